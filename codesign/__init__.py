@@ -1,0 +1,81 @@
+"""What do I want to know? Tasks, sweeps, figures and the command line; no physics.
+
+import codesign
+result = codesign.run("h100_sxm", "decode_topk", set={"shape.head_dim": 96, "l2.ways": 32})
+frame = codesign.sweep({"name": "dims", "chips": ["h100_sxm"], "workload": "decode_topk",
+                        "grid": {"shape.head_dim": [64, 96, 128]}}, "out/dims")
+figures = codesign.plot(frame)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from codesign.errors import CodesignError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from sim import Result
+
+__all__ = ["CodesignError", "load_rows", "plot", "run", "sweep"]
+
+
+def run(
+    chip: str | Path,
+    workload: str | Path | Mapping[str, Any],
+    set: Mapping[str, Any] | None = None,
+    before: str = "cold",
+) -> Result:
+    """The result of one workload on one chip; `set` holds dotted overrides of either, told apart by their first part.
+
+    Raises HardwareError, WorkloadError, SimulationError or CodesignError.
+    """
+    from codesign.overrides import split
+    from codesign.task import Task
+
+    chip_set, workload_set = split(set or {}, chip)
+    return Task(str(chip), chip_set, workload, workload_set, before).resolve().simulate()
+
+
+def sweep(
+    spec: str | Path | Mapping[str, Any],
+    out: str | Path | None = None,
+    jobs: int | None = None,
+    cluster: str | None = None,
+) -> pd.DataFrame:
+    """The rows of a sweep (a file, a shipped name or a mapping) as a frame; `out` is its folder, or `out/NAME`.
+
+    Points already there are not run again. Raises CodesignError if any point fails; the others are kept.
+    """
+    from codesign.execute import run_sweep
+    from codesign.rows import load_frame
+    from codesign.sweep_file import load_sweep
+
+    loaded = load_sweep(spec)
+    folder = Path(out) if out is not None else Path("out") / loaded.name
+    outcome = run_sweep(loaded, folder, jobs, cluster)
+    if outcome.failures:
+        raise CodesignError(
+            f"{len(outcome.failures)} of {outcome.total} points failed, first: {outcome.failures[0]}; "
+            f"the others are in {outcome.path}"
+        )
+    frame = load_frame(outcome.path)
+    return frame[frame["id"].isin(outcome.ids)].reset_index(drop=True)
+
+
+def load_rows(path: str | Path) -> pd.DataFrame:
+    """The rows of a sweep's folder, or of its rows.jsonl, as a frame; raises CodesignError."""
+    from codesign.rows import load_frame
+
+    return load_frame(path)
+
+
+def plot(frame: pd.DataFrame, metric: str | None = None) -> list[Figure]:
+    """Figures of a sweep's rows: heatmaps if two or more keys vary, lines if one does; raises CodesignError."""
+    from codesign.plots import figures
+
+    return [figure for _, figure in figures(frame, metric)]

@@ -1,0 +1,105 @@
+"""The command `memgrain`: one file a verb, each imported only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+VERBS = {
+    "run": "Simulate one workload on one chip.",
+    "sweep": "Answer every point of a grid; run again, it goes on.",
+    "plot": "Draw the rows of a sweep as heatmaps or lines.",
+    "chips": "List the chips, or show one with its sources.",
+    "examples": "List the workloads and sweeps of the package.",
+    "explain": "Say what a number is, where it comes from, who reads it.",
+    "schema": "Print the JSON Schema of a chip file, for editors.",
+}
+"""The verbs, each with the line that `memgrain --help` prints; a verb is `command` in the module of its name."""
+
+
+class _Verbs(TyperGroup):
+    """The group of verbs; a verb's module is imported when the verb is called, not when it is listed."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The verbs, in the order of the table."""
+        return list(VERBS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """What the list of verbs shows."""
+        return TyperCommand(cmd_name, help=VERBS[cmd_name]) if cmd_name in VERBS else None
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The verb itself, with its module."""
+        name, _, rest = super().resolve_command(ctx, args)
+        module = importlib.import_module(f"codesign.cli.{name}")
+        alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+        alone.command(name, help=VERBS[str(name)])(module.command)
+        return name, typer.main.get_command(alone), rest
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"memgrain {version('memgrain')}")
+        raise typer.Exit
+
+
+app = typer.Typer(cls=_Verbs, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+@app.callback(invoke_without_command=True)
+def memgrain(
+    ctx: typer.Context,
+    debug: bool = typer.Option(False, "--debug", help="Show where in the code an error arose."),
+    version: bool = typer.Option(False, "--version", help="Print the version.", callback=_version, is_eager=True),
+) -> None:
+    """A chip and an attention workload go in; misses, traffic and time come out."""
+    if ctx.invoked_subcommand is None:
+        print(ctx.get_help())
+
+
+def main() -> None:
+    """Entry point: runs a verb; an error is one line on stderr and exit status 2, with `--debug` a traceback."""
+    sys.exit(call(sys.argv[1:]))
+
+
+def call(arguments: list[str]) -> int:
+    """Run a verb and say with which status the process should exit: 0, 2 for an error, 130 for Ctrl-C."""
+    debug = "--debug" in arguments
+    try:
+        status = app([a for a in arguments if a != "--debug"], prog_name="memgrain", standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (KeyboardInterrupt, typer.Abort):
+        print("memgrain: interrupted", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if debug:
+            raise
+        message = _one_line(error)
+        fault = (
+            f"{type(error).__name__}: {' '.join(str(error).split())}; a fault here, please report what --debug shows"
+        )
+        print(f"memgrain: {message or fault}", file=sys.stderr)
+        return 2 if message else 1
+    return int(status or 0)
+
+
+def _one_line(error: Exception) -> str | None:
+    """The message of an error that a person can mend; None for any other."""
+    if hasattr(error, "format_message"):
+        verb = getattr(getattr(error, "ctx", None), "command_path", "memgrain")
+        text = str(error.format_message()).rstrip(".")
+        return f"{text[:1].lower()}{text[1:]}; see '{verb} --help'"
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if names & {"HardwareError", "WorkloadError", "SimulationError", "CodesignError"}:
+        return " ".join(str(error).split())
+    return None

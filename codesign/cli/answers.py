@@ -1,0 +1,63 @@
+"""The answers of a sweep on the terminal: the tables that its heatmaps draw, and the verdict on each chip."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+from rich.table import Table
+
+from codesign.cli.terminal import console
+from codesign.labels import SHARE, key_name, metric_label, setting, value_text
+from codesign.pivot import HEAD_DIM, Panel, panels, varying, verdict
+
+
+def print_answers(frame: pd.DataFrame, metric: str = SHARE) -> None:
+    """Print a table for each chip: the first varying key down, the others across; then the verdict."""
+    screen = console()
+    keys = varying(frame)
+    for _, rows in frame.groupby("chip", sort=False):
+        first = rows.iloc[0]
+        if len(keys) >= 2:
+            by = keys[2] if len(keys) > 2 else None
+            if len(keys) <= 3:
+                screen.print(
+                    _table(
+                        panels(rows, metric, keys[0], keys[1], by),
+                        keys,
+                        f"{first['chip_title']}: {metric_label(metric)}",
+                    )
+                )
+        elif keys:
+            table = panels(rows.assign(answer=metric_label(metric)), metric, keys[0], "answer", None)
+            screen.print(_table(table, [keys[0], "answer"], str(first["chip_title"])))
+        answer = verdict(rows)
+        if answer:
+            screen.print(answer, style="bold")
+        screen.print()
+
+
+def _table(tables: list[Panel], keys: list[str], title: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="")
+    table.add_column(f"{key_name(keys[0])} ↓", justify="right", no_wrap=True)
+    for panel in tables:
+        head = f"{setting(keys[2], panel.value)}\n" if len(keys) > 2 else ""
+        for place, column in enumerate(panel.table.columns):
+            text = (
+                str(column)
+                if keys[1] == "answer"
+                else value_text(keys[1], column) + (" %" if keys[1] == "selection.ratio" else "")
+            )
+            table.add_column(f"{head if place == 0 else chr(10) * bool(head)}{text}", justify="right", no_wrap=True)
+    for value in tables[0].table.index:
+        cells = [
+            _number(panel.table[column].get(value, math.nan)) for panel in tables for column in panel.table.columns
+        ]
+        table.add_row(
+            value_text(keys[0], value), *cells, style="reverse" if keys[0] == HEAD_DIM and value == 96 else None
+        )
+    return table
+
+
+def _number(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.4g}"

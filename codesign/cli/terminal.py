@@ -1,0 +1,98 @@
+"""How the verbs write: consoles, and the progress of a sweep as a bar or, where nobody watches, as plain lines."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from codesign.rows import Row
+
+WIDTH = 120
+"""Columns where the output is no terminal."""
+EVERY = 10.0
+"""Seconds between two plain lines."""
+
+
+def console(stderr: bool = False) -> Console:
+    """A console that does not break lines early when its output goes to a file."""
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, width=None if stream.isatty() else WIDTH, highlight=False)
+
+
+class _Rate(ProgressColumn):
+    """Points per second, or seconds per point."""
+
+    def render(self, task: Task) -> Text:
+        return Text(rate(task.speed or 0.0))
+
+
+def rate(speed: float) -> str:
+    """A speed in points per second as people read it."""
+    if speed <= 0:
+        return "–"
+    return f"{speed:.1f} points/s" if speed >= 1 else f"{1 / speed:.1f} s/point"
+
+
+class SweepProgress:
+    """Tells the terminal how a sweep goes on: a bar with rate and time left, or a line now and then."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.console = console(stderr=True)
+        self.total = self.finished = self.ready = 0
+        self.began = self.spoke = time.monotonic()
+        self.bar: Progress | None = None
+
+    def start(self, total: int, ready: int) -> None:
+        """See `execute.Watch`."""
+        self.total, self.finished, self.ready = total, ready, ready
+        self.began = self.spoke = time.monotonic()
+        if ready:
+            self.warn(f"{self.name}: {ready} of {total} points have their rows already")
+        if self.console.is_terminal and ready < total:
+            self.bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("points"),
+                _Rate(),
+                TimeRemainingColumn(elapsed_when_finished=True),
+                console=self.console,
+                speed_estimate_period=120,
+            )
+            self.bar.start()
+            self.bar.add_task(self.name, total=total, completed=ready)
+
+    def done(self, row: Row) -> None:
+        """See `execute.Watch`."""
+        self._step()
+
+    def failed(self, message: str) -> None:
+        """See `execute.Watch`."""
+        self.warn(message)
+        self._step()
+
+    def warn(self, message: str) -> None:
+        """See `execute.Watch`."""
+        self.console.print(f"memgrain: {' '.join(message.split())}", markup=False, soft_wrap=True)
+
+    def stop(self) -> None:
+        """Take the bar away."""
+        if self.bar is not None:
+            self.bar.stop()
+
+    def _step(self) -> None:
+        self.finished += 1
+        if self.bar is not None:
+            self.bar.update(self.bar.task_ids[0], completed=self.finished)
+            return
+        now = time.monotonic()
+        if now - self.spoke >= EVERY or self.finished == self.total:
+            self.spoke = now
+            speed = (self.finished - self.ready) / max(now - self.began, 1e-9)
+            left = (self.total - self.finished) / speed
+            self.warn(f"{self.name}: {self.finished} of {self.total} points, {rate(speed)}, {left:.0f} s left")

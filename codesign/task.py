@@ -1,0 +1,191 @@
+"""A task: one chip, one workload and the state before it; what a row of a sweep is the answer to."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from codesign.errors import CodesignError
+from codesign.overrides import columns
+from codesign.rows import Row
+from codesign.shipped import find_workload, suggest
+from hwmodels import Chip, load_chip
+from hwmodels.units import format_bytes
+from sim import MODEL_VERSION, Result, simulate
+from workloads import (
+    Budget,
+    RecordedSelection,
+    Trace,
+    Workload,
+    attention,
+    known_keys,
+    load_workload,
+    parse_workload,
+)
+
+Before = Literal["cold", "dirty", "warm"]
+BEFORE: tuple[Before, ...] = ("cold", "dirty", "warm")
+Files = dict[str, Any]
+"""Chips and workloads already read, by name and overrides, so that a sweep reads each once."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A task with its files read: all that a worker needs to know."""
+
+    chip: Chip
+    """The validated chip, overrides applied."""
+    workload: Workload
+    """The validated workload, overrides applied."""
+    before: Before
+    """State of the caches before the run: cold, dirty or warm."""
+    overrides: dict[str, Any] = field(default_factory=dict)
+    """What was set, by column name; for the row only, no part of the identity."""
+
+    def id(self) -> str:
+        """SHA-256 of the resolved inputs and the model's version: equal inputs, however written, have equal ids."""
+        asked = self.workload.model_dump(mode="json")
+        if isinstance(self.workload.selection, RecordedSelection):
+            asked["selection"]["path"] = _digest(self.workload.selection.path)
+        inputs = {
+            "chip": self.chip.model_dump(mode="json"),
+            "workload": asked,
+            "before": self.before,
+            "model_version": MODEL_VERSION,
+        }
+        text = json.dumps(inputs, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def trace(self) -> Trace:
+        """What the workload does on a machine with this chip's cores and scratchpad."""
+        return attention(self.workload, budget(self.chip))
+
+    def simulate(self, intervals: bool = False) -> Result:
+        """What happens; raises WorkloadError or SimulationError."""
+        return simulate(self.chip, self.trace(), before=self.before, intervals=intervals)
+
+    def run(self) -> Row:
+        """One row: identity, inputs, metrics, counters, breakdown."""
+        return self.row(self.simulate())
+
+    def row(self, result: Result) -> Row:
+        """The row of a result that this point gave."""
+        numbers = {
+            key: None if isinstance(value, float) and not math.isfinite(value) else value
+            for key, value in result.row().items()
+        }
+        return {
+            "id": self.id(),
+            **numbers,
+            "chip": self.chip.name,
+            "chip_title": self.chip.title,
+            "workload": self.workload.name,
+            "before": self.before,
+            "overrides": list(self.overrides),
+            **self.overrides,
+        }
+
+    def __str__(self) -> str:
+        settings = "".join(f" {key}={value}" for key, value in self.overrides.items())
+        return f"{self.chip.name} {self.workload.name}{settings}"
+
+
+@dataclass(frozen=True)
+class Task:
+    """A question as it is written down: names and overrides."""
+
+    chip: str
+    """Name of a shipped chip, or a YAML file."""
+    chip_set: Mapping[str, Any]
+    """Dotted overrides of the chip."""
+    workload: str | Path | Mapping[str, Any]
+    """Name of a shipped workload, a YAML file, or the mapping itself."""
+    workload_set: Mapping[str, Any]
+    """Dotted overrides of the workload."""
+    before: str = "cold"
+    """State of the caches before the run."""
+
+    def resolve(self, files: Files | None = None) -> Point:
+        """The task with its files read and checked against each other.
+
+        Raises HardwareError, WorkloadError, or CodesignError where the two do not fit.
+        """
+        before = next((known for known in BEFORE if known == self.before), None)
+        if before is None:
+            raise CodesignError(f"before '{self.before}' is none of {', '.join(BEFORE)}; choose one of them")
+        chip = _once(files, ("chip", self.chip, self.chip_set), lambda: load_chip(self.chip, self.chip_set))
+        workload = _once(
+            files,
+            ("workload", self.workload, self.workload_set),
+            lambda: _load_workload(self.workload, self.workload_set),
+        )
+        _check_fit(chip, workload)
+        return Point(chip, workload, before, columns(self.chip_set, self.workload_set))
+
+    def id(self) -> str:
+        """Identity of the resolved task; see `Point.id`."""
+        return self.resolve().id()
+
+    def run(self) -> Row:
+        """The row that answers the task."""
+        return self.resolve().run()
+
+
+def budget(chip: Chip) -> Budget:
+    """What a kernel may use of a chip: cores, bytes of scratchpad, programs on a core."""
+    pad = chip.scratchpad
+    if pad is None:
+        raise CodesignError(
+            f"{chip.name}: no scratchpad to hold a program's tiles; give {chip.matmul_core.name}.near one"
+        )
+    core = chip.matmul_core
+    return Budget(cores=core.count, scratchpad_bytes=pad.capacity, max_programs=core.max_programs)
+
+
+def _once(files: Files | None, key: tuple[Any, ...], read: Any) -> Any:
+    if files is None:
+        return read()
+    name = json.dumps(key, sort_keys=True, default=dict if isinstance(key[1], Mapping) else str)
+    if name not in files:
+        files[name] = read()
+    return files[name]
+
+
+def _load_workload(source: str | Path | Mapping[str, Any], overrides: Mapping[str, Any]) -> Workload:
+    if not isinstance(source, Mapping):
+        return load_workload(find_workload(source), overrides)
+    tree: dict[str, Any] = copy.deepcopy(dict(source))
+    for key, value in overrides.items():
+        if key not in known_keys():
+            raise CodesignError(f"a workload has no '{key}'{suggest(key, known_keys())}; correct its spelling")
+        *path, last = key.split(".")
+        node: Any = tree
+        for part in path:
+            node = node.setdefault(part, {})
+        if not isinstance(node, dict):
+            raise CodesignError(f"cannot set '{key}': {'.'.join(path)} is {node!r}, not a mapping; write it as one")
+        node[last] = value
+    return parse_workload(tree)
+
+
+def _digest(path: str) -> str:
+    """SHA-256 of a file's content."""
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError as error:
+        raise CodesignError(f"{path}: cannot be read ({error.strerror}); check selection.path") from None
+
+
+def _check_fit(chip: Chip, workload: Workload) -> None:
+    need, capacity = workload.kv_bytes, chip.dram.capacity
+    if need > capacity:
+        raise CodesignError(
+            f"{workload.name}: K and V need {format_bytes(need)}, {chip.name}.{chip.dram.name} holds "
+            f"{format_bytes(capacity)}; shorten shape.kv_len, lower shape.batch, or choose a larger chip"
+        )

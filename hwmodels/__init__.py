@@ -1,0 +1,29 @@
+"""What the chip is: specifications in YAML with units and sources. Nothing here knows attention or time."""
+
+from hwmodels.errors import HardwareError
+from hwmodels.load import ChipFile, Provenance, chip_names, load_chip, load_standard, read_chip, standard_names
+from hwmodels.spec import Cache, Chip, Core, Dram, Level, Link, Matmul, Scratchpad, Tile, Vector
+from hwmodels.standard import Constraint, DramStandard
+
+__all__ = [
+    "Cache",
+    "Chip",
+    "ChipFile",
+    "Constraint",
+    "Core",
+    "Dram",
+    "DramStandard",
+    "HardwareError",
+    "Level",
+    "Link",
+    "Matmul",
+    "Provenance",
+    "Scratchpad",
+    "Tile",
+    "Vector",
+    "chip_names",
+    "load_chip",
+    "load_standard",
+    "read_chip",
+    "standard_names",
+]

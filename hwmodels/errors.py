@@ -1,0 +1,5 @@
+"""The one exception of this package."""
+
+
+class HardwareError(ValueError):
+    """A chip description is wrong; the message names the value, the rule and the mend, in one line."""

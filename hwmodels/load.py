@@ -1,0 +1,299 @@
+"""From YAML to a validated chip: `extends`, named records, dotted overrides, provenance, and errors that name the mend.
+
+Any value may be written with where it comes from: `ways: {value: 16, kind: vendor, source: KEY}`, where `kind` is
+measured, vendor, derived or assumed, `source` a key of the file's `sources`, `range: [low, high]` what other sources
+say or what is conceivable, and `reason` why an assumption is reasonable. Where `value` is a mapping the provenance
+holds for everything in it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from hwmodels.errors import HardwareError
+from hwmodels.spec import Chip
+from hwmodels.standard import DramStandard
+
+FOLDER = Path(__file__).parent
+KINDS = ("measured", "vendor", "derived", "assumed")
+_KEYS = {"value", "kind", "source", "range", "reason"}
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key may stand once in a mapping: the plain loader silently keeps the last one."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"key '{key}' stands twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where one number comes from."""
+
+    path: str
+    """Dotted name of the number, as in an override."""
+    value: Any
+    """The value as written, with its unit."""
+    kind: str
+    """measured, vendor, derived or assumed; 'override' if a user set it, 'unsourced' if the file does not say."""
+    source: str
+    """The citation."""
+    range: tuple[Any, Any] | None
+    """Lowest and highest conceivable value, as written, where sources disagree or nobody knows."""
+    reason: str
+    """Why an assumption is reasonable."""
+
+
+@dataclass(frozen=True)
+class ChipFile:
+    """A chip together with where its numbers come from."""
+
+    chip: Chip
+    """The validated chip."""
+    provenance: dict[str, Provenance]
+    """Where each number comes from, by dotted name."""
+
+
+def chip_names() -> list[str]:
+    """Names of the chips that come with the package."""
+    return sorted(path.stem for path in (FOLDER / "chips").glob("*.yaml"))
+
+
+def standard_names() -> list[str]:
+    """Names of the DRAM standards that come with the package."""
+    return sorted(path.stem for path in (FOLDER / "dram").glob("*.yaml"))
+
+
+def load_chip(name: str | Path, overrides: Mapping[str, Any] | None = None) -> Chip:
+    """The chip of that name, or of that YAML file, with dotted overrides such as {"l2.ways": 32} applied.
+
+    Raises HardwareError if there is no such chip, or the file or an override is wrong.
+    """
+    return read_chip(name, overrides).chip
+
+
+def read_chip(name: str | Path, overrides: Mapping[str, Any] | None = None) -> ChipFile:
+    """Like `load_chip`, with the provenance of every number."""
+    path = _find(name, "chips", "chip", chip_names())
+    tree, provenance = _read(path, [])
+    _embed_standards(tree, path, provenance)
+    for dotted, value in (overrides or {}).items():
+        _override(tree, dotted, value, path.name)
+        _embed_standards(tree, path, provenance)
+        provenance[dotted] = Provenance(dotted, value, "override", "set by the user", None, "")
+    return ChipFile(_validate(Chip, {**tree, "name": path.stem}, path.name), provenance)
+
+
+def load_standard(name: str | Path) -> DramStandard:
+    """The DRAM standard of that name, or of that YAML file; raises HardwareError if it is missing or wrong."""
+    path = _find(name, "dram", "DRAM standard", standard_names())
+    tree, _ = _read(path, [])
+    return _validate(DramStandard, {**tree, "name": path.stem}, path.name)
+
+
+def _find(name: str | Path, folder: str, what: str, known: list[str]) -> Path:
+    if str(name).endswith((".yaml", ".yml")):
+        return Path(name)
+    if str(name) in known:
+        return FOLDER / folder / f"{name}.yaml"
+    raise HardwareError(
+        f"no {what} '{name}'{_suggest(str(name), known)}; known: {', '.join(known)}; or give a .yaml file"
+    )
+
+
+def _suggest(word: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(word, known, 1)
+    return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def _read(path: Path, seen: list[Path]) -> tuple[dict[str, Any], dict[str, Provenance]]:
+    """The mapping of a file with its provenance taken out, on top of the file that it extends."""
+    if path in seen:
+        raise HardwareError(
+            f"{path.name}: extends itself by way of {' -> '.join(p.name for p in seen)}; break the circle"
+        )
+    try:
+        text = path.read_text(encoding="utf-8")
+        raw = yaml.load(text, Loader=_Loader)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise HardwareError(f"{path}: cannot be read ({reason}); check the path") from None
+    except yaml.YAMLError as error:
+        raise HardwareError(f"{path.name}: not valid YAML ({' '.join(str(error).split())}); mend the syntax") from None
+    if not isinstance(raw, dict):
+        raise HardwareError(
+            f"{path.name}: expected a mapping of keys, got {type(raw).__name__}; see hwmodels/chips/toy.yaml"
+        )
+    sources = raw.pop("sources", None) or {}
+    if not isinstance(sources, dict):
+        raise HardwareError(f"{path.name}: sources must map keys to citations, got {type(sources).__name__} @ sources")
+    parent = raw.pop("extends", None)
+    found: dict[str, Provenance] = {}
+    tree = _strip(raw, "", None, sources, path.name, found)
+    if parent is None:
+        return tree, found
+    beside = path.parent / f"{parent}.yaml"
+    base, inherited = _read(beside if beside.exists() else _find(parent, "chips", "chip", chip_names()), [*seen, path])
+    return _merge(base, tree), {**inherited, **found}
+
+
+def _strip(
+    node: Any,
+    path: str,
+    around: dict[str, Any] | None,
+    sources: dict[str, str],
+    file: str,
+    found: dict[str, Provenance],
+) -> Any:
+    """`node` without its provenance, which is noted in `found`; `around` is provenance of an enclosing value."""
+    if isinstance(node, dict) and "value" in node and set(node) <= _KEYS:
+        if node.get("kind") not in KINDS:
+            raise HardwareError(f"{file}: kind {node.get('kind')!r} is none of {', '.join(KINDS)} @ {path}")
+        if node.get("source") is not None and str(node["source"]) not in sources:
+            raise HardwareError(f"{file}: source '{node['source']}' is not listed under sources @ {path}; add it there")
+        if node.get("range") is not None and not (isinstance(node["range"], list) and len(node["range"]) == 2):
+            raise HardwareError(f"{file}: range must be [lowest, highest], got {node['range']!r} @ {path}")
+        if node["kind"] == "assumed" and (not node.get("reason") or not node.get("range")):
+            raise HardwareError(f"{file}: an assumed value needs a range and a reason @ {path}")
+        return _strip(node["value"], path, node, sources, file, found)
+    if isinstance(node, dict):
+        return {
+            key: _strip(item, f"{path}.{key}" if path else str(key), around, sources, file, found)
+            for key, item in node.items()
+        }
+    if isinstance(node, list):
+        return [_strip(item, _named(path, item, i), around, sources, file, found) for i, item in enumerate(node)]
+    if not isinstance(node, str) or node[:1].isdigit() or around:
+        given = around or {}
+        limits = given.get("range")
+        found[path] = Provenance(
+            path,
+            node,
+            given.get("kind", "unsourced"),
+            str(sources.get(str(given.get("source")), "")),
+            (limits[0], limits[1]) if limits else None,
+            given.get("reason", ""),
+        )
+    return node
+
+
+def _named(path: str, item: Any, i: int) -> str:
+    """Dotted name of a list's record: the record's own name where it has one, as overrides use it."""
+    return str(item["name"]) if isinstance(item, dict) and "name" in item else f"{path}.{i}"
+
+
+def _merge(base: Any, top: Any) -> Any:
+    """`top` laid over `base`: mappings key by key, lists of named records by name, anything else replaced."""
+    if isinstance(base, dict) and isinstance(top, dict):
+        return {
+            key: _merge(base[key], top[key]) if key in base and key in top else top.get(key, base.get(key))
+            for key in [*base, *(key for key in top if key not in base)]
+        }
+    if (
+        isinstance(base, list)
+        and isinstance(top, list)
+        and all(isinstance(x, dict) and isinstance(x.get("name"), str) for x in base + top)
+    ):
+        names = [item["name"] for item in base]
+        over = {item["name"]: item for item in top}
+        return [_merge(item, over.get(item["name"], {})) for item in base] + [x for x in top if x["name"] not in names]
+    return top
+
+
+def _records(node: Any) -> Iterator[dict[str, Any]]:
+    """Every core or level inside `node`: the mappings with a name, but for the DRAM standards in them."""
+    if isinstance(node, dict):
+        if "name" in node:
+            yield node
+        for key, item in node.items():
+            if key != "standard":
+                yield from _records(item)
+    elif isinstance(node, list):
+        for item in node:
+            yield from _records(item)
+
+
+def _override(tree: dict[str, Any], dotted: str, value: Any, file: str) -> None:
+    """Set the number that `dotted` names; a text is read as YAML would read it."""
+    first, *rest = dotted.split(".")
+    records = {record["name"]: record for record in _records([tree.get("cores", []), tree.get("memory", [])])}
+    node: Any = tree if not rest else records.get(first, tree.get(first))
+    keys = rest or [first]
+    if node is None:
+        known = [*records, *Chip.model_fields]
+        raise HardwareError(f"{file}: no '{first}' to override{_suggest(first, known)}; known: {', '.join(known)}")
+    for key in keys[:-1]:
+        node = node.get(key) if isinstance(node, dict) else None
+    if not isinstance(node, dict) or keys[-1] not in node:
+        known = list(node) if isinstance(node, dict) else []
+        raise HardwareError(
+            f"{file}: no '{dotted}' to override{_suggest(keys[-1], known)}; keys there: {', '.join(known)}"
+        )
+    try:
+        node[keys[-1]] = yaml.load(value, Loader=_Loader) if isinstance(value, str) else value
+    except yaml.YAMLError:
+        raise HardwareError(f"{file}: {value!r} is not a YAML value; quote or correct it @ {dotted}") from None
+
+
+def _embed_standards(tree: dict[str, Any], path: Path, provenance: dict[str, Provenance]) -> None:
+    """Put the content of a DRAM standard's file where its name stands, so that its numbers can be overridden too."""
+    for record in _records(tree.get("memory", [])):
+        if isinstance(record.get("standard"), str):
+            name = record["standard"]
+            beside = path.parent / f"{name}.yaml"
+            found = (
+                beside if beside.exists() and beside != path else _find(name, "dram", "DRAM standard", standard_names())
+            )
+            standard, sources = _read(found, [])
+            record["standard"] = {**standard, "name": found.stem}
+            prefix = f"{record['name']}.standard"
+            for item in sources.values():
+                provenance[f"{prefix}.{item.path}"] = replace(item, path=f"{prefix}.{item.path}")
+
+
+def _validate(model: type[_Model], tree: dict[str, Any], file: str) -> _Model:
+    try:
+        return model.model_validate(tree)
+    except ValidationError as error:
+        raise HardwareError(f"{file}: {_first_line(error, tree)}") from None
+
+
+def _first_line(error: ValidationError, tree: dict[str, Any]) -> str:
+    """The first complaint of pydantic as one line: what, got what, where."""
+    first = error.errors()[0]
+    parts = [str(part) for part in first["loc"] if part not in ("cache", "scratchpad", "link", "dram")]
+    where = ""
+    node: Any = tree
+    for part in parts:
+        node = (
+            node[int(part)]
+            if isinstance(node, list) and part.isdigit() and int(part) < len(node)
+            else (node.get(part) if isinstance(node, dict) else None)
+        )
+        where = str(node["name"]) if isinstance(node, dict) and "name" in node else f"{where}.{part}".lstrip(".")
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        message = f"unknown key '{parts[-1]}'; remove it or correct its spelling"
+    elif first["type"] == "union_tag_not_found":
+        message = (
+            "key 'kind' is missing; add cache, scratchpad, link or dram, or correct the name if it extends a level"
+        )
+    elif first["type"] == "union_tag_invalid":
+        message = f"kind '{first['ctx']['tag']}' is none of cache, scratchpad, link, dram; correct it"
+    elif first["type"] == "missing":
+        message = f"key '{parts[-1]}' is missing; add it"
+    elif first["type"] != "value_error":
+        message = f"{message[0].lower()}{message[1:]}, got {first['input']!r}; correct the value"
+    return f"{message} @ {where or 'the file'}"

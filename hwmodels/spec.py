@@ -1,0 +1,290 @@
+"""What a chip is: cores, memory levels from the core outward, and DRAM standards, as frozen and validated records.
+
+Quantities are integers in base units (bytes, bytes per second, picoseconds, hertz; see `hwmodels.units`). Fields in
+which chips differ have no default. Derived figures are properties. Every field carries a sentence: `memgrain explain`
+prints it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from hwmodels.record import Spec
+from hwmodels.standard import DramStandard
+from hwmodels.units import Bandwidth, Bytes, Count, Duration, Frequency, Rate
+
+DType = Literal["bf16", "fp16", "fp8", "int8", "fp32"]
+Scope = Literal["core", "cluster", "chip"]
+Replacement = Literal["lru", "fifo", "random", "plru", "srrip"]
+
+
+class Tile(Spec):
+    """The smallest matrix product that the unit executes; dimensions are padded up to multiples of it."""
+
+    m: Count = Field(description="rows of the left operand in one instruction")
+    n: Count = Field(description="columns of the right operand in one instruction")
+    k: Count = Field(description="inner dimension of one instruction, for 2-byte elements (halved sizes double it)")
+
+
+class Matmul(Spec):
+    """The matrix unit of one core."""
+
+    macs_per_cycle: dict[DType, Rate] = Field(description="multiply-accumulates per cycle and core, by element type")
+    tile: Tile = Field(description="granularity of the unit: what a head dimension is padded to")
+
+
+class Vector(Spec):
+    """The vector unit of one core, as far as softmax needs it."""
+
+    exps_per_cycle: Rate = Field(description="exponentials per cycle and core")
+    ops_per_cycle: Rate = Field(description="other fp32 elementwise operations per cycle and core (max, scale, sum)")
+
+
+class Cache(Spec):
+    """A sectored set-associative cache, possibly in partitions."""
+
+    kind: Literal["cache"]
+    name: str = Field(description="name of the level: prefix of its counters and overrides")
+    scope: Scope = Field(description="whether each core, each cluster or the whole chip has one")
+    capacity: Bytes = Field(description="bytes of data in all partitions together")
+    line: Bytes = Field(description="bytes that share one tag")
+    sector: Bytes = Field(description="bytes with a valid bit and a dirty bit of their own")
+    fill_granule: Bytes = Field(
+        description="bytes fetched from the next level on a miss, aligned; sector <= granule <= line"
+    )
+    ways: Count = Field(description="lines of a set")
+    replacement: Replacement = Field(description="which line of a full set is evicted")
+    set_hash: Literal["none", "xor"] = Field(
+        description="how a line number chooses its set: its low part, or all of it folded"
+    )
+    write_policy: Literal["back", "through"] = Field(description="whether writes stay until eviction or go on at once")
+    write_allocate: bool = Field(description="whether a write miss takes a line")
+    partitions: Count = Field(
+        description="separately looked-up parts; an address has its home in one, a core sits beside one"
+    )
+    replicate: bool = Field(
+        description="whether a line read from the far partition is kept in the reader's partition too"
+    )
+    slices: Count = Field(description="independent banks over all partitions; the bandwidth is shared out among them")
+    bandwidth: Bandwidth = Field(description="bytes per second that all slices together deliver on hits")
+    latency: Duration = Field(description="unloaded time of a hit in the core's own partition, measured at the core")
+    far_latency: Duration = Field(
+        description="unloaded time of a hit in another partition (equal to latency if there is one)"
+    )
+
+    @property
+    def sets(self) -> int:
+        """Sets of one partition."""
+        return self.capacity // (self.line * self.ways * self.partitions)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Cache:
+        if not self.sector <= self.fill_granule <= self.line:
+            raise ValueError(
+                f"sector {self.sector} <= fill_granule {self.fill_granule} <= line {self.line} must hold; "
+                "set fill_granule between them"
+            )
+        for name, size in (("sector", self.sector), ("fill_granule", self.fill_granule), ("line", self.line)):
+            if size & (size - 1):
+                raise ValueError(f"{name} must be a power of two of bytes, got {size}; round it")
+        if self.line // self.sector > 32:
+            raise ValueError(f"at most 32 sectors a line, got {self.line // self.sector}; make sector larger")
+        if self.sets < 1 or self.capacity % (self.line * self.ways * self.partitions):
+            raise ValueError(
+                f"capacity {self.capacity} is not a multiple of line x ways x partitions = "
+                f"{self.line * self.ways * self.partitions}; change ways or capacity"
+            )
+        if self.ways > 64:
+            raise ValueError(f"at most 64 ways are simulated, got {self.ways}; lower ways")
+        if self.replacement == "plru" and self.ways & (self.ways - 1):
+            raise ValueError(
+                f"tree-PLRU needs a power of two of ways, got {self.ways}; choose another replacement or ways"
+            )
+        if self.far_latency < self.latency:
+            raise ValueError(
+                f"far_latency {self.far_latency} ps < latency {self.latency} ps; the far partition is no nearer"
+            )
+        if self.slices % self.partitions:
+            raise ValueError(f"slices {self.slices} must be a multiple of partitions {self.partitions}")
+        return self
+
+
+class Scratchpad(Spec):
+    """Memory that software fills by DMA commands or asynchronous copies."""
+
+    kind: Literal["scratchpad"]
+    name: str = Field(description="name of the level: prefix of its counters and overrides")
+    scope: Scope = Field(description="whether each core, each cluster or the whole chip has one")
+    capacity: Bytes = Field(description="bytes that programs may use")
+    banks: Count = Field(description="banks that each serve one access a cycle")
+    bank_width: Bytes = Field(description="bytes of one bank access; a row takes whole accesses")
+    clock: Frequency = Field(description="clock of the banks")
+    dma_startup: Duration = Field(
+        description="time the DMA engine spends on one command (one row, or one strided block of rows)"
+    )
+    dma_rows: Count = Field(
+        description="rows that one command can move when their distance is regular (1: a command a row)"
+    )
+    alignment: Bytes = Field(description="transfers are rounded up to multiples of this")
+
+    @property
+    def bandwidth(self) -> int:
+        """Bytes per second of all banks together."""
+        return self.banks * self.bank_width * self.clock
+
+
+class Link(Spec):
+    """A connection that every transfer between its two neighbours in the list crosses: a crossbar, a cluster port."""
+
+    kind: Literal["link"]
+    name: str = Field(description="name of the level: prefix of its counters and overrides")
+    scope: Scope = Field(description="whether each core, each cluster or the whole chip has one")
+    bandwidth: Bandwidth = Field(description="bytes per second of one link")
+    latency: Duration = Field(description="time added to every transfer")
+
+
+class Dram(Spec):
+    """The chip's main memory: a number of channels of one DRAM standard."""
+
+    kind: Literal["dram"]
+    name: str = Field(description="name of the level: prefix of its counters and overrides")
+    standard: DramStandard = Field(
+        description="organisation and timings of a channel; in YAML the name of a file in hwmodels/dram"
+    )
+    capacity: Bytes = Field(description="bytes in all channels together")
+    channels: Count = Field(description="independent channels (pseudo-channels where the standard has them)")
+    bandwidth: Bandwidth = Field(description="peak bytes per second of all channels together")
+    latency: Duration = Field(description="unloaded time of a read with its row closed, measured at the core")
+    interleave: Bytes = Field(description="consecutive bytes that lie in one channel before the next one follows")
+    channel_hash: bool = Field(
+        description="whether the row number is folded into channel and bank, so that strides spread"
+    )
+    smallest_access: Bytes = Field(description="bytes that the smallest transfer moves; at least the standard's burst")
+    window: Count = Field(description="requests per bank that the controller can reorder (FR-FCFS)")
+    page_policy: Literal["open", "closed"] = Field(description="whether a row stays open after its last pending access")
+    write_batch: Count = Field(description="writes gathered before the bus turns round once")
+
+    @property
+    def closed_row_time(self) -> int:
+        """Picoseconds from activation to the end of the first burst: the part of the latency that the banks account
+        for."""
+        return self.standard.delay("bank", "ACT", "RD") + self.standard.timings["tCL"] + self.burst_time
+
+    @property
+    def burst_time(self) -> int:
+        """Picoseconds that the smallest access occupies a channel's data bus."""
+        return self.smallest_access * 10**12 * self.channels // self.bandwidth
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Dram:
+        if self.smallest_access % self.standard.burst or self.interleave % self.smallest_access:
+            raise ValueError(
+                f"burst {self.standard.burst} of {self.standard.name}, smallest_access {self.smallest_access} and "
+                f"interleave {self.interleave} must divide one another; use powers of two"
+            )
+        if self.standard.row % self.interleave:
+            raise ValueError(f"interleave {self.interleave} must divide the row of {self.standard.row} bytes")
+        if self.latency < self.closed_row_time:
+            raise ValueError(
+                f"latency {self.latency} ps is below the {self.closed_row_time} ps that a closed row takes "
+                f"(tRCD + tCL + burst of {self.standard.name}); raise it"
+            )
+        return self
+
+
+Level = Annotated[Cache | Scratchpad | Link | Dram, Field(discriminator="kind")]
+
+
+class Core(Spec):
+    """A kind of core and the levels that belong to it alone."""
+
+    name: str = Field(description="name of the kind: prefix of its overrides")
+    count: Count = Field(description="cores of this kind on the chip")
+    cores_per_cluster: Count = Field(description="cores that share the levels of scope cluster")
+    clock: Frequency = Field(description="clock under load")
+    matmul: Matmul | None = Field(default=None, description="the matrix unit, if the kind has one")
+    vector: Vector | None = Field(default=None, description="the vector unit, if the kind has one")
+    max_programs: Count = Field(description="programs resident on a core at a time, if the scratchpad holds them")
+    max_bytes_in_flight: Bytes = Field(description="bytes of reads that a core can have under way")
+    bandwidth: Bandwidth = Field(description="bytes per second between a core and the first shared level")
+    program_start: Duration = Field(description="time to start a program on a core")
+    near: list[Level] = Field(default_factory=list, description="levels of this kind of core, from the core outward")
+
+
+class Chip(Spec):
+    """A chip: kinds of core, and the memory levels they share, from the cores outward."""
+
+    name: str = Field(description="name of the file")
+    title: str = Field(description="name as people say it")
+    vendor: str = Field(description="who makes it")
+    note: str = Field(description="what a reader should know before believing the numbers")
+    launch_overhead: Duration = Field(description="time of a kernel that does nothing, start to end")
+    exchange: Literal["direct", "memory"] = Field(
+        description="how scores pass from the matrix to the vector unit: directly, or through the first shared level"
+    )
+    cores: list[Core] = Field(min_length=1, description="kinds of core")
+    memory: list[Level] = Field(
+        min_length=1, description="shared levels, from the cores outward; the last one is the DRAM"
+    )
+
+    @property
+    def matmul_core(self) -> Core:
+        """The kind that runs programs: the first with a matrix unit."""
+        return next(core for core in self.cores if core.matmul is not None)
+
+    @property
+    def vector_core(self) -> Core:
+        """The kind that computes exponentials: the first with a vector unit."""
+        return next(core for core in self.cores if core.vector is not None)
+
+    @property
+    def dram(self) -> Dram:
+        """The main memory."""
+        level = self.memory[-1]
+        assert isinstance(level, Dram)
+        return level
+
+    @property
+    def levels(self) -> list[Cache | Scratchpad | Link | Dram]:
+        """All levels that a program's data pass, from the core outward."""
+        return [*self.matmul_core.near, *self.memory]
+
+    @property
+    def scratchpad(self) -> Scratchpad | None:
+        """The level that holds a program's tiles: the first scratchpad of the kind that runs programs."""
+        return next((level for level in self.levels if isinstance(level, Scratchpad)), None)
+
+    @property
+    def cache(self) -> Cache | None:
+        """The last cache before the DRAM, if there is one."""
+        return next((level for level in reversed(self.levels) if isinstance(level, Cache)), None)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Chip:
+        if not any(core.matmul for core in self.cores) or not any(core.vector for core in self.cores):
+            raise ValueError(
+                "no core has a matmul unit or none has a vector unit; give one kind 'matmul' and one 'vector'"
+            )
+        if not isinstance(self.memory[-1], Dram) or any(isinstance(level, Dram) for level in self.memory[:-1]):
+            raise ValueError("the last entry of memory must be the only one of kind dram; move it to the end")
+        every = [*(level for core in self.cores for level in core.near), *self.memory]
+        if any(isinstance(level, Dram) for core in self.cores for level in core.near):
+            raise ValueError("a level near a core cannot be of kind dram; move it to memory")
+        names = [core.name for core in self.cores] + [level.name for level in every]
+        taken = {name for name in names if names.count(name) > 1} | (set(names) & set(Chip.model_fields))
+        if taken:
+            raise ValueError(f"names must be unique and no field of a chip: {', '.join(sorted(taken))}; rename")
+        for core in self.cores:
+            if core.count % core.cores_per_cluster:
+                raise ValueError(
+                    f"{core.name}: count {core.count} is not a multiple of cores_per_cluster {core.cores_per_cluster}"
+                )
+        for upper, lower in zip(self.memory, self.memory[1:], strict=False):
+            if isinstance(upper, Cache) and isinstance(lower, Dram) and upper.fill_granule % lower.smallest_access:
+                raise ValueError(
+                    f"{upper.name}.fill_granule {upper.fill_granule} is not a multiple of "
+                    f"{lower.name}.smallest_access {lower.smallest_access}; raise fill_granule"
+                )
+        return self

@@ -1,0 +1,60 @@
+"""The decorator of every hot loop: Numba's njit with a cache folder that is keyed by the source of all hot loops.
+
+Numba's own `cache=True` notices a change of the decorated function's file, not of a callee in another file, and then
+silently runs the old callee. A folder named after the hash of all files in this package cannot be stale.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba import njit
+from numba.core import config
+
+
+def _cache_folder() -> Path:
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    digest.update(numba.__version__.encode())
+    root = (
+        os.environ.get("MEMGRAIN_CACHE_DIR")
+        or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "memgrain"
+    )
+    folder = Path(root) / digest.hexdigest()[:16]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        folder = Path(tempfile.gettempdir()) / f"memgrain-{os.getuid()}" / digest.hexdigest()[:16]
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+CACHE_FOLDER = _cache_folder()
+
+
+def _cached(function: Callable[..., Any], inline: bool) -> Callable[..., Any]:
+    before = config.CACHE_DIR
+    config.CACHE_DIR = str(CACHE_FOLDER)
+    try:
+        return njit(cache=True, error_model="numpy", inline="always" if inline else "never", _nrt=False)(function)
+    finally:
+        config.CACHE_DIR = before
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` compiled on first call, or loaded from the cache of an earlier process; as it is under
+    NUMBA_DISABLE_JIT=1."""
+    return _cached(function, False)
+
+
+def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Like `compiled`, for the inner functions of a loop: a call with a dozen arrays costs more than most of their
+    bodies."""
+    return _cached(function, True)

@@ -1,0 +1,26 @@
+"""What a transfer costs a DMA engine, counted without looking at a line."""
+
+from sim.compiled.jit import compiled
+
+
+@compiled
+def count_transfer(runs, first, count, alignment, rows_per_command):
+    """Bytes rounded up row by row to `alignment`, and DMA commands, of `count` runs from `first` on.
+
+    A strided run moves up to `rows_per_command` rows with one command; gathered rows need a command each.
+    """
+    moved, commands = 0, 0
+    for r in range(first, first + count):
+        rows, size = int(runs[r].count), int(runs[r].bytes)
+        moved += rows * ((size + alignment - 1) // alignment * alignment)
+        commands += rows if runs[r].index >= 0 else (rows + rows_per_command - 1) // rows_per_command
+    return moved, commands
+
+
+@compiled
+def count_bytes(runs, first, count):
+    """Bytes of `count` runs from `first` on."""
+    total = 0
+    for r in range(first, first + count):
+        total += int(runs[r].count) * int(runs[r].bytes)
+    return total

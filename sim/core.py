@@ -1,0 +1,235 @@
+"""Cores at work: SimPy processes that take programs, load tiles ahead of time, compute and store."""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict, deque
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import simpy
+from numpy.typing import NDArray
+
+from sim.compute import Work
+from sim.machine import Machine
+from sim.request import NO_INDEX, Request
+from workloads.trace import READ, RUN, WRITE, Chunk, Trace
+
+SCORE_BYTES, PROBABILITY_BYTES = 4, 2
+"""Element sizes of scores (fp32) and probabilities (half) where they pass from the matrix to the vector cores through
+memory."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A stretch of time in which a program on a core did one thing."""
+
+    core: int
+    """Number of the core."""
+    slot: int
+    """Which of the programs resident on it."""
+    start: int
+    """Begin in ps."""
+    end: int
+    """End in ps."""
+    what: str
+    """`matmul`, `vector`, `start`, or `stall.<cause>`."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A step of a chunk as the core needs it: plain numbers, taken out of the structured arrays once."""
+
+    repeats: int
+    """Times that it is executed in a row."""
+    lists: Request | None
+    """Index lists, which must have arrived before the load is issued."""
+    load: Request | None
+    """Tiles that the computation waits for."""
+    store: Request | None
+    """What is written afterwards."""
+    work: Work
+    """What it computes."""
+    scores: int
+    """Entries of the score tile."""
+
+
+class Kernel:
+    """One trace running on one machine: a dispatcher of programs and a process for each place a core has for one."""
+
+    def __init__(self, machine: Machine, trace: Trace, record: bool) -> None:
+        self.machine, self.trace = machine, trace
+        self.env = simpy.Environment()
+        self.core = machine.chip.matmul_core
+        self.labels = [(level, f"stall.{level.name}") for level in machine.levels]
+        self.spent: dict[str, int] = defaultdict(int)
+        self.intervals: list[Interval] | None = [] if record else None
+        self.in_flight: list[list[tuple[int, int]]] = [[] for _ in range(self.core.count)]
+        self.flying = [0] * self.core.count
+        self.end = self.macs = self.tiles = self.programs = 0
+        self.active = 0
+        self.quiet = self.env.event()
+        self.supply = self._programs()
+        self.scratch = np.zeros(4, RUN)
+        self.workspace = max((tensor.base + tensor.bytes for tensor in trace.tensors), default=0)
+
+    def run(self) -> int:
+        """Run to the end; returns the time in ps, launch overhead included, and leaves the breakdown in `spent`."""
+        slots = self.machine.resident(self.trace)
+        for slot in range(slots):
+            for core in range(self.core.count):
+                self.env.process(self._place(core, slot))
+        self.env.run()
+        end = max(self.end, int(self.env.now))
+        places = slots * self.core.count
+        launch = self.machine.chip.launch_overhead
+        busy = {what: time // places for what, time in sorted(self.spent.items())}
+        self.spent = {"launch": launch, **busy, "idle": end - sum(busy.values())}
+        return launch + end
+
+    def _programs(self) -> Iterator[tuple[bool, list[Part]]]:
+        """Every program of the trace in launch order: whether it waits for all earlier ones, and its parts."""
+        for chunk in self.trace.chunks():
+            indices = chunk.indices.astype(np.int64)
+            parts = self._parts(chunk, indices)
+            for first, steps, _, _ in chunk.programs.tolist():
+                yield chunk.barrier, parts[first : first + steps]
+
+    def _parts(self, chunk: Chunk, indices: NDArray[np.int64]) -> list[Part]:
+        def request(first: int, count: int) -> Request | None:
+            return Request(chunk.runs, indices, first, count) if count else None
+
+        return [
+            Part(
+                repeats,
+                request(first, index),
+                request(first + index, load),
+                request(first + index + load, store),
+                self.machine.units.work(m1, n1, k1, m2, n2, k2, exps),
+                m1 * n1,
+            )
+            for first, index, load, store, repeats, m1, n1, k1, m2, n2, k2, exps in chunk.steps.tolist()
+        ]
+
+    def _note(self, core: int, slot: int, start: int, what: str) -> None:
+        now = int(self.env.now)
+        if now > start:
+            self.spent[what] += now - start
+            if self.intervals is not None:
+                self.intervals.append(Interval(core, slot, start, now, what))
+
+    def _place(self, core: int, slot: int) -> Generator[simpy.Event, None, None]:
+        """A place for a program on a core: takes the next program until there is none."""
+        env = self.env
+        for barrier, parts in self.supply:
+            if barrier and self.active:
+                start = int(env.now)
+                yield self.quiet
+                self._note(core, slot, start, "stall.barrier")
+            self.active += 1
+            self.programs += 1
+            start = int(env.now)
+            if self.core.program_start:
+                yield env.timeout(self.core.program_start)
+                self._note(core, slot, start, "start")
+            yield from self._program(core, slot, parts)
+            self.active -= 1
+            if not self.active:
+                self.quiet.succeed()
+                self.quiet = env.event()
+
+    def _program(self, core: int, slot: int, parts: list[Part]) -> Generator[simpy.Event, None, None]:
+        """One program: index lists one step ahead of the rows they point to, rows up to `stages` steps ahead of the
+        computation."""
+        env = self.env
+        steps = [(part, repeat) for part in parts for repeat in range(part.repeats)]
+        loaded: deque[tuple[int, str]] = deque()
+        listed: deque[tuple[int, str]] = deque()
+        issued = computed = 0
+        while computed < len(steps):
+            now = int(env.now)
+            wake, cause = 0, ""
+            while issued < len(steps) and issued - computed < self.trace.stages:
+                part, repeat = steps[issued]
+                while len(listed) < 2 and issued + len(listed) < len(steps):
+                    ahead, again = steps[issued + len(listed)]
+                    listed.append(self._load(ahead.lists, again, core, now))
+                if listed[0][0] > now:
+                    wake, cause = listed[0][0], "stall.index"
+                    break
+                size = part.load.bytes if part.load else 0
+                if not self._room(core, size, now):
+                    wake, cause = self.in_flight[core][0][0], "stall.in_flight"
+                    break
+                listed.popleft()
+                done, label = self._load(part.load, repeat, core, now)
+                if size > self.core.max_bytes_in_flight:
+                    done = max(done, now + self.machine.top.latency * size // self.core.max_bytes_in_flight)
+                if size:
+                    heapq.heappush(self.in_flight[core], (done, size))
+                    self.flying[core] += size
+                loaded.append((done, label))
+                issued += 1
+            if loaded and loaded[0][0] <= now:
+                part, repeat = steps[computed]
+                yield from self._compute(core, slot, part, now)
+                if part.store:
+                    self.end = max(self.end, self.machine.top.serve(part.store, repeat, core, int(env.now)))
+                loaded.popleft()
+                computed += 1
+                continue
+            if loaded and (not wake or loaded[0][0] < wake):
+                wake, cause = loaded[0]
+            yield env.timeout(wake - now)
+            self._note(core, slot, now, cause)
+
+    def _room(self, core: int, size: int, now: int) -> bool:
+        """Whether the core may have `size` more bytes in flight; what has arrived by now makes room."""
+        flights = self.in_flight[core]
+        while flights and flights[0][0] <= now:
+            self.flying[core] -= heapq.heappop(flights)[1]
+        return not flights or self.flying[core] + size <= self.core.max_bytes_in_flight
+
+    def _load(self, request: Request | None, repeat: int, core: int, now: int) -> tuple[int, str]:
+        """When the data of some runs will be there, and what it will have waited for."""
+        if request is None:
+            return now, ""
+        self.tiles += 1
+        done = self.machine.top.serve(request, repeat, core, now)
+        longest, cause = (done - now) // 2, "stall.latency"
+        for level, label in self.labels:
+            if level.queue > longest:
+                longest, cause = level.queue, label
+        return done, cause
+
+    def _compute(self, core: int, slot: int, part: Part, now: int) -> Generator[simpy.Event, None, None]:
+        """The products and the softmax of a step; where scores travel through memory, their way there and back too."""
+        work = part.work
+        if not work.matmul and not work.vector:
+            return
+        self.macs += work.macs
+        end = self.machine.units.reserve(core, work, now)
+        if part.scores and self.machine.chip.exchange == "memory":
+            end = max(end, self._exchange(core, slot, part.scores, now) + work.matmul + work.vector)
+        yield self.env.timeout(end - now)
+        for what, time in (
+            ("matmul", work.matmul),
+            ("vector", work.vector),
+            ("stall.compute", end - now - work.matmul - work.vector),
+        ):
+            self.spent[what] += time
+            if self.intervals is not None and time:
+                self.intervals.append(Interval(core, slot, now, now + time, what))
+                now += time
+
+    def _exchange(self, core: int, slot: int, scores: int, now: int) -> int:
+        """Write scores and read them, write probabilities and read them: a workspace of the core in the first shared
+        level."""
+        base = self.workspace + (core * self.machine.chip.matmul_core.max_programs + slot) * (1 << 22)
+        tensor = len(self.trace.tensors)
+        for i, (op, size) in enumerate(
+            ((WRITE, SCORE_BYTES), (READ, SCORE_BYTES), (WRITE, PROBABILITY_BYTES), (READ, PROBABILITY_BYTES))
+        ):
+            self.scratch[i] = (base + (i // 2) * (1 << 21), 0, 1, scores * size, -1, 0, op, tensor)
+        return self.machine.shared.serve(Request(self.scratch, NO_INDEX, 0, 4), 0, core, now)

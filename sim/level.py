@@ -1,0 +1,40 @@
+"""What a memory level is to its neighbours, and the reservation of a bandwidth."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from sim.request import Request
+
+PS = 10**12
+"""Picoseconds in a second."""
+
+
+class Level(Protocol):
+    """A passive thing that answers when the data of some runs will be there."""
+
+    name: str
+    """Prefix of its counters."""
+    latency: int
+    """Unloaded time of a read that this level or a nearer one answers at best, in ps."""
+    queue: int
+    """Of the runs served last: the longest time, in ps, that a piece of them waited for this level."""
+
+    def serve(self, request: Request, repeat: int, core: int, now: int) -> int:
+        """When (ps) the last byte of the request's runs at that repeat is there, asked for by `core` at time `now`
+        (ps)."""
+        ...
+
+    def counters(self) -> dict[str, int]:
+        """Counts so far, by the part of their name behind the level's."""
+        ...
+
+    def forget(self) -> None:
+        """Start counting and the clock anew, keeping what the level holds."""
+        ...
+
+
+def instances(scope: str, cores: int, cores_per_cluster: int) -> tuple[int, int]:
+    """How many of a level there are, and how many cores share one."""
+    share = {"core": 1, "cluster": cores_per_cluster, "chip": cores}[scope]
+    return cores // share, share

@@ -1,0 +1,50 @@
+"""A scratchpad level: DMA commands with a start-up cost, rounding to the alignment, and the banks' bandwidth."""
+
+from __future__ import annotations
+
+from hwmodels.spec import Scratchpad as ScratchpadSpec
+from sim.level import PS, Level, instances
+from sim.request import Request
+
+
+class Scratchpad:
+    """Memory that transfers pass on their way to a core: each occupies the DMA engine, then the banks.
+
+    The engine starts one command every `dma_startup`; data of the last command is there one latency of the level below
+    after its start. Rows occupy whole bank words. What lies below is asked at once, not when the engine gets to it: a
+    reservation in the future would keep others from the time before it (they would see servers booked that are idle),
+    so waits add up here instead.
+    """
+
+    def __init__(self, spec: ScratchpadSpec, below: Level, cores: int, cores_per_cluster: int) -> None:
+        self.name, self.spec, self.below = spec.name, spec, below
+        self.latency, self.queue = below.latency, 0
+        number, self.share = instances(spec.scope, cores, cores_per_cluster)
+        self.engine_free = [0] * number
+        self.banks_free = [0] * number
+        self.granule = max(spec.alignment, spec.bank_width)
+        self.bytes = self.moved = self.commands = 0
+
+    def serve(self, request: Request, repeat: int, core: int, now: int) -> int:
+        """See `Level.serve`."""
+        i = core // self.share
+        moved, commands = request.transfer(self.granule, self.spec.dma_rows)
+        self.bytes += request.bytes
+        self.moved += moved
+        self.commands += commands
+        self.engine_free[i] = max(now, self.engine_free[i]) + commands * self.spec.dma_startup
+        self.banks_free[i] = max(now, self.banks_free[i]) + moved * PS // self.spec.bandwidth
+        arrived = self.below.serve(request, repeat, core, now)
+        done = max(arrived, self.engine_free[i] + self.latency, self.banks_free[i])
+        self.queue = done - arrived
+        return done
+
+    def counters(self) -> dict[str, int]:
+        """Bytes as asked and as rounded up, and DMA commands."""
+        return {"bytes": self.bytes, "moved_bytes": self.moved, "commands": self.commands}
+
+    def forget(self) -> None:
+        """Start counting and the clock anew."""
+        self.engine_free = [0] * len(self.engine_free)
+        self.banks_free = [0] * len(self.banks_free)
+        self.bytes = self.moved = self.commands = 0

@@ -1,0 +1,103 @@
+"""A cache in forty lines of dictionaries: slow, obvious, and written from the policies' definitions, not from the
+compiled loop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Line:
+    """What a way holds."""
+
+    valid: set[int] = field(default_factory=set)
+    dirty: set[int] = field(default_factory=set)
+
+
+@dataclass
+class ReferenceCache:
+    """One partition; LRU, FIFO, tree-PLRU and SRRIP. Counts requests per fill granule, as the simulator does."""
+
+    line: int
+    sector: int
+    granule: int
+    sets: int
+    ways: int
+    policy: str
+    hits: int = 0
+    misses: int = 0
+    write_hits: int = 0
+    write_misses: int = 0
+    writebacks: int = 0
+
+    def __post_init__(self) -> None:
+        self.content: list[dict[int, Line]] = [{} for _ in range(self.sets)]  # LRU, FIFO: oldest first; others: by way
+        self.ways_of: list[list[int]] = [[] for _ in range(self.sets)]
+        self.tree: list[list[bool]] = [
+            [False] * self.ways for _ in range(self.sets)
+        ]  # True: the victim is on the right
+        self.rrpv: list[list[int]] = [[3] * self.ways for _ in range(self.sets)]
+
+    def access(self, address: int, size: int, write: bool) -> None:
+        """Access a contiguous piece, line by line."""
+        for number in range(address // self.line, (address + size - 1) // self.line + 1):
+            low, high = max(address, number * self.line), min(address + size, (number + 1) * self.line)
+            self._line(number, low - number * self.line, high - number * self.line, write)
+
+    def _line(self, number: int, low: int, high: int, write: bool) -> None:
+        sectors = set(range(low // self.sector, (high - 1) // self.sector + 1))
+        whole = {s for s in sectors if low <= s * self.sector and (s + 1) * self.sector <= high}
+        group = number % self.sets
+        content = self.content[group]
+        present = number in content
+        if not present:
+            self._insert(group, number)
+        self._touch(group, number, fill=not present)
+        line, per = content[number], self.granule // self.sector
+        asked = {s // per for s in sectors}
+        lacking = {s // per for s in sectors - line.valid}
+        if write:
+            self.write_hits += len(asked - lacking)
+            self.write_misses += len(lacking)
+            line.valid |= whole
+            lacking = {s // per for s in sectors - line.valid}
+            line.dirty |= sectors
+        else:
+            self.hits += len(asked - lacking)
+        self.misses += len(lacking)
+        line.valid |= {s for g in lacking for s in range(g * per, (g + 1) * per)}
+
+    def _insert(self, group: int, number: int) -> None:
+        content, ways = self.content[group], self.ways_of[group]
+        if len(ways) < self.ways:
+            ways.append(number)
+        else:
+            way = ways.index(next(iter(content))) if self.policy in ("lru", "fifo") else self._victim(group)
+            self.writebacks += len({s // (self.granule // self.sector) for s in content.pop(ways[way]).dirty})
+            ways[way] = number
+        content[number] = Line()
+
+    def _touch(self, group: int, number: int, fill: bool) -> None:
+        way = self.ways_of[group].index(number)
+        if self.policy == "lru":
+            self.content[group][number] = self.content[group].pop(number)
+        elif self.policy == "srrip":
+            self.rrpv[group][way] = 2 if fill else 0
+        elif self.policy == "plru":
+            node, low, high = 0, 0, self.ways
+            while high - low > 1:
+                middle = (low + high) // 2
+                self.tree[group][node] = way < middle
+                node, low, high = (2 * node + 1, low, middle) if way < middle else (2 * node + 2, middle, high)
+
+    def _victim(self, group: int) -> int:
+        if self.policy == "srrip":
+            while 3 not in self.rrpv[group]:
+                self.rrpv[group] = [value + 1 for value in self.rrpv[group]]
+            return self.rrpv[group].index(3)
+        node, low, high = 0, 0, self.ways
+        while high - low > 1:
+            middle = (low + high) // 2
+            right = self.tree[group][node]
+            node, low, high = (2 * node + 2, middle, high) if right else (2 * node + 1, low, middle)
+        return low

@@ -1,0 +1,41 @@
+"""What is asked of a chip: shapes and addresses of attention calls, as compressed traces; knows no chip."""
+
+from __future__ import annotations
+
+from workloads.attention import attention
+from workloads.errors import WorkloadError
+from workloads.layout import Contiguous, Layout, Paged
+from workloads.load import known_keys, load_workload, parse_workload
+from workloads.patterns import PATTERNS, Pattern
+from workloads.selection import SELECTIONS, RandomSelection, RecordedSelection, Selection
+from workloads.shape import AttentionShape, DType, DTypes, Phase, element_bytes
+from workloads.synthetic import gather, pointer_chase, stream, stride
+from workloads.tiling import Budget, FittedTiling, Tiling, fit_tiling, scratchpad_bytes
+from workloads.trace import (
+    ACCESS,
+    PROGRAM,
+    READ,
+    RUN,
+    STEP,
+    WRITE,
+    Chunk,
+    Tensor,
+    Trace,
+    count_bytes,
+    count_exps,
+    count_flops,
+    count_macs,
+    count_steps,
+    expand,
+)
+from workloads.trace_file import load_trace, save_trace
+from workloads.workload import Hold, Workload
+
+__all__ = [
+    "ACCESS", "PATTERNS", "PROGRAM", "READ", "RUN", "SELECTIONS", "STEP", "WRITE", "AttentionShape", "Budget",
+    "Chunk", "Contiguous", "DType", "DTypes", "FittedTiling", "Hold", "Layout", "Paged", "Pattern", "Phase",
+    "RandomSelection", "RecordedSelection", "Selection", "Tensor", "Tiling", "Trace", "Workload", "WorkloadError",
+    "attention", "count_bytes", "count_exps", "count_flops", "count_macs", "count_steps", "element_bytes", "expand",
+    "fit_tiling", "gather", "known_keys", "load_trace", "load_workload", "parse_workload", "pointer_chase",
+    "save_trace", "scratchpad_bytes", "stream", "stride",
+]

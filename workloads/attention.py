@@ -1,0 +1,277 @@
+"""The tiled attention loop as a trace: programs, steps and runs in the kernel's order.
+
+Decode follows FlashDecoding (splits fastest, then heads, then batch entries); prefill follows FlashAttention-2 (q tiles
+fastest, then query heads, then batch entries). All rows of programs are alike but for their origins and index lists, so
+one template is written and each chunk shifts it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workloads.distinct import distinct_tokens
+from workloads.errors import WorkloadError
+from workloads.layout import Paged, Placement, Rows, bases, place
+from workloads.patterns import Range, merged
+from workloads.program import ORIGINS, Geometry, Part, ProgramWriter, Template, shares
+from workloads.selection import list_of, lists_of
+from workloads.tiling import Budget, FittedTiling, fit_tiling, padded
+from workloads.trace import PROGRAM, READ, RUN, STEP, WRITE, Chunk, Tensor, Trace
+from workloads.workload import Workload
+
+LARGEST_LISTS = 1 << 22
+"""Selected tokens that one chunk holds before its q tiles are dealt to several chunks (16 MiB of indices)."""
+LINE = 512
+"""Alignment of the log-sum-exps behind the partial accumulators."""
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionChunks:
+    """The chunk stream of an attention call: a chunk for each row of programs (and stretch of q tiles)."""
+
+    workload: Workload
+    fitted: FittedTiling
+    geometry: Geometry
+    templates: tuple[Template, ...]
+    """The programs of a row, by stretches of q tiles."""
+    bases: dict[str, int]
+    """Base address of each tensor."""
+    list_tokens: int
+    """Entries of the index lists of a row, all q tiles together."""
+    streams: bool
+    """Whether any token is read without an index list."""
+
+    def __call__(self) -> Iterator[Chunk]:
+        """The chunks in launch order."""
+        shape = self.workload.shape
+        for batch in range(shape.batch):
+            paged = self._page_numbers(batch)
+            held: tuple[int, range, NDArray[np.int32]] | None = None
+            for head, template in product(range(0, shape.q_heads, self.fitted.heads), self.templates):
+                selection, indices = self.workload.selection, paged
+                if selection is not None:
+                    number = list_of(selection.share, shape, head)
+                    if held is None or held[:2] != (number, template.tiles):
+                        lists = self._lists(batch, number, template.tiles)
+                        held = number, template.tiles, np.concatenate([*lists, paged])
+                    indices = held[2]
+                programs, runs = template.programs.copy(), template.runs.copy()
+                programs["batch"], programs["head"] = batch, head
+                runs["base"] += self._origins(batch, head)[template.origins]
+                yield Chunk(programs, template.steps, runs, indices)
+        if "O" in self.bases and "partial" in self.bases:
+            yield self._combine()
+
+    def _lists(self, batch: int, number: int, tiles: range) -> Iterator[NDArray[np.int32]]:
+        """Numbers of the gathered pieces of q tiles `tiles`."""
+        selection, unit, piece = self.workload.selection, self.workload.unit, self.geometry.list_piece
+        for tile in tiles if selection is not None else ():
+            assert selection is not None
+            candidates = self.workload.visits(*_queries(self.workload, self.fitted, tile)).candidates
+            if candidates[0] < candidates[1]:
+                first = selection.choose(batch, number, tile, candidates, unit)
+                within = np.arange(0, unit, piece, dtype=np.int32)
+                tokens: NDArray[np.int32] = first if piece == unit else (first[:, None] + within).ravel()
+                yield self.geometry.place.numbers(batch, tokens, piece)
+
+    def _page_numbers(self, batch: int) -> NDArray[np.int32]:
+        """Numbers of all page pieces of a sequence and, for pages larger than a tile, the table entry of each tile."""
+        layout, size, tokens = self.workload.layout, self.geometry.block_kv, self.workload.shape.kv_len
+        if not isinstance(layout, Paged) or not self.streams:
+            return np.zeros(0, np.int32)
+        piece = self.geometry.page_piece
+        found = [self.geometry.place.numbers(batch, np.arange(0, tokens, piece, dtype=np.int32), piece)]
+        if layout.page > size:
+            found.append(np.arange(0, tokens, size, dtype=np.int32) // np.int32(layout.page))
+        return np.concatenate(found)
+
+    def _origins(self, batch: int, head: int) -> NDArray[np.uint64]:
+        """Addresses of the first bytes that the runs of a row are counted from, in the order of ORIGINS."""
+        shape, placed, fitted = self.workload.shape, self.geometry.place, self.fitted
+        found = dict.fromkeys(ORIGINS, 0) | self.bases
+        for name in "QO":
+            found[name] += placed.origin(name, batch, head)
+        for name in "KV":
+            found[name] += placed.origin(name, batch, head // shape.group)
+        if self.workload.selection is not None:
+            share = self.workload.selection.share
+            number = batch * lists_of(share, shape) + list_of(share, shape, head)
+            found["indices"] += 4 * number * self.list_tokens
+        if isinstance(self.workload.layout, Paged):
+            found["table"] += 4 * batch * -(-shape.kv_len // self.workload.layout.page)
+        if "partial" in self.bases:
+            row, lines = _row(self.workload, fitted, batch, head), fitted.splits * fitted.heads * shape.q_len
+            accumulators = _accumulator_bytes(self.workload, fitted)
+            found["lse"] = found["partial"] + -(-accumulators // LINE) * LINE + 4 * row * lines
+            found["partial"] += 4 * row * lines * shape.value_dim
+        return np.array([found[name] for name in ORIGINS], np.uint64)
+
+    def _combine(self) -> Chunk:
+        """The programs that merge partial outputs: one for each row, reading all of its splits."""
+        shape, fitted, tensors = self.workload.shape, self.fitted, self.geometry.tensors
+        rows, lines = _rows(self.workload, fitted), fitted.heads * shape.q_len
+        programs, steps, runs = np.zeros(rows, PROGRAM), np.zeros(rows, STEP), np.zeros((rows, 3), RUN)
+        written = self.geometry.place.heads("O", 0, shape.q_len, fitted.heads)
+        pieces = (("partial", READ, Rows(0, 0, 1, 4 * fitted.splits * lines * shape.value_dim)),
+                  ("lse", READ, Rows(0, 0, 1, 4 * fitted.splits * lines)), ("O", WRITE, written))
+        for batch, head in product(range(shape.batch), range(0, shape.q_heads, fitted.heads)):
+            row, origins = _row(self.workload, fitted, batch, head), self._origins(batch, head)
+            programs[row] = row, 1, batch, head
+            steps[row] = 3 * row, 0, 2, 1, 1, 0, 0, 0, 0, 0, 0, fitted.splits * lines
+            for i, (name, op, r) in enumerate(pieces):
+                tensor = tensors.index("partial" if op == READ else "O")
+                base = int(origins[ORIGINS.index(name)]) + r.offset
+                runs[row, i] = base, r.stride, r.count, r.bytes, -1, 0, op, tensor
+        return Chunk(programs, steps, runs.ravel(), np.zeros(0, np.int32), barrier=True)
+
+
+def attention(workload: Workload, budget: Budget) -> Trace:
+    """The trace of an attention call on a chip that offers `budget`.
+
+    Products are counted as the kernel computes them: whole tiles of block_kv tokens, head dimensions padded by
+    `tiling.pad_head_dim`, query rows as they are. Raises WorkloadError if the tiling does not fit.
+    """
+    shape, selection = workload.shape, workload.selection
+    placed = place(workload.layout, shape, workload.dtypes)
+    own_lists = selection is not None and selection.share == "head"
+    tokens = sum(_list_sizes(workload, 0, shape.q_len)) if workload.phase == "decode" else 0
+    fitted = fit_tiling(workload.tiling, shape, workload.dtypes, workload.phase, budget, tokens, own_lists)
+    _check_pages(workload, fitted.block_kv)
+    parts, list_tokens = _all_parts(workload, fitted)
+    streams = any(not part.selected for tile in parts for part in tile)
+    sizes = _sizes(workload, fitted, placed, list_tokens, streams)
+    pad = workload.tiling.pad_head_dim
+    geometry = Geometry(
+        placed, fitted.block_kv, padded(shape.head_dim, pad), padded(shape.value_dim, pad),
+        workload.tiling.order == "reverse", placed.piece(int(np.gcd(workload.unit, fitted.block_kv))),
+        placed.piece(fitted.block_kv), tuple(sizes),
+    )
+    templates = tuple(_template(workload, fitted, geometry, parts, tiles) for tiles in _stretches(parts))
+    chunks = AttentionChunks(workload, fitted, geometry, templates, bases(sizes), list_tokens, streams)
+    useful = dict(sizes)
+    queries = [_queries(workload, fitted, tile) for tile in range(len(parts))]
+    read = distinct_tokens(workload, queries)
+    useful |= {"K": read * placed.row("K"), "V": read * placed.row("V")}
+    return Trace(
+        workload.name, tuple(Tensor(name, chunks.bases[name], sizes[name], useful[name]) for name in sizes),
+        workload.dtypes.q, fitted.scratchpad_bytes, fitted.stages, fitted.resident,
+        useful["Q"] + useful["K"] + useful["V"], sizes.get("indices", 0) + sizes.get("table", 0),
+        sizes["O"] if "O" in sizes else sizes["partial"], chunks,
+    )
+
+
+def _queries(workload: Workload, fitted: FittedTiling, tile: int) -> Range:
+    """First and last query of a q tile; in decode the only tile has all of them."""
+    if workload.phase == "decode":
+        return 0, workload.shape.q_len
+    return tile * fitted.block_q, min((tile + 1) * fitted.block_q, workload.shape.q_len)
+
+
+def _list_sizes(workload: Workload, q_start: int, q_stop: int) -> tuple[int, int]:
+    """Tokens that queries [q_start, q_stop) stream and that they select."""
+    visits, selection = workload.visits(q_start, q_stop), workload.selection
+    start, stop = visits.candidates
+    return visits.tokens, selection.count(stop - start, workload.unit) if selection and start < stop else 0
+
+
+def _all_parts(workload: Workload, fitted: FittedTiling) -> tuple[list[list[Part]], int]:
+    """The parts of every q tile in token order, and the entries of all index lists of a row."""
+    tiles = 1 if workload.phase == "decode" else -(-workload.shape.q_len // fitted.block_q)
+    found, entries, size, tokens = [], 0, fitted.block_kv, workload.shape.kv_len
+    for tile in range(tiles):
+        queries = _queries(workload, fitted, tile)
+        visits, (_, chosen) = workload.visits(*queries), _list_sizes(workload, *queries)
+        ranges = list(visits.ranges)
+        if workload.phase == "prefill":
+            ranges = [(a // size * size, min(-(-b // size) * size, tokens)) for a, b in ranges]
+        elif isinstance(workload.layout, Paged):
+            grain = min(workload.layout.page, size)
+            ranges = [(a // grain * grain, b) for a, b in ranges]
+        keyed = [(a, Part(False, a, b - a)) for a, b in merged(ranges)]
+        if chosen:
+            keyed.append((visits.candidates[0], Part(True, entries, chosen)))
+            entries += chosen
+        found.append([part for _, part in sorted(keyed, key=lambda item: item[0])])
+    return found, entries
+
+
+def _stretches(parts: list[list[Part]]) -> list[range]:
+    """Q tiles in stretches whose index lists stay below LARGEST_LISTS entries."""
+    found, first, held = [], 0, 0
+    for tile, own in enumerate(parts):
+        entries = sum(part.tokens for part in own if part.selected)
+        if held and held + entries > LARGEST_LISTS:
+            found.append(range(first, tile))
+            first, held = tile, 0
+        held += entries
+    return [*found, range(first, len(parts))]
+
+
+def _template(
+    workload: Workload, fitted: FittedTiling, geometry: Geometry, parts: list[list[Part]], tiles: range,
+) -> Template:
+    """The programs of a row for q tiles `tiles`."""
+    shape, placed = workload.shape, geometry.place
+    entries = [part for tile in tiles for part in parts[tile] if part.selected]
+    pages_at = sum(part.tokens for part in entries) // geometry.list_piece
+    entries_at = pages_at + -(-shape.kv_len // geometry.page_piece)
+    writer = ProgramWriter(geometry, entries[0].start if entries else 0, pages_at, entries_at)
+    for tile in tiles:
+        first, last = _queries(workload, fitted, tile)
+        rows, queries = (last - first) * fitted.heads, last - first
+        for split, walked in enumerate(shares(parts[tile], fitted.block_kv, fitted.splits, geometry.reverse)):
+            writer.begin(placed.heads("Q", first, queries, fitted.heads))
+            for part, begin, end in walked:
+                writer.walk(part, begin, end, rows)
+            if fitted.splits == 1:
+                writer.end([("O", placed.heads("O", first, queries, fitted.heads))])
+            else:
+                sums, lse = 4 * rows * shape.value_dim, 4 * rows
+                writer.end([("partial", Rows(split * sums, 0, 1, sums)), ("lse", Rows(split * lse, 0, 1, lse))])
+    return writer.template(tiles)
+
+
+def _check_pages(workload: Workload, block_kv: int) -> None:
+    layout = workload.layout
+    if isinstance(layout, Paged) and layout.page % block_kv and block_kv % layout.page:
+        raise WorkloadError(f"page of {layout.page} tokens and block_kv {block_kv}: one must be a multiple of the "
+                            f"other; set tiling.block_kv to {layout.page} or layout.page to {block_kv}")
+
+
+def _rows(workload: Workload, fitted: FittedTiling) -> int:
+    """Rows of programs: batch entries times heads, packed heads once."""
+    return workload.shape.batch * (workload.shape.q_heads // fitted.heads)
+
+
+def _row(workload: Workload, fitted: FittedTiling, batch: int, head: int) -> int:
+    """Number of the row of query head `head` of batch entry `batch`."""
+    return (batch * workload.shape.q_heads + head) // fitted.heads
+
+
+def _accumulator_bytes(workload: Workload, fitted: FittedTiling) -> int:
+    """Bytes of all fp32 partial outputs."""
+    shape = workload.shape
+    return 4 * _rows(workload, fitted) * fitted.splits * fitted.heads * shape.q_len * shape.value_dim
+
+
+def _sizes(
+    workload: Workload, fitted: FittedTiling, placed: Placement, list_tokens: int, streams: bool,
+) -> dict[str, int]:
+    """Bytes of each tensor that the kernel touches, in the order in which they lie in memory."""
+    shape, split = workload.shape, fitted.splits > 1
+    sizes = {name: placed.bytes_of(name) for name in "QKV"}
+    if workload.tiling.combine or not split:
+        sizes["O"] = placed.bytes_of("O")
+    if workload.selection is not None and list_tokens:
+        sizes["indices"] = 4 * shape.batch * lists_of(workload.selection.share, shape) * list_tokens
+    if placed.table is not None and streams:
+        sizes["table"] = placed.table.nbytes
+    if split:
+        accumulators = _accumulator_bytes(workload, fitted)
+        sizes["partial"] = -(-accumulators // LINE) * LINE + accumulators // shape.value_dim
+    return sizes

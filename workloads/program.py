@@ -1,0 +1,171 @@
+"""From the token parts that a program walks to its steps and runs, relative to the first byte of each head."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workloads.layout import Paged, Placement, Rows
+from workloads.trace import PROGRAM, READ, RUN, STEP, WRITE, Records
+
+ORIGINS = ("Q", "K", "V", "O", "indices", "table", "partial", "lse")
+"""What the base of a run is counted from; the chunk of a row of programs adds the origins of its head."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A stretch of the tokens that a program walks, cut into tiles of its own."""
+
+    selected: bool
+    """Whether tokens are gathered through an index list, or streamed."""
+    start: int
+    """First token if streamed; first entry of the row's index lists if selected."""
+    tokens: int
+    """Tokens of the stretch."""
+
+
+@dataclass(frozen=True, eq=False)
+class Template:
+    """Programs of one row (batch entry and heads) that every row repeats with other origins."""
+
+    programs: Records
+    steps: Records
+    runs: Records
+    """RUN records whose base is relative to `origins`."""
+    origins: NDArray[np.uint8]
+    """For each run, what its base is relative to: a position in ORIGINS."""
+    tiles: range
+    """The q tiles whose index lists the template's chunk holds."""
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """What all tiles of a kernel have in common."""
+
+    place: Placement
+    block_kv: int
+    """Tokens of a tile."""
+    k_dim: int
+    """Head dimension of the first product, padded."""
+    v_dim: int
+    """Head dimension of the second product, padded."""
+    reverse: bool
+    """Whether tiles are walked from last to first."""
+    list_piece: int
+    """Tokens of a piece gathered through an index list."""
+    page_piece: int
+    """Tokens of a piece gathered through the block table."""
+    tensors: tuple[str, ...]
+    """Tensor names in the order of the trace."""
+
+
+@dataclass
+class ProgramWriter:
+    """Collects the programs of a template, one call for each part of the kernel's loop."""
+
+    geometry: Geometry
+    first_entry: int
+    """First entry of the index lists that the chunk holds; the chunk's indices begin with it."""
+    pages_at: int
+    """Where in the chunk's indices the physical pages begin."""
+    entries_at: int
+    """Where in the chunk's indices the block-table entry of each tile begins (pages larger than a tile)."""
+    _programs: list[tuple[int, ...]] = field(default_factory=list)
+    _steps: list[tuple[int, ...]] = field(default_factory=list)
+    _runs: list[tuple[int, ...]] = field(default_factory=list)
+    _origins: list[int] = field(default_factory=list)
+
+    def begin(self, q: Rows) -> None:
+        """Begin a program; its first step reads the query rows."""
+        self._programs.append((len(self._steps), 0, 0, 0))
+        first = len(self._runs)
+        self._run("Q", q, READ)
+        self._steps.append((first, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0))
+
+    def walk(self, part: Part, first: int, last: int, rows: int) -> None:
+        """Tiles [first, last) of `part` for `rows` query rows: one step repeated for full tiles, one for a cut tile."""
+        size, reverse = self.geometry.block_kv, self.geometry.reverse
+        full = min(last, part.tokens // size)
+        steps = [(first if not reverse else full - 1, full - first, size)] if full > first else []
+        if full < last:
+            steps.insert(0 if reverse else len(steps), (full, 1, part.tokens - full * size))
+        for tile, repeats, tokens in steps:
+            first_run = len(self._runs)
+            index_runs = self._index_runs(part, tile, tokens)
+            for name in "KV":
+                self._load_rows(name, part, tile, tokens)
+            loads = len(self._runs) - first_run - index_runs
+            self._steps.append((first_run, index_runs, loads, 0, repeats, rows, size, self.geometry.k_dim,
+                                rows, self.geometry.v_dim, size, rows * size))
+
+    def end(self, stores: list[tuple[str, Rows]]) -> None:
+        """End the program; its last step writes `stores`."""
+        first = len(self._runs)
+        for origin, rows in stores:
+            self._run(origin, rows, WRITE)
+        self._steps.append((first, 0, 0, len(stores), 1, 0, 0, 0, 0, 0, 0, 0))
+        begun = self._programs[-1][0]
+        self._programs[-1] = (begun, len(self._steps) - begun, 0, 0)
+
+    def template(self, tiles: range) -> Template:
+        """What was collected, as arrays."""
+        return Template(np.array(self._programs, PROGRAM), np.array(self._steps, STEP), np.array(self._runs, RUN),
+                        np.array(self._origins, np.uint8), tiles)
+
+    def _run(self, origin: str, rows: Rows, op: int, index: int = -1, advance: int = 0) -> None:
+        tensor = self.geometry.tensors.index("partial" if origin == "lse" else origin)
+        self._runs.append((rows.offset, rows.stride, rows.count, rows.bytes, index, advance, op, tensor))
+        self._origins.append(ORIGINS.index(origin))
+
+    def _index_runs(self, part: Part, tile: int, tokens: int) -> int:
+        """The read of the index list (4 B a token) or of the block table (4 B a page); number of runs."""
+        size, layout = self.geometry.block_kv, self.geometry.place.layout
+        step = -1 if self.geometry.reverse else 1
+        if part.selected:
+            entry = Rows(4 * (part.start + tile * size), 0, 1, 4 * tokens)
+            self._run("indices", entry, READ, advance=4 * step * size)
+        elif not isinstance(layout, Paged):
+            return 0
+        elif layout.page <= size:
+            page = (part.start + tile * size) // layout.page
+            entries = Rows(4 * page, 0, 1, 4 * -(-tokens // layout.page))
+            self._run("table", entries, READ, advance=4 * step * (size // layout.page))
+        else:
+            at = self.entries_at + part.start // size + tile
+            self._run("table", Rows(0, 4, 1, 4), READ, index=at, advance=step)
+        return 1
+
+    def _load_rows(self, name: str, part: Part, tile: int, tokens: int) -> None:
+        """The reads of a tile's rows of K or V."""
+        size, place = self.geometry.block_kv, self.geometry.place
+        step = -1 if self.geometry.reverse else 1
+        token = part.start + tile * size
+        stride, row = place.token_stride(name), place.row(name)
+        if not part.selected and not isinstance(place.layout, Paged):
+            self._run(name, place.tokens(name, token, tokens), READ, advance=step * size * stride)
+            return
+        piece = self.geometry.list_piece if part.selected else self.geometry.page_piece
+        at = (token - self.first_entry) // piece if part.selected else self.pages_at + token // piece
+        whole, rest = divmod(tokens, piece)
+        if whole:
+            self._run(name, Rows(0, piece * stride, whole, piece * row), READ, index=at, advance=step * (size // piece))
+        if rest:
+            self._run(name, Rows(0, piece * stride, 1, rest * row), READ, index=at + whole)
+
+
+def shares(parts: list[Part], block_kv: int, splits: int, reverse: bool) -> Iterator[list[tuple[Part, int, int]]]:
+    """For each split, the (part, first tile, last tile) that it walks: contiguous shares of whole tiles, in order."""
+    tiles = [-(-part.tokens // block_kv) for part in parts]
+    share = -(-sum(tiles) // splits)
+    for split in range(splits):
+        low, found = split * share, []
+        begin = 0
+        for part, count in zip(parts, tiles, strict=True):
+            first, last = max(low - begin, 0), min(low + share - begin, count)
+            if first < last:
+                found.append((part, first, last))
+            begin += count
+        yield found[::-1] if reverse else found

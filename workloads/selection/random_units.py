@@ -1,0 +1,71 @@
+"""A random choice of tokens, or of aligned blocks of tokens, out of a range of candidates."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from workloads.errors import WorkloadError
+from workloads.selection.share import Share
+
+
+class RandomSelection(BaseModel):
+    """Distinct units of `unit` tokens, each set of that size equally likely; the same seed gives the same lists."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["random"]
+    """Name in the table of selections."""
+    ratio: float | None = Field(default=None, gt=0, le=1)
+    """Share of the candidates that is read (rounded down to whole units, at least one); this or `tokens`."""
+    tokens: int | None = Field(default=None, ge=1, le=2**31 - 1)
+    """Tokens read (rounded down to whole units, at least one; all candidates if there are fewer); this or `ratio`."""
+    unit: int | None = Field(default=None, ge=1, le=2**20)
+    """Tokens of a unit, aligned to its size; where absent the pattern's block, or 1."""
+    share: Share = "group"
+    """Whose list it is: of each q head, of each kv head's group, or of all heads of a batch entry."""
+    order: Literal["sorted", "random"] = "sorted"
+    """Order in which the kernel reads the units."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of the generator (PCG64); batch entry, list and q tile are mixed in."""
+
+    @model_validator(mode="after")
+    def _one_size(self) -> RandomSelection:
+        if (self.ratio is None) == (self.tokens is None):
+            given = "both" if self.ratio is not None else "neither"
+            raise WorkloadError(f"selection has {given} of ratio and tokens, must have one; set ratio or tokens")
+        return self
+
+    def count(self, candidates: int, unit: int) -> int:
+        """Tokens chosen out of `candidates` tokens in units of `unit` (which divides `candidates`)."""
+        if candidates == 0:
+            return 0
+        wanted = self.tokens if self.ratio is None else int(self.ratio * candidates + 1e-9)
+        return max(1, min(wanted or 0, candidates) // unit) * unit
+
+    def choose(self, batch: int, number: int, tile: int, candidates: tuple[int, int], unit: int) -> NDArray[np.int32]:
+        """First tokens of the chosen units, int32, of list `number` of batch entry `batch` for q tile `tile`."""
+        start, stop = candidates
+        units = (stop - start) // unit
+        rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence((self.seed, batch, number, tile))))
+        chosen = sample(rng, units, self.count(stop - start, unit) // unit)
+        if self.order == "random":
+            rng.shuffle(chosen)
+        return (chosen + start // unit) * np.int32(unit)
+
+
+def sample(rng: np.random.Generator, population: int, count: int) -> NDArray[np.int32]:
+    """`count` distinct numbers below `population`, sorted, each set equally likely.
+
+    Numbers are thrown at a bitmap until enough distinct ones are marked (of the smaller of set and complement): the
+    procedure treats all numbers alike, so the set is uniform, and choosing half of 2**20 takes 5 to 10 ms.
+    """
+    rest = count > population // 2
+    wanted = population - count if rest else count
+    marked = np.zeros(population, bool)
+    while missing := wanted - int(np.count_nonzero(marked)):
+        marked[rng.integers(0, population, missing, dtype=np.int32)] = True
+    return np.flatnonzero(~marked if rest else marked).astype(np.int32)

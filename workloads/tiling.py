@@ -1,0 +1,169 @@
+"""How a kernel cuts an attention call into programs and tiles, and the fit of a tiling to what a chip offers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from workloads.errors import WorkloadError
+from workloads.shape import AttentionShape, DTypes, Phase, element_bytes
+
+Auto = Literal["auto"]
+Positive = Annotated[int, Field(ge=1, le=2**20)]
+
+WAVES = 4
+"""Programs a core should get when decoding is split (FlashDecoding rule of the measured kernels)."""
+SMALLEST_TILE = 16
+"""Rows and tokens below which an automatic tile is not cut further (the side of a matrix unit's tile)."""
+DEFAULT_TILE, LARGEST_ROWS = 64, 128
+
+
+class Tiling(BaseModel):
+    """Tile sizes and loop order of an attention kernel; what is "auto" is resolved by `fit_tiling`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    block_q: Positive | Auto = "auto"
+    """Query rows of a program: 128 in prefill; in decode the packed rows, rounded up to 16, at most 128."""
+    block_kv: Positive | Auto = "auto"
+    """Tokens of a tile: 64, halved until the tiles fit the scratchpad."""
+    splits: Positive | Auto = "auto"
+    """Programs that share the context of one row of programs in decode (split-KV); 1 in prefill."""
+    stages: Positive | Auto = "auto"
+    """Tiles in flight: 3 (2 for wide heads), fewer if they do not fit the scratchpad."""
+    resident: Positive | Auto = "auto"
+    """Programs that run on a core at once: as many as the scratchpad holds, at most what the chip allows."""
+    order: Literal["forward", "reverse"] = "forward"
+    """Order in which a program walks its tiles; FlashAttention-2 and -3 walk from last to first."""
+    pad_head_dim: Literal["none", "pow2"] | Positive = "none"
+    """Padding of head dimensions in the scratchpad and the products: none, next power of two, or a multiple."""
+    pack_group: bool = True
+    """Decode: the query heads of a group share a program (rows = q_len x heads) and read K and V once."""
+    combine: bool = True
+    """Decode with splits: a last set of programs merges the partial outputs; false leaves them to another kernel."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a chip offers to a program."""
+
+    cores: int
+    """Cores that programs are dealt to."""
+    scratchpad_bytes: int
+    """On-chip memory of one core, shared by the programs resident there."""
+    max_programs: int
+    """Programs that may be resident on a core at once."""
+
+    def __post_init__(self) -> None:
+        for name in ("cores", "scratchpad_bytes", "max_programs"):
+            if getattr(self, name) < 1:
+                raise WorkloadError(f"budget {name} is {getattr(self, name)}, must be at least 1; pass the chip's")
+
+
+@dataclass(frozen=True)
+class FittedTiling:
+    """A tiling in which every figure is known."""
+
+    block_q: int
+    """Query rows of a program."""
+    block_kv: int
+    """Tokens of a tile."""
+    splits: int
+    """Programs that share the context of one row of programs."""
+    stages: int
+    """Tiles in flight."""
+    resident: int
+    """Programs that run on a core at once."""
+    heads: int
+    """Query heads of a program: 1, or up to the group when packed."""
+    scratchpad_bytes: int
+    """What one program needs."""
+
+
+def padded(dim: int, rule: str | int) -> int:
+    """`dim` padded by `rule`: "none", "pow2" or a multiple."""
+    if rule == "none":
+        return dim
+    if rule == "pow2":
+        return 1 << (dim - 1).bit_length()
+    return -(-dim // int(rule)) * int(rule)
+
+
+def scratchpad_bytes(
+    shape: AttentionShape, dtypes: DTypes, pad_head_dim: str | int, block_q: int, block_kv: int, stages: int,
+) -> int:
+    """Bytes of scratchpad of one program: `stages` tiles of K and V and one of Q, padded; scores stay in registers."""
+    k_row = padded(shape.head_dim, pad_head_dim)
+    v_row = padded(shape.value_dim, pad_head_dim)
+    tile = block_kv * (k_row * element_bytes(dtypes.k) + v_row * element_bytes(dtypes.v))
+    return stages * tile + block_q * k_row * element_bytes(dtypes.q)
+
+
+def fit_tiling(
+    tiling: Tiling, shape: AttentionShape, dtypes: DTypes, phase: Phase, budget: Budget, tokens: int, own_lists: bool,
+) -> FittedTiling:
+    """Resolve every "auto" of `tiling` for a chip.
+
+    `tokens` is the length of the token list that one row of programs walks in decode; `own_lists` says that each
+    query head selects for itself, so that heads cannot be packed. Raises WorkloadError if nothing fits the scratchpad.
+    """
+    block_q, block_kv, stages = _fit_tiles(tiling, shape, dtypes, phase, budget, tiling.pack_group and not own_lists)
+    need = scratchpad_bytes(shape, dtypes, tiling.pad_head_dim, block_q, block_kv, stages)
+    heads = _heads(shape, block_q) if phase == "decode" and tiling.pack_group and not own_lists else 1
+    splits = 1
+    if phase == "decode":
+        if shape.q_len > block_q:
+            raise WorkloadError(f"q_len {shape.q_len} exceeds block_q {block_q} in decode; raise tiling.block_q or use "
+                                "phase: prefill")
+        rows = shape.batch * shape.q_heads // heads
+        wanted = -(-min(WAVES, budget.max_programs) * budget.cores // rows)
+        splits = max(1, min(wanted, -(-tokens // block_kv))) if tiling.splits == "auto" else tiling.splits
+    elif tiling.splits not in ("auto", 1):
+        raise WorkloadError(f"tiling.splits is {tiling.splits} in prefill, must be 1; use phase: decode to split")
+    most = max(1, min(budget.max_programs, budget.scratchpad_bytes // need))
+    resident: int = most if tiling.resident == "auto" else tiling.resident
+    if resident > most:
+        raise WorkloadError(f"{resident} resident programs of {need} B exceed a core of {budget.scratchpad_bytes} B "
+                            f"and {budget.max_programs} programs; lower tiling.resident to {most}")
+    return FittedTiling(block_q, block_kv, splits, stages, resident, heads, need)
+
+
+def _fit_tiles(
+    tiling: Tiling, shape: AttentionShape, dtypes: DTypes, phase: Phase, budget: Budget, pack: bool,
+) -> tuple[int, int, int]:
+    """The first (block_q, block_kv, stages) that fits: fewer stages, then smaller tiles, then one stage, then rows."""
+    block_qs, block_kvs, deep, shallow = [tiling.block_q], [tiling.block_kv], [tiling.stages], []
+    if tiling.block_q == "auto":
+        rows = LARGEST_ROWS if phase == "prefill" else shape.q_len * (shape.group if pack else 1)
+        least = SMALLEST_TILE if phase == "prefill" else -(-shape.q_len // SMALLEST_TILE) * SMALLEST_TILE
+        largest = min(LARGEST_ROWS, -(-rows // SMALLEST_TILE) * SMALLEST_TILE)
+        block_qs = [*_halvings(largest, least)]
+    if tiling.block_kv == "auto":
+        block_kvs = [*_halvings(DEFAULT_TILE, SMALLEST_TILE)]
+    if tiling.stages == "auto":
+        deep, shallow = ([3, 2] if shape.head_dim <= (64 if phase == "prefill" else 128) else [2]), [1]
+    need = 0
+    for block_q in block_qs:
+        for depths in (deep, shallow):
+            for block_kv in block_kvs:
+                for stages in depths:
+                    fit = int(block_q), int(block_kv), int(stages)
+                    need = scratchpad_bytes(shape, dtypes, tiling.pad_head_dim, *fit)
+                    if need <= budget.scratchpad_bytes:
+                        return fit
+    raise WorkloadError(f"the smallest tile needs {need} B of scratchpad, the core has {budget.scratchpad_bytes} B; "
+                        "lower tiling.block_q, block_kv or stages, or leave them \"auto\", or lower shape.head_dim")
+
+
+def _halvings(largest: int, least: int) -> list[int]:
+    sizes = [largest]
+    while sizes[-1] // 2 >= least:
+        sizes.append(sizes[-1] // 2)
+    return sizes
+
+
+def _heads(shape: AttentionShape, block_q: int) -> int:
+    """The largest number of a group's heads that divides the group and whose rows fit block_q."""
+    return max((n for n in range(1, shape.group + 1) if shape.group % n == 0 and n * shape.q_len <= block_q), default=1)

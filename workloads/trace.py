@@ -1,0 +1,185 @@
+"""A trace: the compressed description of what a kernel reads, computes and writes, in launch order.
+
+See DESIGN.md ("Trace") for the meaning of the four record types. Nothing here expands to addresses except `expand`,
+which is for tests and exports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workloads.shape import DType
+
+READ = 0
+WRITE = 1
+
+PROGRAM = np.dtype([("first_step", "u4"), ("steps", "u4"), ("batch", "u4"), ("head", "u4")])
+STEP = np.dtype([
+    ("first_run", "u4"), ("index_runs", "u2"), ("load_runs", "u2"), ("store_runs", "u2"), ("repeats", "u4"),
+    ("m1", "u4"), ("n1", "u4"), ("k1", "u4"), ("m2", "u4"), ("n2", "u4"), ("k2", "u4"), ("exps", "u8"),
+])
+RUN = np.dtype([
+    ("base", "u8"), ("stride", "i8"), ("count", "u4"), ("bytes", "u4"), ("index", "i8"), ("advance", "i8"),
+    ("op", "u1"), ("tensor", "u1"),
+])
+ACCESS = np.dtype([("program", "u4"), ("address", "u8"), ("bytes", "u4"), ("op", "u1"), ("tensor", "u1")])
+"""One piece of an expanded trace."""
+
+Records = NDArray[np.void]
+"""A structured array of one of the dtypes above."""
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A stretch of memory that runs of a trace refer to."""
+
+    name: str
+    """Q, K, V, O, indices (lists of selected tokens), table (block table), partial (split outputs), X (synthetic)."""
+    base: int
+    """First byte address."""
+    bytes: int
+    """Bytes it takes."""
+    useful_bytes: int
+    """Distinct bytes of it that the algorithm must move at least once."""
+
+
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """A stretch of a trace: programs in launch order, their steps and runs, and the numbers gathered runs point to."""
+
+    programs: Records
+    """PROGRAM records; first_step counts within the chunk; head is the first query head of the program."""
+    steps: Records
+    """STEP records; first_run counts within the chunk."""
+    runs: Records
+    """RUN records."""
+    indices: NDArray[np.int32]
+    """What gathered runs are indexed by; `RUN.index` counts within the chunk."""
+    barrier: bool = False
+    """Whether its programs start only when all earlier ones have ended: a kernel of its own."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """Metadata and a re-iterable stream of chunks in launch order."""
+
+    name: str
+    """The workload's name."""
+    tensors: tuple[Tensor, ...]
+    """`RUN.tensor` counts in here."""
+    dtype: DType
+    """Element type of the matrix products (decides the rate)."""
+    scratchpad_bytes: int
+    """On-chip memory that one program needs."""
+    stages: int
+    """Steps of a program whose loads may be in flight at once."""
+    resident: int | None
+    """Programs that run on a core at once; None leaves it to the chip."""
+    useful_bytes: int
+    """Distinct bytes of Q, K and V that the algorithm must read (synthetic: of X)."""
+    index_bytes: int
+    """Bytes of index lists and block tables."""
+    written_bytes: int
+    """Bytes of the output."""
+    make_chunks: Callable[[], Iterator[Chunk]]
+    """Makes the stream anew; picklable."""
+
+    def chunks(self) -> Iterator[Chunk]:
+        """The chunks in launch order, from the first."""
+        return self.make_chunks()
+
+    @property
+    def footprint_bytes(self) -> int:
+        """Bytes of memory that all tensors take."""
+        return sum(tensor.bytes for tensor in self.tensors)
+
+
+def count_bytes(trace: Trace) -> dict[str, tuple[int, int]]:
+    """Bytes asked for by tensor name: (read, written); repeated reads count each time."""
+    sums = np.zeros((2, len(trace.tensors)), np.int64)
+    for chunk in trace.chunks():
+        runs = chunk.runs
+        asked = _run_times(chunk) * runs["count"].astype(np.int64) * runs["bytes"].astype(np.int64)
+        np.add.at(sums, (runs["op"], runs["tensor"]), asked)
+    return {t.name: (int(sums[READ, i]), int(sums[WRITE, i])) for i, t in enumerate(trace.tensors)}
+
+
+def count_macs(trace: Trace) -> int:
+    """Multiply-accumulates of all matrix products, padding by the kernel included, padding by the chip not."""
+    total = 0
+    for chunk in trace.chunks():
+        s = {name: chunk.steps[name].astype(np.int64) for name in ("m1", "n1", "k1", "m2", "n2", "k2")}
+        total += int(np.dot(_step_times(chunk), s["m1"] * s["n1"] * s["k1"] + s["m2"] * s["n2"] * s["k2"]))
+    return total
+
+
+def count_flops(trace: Trace) -> int:
+    """Floating-point operations of the matrix products, two a multiply-accumulate."""
+    return 2 * count_macs(trace)
+
+
+def count_exps(trace: Trace) -> int:
+    """Exponentials."""
+    return sum(int(np.dot(_step_times(c), c.steps["exps"].astype(np.int64))) for c in trace.chunks())
+
+
+def count_steps(trace: Trace) -> int:
+    """Steps executed, repeats included."""
+    return sum(int(_step_times(chunk).sum()) for chunk in trace.chunks())
+
+
+def _step_times(chunk: Chunk) -> NDArray[np.int64]:
+    """How often each step is executed: repeats times the programs it belongs to."""
+    edges = np.zeros(len(chunk.steps) + 1, np.int64)
+    first = chunk.programs["first_step"].astype(np.int64)
+    np.add.at(edges, first, 1)
+    np.add.at(edges, first + chunk.programs["steps"], -1)
+    times: NDArray[np.int64] = np.cumsum(edges)[:-1] * chunk.steps["repeats"]
+    return times
+
+
+def _run_times(chunk: Chunk) -> NDArray[np.int64]:
+    """How often each run is executed."""
+    steps, times = chunk.steps, _step_times(chunk)
+    edges = np.zeros(len(chunk.runs) + 1, np.int64)
+    first = steps["first_run"].astype(np.int64)
+    runs = steps["index_runs"].astype(np.int64) + steps["load_runs"] + steps["store_runs"]
+    np.add.at(edges, first, times)
+    np.add.at(edges, first + runs, -times)
+    return np.cumsum(edges)[:-1]
+
+
+def expand(trace: Trace) -> Records:
+    """Every piece of the trace as an ACCESS record, in launch order; `program` counts through all chunks.
+
+    For tests and exports: a trace of any size has more pieces than memory holds.
+    """
+    found: list[Records] = [np.zeros(0, ACCESS)]
+    launched = 0
+    for chunk in trace.chunks():
+        for number, program in enumerate(chunk.programs):
+            first = int(program["first_step"])
+            for step in chunk.steps[first:first + int(program["steps"])]:
+                found += _pieces(chunk, step, launched + number)
+        launched += len(chunk.programs)
+    return np.concatenate(found)
+
+
+def _pieces(chunk: Chunk, step: np.void, program: int) -> Iterator[Records]:
+    first = int(step["first_run"])
+    runs = chunk.runs[first:first + int(step["index_runs"]) + int(step["load_runs"]) + int(step["store_runs"])]
+    for repeat in range(int(step["repeats"])):
+        for run in runs:
+            count, index, moved = int(run["count"]), int(run["index"]), repeat * int(run["advance"])
+            if index < 0:
+                offsets = moved + np.arange(count, dtype=np.int64) * run["stride"]
+            else:
+                offsets = chunk.indices[index + moved:index + moved + count].astype(np.int64) * run["stride"]
+            pieces = np.zeros(count, ACCESS)
+            pieces["program"], pieces["bytes"], pieces["op"] = program, run["bytes"], run["op"]
+            pieces["address"], pieces["tensor"] = int(run["base"]) + offsets, run["tensor"]
+            yield pieces

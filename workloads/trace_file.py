@@ -1,0 +1,63 @@
+"""A trace in a file: metadata and the whole chunk stream in one compressed .npz."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workloads.errors import WorkloadError
+from workloads.trace import PROGRAM, RUN, STEP, Chunk, Tensor, Trace
+
+_ARRAYS = {"programs": PROGRAM, "steps": STEP, "runs": RUN, "indices": np.dtype(np.int32)}
+
+
+@dataclass(frozen=True, eq=False)
+class StoredChunks:
+    """The chunk stream of a loaded trace: all records in a row and where each chunk ends."""
+
+    arrays: dict[str, NDArray[Any]]
+    """Records of all chunks by name of the `Chunk` field."""
+    ends: NDArray[np.int64]
+    """[chunks + 1, 4]: where each chunk ends in the four arrays; the first row is zero."""
+    barriers: NDArray[np.bool_]
+    """[chunks]: `Chunk.barrier`."""
+
+    def __call__(self) -> Iterator[Chunk]:
+        """The chunks, as views."""
+        for start, stop, barrier in zip(self.ends[:-1], self.ends[1:], self.barriers, strict=True):
+            cut = {name: self.arrays[name][a:b] for name, a, b in zip(_ARRAYS, start, stop, strict=True)}
+            yield Chunk(cut["programs"], cut["steps"], cut["runs"], cut["indices"], bool(barrier))
+
+
+def save_trace(trace: Trace, path: str | Path) -> None:
+    """Write `trace` with its whole chunk stream to `path` (.npz)."""
+    chunks = list(trace.chunks())
+    meta = {f.name: getattr(trace, f.name) for f in fields(trace) if f.name not in ("make_chunks", "tensors")}
+    meta["tensors"] = [asdict(tensor) for tensor in trace.tensors]
+    sizes = [[len(getattr(chunk, name)) for name in _ARRAYS] for chunk in chunks]
+    ends = np.cumsum(np.array([[0] * len(_ARRAYS), *sizes], np.int64), axis=0)
+    arrays = {name: np.concatenate([np.zeros(0, dtype), *(getattr(c, name) for c in chunks)]).astype(dtype)
+              for name, dtype in _ARRAYS.items()}
+    with Path(path).open("wb") as file:
+        np.savez_compressed(file, meta=np.array(json.dumps(meta)), ends=ends,
+                            barriers=np.array([chunk.barrier for chunk in chunks], bool), **arrays)  # type: ignore[arg-type]
+
+
+def load_trace(path: str | Path) -> Trace:
+    """The trace that `save_trace` wrote to `path`, exactly; WorkloadError if the file is another."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            meta: dict[str, Any] = json.loads(str(file["meta"]))
+            stored = StoredChunks({name: file[name] for name in _ARRAYS}, file["ends"], file["barriers"])
+        tensors = tuple(Tensor(**tensor) for tensor in meta.pop("tensors"))
+        return Trace(tensors=tensors, make_chunks=stored, **meta)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        cause = " ".join(str(error).split())
+        raise WorkloadError(f"{Path(path).name}: not a saved trace ({cause}); write it with save_trace") from None
