@@ -145,7 +145,7 @@ def budget(chip: Chip) -> Budget:
             f"{chip.name}: no scratchpad to hold a program's tiles; give {chip.matmul_core.name}.near one"
         )
     core = chip.matmul_core
-    return Budget(cores=core.count, scratchpad_bytes=pad.capacity, max_programs=core.max_programs)
+    return Budget(cores=core.count, scratchpad_bytes=pad.capacity, max_programs=core.max_programs or 1)
 
 
 def _once(files: Files | None, key: tuple[Any, ...], read: Any) -> Any:

@@ -89,8 +89,8 @@ class Cache(Spec):
         for name, size in (("sector", self.sector), ("fill_granule", self.fill_granule), ("line", self.line)):
             if size & (size - 1):
                 raise ValueError(f"{name} must be a power of two of bytes, got {size}; round it")
-        if self.line // self.sector > 32:
-            raise ValueError(f"at most 32 sectors a line, got {self.line // self.sector}; make sector larger")
+        if self.line // self.sector > 16:
+            raise ValueError(f"at most 16 sectors a line, got {self.line // self.sector}; make sector larger")
         if self.sets < 1 or self.capacity % (self.line * self.ways * self.partitions):
             raise ValueError(
                 f"capacity {self.capacity} is not a multiple of line x ways x partitions = "
@@ -98,9 +98,9 @@ class Cache(Spec):
             )
         if self.ways > 64:
             raise ValueError(f"at most 64 ways are simulated, got {self.ways}; lower ways")
-        if self.replacement == "plru" and self.ways & (self.ways - 1):
+        if self.replacement == "plru" and (self.ways & (self.ways - 1) or self.ways > 32):
             raise ValueError(
-                f"tree-PLRU needs a power of two of ways, got {self.ways}; choose another replacement or ways"
+                f"tree-PLRU needs a power of two of ways up to 32, got {self.ways}; choose another replacement or ways"
             )
         if self.far_latency < self.latency:
             raise ValueError(
@@ -202,15 +202,39 @@ class Core(Spec):
 
     name: str = Field(description="name of the kind: prefix of its overrides")
     count: Count = Field(description="cores of this kind on the chip")
-    cores_per_cluster: Count = Field(description="cores that share the levels of scope cluster")
+    cores_per_cluster: Count = Field(
+        default=1, description="cores that share the levels of scope cluster (1 where nothing is shared so)"
+    )
     clock: Frequency = Field(description="clock under load")
     matmul: Matmul | None = Field(default=None, description="the matrix unit, if the kind has one")
     vector: Vector | None = Field(default=None, description="the vector unit, if the kind has one")
-    max_programs: Count = Field(description="programs resident on a core at a time, if the scratchpad holds them")
-    max_bytes_in_flight: Bytes = Field(description="bytes of reads that a core can have under way")
+    max_programs: Count | None = Field(
+        default=None, description="programs resident on a core at a time, if the scratchpad holds them"
+    )
+    max_bytes_in_flight: Bytes | None = Field(default=None, description="bytes of reads that a core can have under way")
+    program_start: Duration | None = Field(default=None, description="time to start a program on a core")
     bandwidth: Bandwidth = Field(description="bytes per second between a core and the first shared level")
-    program_start: Duration = Field(description="time to start a program on a core")
     near: list[Level] = Field(default_factory=list, description="levels of this kind of core, from the core outward")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Core:
+        running = {
+            "max_programs": self.max_programs,
+            "max_bytes_in_flight": self.max_bytes_in_flight,
+            "program_start": self.program_start,
+        }
+        for key, value in running.items():
+            if self.matmul is not None and value is None:
+                raise ValueError(f"{self.name} has a matmul unit, so programs run on it: add {key}")
+            if self.matmul is None and value is not None:
+                raise ValueError(f"{self.name} has no matmul unit, so no program runs on it: remove {key}")
+        if self.cores_per_cluster == 1 and any(level.scope == "cluster" for level in self.near if level.kind != "dram"):
+            raise ValueError(f"{self.name} has a level of scope cluster: say cores_per_cluster, or make it scope core")
+        if self.count % self.cores_per_cluster:
+            raise ValueError(
+                f"{self.name}: count {self.count} is not a multiple of cores_per_cluster {self.cores_per_cluster}"
+            )
+        return self
 
 
 class Chip(Spec):
@@ -269,6 +293,11 @@ class Chip(Spec):
             )
         if not isinstance(self.memory[-1], Dram) or any(isinstance(level, Dram) for level in self.memory[:-1]):
             raise ValueError("the last entry of memory must be the only one of kind dram; move it to the end")
+        if self.vector_core.count % self.matmul_core.count:
+            raise ValueError(
+                f"{self.vector_core.count} {self.vector_core.name} cannot be shared out evenly among "
+                f"{self.matmul_core.count} {self.matmul_core.name}; make one count a multiple of the other"
+            )
         every = [*(level for core in self.cores for level in core.near), *self.memory]
         if any(isinstance(level, Dram) for core in self.cores for level in core.near):
             raise ValueError("a level near a core cannot be of kind dram; move it to memory")
@@ -276,11 +305,6 @@ class Chip(Spec):
         taken = {name for name in names if names.count(name) > 1} | (set(names) & set(Chip.model_fields))
         if taken:
             raise ValueError(f"names must be unique and no field of a chip: {', '.join(sorted(taken))}; rename")
-        for core in self.cores:
-            if core.count % core.cores_per_cluster:
-                raise ValueError(
-                    f"{core.name}: count {core.count} is not a multiple of cores_per_cluster {core.cores_per_cluster}"
-                )
         for upper, lower in zip(self.memory, self.memory[1:], strict=False):
             if isinstance(upper, Cache) and isinstance(lower, Dram) and upper.fill_granule % lower.smallest_access:
                 raise ValueError(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hwmodels.spec import Cache as CacheSpec
 from sim.compiled import lookup
-from sim.compiled.replacement import POLICIES
-from sim.level import PS, Level, instances
+from sim.compiled.replacement import FILLED, HEAD, POLICIES
+from sim.level import PS, Level
 from sim.request import NO_INDEX, Request
 from workloads.trace import RUN
 
@@ -25,25 +26,25 @@ _READ_COUNTS = {
     "write_bytes": lookup.WRITE_BYTES,
 }
 _SEED = 88172645463325252
+LARGEST_LINE = 1 << 30
+"""Line numbers of traces lie below this; those above stand for what was in a cache before."""
 
 
 class Cache:
     """One cache of the spec for each core, cluster or chip; all of them in one set of arrays.
 
-    `tags`, `note` (of the policy) and `state` (see `lookup.STATE`) hold one entry a line; `tree` (bits of tree-PLRU)
-    and `filled` (ways in use) one a set; `slice_free` the time until which a slice is booked.
+    `sets[i]` holds the sets of all partitions of cache i, one after the other: head, tags and notes of the policy (see
+    `replacement`), then what `lookup` keeps of each way. `slice_free[i]` is the time until which its slices are booked.
     """
 
-    def __init__(
-        self, spec: CacheSpec, below: Level, cores: int, cores_per_cluster: int, tensors: tuple[str, ...]
-    ) -> None:
+    def __init__(self, spec: CacheSpec, shared: tuple[int, int], below: Level, tensors: tuple[str, ...]) -> None:
         self.name, self.spec, self.below = spec.name, spec, below
         self.latency, self.queue = spec.latency, 0
-        self.number, self.share = instances(spec.scope, cores, cores_per_cluster)
+        self.number, self.share = shared
         self.tensors = tensors
         self.geometry = np.zeros(lookup.GEOMETRY, np.int64)
         sector_time = spec.sector * PS * spec.slices // spec.bandwidth
-        self.geometry[:] = [
+        self.geometry[: lookup.WIDTH] = [
             spec.line,
             spec.sector,
             spec.fill_granule,
@@ -65,12 +66,10 @@ class Cache:
             spec.sector.bit_length() - 1,
             spec.slices // spec.partitions,
         ]
-        sets = spec.partitions * spec.sets
-        shape = (self.number, sets * spec.ways)
-        self.tags = np.full(shape, -1, np.int64)
-        self.note = np.zeros(shape, np.int64)
-        self.state = np.zeros((*shape, lookup.STATE), np.int64)
-        self.tree, self.filled = (np.zeros((self.number, sets), np.int64) for _ in range(2))
+        self.width = -(-(HEAD + (2 + lookup.WAY) * spec.ways) // lookup.HOST_LINE) * lookup.HOST_LINE
+        self.geometry[lookup.WIDTH] = self.width
+        self.sets = np.zeros((self.number, spec.partitions * spec.sets * self.width), np.int32)
+        self._part(HEAD, spec.ways)[:] = -1
         self.slice_free = np.zeros((self.number, spec.slices), np.int64)
         self.counts = np.zeros((len(tensors), lookup.COUNTS), np.int64)
         self.moving = np.zeros(lookup.MOVING, np.int64)
@@ -104,11 +103,7 @@ class Cache:
             near,
             now,
             self.geometry,
-            self.tags[i],
-            self.state[i],
-            self.note[i],
-            self.tree[i],
-            self.filled[i],
+            self.sets[i],
             self.slice_free[i],
             self.out,
             moving,
@@ -122,7 +117,7 @@ class Cache:
             fills = int(moving[lookup.FILLS])
             if fills:
                 done = max(done, arrived)
-                lookup.set_ready(self.slots, fills, self.state[i], arrived)
+                lookup.set_ready(self.slots, fills, self.sets[i], arrived)
         return done
 
     def counters(self) -> dict[str, int]:
@@ -142,16 +137,25 @@ class Cache:
         """Start counting and the clock anew; lines stay."""
         self.counts[:] = 0
         self.slice_free[:] = 0
-        self.state[..., lookup.READY] = 0
+        self._ways()[..., lookup.READY] = 0
 
     def fill_with(self, dirty: bool) -> None:
         """Fill every way of every set with lines that no trace will ask for, dirty or clean, as a buffer rewritten
         before leaves them."""
         spec = self.spec
-        sets = spec.partitions * spec.sets
-        lines = (1 << 40) + np.arange(sets * spec.ways, dtype=np.int64)
-        self.tags[:] = lines
-        self.filled[:] = spec.ways
+        tags = self._part(HEAD, spec.ways)
+        tags[:] = (LARGEST_LINE + np.arange(tags[0].size, dtype=np.int32)).reshape(tags[0].shape)
+        self._part(FILLED, 1)[:] = spec.ways
         sectors = (1 << (spec.line // spec.sector)) - 1
-        self.state[..., lookup.VALID] = sectors
-        self.state[..., lookup.DIRTY] = sectors if dirty else 0
+        self._ways()[..., lookup.VALID] = sectors
+        self._ways()[..., lookup.DIRTY] = sectors if dirty else 0
+
+    def _part(self, first: int, length: int) -> NDArray[np.int32]:
+        """View of `length` entries from `first` on of every set: [cache, set, length]."""
+        return self.sets.reshape(self.number, -1, self.width)[:, :, first : first + length]
+
+    def _ways(self) -> NDArray[np.int32]:
+        """View of what `lookup` keeps of each way: [cache, set, way, entry]."""
+        ways = self.spec.ways
+        part = self._part(HEAD + 2 * ways, lookup.WAY * ways)
+        return part.reshape(*part.shape[:2], ways, lookup.WAY)

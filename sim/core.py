@@ -16,6 +16,8 @@ from sim.machine import Machine
 from sim.request import NO_INDEX, Request
 from workloads.trace import READ, RUN, WRITE, Chunk, Trace
 
+WORKSPACE = 1 << 22
+"""Bytes from one place's workspace for scores to the next one's."""
 SCORE_BYTES, PROBABILITY_BYTES = 4, 2
 """Element sizes of scores (fp32) and probabilities (half) where they pass from the matrix to the vector cores through
 memory."""
@@ -62,6 +64,7 @@ class Kernel:
         self.machine, self.trace = machine, trace
         self.env = simpy.Environment()
         self.core = machine.chip.matmul_core
+        self.most_in_flight = self.core.max_bytes_in_flight or 0
         self.labels = [(level, f"stall.{level.name}") for level in machine.levels]
         self.spent: dict[str, int] = defaultdict(int)
         self.intervals: list[Interval] | None = [] if record else None
@@ -71,7 +74,7 @@ class Kernel:
         self.active = 0
         self.quiet = self.env.event()
         self.supply = self._programs()
-        self.scratch = np.zeros(4, RUN)
+        self.scratch = np.zeros(1, RUN)
         self.workspace = max((tensor.base + tensor.bytes for tensor in trace.tensors), default=0)
 
     def run(self) -> int:
@@ -164,8 +167,8 @@ class Kernel:
                     break
                 listed.popleft()
                 done, label = self._load(part.load, repeat, core, now)
-                if size > self.core.max_bytes_in_flight:
-                    done = max(done, now + self.machine.top.latency * size // self.core.max_bytes_in_flight)
+                if size > self.most_in_flight:
+                    done = max(done, now + self.machine.top.latency * size // self.most_in_flight)
                 if size:
                     heapq.heappush(self.in_flight[core], (done, size))
                     self.flying[core] += size
@@ -189,7 +192,7 @@ class Kernel:
         flights = self.in_flight[core]
         while flights and flights[0][0] <= now:
             self.flying[core] -= heapq.heappop(flights)[1]
-        return not flights or self.flying[core] + size <= self.core.max_bytes_in_flight
+        return not flights or self.flying[core] + size <= self.most_in_flight
 
     def _load(self, request: Request | None, repeat: int, core: int, now: int) -> tuple[int, str]:
         """When the data of some runs will be there, and what it will have waited for."""
@@ -224,12 +227,28 @@ class Kernel:
                 now += time
 
     def _exchange(self, core: int, slot: int, scores: int, now: int) -> int:
-        """Write scores and read them, write probabilities and read them: a workspace of the core in the first shared
-        level."""
-        base = self.workspace + (core * self.machine.chip.matmul_core.max_programs + slot) * (1 << 22)
-        tensor = len(self.trace.tensors)
-        for i, (op, size) in enumerate(
-            ((WRITE, SCORE_BYTES), (READ, SCORE_BYTES), (WRITE, PROBABILITY_BYTES), (READ, PROBABILITY_BYTES))
-        ):
-            self.scratch[i] = (base + (i // 2) * (1 << 21), 0, 1, scores * size, -1, 0, op, tensor)
-        return self.machine.shared.serve(Request(self.scratch, NO_INDEX, 0, 4), 0, core, now)
+        """When scores and probabilities are across: each is written by one kind of core and read by the other.
+
+        They pass through a workspace of the place in the first shared level; the vector cores that belong to a matrix
+        core have an equal part each.
+        """
+        machine, most = self.machine, self.core.max_programs or 1
+        base = self.workspace + (core * most + slot) * WORKSPACE
+        share, done = machine.vectors_per_core, now
+        for first, size, outward in ((base, SCORE_BYTES, True), (base + WORKSPACE // 2, PROBABILITY_BYTES, False)):
+            whole = -(-scores * size // share) * share
+            requests = [(machine.top, core, first, whole, WRITE if outward else READ)]
+            requests += [
+                (
+                    machine.vector_top,
+                    core * share + i,
+                    first + i * whole // share,
+                    whole // share,
+                    READ if outward else WRITE,
+                )
+                for i in range(share)
+            ]
+            for level, number, address, part, op in requests if outward else reversed(requests):
+                self.scratch[0] = (address, 0, 1, part, -1, 0, op, len(self.trace.tensors))
+                done = max(done, level.serve(Request(self.scratch, NO_INDEX, 0, 1), 0, number, now))
+        return done

@@ -24,7 +24,12 @@ class Dram:
         standard = spec.standard
         bursts = spec.smallest_access // standard.burst
         bus = max(spec.burst_time, bursts * standard.service("rank", "RD"))
-        turn = max(0, standard.delay("rank", "RD", "WR") + standard.delay("rank", "WR", "RD") - 2 * bus)
+        groups = standard.bank_groups
+        turn = (
+            standard.delay("rank", "RD", "WR")
+            + (standard.delay("rank", "WR", "RD") * (groups - 1) + standard.delay("bank_group", "WR", "RD")) // groups
+        )
+        turn = max(0, turn - 2 * bus)
         every = standard.latency(standard.refresh.interval)
         per_bank = standard.refresh.kind == "per_bank"
         cycle = max(

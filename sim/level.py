@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from hwmodels.spec import Core, Scope
 from sim.request import Request
 
 PS = 10**12
@@ -34,7 +35,7 @@ class Level(Protocol):
         ...
 
 
-def instances(scope: str, cores: int, cores_per_cluster: int) -> tuple[int, int]:
-    """How many of a level there are, and how many cores share one."""
-    share = {"core": 1, "cluster": cores_per_cluster, "chip": cores}[scope]
-    return cores // share, share
+def instances(scope: Scope, core: Core) -> tuple[int, int]:
+    """How many of a level there are, and how many cores of its kind share one."""
+    share = {"core": 1, "cluster": core.cores_per_cluster, "chip": core.count}[scope]
+    return core.count // share, share

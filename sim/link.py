@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from sim.level import PS, Level, instances
+from sim.level import PS, Level
 from sim.request import Request
 
 
 class Link:
     """A crossbar, a cluster port, or a core's port: bandwidth and latency between the levels above and below it."""
 
-    def __init__(
-        self, name: str, scope: str, bandwidth: int, latency: int, below: Level, cores: int, cores_per_cluster: int
-    ) -> None:
+    def __init__(self, name: str, shared: tuple[int, int], bandwidth: int, latency: int, below: Level) -> None:
         self.name, self.bandwidth, self.delay, self.below = name, bandwidth, latency, below
         self.latency, self.queue = below.latency + latency, 0
-        number, self.share = instances(scope, cores, cores_per_cluster)
+        number, self.share = shared
         self.free = [0] * number
         self.bytes = 0
 

@@ -1,60 +1,69 @@
-"""A chip made into wired components: the chain of levels that a core's transfers pass, and the units that compute."""
+"""A chip made into wired components: the chains of levels that transfers pass, and the units that compute."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hwmodels.spec import Cache as CacheSpec
-from hwmodels.spec import Chip
+from hwmodels.spec import Chip, Core
+from hwmodels.spec import Dram as DramSpec
+from hwmodels.spec import Level as LevelSpec
 from hwmodels.spec import Link as LinkSpec
-from hwmodels.spec import Scratchpad as ScratchpadSpec
 from sim.cache import Cache
 from sim.compute import Units
 from sim.dram import Dram
 from sim.errors import SimulationError
-from sim.level import Level
+from sim.level import Level, instances
 from sim.link import Link
 from sim.scratchpad import Scratchpad
 from workloads.trace import Trace
 
 PORT = "port"
-"""Name of the link between a core and the first shared level."""
-
-
+"""Name of the link between a core and the first shared level; that of separate vector cores is `<kind>_port`."""
 SCORES = "scores"
 """Name under which traffic between matrix and vector cores is counted, beside the trace's tensors."""
 
 
 class Machine:
-    """The components of one chip, ready to run traces one after the other."""
+    """The components of one chip, ready to run traces one after the other.
+
+    `top` is what a program's transfers enter, `vector_top` what those of separate vector cores do.
+    """
 
     def __init__(self, chip: Chip, trace: Trace) -> None:
         self.chip = chip
-        core = chip.matmul_core
-        tensors = (*(tensor.name for tensor in trace.tensors), SCORES)
-        self.levels: list[Level] = []
-        below: Level = Dram(chip.dram, tensors)
-        self.levels.append(below)
-        wiring = [*reversed(chip.memory[:-1]), None, *reversed(core.near)]
-        for spec in wiring:
-            if spec is None:
-                below = Link(PORT, "core", core.bandwidth, 0, below, core.count, core.cores_per_cluster)
-            elif isinstance(spec, CacheSpec):
-                below = Cache(spec, below, core.count, core.cores_per_cluster, tensors)
-            elif isinstance(spec, ScratchpadSpec):
-                below = Scratchpad(spec, below, core.count, core.cores_per_cluster)
-            elif isinstance(spec, LinkSpec):
-                below = Link(
-                    spec.name, spec.scope, spec.bandwidth, spec.latency, below, core.count, core.cores_per_cluster
-                )
-            self.levels.append(below)
-        self.levels.reverse()
-        self.top = below
-        self.shared = next(level for level in self.levels if level.name in {spec.name for spec in chip.memory})
+        self.tensors = (*(tensor.name for tensor in trace.tensors), SCORES)
+        core, vector = chip.matmul_core, chip.vector_core
+        self.levels: list[Level] = [Dram(chip.dram, self.tensors)]
+        shared = self._chain(chip.memory[:-1], self.levels[0], core)
+        self.top = self.vector_top = self._chain(core.near, self._port(PORT, core, shared), core)
+        self.vectors_per_core = 1
+        if vector is not core and chip.exchange == "memory":
+            self.vectors_per_core = vector.count // core.count
+            self.vector_top = self._chain(vector.near, self._port(f"{vector.name}_{PORT}", vector, shared), vector)
         self.units = Units(chip, trace.dtype)
+
+    def _port(self, name: str, core: Core, below: Level) -> Level:
+        self.levels.append(Link(name, instances("core", core), core.bandwidth, 0, below))
+        return self.levels[-1]
+
+    def _chain(self, specs: Sequence[LevelSpec], below: Level, core: Core) -> Level:
+        """Levels of `specs` (from the core outward) on top of `below`; returns the nearest."""
+        for spec in reversed(specs):
+            shared = instances(spec.scope, core) if not isinstance(spec, DramSpec) else (1, core.count)
+            if isinstance(spec, CacheSpec):
+                below = Cache(spec, shared, below, self.tensors)
+            elif isinstance(spec, LinkSpec):
+                below = Link(spec.name, shared, spec.bandwidth, spec.latency, below)
+            elif not isinstance(spec, DramSpec):
+                below = Scratchpad(spec, shared, below)
+            self.levels.append(below)
+        return below
 
     def resident(self, trace: Trace) -> int:
         """Programs that a core holds at a time: the chip's limit, the kernel's, and what its scratchpad can hold."""
-        core, scratchpad = self.chip.matmul_core, self.chip.scratchpad
-        number = min(core.max_programs, trace.resident or core.max_programs)
+        most, scratchpad = self.chip.matmul_core.max_programs or 1, self.chip.scratchpad
+        number = min(most, trace.resident or most)
         if scratchpad is not None and trace.scratchpad_bytes:
             room = scratchpad.capacity // trace.scratchpad_bytes
             if room == 0:

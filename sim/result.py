@@ -10,8 +10,6 @@ from sim.core import Interval
 from sim.metrics import METRICS, Value
 from sim.version import MODEL_VERSION
 
-_LEVEL_COUNTS = ("hits", "misses", "writebacks", "read_bytes", "write_bytes", "row_hits", "row_conflicts")
-
 
 @dataclass(frozen=True)
 class Result:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hwmodels.spec import Scratchpad as ScratchpadSpec
-from sim.level import PS, Level, instances
+from sim.level import PS, Level
 from sim.request import Request
 
 
@@ -16,10 +16,10 @@ class Scratchpad:
     so waits add up here instead.
     """
 
-    def __init__(self, spec: ScratchpadSpec, below: Level, cores: int, cores_per_cluster: int) -> None:
+    def __init__(self, spec: ScratchpadSpec, shared: tuple[int, int], below: Level) -> None:
         self.name, self.spec, self.below = spec.name, spec, below
         self.latency, self.queue = below.latency, 0
-        number, self.share = instances(spec.scope, cores, cores_per_cluster)
+        number, self.share = shared
         self.engine_free = [0] * number
         self.banks_free = [0] * number
         self.granule = max(spec.alignment, spec.bank_width)

@@ -45,11 +45,14 @@ def command(
             f"{len(drawn)} figures do not fit into {target.name}; give -o a folder, or choose one chip with "
             "--where chip=NAME"
         )
+    written: list[Path] = []
     try:
         (target.parent if is_file else target).mkdir(parents=True, exist_ok=True)
         for name, figure in drawn:
             path = target if is_file else target / f"{name}.png"
             figure.savefig(path)
-            print(path)
+            written.append(path)
     except OSError as error:
         raise CodesignError(f"cannot write {target} ({error.strerror}); choose another place with -o") from None
+    for path in written:
+        print(path)

@@ -10,7 +10,8 @@ import numpy as np
 
 from sim.compiled.address import mix, scale, set_number
 from sim.compiled.jit import compiled, inlined
-from sim.compiled.replacement import FILL, HIT, touch, victim
+from sim.compiled.prefetch import prefetch
+from sim.compiled.replacement import FILL, FILLED, HEAD, HIT, touch, victim
 
 # geometry: one int64 each
 (
@@ -34,13 +35,17 @@ from sim.compiled.replacement import FILL, HIT, touch, victim
     LINE_BITS,
     SECTOR_BITS,
     PARTITION_SLICES,
+    WIDTH,
     GEOMETRY,
-) = range(21)
+) = range(22)
 # moving: scalars that the loop carries
-SEED, CLOCK, OUT, LAST_READ, FILLS, DONE, QUEUE, MOVING = range(8)
-# state: columns of one row a line: valid and dirty sectors as bits, when its data arrives (ps), tensor that it belongs
-# to
-VALID, DIRTY, READY, OWNER, STATE = range(5)
+SEED, OUT, LAST_READ, FILLS, DONE, QUEUE, MOVING = range(7)
+# what the last part of a set keeps of each way: valid and dirty sectors as bits, arrival of its data in ticks, tensor
+VALID, DIRTY, READY, OWNER, WAY = range(5)
+HOST_LINE, AHEAD = 16, 4
+"""Entries of `sets` in a line of the host's cache, and how many pieces ahead (twice as many lines) it is asked for."""
+TICK_BITS, LATEST = 10, 2**31 - 1
+"""Arrival times are kept in 1,024 ps, rounded up: 2.2 s fit 32 bits, and a set of 16 ways into seven host lines."""
 # counts: columns of one row a tensor
 (
     READ_HITS,
@@ -80,11 +85,11 @@ def emit(out, moving, address, size, op, tensor):
 
 
 @inlined
-def find(tags, base, ways, line):
-    """The way that holds `line`, or -1; all ways are compared, so that the compiler can do it at once."""
-    found = -1
+def find(sets, base, ways, line):
+    """The way of the set at `base` that holds `line`, or -1; all ways are compared, so that it can be done at once."""
+    tag, tags, found = np.int32(line), base + HEAD, -1
     for way in range(ways):
-        if tags[base + way] == line:
+        if sets[tags + way] == tag:
             found = way
     return found
 
@@ -131,27 +136,27 @@ def emit_granules(line, bits, op, tensor, g, out, moving, counts, column):
 
 
 @inlined
-def insert(line, group, tensor, g, tags, state, note, tree, filled, out, moving, counts):
-    """Give `line` a way of its set, evicting if the set is full; returns its slot, with no sector valid."""
+def insert(line, base, tensor, g, sets, out, moving, counts):
+    """Give `line` a way of the set at `base`, evicting if it is full; returns its slot, with no sector valid."""
     ways = g[WAYS]
-    base = group * ways
-    way = filled[group]
+    way = np.int64(sets[base + FILLED])
     if way < ways:
-        filled[group] = way + 1
-        slot = base + way
+        sets[base + FILLED] += 1
+        slot = base + HEAD + 2 * ways + WAY * way
     else:
-        way = victim(g[POLICY], note, tree, base, group, ways, moving)
-        slot = base + way
-        old = state[slot, OWNER]
+        way = victim(g[POLICY], sets, base, ways, moving)
+        slot = base + HEAD + 2 * ways + WAY * way
+        old, bits = sets[slot + OWNER], np.int64(sets[slot + DIRTY])
         counts[old, EVICTIONS] += 1
-        if state[slot, DIRTY] != 0:
-            emit_granules(tags[slot], granule_bits(state[slot, DIRTY], g), 1, old, g, out, moving, counts, WRITEBACKS)
-            state[slot, DIRTY] = 0
-    tags[slot] = line
-    state[slot, VALID] = 0
-    state[slot, OWNER] = tensor
-    state[slot, READY] = 0
-    touch(g[POLICY], note, tree, base, group, way, ways, moving[CLOCK], FILL)
+        if bits != 0:
+            gone = np.int64(sets[base + HEAD + way])
+            emit_granules(gone, granule_bits(bits, g), 1, old, g, out, moving, counts, WRITEBACKS)
+            sets[slot + DIRTY] = 0
+    sets[base + HEAD + way] = line
+    sets[slot + VALID] = 0
+    sets[slot + OWNER] = tensor
+    sets[slot + READY] = 0
+    touch(g[POLICY], sets, base, way, ways, FILL)
     return slot
 
 
@@ -165,149 +170,134 @@ def slice_wait(line, partition, sectors, now, g, slice_free):
 
 
 @inlined
-def fetch(line, slot, mask, tensor, g, state, out, moving, counts, slots):
+def fetch(line, slot, mask, tensor, g, sets, out, moving, counts, slots):
     """Fetch the granules in which a sector of `mask` is not valid; returns the sectors that come in."""
-    bits = granule_bits(mask & ~state[slot, VALID], g)
+    bits = granule_bits(mask & ~np.int64(sets[slot + VALID]), g)
     emit_granules(line, bits, 0, tensor, g, out, moving, counts, MISSES)
     fetched = bits * ((1 << g[PER_GRANULE]) - 1)
-    state[slot, VALID] |= fetched
+    sets[slot + VALID] |= fetched
     slots[moving[FILLS]] = slot
     moving[FILLS] += 1
     return fetched
 
 
 @inlined
-def read_line(
-    line, mask, tensor, near, now, g, tags, state, note, tree, filled, slice_free, out, moving, counts, slots
-):
-    """Read the sectors of `mask` of a line by a core that sits beside partition `near`."""
-    ways, sets = g[WAYS], g[SETS]
-    moving[CLOCK] += 1
-    number = set_number(line, sets, g[HASHED])
-    home = scale(mix(line >> 5), g[PARTITIONS])
-    first = near if g[REPLICATE] else home
-    latency = g[LATENCY] if first == near else g[FAR_LATENCY]
-    group = first * sets + number
-    base = group * ways
+def look(line, partition, number, mask, tensor, latency, now, g, sets, slice_free, out, moving, counts):
+    """Look `mask` of a line up in one partition; returns its slot (given one if need be), the sectors there, and when
+    these are at the core."""
+    ways = g[WAYS]
+    base = (partition * g[SETS] + number) * g[WIDTH]
     wanted = population(mask)
     counts[tensor, SECTOR_LOOKUPS] += wanted
-    start = slice_wait(line, first, wanted, now, g, slice_free)
+    start = slice_wait(line, partition, wanted, now, g, slice_free)
     moving[QUEUE] = max(moving[QUEUE], start - now)
-    way = find(tags, base, ways, line)
-    have = 0
+    way = find(sets, base, ways, line)
+    have, done = 0, now
     if way >= 0:
-        slot = base + way
-        have = state[slot, VALID] & mask
-        touch(g[POLICY], note, tree, base, group, way, ways, moving[CLOCK], HIT)
+        slot = base + HEAD + 2 * ways + WAY * way
+        have = np.int64(sets[slot + VALID]) & mask
+        touch(g[POLICY], sets, base, way, ways, HIT)
         if have:
-            moving[DONE] = max(moving[DONE], start + latency, state[slot, READY])
-    else:
-        slot = insert(line, group, tensor, g, tags, state, note, tree, filled, out, moving, counts)
-    counts[tensor, SECTOR_HITS] += population(have)
-    missing = mask & ~have
-    lacking = population(granule_bits(missing, g))
-    counts[tensor, READ_HITS if first == near else FAR_HITS] += population(granule_bits(mask, g)) - lacking
-    if missing == 0:
-        return
-    if first == home:
-        fetch(line, slot, missing, tensor, g, state, out, moving, counts, slots)
-        return
-    # the reader's partition asks the home partition, and keeps a copy of what comes
-    group = home * sets + number
-    base = group * ways
-    counts[tensor, SECTOR_LOOKUPS] += population(missing)
-    start = slice_wait(line, home, population(missing), now, g, slice_free)
-    moving[QUEUE] = max(moving[QUEUE], start - now)
-    way = find(tags, base, ways, line)
-    have = 0
-    if way >= 0:
-        source = base + way
-        have = state[source, VALID] & missing
-        touch(g[POLICY], note, tree, base, group, way, ways, moving[CLOCK], HIT)
-        if have:
-            done = max(start + g[FAR_LATENCY], state[source, READY])
+            done = max(start + latency, np.int64(sets[slot + READY]) << TICK_BITS)
             moving[DONE] = max(moving[DONE], done)
-            state[slot, READY] = max(state[slot, READY], done)
+            counts[tensor, SECTOR_HITS] += population(have)
     else:
-        source = insert(line, group, tensor, g, tags, state, note, tree, filled, out, moving, counts)
-    counts[tensor, SECTOR_HITS] += population(have)
-    absent = missing & ~have
-    counts[tensor, FAR_HITS] += lacking - population(granule_bits(absent, g))
-    fetched = 0
-    if absent:
-        fetched = fetch(line, source, absent, tensor, g, state, out, moving, counts, slots)
-        slots[moving[FILLS]] = slot
-        moving[FILLS] += 1
-    state[slot, VALID] |= have | fetched
+        slot = insert(line, base, tensor, g, sets, out, moving, counts)
+    return slot, have, done
 
 
 @inlined
-def write_line(
-    line, whole, part, tensor, near, now, g, tags, state, note, tree, filled, slice_free, out, moving, counts, slots
-):
+def read_line(line, mask, tensor, near, now, g, sets, slice_free, out, moving, counts, slots):
+    """Read the sectors of `mask` of a line by a core that sits beside partition `near`."""
+    number = set_number(line, g[SETS], g[HASHED])
+    home = scale(mix(line >> 5), g[PARTITIONS])
+    first = near if g[REPLICATE] else home
+    latency = g[LATENCY] if first == near else g[FAR_LATENCY]
+    slot, have, _ = look(line, first, number, mask, tensor, latency, now, g, sets, slice_free, out, moving, counts)
+    missing = mask & ~have
+    lacking = population(granule_bits(missing, g))
+    counts[tensor, READ_HITS if first == near else FAR_HITS] += population(granule_bits(mask, g)) - lacking
+    if missing:
+        if first == home:
+            fetch(line, slot, missing, tensor, g, sets, out, moving, counts, slots)
+        else:
+            # the reader's partition asks the home partition, and keeps a copy of what comes
+            source, have, done = look(
+                line, home, number, missing, tensor, g[FAR_LATENCY], now, g, sets, slice_free, out, moving, counts
+            )
+            absent = missing & ~have
+            counts[tensor, FAR_HITS] += lacking - population(granule_bits(absent, g))
+            if have:
+                sets[slot + READY] = max(np.int64(sets[slot + READY]), min(tick(done), LATEST))
+            if absent:
+                have |= fetch(line, source, absent, tensor, g, sets, out, moving, counts, slots)
+                slots[moving[FILLS]] = slot
+                moving[FILLS] += 1
+            sets[slot + VALID] |= have
+
+
+@inlined
+def tick(time):
+    """A time in ps as arrival times are kept."""
+    return (time + (1 << TICK_BITS) - 1) >> TICK_BITS
+
+
+@inlined
+def write_line(line, whole, part, tensor, near, now, g, sets, slice_free, out, moving, counts, slots):
     """Write a line's sectors: those of `whole` completely, those of `part` (at the ends of a piece) in part."""
-    ways, sets = g[WAYS], g[SETS]
-    moving[CLOCK] += 1
+    ways = g[WAYS]
     mask = whole | part
-    number = set_number(line, sets, g[HASHED])
+    number = set_number(line, g[SETS], g[HASHED])
     home = scale(mix(line >> 5), g[PARTITIONS])
     if g[REPLICATE]:
         for other in range(g[PARTITIONS]):
-            copy = find(tags, (other * sets + number) * ways, ways, line)
+            there = (other * g[SETS] + number) * g[WIDTH]
+            copy = find(sets, there, ways, line)
             if other != home and copy >= 0:
-                state[(other * sets + number) * ways + copy, VALID] &= ~mask
-    group = home * sets + number
-    base = group * ways
+                sets[there + HEAD + 2 * ways + WAY * copy + VALID] &= ~mask
+    base = (home * g[SETS] + number) * g[WIDTH]
     start = slice_wait(line, home, population(mask), now, g, slice_free)
     moving[QUEUE] = max(moving[QUEUE], start - now)
     moving[DONE] = max(moving[DONE], start + (g[LATENCY] if home == near else g[FAR_LATENCY]))
-    way = find(tags, base, ways, line)
-    touched = population(granule_bits(mask, g))
+    way = find(sets, base, ways, line)
+    slot, lacking = -1, population(granule_bits(mask, g))
+    touched = lacking
     if way >= 0:
-        slot = base + way
-        lacking = population(granule_bits(mask & ~state[slot, VALID], g))
-        touch(g[POLICY], note, tree, base, group, way, ways, moving[CLOCK], HIT)
+        slot = base + HEAD + 2 * ways + WAY * way
+        lacking = population(granule_bits(mask & ~np.int64(sets[slot + VALID]), g))
+        touch(g[POLICY], sets, base, way, ways, HIT)
     elif g[WRITE_ALLOCATE]:
-        slot = insert(line, group, tensor, g, tags, state, note, tree, filled, out, moving, counts)
-        lacking = touched
-    else:
-        slot = -1
-        lacking = touched
+        slot = insert(line, base, tensor, g, sets, out, moving, counts)
     counts[tensor, WRITE_HITS] += touched - lacking
     counts[tensor, WRITE_MISSES] += lacking
     if slot >= 0:
-        state[slot, VALID] |= whole
-        state[slot, OWNER] = tensor
-        if part & ~state[slot, VALID]:
-            fetch(line, slot, part, tensor, g, state, out, moving, counts, slots)
-        state[slot, DIRTY] |= mask
+        sets[slot + VALID] |= whole
+        sets[slot + OWNER] = tensor
+        if part & ~np.int64(sets[slot + VALID]):
+            fetch(line, slot, part, tensor, g, sets, out, moving, counts, slots)
+        sets[slot + DIRTY] |= mask
     if slot < 0 or not g[WRITE_BACK]:
         emit_granules(line, granule_bits(mask, g), 1, tensor, g, out, moving, counts, WRITEBACKS)
         if slot >= 0:
-            state[slot, DIRTY] &= ~mask
+            sets[slot + DIRTY] &= ~mask
+
+
+@inlined
+def expect(line, near, g, sets):
+    """Have the host fetch what it will need for a line: its set in the reader's partition and in its home."""
+    number = set_number(line, g[SETS], g[HASHED])
+    home = scale(mix(line >> 5), g[PARTITIONS])
+    base = (home * g[SETS] + number) * g[WIDTH]
+    for i in range(0, g[WIDTH], HOST_LINE):
+        prefetch(sets, base + i)
+    if g[REPLICATE] and near != home:
+        base = (near * g[SETS] + number) * g[WIDTH]
+        for i in range(0, g[WIDTH], HOST_LINE):
+            prefetch(sets, base + i)
 
 
 @compiled
-def serve_runs(
-    runs,
-    indices,
-    first,
-    count,
-    repeat,
-    near,
-    now,
-    g,
-    tags,
-    state,
-    note,
-    tree,
-    filled,
-    slice_free,
-    out,
-    moving,
-    counts,
-    slots,
-):
+def serve_runs(runs, indices, first, count, repeat, near, now, g, sets, slice_free, out, moving, counts, slots):
     """Serve `count` runs from `first` on; leaves the time of the last hit in `moving[DONE]` and the runs for below in
     `out`."""
     line_bytes, line_bits, sector, sector_bits = g[LINE], g[LINE_BITS], g[SECTOR], g[SECTOR_BITS]
@@ -325,10 +315,19 @@ def serve_runs(
             index += repeat * np.int64(run.advance)
         moving[LAST_READ] = -1
         counts[tensor, WRITE_BYTES if writes else READ_BYTES] += size * np.int64(run.count)
-        for i in range(np.int64(run.count)):
+        rows = np.int64(run.count)
+        for i in range(rows):
+            if i + AHEAD < rows:
+                later = base + (indices[index + i + AHEAD] if index >= 0 else i + AHEAD) * stride
+                expect(later >> line_bits, near, g, sets)
+                if (later + size - 1) >> line_bits != later >> line_bits:
+                    expect((later + size - 1) >> line_bits, near, g, sets)
             low = base + (indices[index + i] if index >= 0 else i) * stride
             high = low + size
-            for line in range(low >> line_bits, ((high - 1) >> line_bits) + 1):
+            last = (high - 1) >> line_bits
+            for line in range(low >> line_bits, last + 1):
+                if line + 2 * AHEAD < last:
+                    expect(line + 2 * AHEAD, near, g, sets)
                 start = max(low - (line << line_bits), 0)
                 stop = min(high - (line << line_bits), line_bytes)
                 mask = (1 << (((stop - 1) >> sector_bits) + 1)) - (1 << (start >> sector_bits))
@@ -338,43 +337,10 @@ def serve_runs(
                     if after_whole > first_whole:
                         whole = (1 << after_whole) - (1 << first_whole)
                     write_line(
-                        line,
-                        whole,
-                        mask & ~whole,
-                        tensor,
-                        near,
-                        now,
-                        g,
-                        tags,
-                        state,
-                        note,
-                        tree,
-                        filled,
-                        slice_free,
-                        out,
-                        moving,
-                        counts,
-                        slots,
+                        line, whole, mask & ~whole, tensor, near, now, g, sets, slice_free, out, moving, counts, slots
                     )
                 else:
-                    read_line(
-                        line,
-                        mask,
-                        tensor,
-                        near,
-                        now,
-                        g,
-                        tags,
-                        state,
-                        note,
-                        tree,
-                        filled,
-                        slice_free,
-                        out,
-                        moving,
-                        counts,
-                        slots,
-                    )
+                    read_line(line, mask, tensor, near, now, g, sets, slice_free, out, moving, counts, slots)
 
 
 @compiled
@@ -387,8 +353,9 @@ def lines_of(runs, first, count, line_bytes):
 
 
 @compiled
-def set_ready(slots, count, state, done):
+def set_ready(slots, count, sets, done):
     """Note when the data of the slots filled last will have arrived: who hits them earlier waits."""
+    then = np.int32(min(tick(done), LATEST))
     for i in range(count):
         slot = slots[i]
-        state[slot, READY] = max(state[slot, READY], done)
+        sets[slot + READY] = max(sets[slot + READY], then)

@@ -1,8 +1,9 @@
-"""Replacement policies: one function each, which notes a touch of a way and one which names the victim of a full set.
+"""Replacement policies: one function each, which notes a touch of a way, and one which names the victim of a full set.
 
-State is one int64 per line (`note`: a time stamp, or SRRIP's re-reference value) and one int64 per set (`tree`: PLRU's
-bits). `clock` counts accesses; `event` is HIT or FILL. References: tree-PLRU as in Smith & Goodman 1983; SRRIP with hit
-priority and 2 bits as in Jaleel et al., ISCA 2010, section 4.2.
+A set is a stretch of `sets` (int32): a head of four (lines in it, its clock, tree-PLRU's bits, nothing), then the tags,
+then a note per way (time stamp, or SRRIP's re-reference value), then what `lookup` keeps. `event` is HIT or FILL.
+References: tree-PLRU as in Smith & Goodman 1983; SRRIP with hit priority and 2 bits as in Jaleel et al., ISCA 2010,
+section 4.2.
 """
 
 from sim.compiled.jit import compiled, inlined
@@ -11,6 +12,7 @@ LRU, FIFO, RANDOM, PLRU, SRRIP = range(5)
 POLICIES = {"lru": LRU, "fifo": FIFO, "random": RANDOM, "plru": PLRU, "srrip": SRRIP}
 HIT, FILL = 0, 1
 LONGEST = 3
+FILLED, CLOCK, TREE, _NOTHING, HEAD = range(5)
 
 
 @inlined
@@ -23,36 +25,44 @@ def random_number(seed):
 
 
 @inlined
-def touch(policy, note, tree, base, group, way, ways, clock, event):
-    """Note that line `base + way` of set `group` was hit or filled."""
-    if policy == LRU:
-        note[base + way] = clock
-    elif policy == FIFO:
-        if event == FILL:
-            note[base + way] = clock
-    elif policy == PLRU:
-        node, low, high = 0, 0, ways
-        bits = tree[group]
-        while high - low > 1:
-            middle = (low + high) // 2
-            if way < middle:
-                bits |= 1 << node
-                node, high = 2 * node + 1, middle
-            else:
-                bits &= ~(1 << node)
-                node, low = 2 * node + 2, middle
-        tree[group] = bits
-    elif policy == SRRIP:
-        note[base + way] = LONGEST - 1 if event == FILL else 0
+def plru_touch(bits, way, ways):
+    """The tree's bits with all arrows on the way to `way` pointing away from it (set: the victim is on the right)."""
+    node, low, high = 0, 0, ways
+    while high - low > 1:
+        middle = (low + high) // 2
+        if way < middle:
+            bits |= 1 << node
+            node, high = 2 * node + 1, middle
+        else:
+            bits &= ~(1 << node)
+            node, low = 2 * node + 2, middle
+    return bits
 
 
 @inlined
-def oldest(note, base, ways):
+def touch(policy, sets, base, way, ways, event):
+    """Note that `way` of the set at `base` was hit or filled."""
+    note = base + HEAD + ways + way
+    if policy == LRU or (policy == FIFO and event == FILL):
+        sets[base + CLOCK] += 1
+        sets[note] = sets[base + CLOCK]
+    elif policy == PLRU:
+        sets[base + TREE] = plru_touch(sets[base + TREE], way, ways)
+    elif policy == SRRIP:
+        sets[note] = LONGEST - 1 if event == FILL else 0
+
+
+@inlined
+def oldest(sets, notes, ways):
     """The way with the smallest time stamp."""
-    least = note[base] << 6
-    for way in range(1, ways):
-        least = min(least, (note[base + way] << 6) | way)
-    return least & 63
+    least = sets[notes]
+    for way in range(ways):
+        least = min(least, sets[notes + way])
+    found = 0
+    for way in range(ways):
+        if sets[notes + way] == least:
+            found = way
+    return found
 
 
 @inlined
@@ -69,24 +79,27 @@ def plru_victim(bits, ways):
 
 
 @compiled
-def srrip_victim(note, base, ways):
+def srrip_victim(sets, notes, ways):
     """The first way of the longest re-reference value, all ways ageing until there is one."""
     while True:
         for way in range(ways):
-            if note[base + way] >= LONGEST:
+            if sets[notes + way] >= LONGEST:
                 return way
         for way in range(ways):
-            note[base + way] += 1
+            sets[notes + way] += 1
 
 
 @inlined
-def victim(policy, note, tree, base, group, ways, random):
-    """The way of a full set that makes room; `random` holds the generator's state."""
+def victim(policy, sets, base, ways, random):
+    """The way of the full set at `base` that makes room; `random[0]` is the generator's state."""
+    notes = base + HEAD + ways
     if policy == RANDOM:
         random[0] = random_number(random[0])
-        return (random[0] >> 16) % ways
-    if policy == PLRU:
-        return plru_victim(tree[group], ways)
-    if policy == SRRIP:
-        return srrip_victim(note, base, ways)
-    return oldest(note, base, ways)
+        found = (random[0] >> 16) % ways
+    elif policy == PLRU:
+        found = plru_victim(sets[base + TREE], ways)
+    elif policy == SRRIP:
+        found = srrip_victim(sets, notes, ways)
+    else:
+        found = oldest(sets, notes, ways)
+    return found

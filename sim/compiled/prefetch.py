@@ -1,0 +1,38 @@
+"""A hint to the host's memory system, which changes nothing but the time: fetch an array's entry ahead of its use.
+
+A lookup waits for two host cache misses one after the other (tags and notes, then the victim's state), and at 300
+instructions a lookup the host cannot begin the next one meanwhile. Measured on gathers over a 50 MiB cache: 190 ns a
+lookup without the hint, see `tests/bench`.
+"""
+
+from llvmlite import ir
+from numba import config, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+
+@intrinsic
+def _prefetch(typing_context, array, index):  # type: ignore[no-untyped-def]
+    signature = types.void(array, index)
+
+    def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
+        view = context.make_array(array)(context, builder, arguments[0])
+        pointer = cgutils.get_item_pointer2(
+            context, builder, view.data, [view.nitems], [view.itemsize], array.layout, [arguments[1]]
+        )
+        byte = ir.IntType(8).as_pointer()
+        word = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
+        hint = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(hint, [builder.bitcast(pointer, byte), word(1), word(3), word(1)])
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def _nothing(array: object, index: int) -> None:
+    """What the hint does in plain Python."""
+
+
+prefetch = _nothing if config.DISABLE_JIT else _prefetch
+"""`prefetch(array, index)`: the entry `array[index]` will be read and written soon."""
