@@ -18,12 +18,15 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from hwmodels.errors import HardwareError
-from hwmodels.spec import Chip
+from hwmodels.spec import Cache, Chip, Core, Scratchpad
 from hwmodels.standard import DramStandard
 
 FOLDER = Path(__file__).parent
 KINDS = ("measured", "vendor", "derived", "assumed")
 _KEYS = {"value", "kind", "source", "range", "reason"}
+_OPTIONAL = {
+    name for model in (Cache, Core, Scratchpad) for name, field in model.model_fields.items() if not field.is_required()
+}
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -235,8 +238,11 @@ def _override(tree: dict[str, Any], dotted: str, value: Any, file: str) -> None:
         known = [*records, *Chip.model_fields]
         raise HardwareError(f"{file}: no '{first}' to override{_suggest(first, known)}; known: {', '.join(known)}")
     for key in keys[:-1]:
-        node = node.get(key) if isinstance(node, dict) else None
-    if not isinstance(node, dict) or keys[-1] not in node:
+        if isinstance(node, list) and key.isdigit() and int(key) < len(node):
+            node = node[int(key)]
+        else:
+            node = node.get(key) if isinstance(node, dict) else None
+    if not isinstance(node, dict) or not (keys[-1] in node or keys[-1] in _OPTIONAL):
         known = list(node) if isinstance(node, dict) else []
         raise HardwareError(
             f"{file}: no '{dotted}' to override{_suggest(keys[-1], known)}; keys there: {', '.join(known)}"

@@ -64,14 +64,15 @@ class Cache(Spec):
     partitions: Count = Field(
         description="separately looked-up parts; an address has its home in one, a core sits beside one"
     )
-    replicate: bool = Field(
-        description="whether a line read from the far partition is kept in the reader's partition too"
+    replicate: bool | None = Field(
+        default=None,
+        description="with partitions: whether a line read from the far one is kept in the reader's partition too",
     )
     slices: Count = Field(description="independent banks over all partitions; the bandwidth is shared out among them")
     bandwidth: Bandwidth = Field(description="bytes per second that all slices together deliver on hits")
     latency: Duration = Field(description="unloaded time of a hit in the core's own partition, measured at the core")
-    far_latency: Duration = Field(
-        description="unloaded time of a hit in another partition (equal to latency if there is one)"
+    far_latency: Duration | None = Field(
+        default=None, description="with partitions: unloaded time of a hit in another partition"
     )
 
     @property
@@ -102,7 +103,11 @@ class Cache(Spec):
             raise ValueError(
                 f"tree-PLRU needs a power of two of ways up to 32, got {self.ways}; choose another replacement or ways"
             )
-        if self.far_latency < self.latency:
+        for key in ("replicate", "far_latency"):
+            if (getattr(self, key) is None) != (self.partitions == 1):
+                mend = f"add {key}" if self.partitions > 1 else f"remove {key}"
+                raise ValueError(f"{key} is for caches of several partitions, partitions is {self.partitions}; {mend}")
+        if self.far_latency is not None and self.far_latency < self.latency:
             raise ValueError(
                 f"far_latency {self.far_latency} ps < latency {self.latency} ps; the far partition is no nearer"
             )
@@ -121,11 +126,13 @@ class Scratchpad(Spec):
     banks: Count = Field(description="banks that each serve one access a cycle")
     bank_width: Bytes = Field(description="bytes of one bank access; a row takes whole accesses")
     clock: Frequency = Field(description="clock of the banks")
-    dma_startup: Duration = Field(
-        description="time the DMA engine spends on one command (one row, or one strided block of rows)"
+    dma_startup: Duration | None = Field(
+        default=None,
+        description="time a DMA engine spends on one command (one row, or one strided block of rows); "
+        "nothing where the cores themselves issue the copies",
     )
-    dma_rows: Count = Field(
-        description="rows that one command can move when their distance is regular (1: a command a row)"
+    dma_rows: Count | None = Field(
+        default=None, description="with dma_startup: rows at a regular distance that one command can move"
     )
     alignment: Bytes = Field(description="transfers are rounded up to multiples of this")
 
@@ -133,6 +140,12 @@ class Scratchpad(Spec):
     def bandwidth(self) -> int:
         """Bytes per second of all banks together."""
         return self.banks * self.bank_width * self.clock
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Scratchpad:
+        if (self.dma_startup is None) != (self.dma_rows is None):
+            raise ValueError("dma_startup and dma_rows describe one engine; give both or neither")
+        return self
 
 
 class Link(Spec):

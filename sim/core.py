@@ -12,15 +12,12 @@ import simpy
 from numpy.typing import NDArray
 
 from sim.compute import Work
-from sim.machine import Machine
+from sim.machine import PROBABILITY_BYTES, SCORE_BYTES, Machine
 from sim.request import NO_INDEX, Request
 from workloads.trace import READ, RUN, WRITE, Chunk, Trace
 
 WORKSPACE = 1 << 22
 """Bytes from one place's workspace for scores to the next one's."""
-SCORE_BYTES, PROBABILITY_BYTES = 4, 2
-"""Element sizes of scores (fp32) and probabilities (half) where they pass from the matrix to the vector cores through
-memory."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +50,8 @@ class Part:
     """What is written afterwards."""
     work: Work
     """What it computes."""
-    scores: int
-    """Entries of the score tile."""
+    scores: tuple[int, int]
+    """Rows and columns of the score tile."""
 
 
 class Kernel:
@@ -103,17 +100,21 @@ class Kernel:
         def request(first: int, count: int) -> Request | None:
             return Request(chunk.runs, indices, first, count) if count else None
 
-        return [
-            Part(
-                repeats,
-                request(first, index),
-                request(first + index, load),
-                request(first + index + load, store),
-                self.machine.units.work(m1, n1, k1, m2, n2, k2, exps),
-                m1 * n1,
+        parts = []
+        for first, index, load, store, repeats, m1, n1, k1, m2, n2, k2, exps in chunk.steps.tolist():
+            work = self.machine.units.work(m1, n1, k1, m2, n2, k2, exps)
+            self.machine.check_scores(m1, n1)
+            parts.append(
+                Part(
+                    repeats,
+                    request(first, index),
+                    request(first + index, load),
+                    request(first + index + load, store),
+                    work,
+                    (m1, n1),
+                )
             )
-            for first, index, load, store, repeats, m1, n1, k1, m2, n2, k2, exps in chunk.steps.tolist()
-        ]
+        return parts
 
     def _note(self, core: int, slot: int, start: int, what: str) -> None:
         now = int(self.env.now)
@@ -212,43 +213,37 @@ class Kernel:
         if not work.matmul and not work.vector:
             return
         self.macs += work.macs
-        end = self.machine.units.reserve(core, work, now)
-        if part.scores and self.machine.chip.exchange == "memory":
-            end = max(end, self._exchange(core, slot, part.scores, now) + work.matmul + work.vector)
+        alone = work.matmul + work.vector
+        end = computed = self.machine.units.reserve(core, work, now)
+        if part.scores[1] and self.machine.vectors_apart:
+            end = max(end, self._exchange(core, slot, *part.scores, now) + alone)
         yield self.env.timeout(end - now)
-        for what, time in (
-            ("matmul", work.matmul),
-            ("vector", work.vector),
-            ("stall.compute", end - now - work.matmul - work.vector),
-        ):
+        waits = (("stall.compute", computed - now - alone), ("stall.exchange", end - computed))
+        for what, time in (("matmul", work.matmul), ("vector", work.vector), *waits):
             self.spent[what] += time
             if self.intervals is not None and time:
                 self.intervals.append(Interval(core, slot, now, now + time, what))
                 now += time
 
-    def _exchange(self, core: int, slot: int, scores: int, now: int) -> int:
-        """When scores and probabilities are across: each is written by one kind of core and read by the other.
+    def _exchange(self, core: int, slot: int, rows: int, columns: int, now: int) -> int:
+        """When scores and probabilities are across: one kind of core writes them, the other reads them.
 
-        They pass through a workspace of the place in the first shared level; the vector cores that belong to a matrix
-        core have an equal part each.
+        Through memory, they pass a workspace of the place in the first shared level; directly, only the ports and
+        scratchpads of the vector cores, each of which takes an equal part of the rows.
         """
         machine, most = self.machine, self.core.max_programs or 1
+        through_memory = machine.chip.exchange == "memory"
         base = self.workspace + (core * most + slot) * WORKSPACE
         share, done = machine.vectors_per_core, now
-        for first, size, outward in ((base, SCORE_BYTES, True), (base + WORKSPACE // 2, PROBABILITY_BYTES, False)):
-            whole = -(-scores * size // share) * share
-            requests = [(machine.top, core, first, whole, WRITE if outward else READ)]
-            requests += [
-                (
-                    machine.vector_top,
-                    core * share + i,
-                    first + i * whole // share,
-                    whole // share,
-                    READ if outward else WRITE,
-                )
+        part = -(-rows // share)
+        for address, size, outward in ((base, SCORE_BYTES, True), (base + WORKSPACE // 2, PROBABILITY_BYTES, False)):
+            width = columns * size
+            ours = [(machine.top, core, address, rows, WRITE if outward else READ)] if through_memory else []
+            theirs = [
+                (machine.vector_top, core * share + i, address + i * part * width, part, READ if outward else WRITE)
                 for i in range(share)
             ]
-            for level, number, address, part, op in requests if outward else reversed(requests):
-                self.scratch[0] = (address, 0, 1, part, -1, 0, op, len(self.trace.tensors))
+            for level, number, first, count, op in [*ours, *theirs] if outward else [*theirs, *ours]:
+                self.scratch[0] = (first, width, count, width, -1, 0, op, len(self.trace.tensors))
                 done = max(done, level.serve(Request(self.scratch, NO_INDEX, 0, 1), 0, number, now))
         return done

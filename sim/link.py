@@ -9,8 +9,11 @@ from sim.request import Request
 class Link:
     """A crossbar, a cluster port, or a core's port: bandwidth and latency between the levels above and below it."""
 
-    def __init__(self, name: str, shared: tuple[int, int], bandwidth: int, latency: int, below: Level) -> None:
-        self.name, self.bandwidth, self.delay, self.below = name, bandwidth, latency, below
+    def __init__(
+        self, name: str, shared: tuple[int, int], bandwidth: int, latency: int, below: Level, gathers: int = 1
+    ) -> None:
+        """`gathers` cores of the kind above count as one core below: the vector cores that belong to a matrix core."""
+        self.name, self.bandwidth, self.delay, self.below, self.gathers = name, bandwidth, latency, below, gathers
         self.latency, self.queue = below.latency + latency, 0
         number, self.share = shared
         self.free = [0] * number
@@ -22,7 +25,7 @@ class Link:
         i = core // self.share
         self.bytes += request.bytes
         self.free[i] = max(now, self.free[i]) + request.bytes * PS // self.bandwidth
-        arrived = self.below.serve(request, repeat, core, now) + self.delay
+        arrived = self.below.serve(request, repeat, core // self.gathers, now) + self.delay
         done = max(arrived, self.free[i] + self.latency)
         self.queue = done - arrived
         return done
@@ -35,3 +38,20 @@ class Link:
         """Start counting and the clock anew."""
         self.free = [0] * len(self.free)
         self.bytes = 0
+
+
+class Wire:
+    """The end of a chain that leads to no memory, past ports and scratchpads: what enters it is there at once."""
+
+    name, latency, queue = "wire", 0, 0
+
+    def serve(self, request: Request, repeat: int, core: int, now: int) -> int:
+        """See `Level.serve`."""
+        return now
+
+    def counters(self) -> dict[str, int]:
+        """Nothing."""
+        return {}
+
+    def forget(self) -> None:
+        """Nothing."""

@@ -9,12 +9,13 @@ from hwmodels.spec import Chip, Core
 from hwmodels.spec import Dram as DramSpec
 from hwmodels.spec import Level as LevelSpec
 from hwmodels.spec import Link as LinkSpec
+from hwmodels.spec import Scratchpad as ScratchpadSpec
 from sim.cache import Cache
 from sim.compute import Units
 from sim.dram import Dram
 from sim.errors import SimulationError
 from sim.level import Level, instances
-from sim.link import Link
+from sim.link import Link, Wire
 from sim.scratchpad import Scratchpad
 from workloads.trace import Trace
 
@@ -22,6 +23,10 @@ PORT = "port"
 """Name of the link between a core and the first shared level; that of separate vector cores is `<kind>_port`."""
 SCORES = "scores"
 """Name under which traffic between matrix and vector cores is counted, beside the trace's tensors."""
+
+
+SCORE_BYTES, PROBABILITY_BYTES = 4, 2
+"""Element sizes of scores (fp32) and probabilities (half) where they pass between matrix and vector cores."""
 
 
 class Machine:
@@ -37,14 +42,16 @@ class Machine:
         self.levels: list[Level] = [Dram(chip.dram, self.tensors)]
         shared = self._chain(chip.memory[:-1], self.levels[0], core)
         self.top = self.vector_top = self._chain(core.near, self._port(PORT, core, shared), core)
-        self.vectors_per_core = 1
-        if vector is not core and chip.exchange == "memory":
+        self.vectors_apart, self.vectors_per_core = vector is not core, 1
+        if self.vectors_apart:
             self.vectors_per_core = vector.count // core.count
-            self.vector_top = self._chain(vector.near, self._port(f"{vector.name}_{PORT}", vector, shared), vector)
+            below = shared if chip.exchange == "memory" else Wire()
+            port = self._port(f"{vector.name}_{PORT}", vector, below, self.vectors_per_core)
+            self.vector_top = self._chain(vector.near, port, vector)
         self.units = Units(chip, trace.dtype)
 
-    def _port(self, name: str, core: Core, below: Level) -> Level:
-        self.levels.append(Link(name, instances("core", core), core.bandwidth, 0, below))
+    def _port(self, name: str, core: Core, below: Level, gathers: int = 1) -> Level:
+        self.levels.append(Link(name, instances("core", core), core.bandwidth, 0, below, gathers))
         return self.levels[-1]
 
     def _chain(self, specs: Sequence[LevelSpec], below: Level, core: Core) -> Level:
@@ -73,6 +80,18 @@ class Machine:
                 )
             number = min(number, room)
         return number
+
+    def check_scores(self, rows: int, columns: int) -> None:
+        """Raise SimulationError if a tile of scores does not fit the scratchpads of separate vector cores."""
+        if not self.vectors_apart:
+            return
+        need = -(-rows // self.vectors_per_core) * columns * (SCORE_BYTES + PROBABILITY_BYTES)
+        for level in self.chip.vector_core.near:
+            if isinstance(level, ScratchpadSpec) and need > level.capacity:
+                raise SimulationError(
+                    f"a tile of {rows} x {columns} scores needs {need} bytes of {level.name} a vector core, which has "
+                    f"{level.capacity} on {self.chip.name}; lower tiling.block_q or tiling.block_kv"
+                )
 
     def forget(self) -> None:
         """Start counters and the clock anew; what caches hold stays."""

@@ -7,19 +7,24 @@ from numpy.typing import NDArray
 
 from sim.compiled.lookup import lines_of
 from sim.compiled.runs import count_bytes, count_transfer
+from workloads.trace import WRITE
 
 NO_INDEX = np.zeros(1, np.int64)
 """Indices of runs that gather nothing."""
 
 
 class Request:
-    """`count` runs from `first` on. The sizes that levels ask for are the same at every repeat, and counted once."""
+    """`count` runs from `first` on, all reads or all writes (what a cache sends down is mixed, reads first).
 
-    __slots__ = ("_lines", "_transfer", "bytes", "count", "first", "indices", "runs")
+    The sizes that levels ask for are the same at every repeat, and counted once.
+    """
+
+    __slots__ = ("_lines", "_transfer", "bytes", "count", "first", "indices", "runs", "writes")
 
     def __init__(self, runs: NDArray[np.void], indices: NDArray[np.int64], first: int, count: int) -> None:
         self.runs, self.indices, self.first, self.count = runs, indices, first, count
         self.bytes = count_bytes(runs, first, count)
+        self.writes = bool(runs[first]["op"] == WRITE)
         self._transfer: dict[tuple[int, int], tuple[int, int]] = {}
         self._lines: dict[int, int] = {}
 

@@ -6,11 +6,16 @@ from hwmodels.spec import Scratchpad as ScratchpadSpec
 from sim.level import PS, Level
 from sim.request import Request
 
+EVERY_ROW = 1 << 31
+"""Rows of one command where no engine has to be started."""
+
 
 class Scratchpad:
-    """Memory that transfers pass on their way to a core: each occupies the DMA engine, then the banks.
+    """Memory that transfers pass on their way to a core: each occupies a DMA engine, then the banks.
 
-    The engine starts one command every `dma_startup`; data of the last command is there one latency of the level below
+    Reads and writes have an engine each (the MTE2 and MTE3 or FixPipe queues of an Ascend core).
+
+    An engine starts one command every `dma_startup`; data of the last command is there one latency of the level below
     after its start. Rows occupy whole bank words. What lies below is asked at once, not when the engine gets to it: a
     reservation in the future would keep others from the time before it (they would see servers booked that are idle),
     so waits add up here instead.
@@ -20,7 +25,7 @@ class Scratchpad:
         self.name, self.spec, self.below = spec.name, spec, below
         self.latency, self.queue = below.latency, 0
         number, self.share = shared
-        self.engine_free = [0] * number
+        self.engine_free = [[0] * number, [0] * number]
         self.banks_free = [0] * number
         self.granule = max(spec.alignment, spec.bank_width)
         self.bytes = self.moved = self.commands = 0
@@ -28,14 +33,15 @@ class Scratchpad:
     def serve(self, request: Request, repeat: int, core: int, now: int) -> int:
         """See `Level.serve`."""
         i = core // self.share
-        moved, commands = request.transfer(self.granule, self.spec.dma_rows)
+        moved, commands = request.transfer(self.granule, self.spec.dma_rows or EVERY_ROW)
         self.bytes += request.bytes
         self.moved += moved
         self.commands += commands
-        self.engine_free[i] = max(now, self.engine_free[i]) + commands * self.spec.dma_startup
+        engine = self.engine_free[request.writes]
+        engine[i] = max(now, engine[i]) + commands * (self.spec.dma_startup or 0)
         self.banks_free[i] = max(now, self.banks_free[i]) + moved * PS // self.spec.bandwidth
         arrived = self.below.serve(request, repeat, core, now)
-        done = max(arrived, self.engine_free[i] + self.latency, self.banks_free[i])
+        done = max(arrived, engine[i] + self.latency, self.banks_free[i])
         self.queue = done - arrived
         return done
 
@@ -45,6 +51,6 @@ class Scratchpad:
 
     def forget(self) -> None:
         """Start counting and the clock anew."""
-        self.engine_free = [0] * len(self.engine_free)
+        self.engine_free = [[0] * len(self.banks_free) for _ in range(2)]
         self.banks_free = [0] * len(self.banks_free)
         self.bytes = self.moved = self.commands = 0

@@ -136,8 +136,8 @@ def _stream_chunks(pieces: int, bytes: int, stride: int, programs: int, op: int,
     steps["load_runs" if op == READ else "store_runs"] = 1
     runs["base"], runs["count"], runs["bytes"], runs["advance"] = starts * stride, 1, bytes, stride
     runs["index"], runs["op"] = -1, op
-    for _ in range(passes):
-        yield Chunk(_programs(len(starts)), steps, runs, np.zeros(0, np.int32))
+    for number in range(passes):
+        yield Chunk(_programs(len(starts)), steps, runs, np.zeros(0, np.int32), barrier=number > 0)
 
 
 def _chase_chunks(n: int, line: int, slots: int, seed: int) -> Iterator[Chunk]:

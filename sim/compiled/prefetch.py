@@ -12,10 +12,10 @@ from numba.extending import intrinsic
 
 
 @intrinsic
-def _prefetch(typing_context, array, index):  # type: ignore[no-untyped-def]
+def _prefetch(typing_context, array, index):
     signature = types.void(array, index)
 
-    def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
+    def generate(context, builder, _, arguments):
         view = context.make_array(array)(context, builder, arguments[0])
         pointer = cgutils.get_item_pointer2(
             context, builder, view.data, [view.nitems], [view.itemsize], array.layout, [arguments[1]]

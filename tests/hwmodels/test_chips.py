@@ -36,9 +36,24 @@ def quantity(text: Any, period: int) -> float | None:
 
 def test_the_shipped_chips() -> None:
     assert set(chip_names()) == {
-        "toy", "h100_sxm", "h200_sxm", "a100_sxm", "b200", "tpu_v5p", "ascend_910b1", "ascend_910b2", "ascend_910b3",
-        "ascend_910b4", "ascend_910c_die", "ascend_950pr", "ascend_910b_article", "mlu370_s4", "mlu370_x4", "mlu370_x8",
-        "mlu370_article"}
+        "toy",
+        "h100_sxm",
+        "h200_sxm",
+        "a100_sxm",
+        "b200",
+        "tpu_v5p",
+        "ascend_910b1",
+        "ascend_910b2",
+        "ascend_910b3",
+        "ascend_910b4",
+        "ascend_910c_die",
+        "ascend_950pr",
+        "ascend_910b_article",
+        "mlu370_s4",
+        "mlu370_x4",
+        "mlu370_x8",
+        "mlu370_article",
+    }
 
 
 def test_every_number_has_a_kind_and_a_source(chip_file: ChipFile) -> None:
@@ -75,27 +90,56 @@ def test_ranges_hold_their_value_and_assumptions_have_one(chip_file: ChipFile) -
             assert low <= value <= high, item.path
 
 
-@pytest.mark.parametrize(("name", "dtype", "tflops"), [
-    ("ascend_910b1", "fp16", 363.7), ("ascend_910b2", "fp16", 353.9), ("ascend_910b3", "fp16", 294.9),
-    ("ascend_910b4", "fp16", 245.8), ("ascend_910c_die", "fp16", 353.9), ("ascend_950pr", "fp16", 432.5),
-    ("ascend_910b1", "int8", 727.4), ("ascend_910b_article", "fp16", 256.0), ("h100_sxm", "bf16", 989.4),
-    ("h100_sxm", "fp8", 1978.9), ("h200_sxm", "bf16", 989.4), ("a100_sxm", "bf16", 311.9), ("a100_sxm", "int8", 623.7),
-    ("b200", "bf16", 2250), ("b200", "fp8", 4500), ("tpu_v5p", "bf16", 459), ("tpu_v5p", "int8", 918),
-    ("mlu370_x4", "fp16", 98.3), ("mlu370_x4", "int8", 262.1), ("mlu370_x4", "fp32", 24.6),
-    ("mlu370_s4", "int8", 196.6), ("mlu370_x8", "int8", 131.1),
-])
+@pytest.mark.parametrize(
+    ("name", "dtype", "tflops"),
+    [
+        ("ascend_910b1", "fp16", 363.7),
+        ("ascend_910b2", "fp16", 353.9),
+        ("ascend_910b3", "fp16", 294.9),
+        ("ascend_910b4", "fp16", 245.8),
+        ("ascend_910c_die", "fp16", 353.9),
+        ("ascend_950pr", "fp16", 432.5),
+        ("ascend_910b1", "int8", 727.4),
+        ("ascend_910b_article", "fp16", 256.0),
+        ("h100_sxm", "bf16", 989.4),
+        ("h100_sxm", "fp8", 1978.9),
+        ("h200_sxm", "bf16", 989.4),
+        ("a100_sxm", "bf16", 311.9),
+        ("a100_sxm", "int8", 623.7),
+        ("b200", "bf16", 2250),
+        ("b200", "fp8", 4500),
+        ("tpu_v5p", "bf16", 459),
+        ("tpu_v5p", "int8", 918),
+        ("mlu370_x4", "fp16", 98.3),
+        ("mlu370_x4", "int8", 262.1),
+        ("mlu370_x4", "fp32", 24.6),
+        ("mlu370_s4", "int8", 196.6),
+        ("mlu370_x8", "int8", 131.1),
+    ],
+)
 def test_peak(name: str, dtype: Any, tflops: float) -> None:
     core = load_chip(name).matmul_core
     assert core.matmul is not None
     assert 2 * core.count * core.clock * core.matmul.macs_per_cycle[dtype] / 1e12 == pytest.approx(tflops, rel=1e-3)
 
 
-@pytest.mark.parametrize(("name", "capacity", "line", "sector"), [
-    ("ascend_910b1", 192, 512, 128), ("ascend_910b2", 192, 512, 128), ("ascend_910b3", 192, 512, 128),
-    ("ascend_910b4", 96, 512, 128), ("ascend_910c_die", 192, 512, 128), ("ascend_950pr", 128, 512, 128),
-    ("ascend_910b_article", 192, 128, 128), ("h100_sxm", 50, 128, 32), ("h200_sxm", 60, 128, 32),
-    ("a100_sxm", 40, 128, 32), ("b200", 126.5, 128, 32), ("mlu370_article", 40, 128, 128),
-])
+@pytest.mark.parametrize(
+    ("name", "capacity", "line", "sector"),
+    [
+        ("ascend_910b1", 192, 512, 128),
+        ("ascend_910b2", 192, 512, 128),
+        ("ascend_910b3", 192, 512, 128),
+        ("ascend_910b4", 96, 512, 128),
+        ("ascend_910c_die", 192, 512, 128),
+        ("ascend_950pr", 128, 512, 128),
+        ("ascend_910b_article", 192, 128, 128),
+        ("h100_sxm", 50, 128, 32),
+        ("h200_sxm", 60, 128, 32),
+        ("a100_sxm", 40, 128, 32),
+        ("b200", 126.5, 128, 32),
+        ("mlu370_article", 40, 128, 128),
+    ],
+)
 def test_cache(name: str, capacity: float, line: int, sector: int) -> None:
     cache = load_chip(name).cache
     assert cache is not None
@@ -108,15 +152,27 @@ def test_chips_without_a_data_cache(name: str) -> None:
     assert load_chip(name).cache is None
 
 
-@pytest.mark.parametrize(("name", "gigabytes", "gibibytes", "standard"), [
-    ("h100_sxm", 3350, 80, "hbm3"), ("h200_sxm", 4800, 131.3, "hbm3e"), ("a100_sxm", 2039, 80, "hbm2e"),
-    ("b200", 7670, 167.6, "hbm3e"), ("tpu_v5p", 2765, 95, "hbm2e"), ("ascend_910b1", 1600, 64, "hbm2e"),
-    ("ascend_910b2", 1600, 64, "hbm2e"), ("ascend_910b3", 1600, 64, "hbm2e"), ("ascend_910b4", 800, 32, "hbm2e"),
-    ("ascend_910c_die", 1600, 64, "hbm2e"), ("ascend_950pr", 1750, 128, "hbm2e"),
-    ("ascend_910b_article", 1600, 64, "hbm2e"),
-    ("mlu370_s4", 307.2, 24, "lpddr5"), ("mlu370_x4", 307.2, 24, "lpddr5"), ("mlu370_x8", 307.2, 24, "lpddr5"),
-    ("mlu370_article", 1228, 29.8, "hbm2e"),
-])
+@pytest.mark.parametrize(
+    ("name", "gigabytes", "gibibytes", "standard"),
+    [
+        ("h100_sxm", 3350, 80, "hbm3"),
+        ("h200_sxm", 4800, 131.3, "hbm3e"),
+        ("a100_sxm", 2039, 80, "hbm2e"),
+        ("b200", 7670, 167.6, "hbm3e"),
+        ("tpu_v5p", 2765, 95, "hbm2e"),
+        ("ascend_910b1", 1600, 64, "hbm2e"),
+        ("ascend_910b2", 1600, 64, "hbm2e"),
+        ("ascend_910b3", 1600, 64, "hbm2e"),
+        ("ascend_910b4", 800, 32, "hbm2e"),
+        ("ascend_910c_die", 1600, 64, "hbm2e"),
+        ("ascend_950pr", 1750, 128, "hbm2e"),
+        ("ascend_910b_article", 1600, 64, "hbm2e"),
+        ("mlu370_s4", 307.2, 24, "lpddr5"),
+        ("mlu370_x4", 307.2, 24, "lpddr5"),
+        ("mlu370_x8", 307.2, 24, "lpddr5"),
+        ("mlu370_article", 1228, 29.8, "hbm2e"),
+    ],
+)
 def test_memory(name: str, gigabytes: float, gibibytes: float, standard: str) -> None:
     dram = load_chip(name).dram
     assert dram.bandwidth == pytest.approx(gigabytes * 1e9)
@@ -125,10 +181,18 @@ def test_memory(name: str, gigabytes: float, gibibytes: float, standard: str) ->
     assert dram.smallest_access == 64
 
 
-@pytest.mark.parametrize(("name", "level", "kibibytes"), [
-    ("h100_sxm", "smem", 227), ("a100_sxm", "smem", 163), ("b200", "smem", 227), ("tpu_v5p", "vmem", 64 * 1024),
-    ("ascend_910b1", "l1", 511.75), ("ascend_950pr", "l1", 511.75), ("mlu370_x4", "nram", 640),
-])
+@pytest.mark.parametrize(
+    ("name", "level", "kibibytes"),
+    [
+        ("h100_sxm", "smem", 227),
+        ("a100_sxm", "smem", 163),
+        ("b200", "smem", 227),
+        ("tpu_v5p", "vmem", 64 * 1024),
+        ("ascend_910b1", "l1", 511.75),
+        ("ascend_950pr", "l1", 511.75),
+        ("mlu370_x4", "nram", 640),
+    ],
+)
 def test_scratchpad(name: str, level: str, kibibytes: float) -> None:
     scratchpad = load_chip(name).scratchpad
     assert isinstance(scratchpad, Scratchpad)

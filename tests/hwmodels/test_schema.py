@@ -35,23 +35,26 @@ def test_every_shipped_chip_is_valid_and_with_an_unknown_key_is_not(name: str, v
             assert not validator.is_valid(chip)
 
 
-@pytest.mark.parametrize(("level", "key", "value", "valid"), [
-    (0, "ways", 8, True),
-    (0, "ways", {"value": 8, "kind": "vendor", "source": "T"}, True),
-    (0, "ways", {"value": 8, "kind": "assumed", "source": "T", "range": [4, 16], "reason": "x"}, True),
-    (0, "ways", {"value": 8, "kind": "assumed", "source": "T"}, False),
-    (0, "ways", {"value": 8, "kind": "guess"}, False),
-    (0, "ways", {"value": 8, "kind": "vendor", "sauce": "T"}, False),
-    (0, "ways", {"value": "8", "kind": "vendor"}, False),
-    (0, "ways", 0, False),
-    (0, "capacity", 50, False),
-    (0, "capacity", "50 ns", False),
-    (0, "capacity", {"value": "2 MiB", "kind": "vendor"}, True),
-    (0, "kind", "cash", False),
-    (0, "replacement", "mru", False),
-    (1, "standard", "ddr5", True),
-    (1, "standard", 5, False),
-])
+@pytest.mark.parametrize(
+    ("level", "key", "value", "valid"),
+    [
+        (0, "ways", 8, True),
+        (0, "ways", {"value": 8, "kind": "vendor", "source": "T"}, True),
+        (0, "ways", {"value": 8, "kind": "assumed", "source": "T", "range": [4, 16], "reason": "x"}, True),
+        (0, "ways", {"value": 8, "kind": "assumed", "source": "T"}, False),
+        (0, "ways", {"value": 8, "kind": "guess"}, False),
+        (0, "ways", {"value": 8, "kind": "vendor", "sauce": "T"}, False),
+        (0, "ways", {"value": "8", "kind": "vendor"}, False),
+        (0, "ways", 0, False),
+        (0, "capacity", 50, False),
+        (0, "capacity", "50 ns", False),
+        (0, "capacity", {"value": "2 MiB", "kind": "vendor"}, True),
+        (0, "kind", "cash", False),
+        (0, "replacement", "mru", False),
+        (1, "standard", "ddr5", True),
+        (1, "standard", 5, False),
+    ],
+)
 @pytest.mark.parametrize("extends", [False, True])
 def test_values(level: int, key: str, value: Any, valid: bool, extends: bool, validator: Draft202012Validator) -> None:
     chip = raw("toy")

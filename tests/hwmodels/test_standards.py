@@ -64,13 +64,16 @@ def test_clocks_equal_nanoseconds(name: str, tmp_path: Path) -> None:
     assert load_standard(tmp_path / f"{name}.yaml") == load_standard(name)
 
 
-@pytest.mark.parametrize(("name", "banks", "row", "burst", "timings"), [
-    ("hbm2", 16, 2048, 64, {"tCL": 14_000, "tFAW": 30_000, "tRAS": 34_000, "tREFI": 3_900_000, "tRFC": 260_000}),
-    ("lpddr4", 16, 8192, 128, {"tCL": 14_110, "tFAW": 26_560, "tRAS": 26_560, "tREFI": 7_187_800, "tRFC": 325_360}),
-    ("hbm3", 16, 1024, 32, {"tFAW": 20_000, "tCCD_S": 1_528}),
-    ("lpddr5", 16, 2048, 32, {"tRCD": 18_000, "tFAW": 20_000, "tCCD_L": 5_000}),
-    ("ddr5", 32, 4096, 64, {"tCL": 15_000, "tFAW": 20_000, "tRFC": 295_000}),
-])
+@pytest.mark.parametrize(
+    ("name", "banks", "row", "burst", "timings"),
+    [
+        ("hbm2", 16, 2048, 64, {"tCL": 14_000, "tFAW": 30_000, "tRAS": 34_000, "tREFI": 3_900_000, "tRFC": 260_000}),
+        ("lpddr4", 16, 8192, 128, {"tCL": 14_110, "tFAW": 26_560, "tRAS": 26_560, "tREFI": 7_187_800, "tRFC": 325_360}),
+        ("hbm3", 16, 1024, 32, {"tFAW": 20_000, "tCCD_S": 1_528}),
+        ("lpddr5", 16, 2048, 32, {"tRCD": 18_000, "tFAW": 20_000, "tCCD_L": 5_000}),
+        ("ddr5", 32, 4096, 64, {"tCL": 15_000, "tFAW": 20_000, "tRFC": 295_000}),
+    ],
+)
 def test_figures(name: str, banks: int, row: int, burst: int, timings: dict[str, int]) -> None:
     standard = load_standard(name)
     assert (standard.banks, standard.row, standard.burst) == (banks, row, burst)

@@ -56,11 +56,9 @@ BASE = {
     "write_policy": "back",
     "write_allocate": True,
     "partitions": 1,
-    "replicate": False,
     "slices": 4,
     "bandwidth": "256 GB/s",
     "latency": "100 ns",
-    "far_latency": "100 ns",
 }
 
 

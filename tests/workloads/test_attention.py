@@ -41,13 +41,15 @@ BUDGET = Budget(cores=3, scratchpad_bytes=65536, max_programs=2)
 SHARES = ("head", "group", "all")
 SHAPE = {"batch": 2, "q_heads": 4, "kv_heads": 2, "q_len": 1, "kv_len": 53, "head_dim": 8, "head_dim_v": 4}
 PATTERNS: dict[str, dict[str, object]] = {
-    "dense": {"kind": "dense"}, "causal": {"kind": "causal"},
+    "dense": {"kind": "dense"},
+    "causal": {"kind": "causal"},
     "sliding_window": {"kind": "sliding_window", "window": 13, "sinks": 3},
     "block_sparse": {"kind": "block_sparse", "block": 4},
     "hierarchical": {"kind": "hierarchical", "window": 10, "sinks": 2},
 }
 LAYOUTS: dict[str, dict[str, object]] = {
-    "bnsd": {"kind": "bnsd"}, "bsnd": {"kind": "bsnd"},
+    "bnsd": {"kind": "bnsd"},
+    "bsnd": {"kind": "bsnd"},
     "small_pages_hnd": {"kind": "paged", "page": 4, "inner": "hnd"},
     "large_pages_hnd": {"kind": "paged", "page": 16, "inner": "hnd", "seed": 3},
     "large_pages_nhd": {"kind": "paged", "page": 16, "inner": "nhd"},
@@ -63,9 +65,14 @@ def small() -> Callable[..., Workload]:
     def make(pattern: str = "dense", layout: str = "bnsd", phase: str = "decode", **changes: object) -> Workload:
         q_len = 1 if phase == "decode" else 21
         raw: dict[str, object] = {
-            "kind": "attention", "name": "small", "phase": phase, "dtype": "bf16", "pattern": PATTERNS[pattern],
+            "kind": "attention",
+            "name": "small",
+            "phase": phase,
+            "dtype": "bf16",
+            "pattern": PATTERNS[pattern],
             "shape": SHAPE | {"q_len": q_len},
-            "layout": LAYOUTS[layout], "tiling": {"block_kv": 8, "block_q": 8},
+            "layout": LAYOUTS[layout],
+            "tiling": {"block_kv": 8, "block_q": 8},
         }
         if pattern in ("block_sparse", "hierarchical"):
             raw["selection"] = {"kind": "random", "ratio": 0.4}
@@ -147,7 +154,7 @@ def tiles_of(workload: Workload, batch: int, head: int, tile: int, queries: tupl
         parts.append(listed)
     start = workload.visits(*queries).candidates[0]
     parts.sort(key=lambda part: start if part is listed else part[0])
-    found = [part[i:i + 8] for part in parts for i in range(0, len(part), 8)]
+    found = [part[i : i + 8] for part in parts for i in range(0, len(part), 8)]
     return found[::-1] if workload.tiling.order == "reverse" else found
 
 
@@ -165,7 +172,7 @@ def definition(workload: Workload, trace: Trace, heads: int, splits: int) -> Ite
             own = [(h, t) for h in range(head, head + heads) for t in range(*queries)]
             for split in range(splits):
                 rows = [("Q", row_address(workload, trace, "Q", batch, h, t)) for h, t in sorted(own)]
-                part = walked[split * share:(split + 1) * share]
+                part = walked[split * share : (split + 1) * share]
                 for tile in part[::-1] if workload.tiling.order == "reverse" else part:
                     kv_head = head // shape.group
                     for name, t in itertools.product("KV", tile):
@@ -198,7 +205,7 @@ def check(workload: Workload, heads: int) -> Trace:
     for mine, theirs in zip(got, want, strict=False):
         assert [r for r in mine if r[0] in "KV"] == [r for r in theirs if r[0] in "KV"]
         assert sorted(r for r in mine if r[0] in "QO") == sorted(r for r in theirs if r[0] in "QO")
-    for mine in got[len(want):]:
+    for mine in got[len(want) :]:
         assert {name for name, _ in mine} == {"O"}
     pieces = expand(trace)
     for number, tensor in enumerate(trace.tensors):
@@ -214,7 +221,7 @@ def check(workload: Workload, heads: int) -> Trace:
         for op in set(of["op"].tolist()):
             covered = np.zeros(tensor.bytes, int)
             for piece in of[of["op"] == op]:
-                covered[int(piece["address"]) - tensor.base:][:int(piece["bytes"])] += 1
+                covered[int(piece["address"]) - tensor.base :][: int(piece["bytes"])] += 1
             gap = np.flatnonzero(covered == 0)
             assert len(gap) < 512
             assert name == "partial" or not len(gap)
@@ -345,8 +352,11 @@ def test_the_table_entries_read_are_those_of_the_pages_read(small: Make, layout:
     for program in np.unique(pieces["program"]):
         own = pieces[pieces["program"] == program]
         table, keys = own[own["tensor"] == names.index("table")], own[own["tensor"] == 1]
-        read = {int(a) // 4 + i for a, b in zip(table["address"] - bases["table"], table["bytes"], strict=True)
-                for i in range(int(b) // 4)}
+        read = {
+            int(a) // 4 + i
+            for a, b in zip(table["address"] - bases["table"], table["bytes"], strict=True)
+            for i in range(int(b) // 4)
+        }
         page_bytes = paged.page * 2 * 8 * 2
         assert {int(entries[e]) for e in read} == {int(a) // page_bytes for a in keys["address"] - bases["K"]}
 

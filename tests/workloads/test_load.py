@@ -26,12 +26,20 @@ def test_examples_load_and_make_traces(path: Path) -> None:
 
 def test_there_is_an_example_of_each_kind() -> None:
     assert {p.stem for p in EXAMPLES.glob("*.yaml")} == {
-        "decode_dense", "decode_topk", "decode_hierarchical", "decode_paged", "prefill_causal", "prefill_window"}
+        "decode_dense",
+        "decode_topk",
+        "decode_hierarchical",
+        "decode_paged",
+        "prefill_causal",
+        "prefill_window",
+    }
 
 
 def test_overrides_are_yaml_and_validated() -> None:
-    changed = load_workload(EXAMPLES / "decode_topk.yaml", {
-        "shape.head_dim": "96", "selection.ratio": 0.5, "dtype.k": "fp8", "tiling.pad_head_dim": "pow2"})
+    changed = load_workload(
+        EXAMPLES / "decode_topk.yaml",
+        {"shape.head_dim": "96", "selection.ratio": 0.5, "dtype.k": "fp8", "tiling.pad_head_dim": "pow2"},
+    )
     assert (changed.shape.head_dim, changed.dtypes.k, changed.dtypes.q) == (96, "fp8", "bf16")
     assert changed.selection is not None
     assert changed.selection.count(100, 1) == 50
@@ -59,28 +67,34 @@ def test_held_width_decides_query_heads(tmp_path: Path) -> None:
         load_workload(path, {"shape.q_heads": "8"})
 
 
-@pytest.mark.parametrize(("overrides", "message"), [
-    ({"shape.head_dim": "-4"}, "topk.yaml: expected head_dim >= 1, got -4 @ shape.head_dim; set head_dim >= 1"),
-    ({"shape.hed_dim": "4"}, "topk.yaml: unknown key 'shape.hed_dim' in the overrides; did you mean 'shape.head_dim'"),
-    ({"windw": "4"}, "topk.yaml: unknown key 'windw' in the overrides; did you mean"),
-    ({"selection.ratio": "2"}, "expected ratio <= 1, got 2 @ selection.ratio"),
-    ({"selection.share": "none"}, "expected 'head', 'group' or 'all', got 'none' @ selection.share"),
-    ({"pattern.kind": "denze"}, "got 'denze' @ pattern.kind; did you mean 'dense'?"),
-    ({"pattern.window": "4"}, "unknown key 'window' @ pattern.window"),
-    ({"layout.kind": "paged"}, "expected a value, got nothing @ layout.page; add page:"),
-    ({"shape.q_heads": "60"}, "q_heads 60 is no multiple of kv_heads 8; use 56 query heads @ shape"),
-    ({"shape.q_len": "200000"}, "q_len 200000 exceeds kv_len 131072"),
-    ({"shape.kv_len": "many"}, "got 'many' @ shape.kv_len"),
-    ({"selection": "null", "pattern": "{kind: hierarchical, window: 8}"}, "there is no selection; add selection:"),
-    ({"pattern": "{kind: block_sparse, block: 8}"}, "selection unit 1 is not the pattern's block of 8"),
-    ({"tiling.block_kv": "soon"}, "expected integer or 'auto', got 'soon' @ tiling.block_kv; give integer"),
-    ({"tiling.pad_head_dim": "0"}, "expected 'none' or 'pow2' or pad_head_dim >= 1, got 0 @ tiling.pad_head_dim"),
-    ({"dtype": "bf8"}, "got 'bf8' @ dtype"),
-    ({"dtype.k": "bf8"}, "got 'bf8' @ dtype.k"),
-    ({"selection": "{kind: random}"}, "selection has neither of ratio and tokens"),
-    ({"shape": "7"}, "expected a mapping, got 7 @ shape"),
-    ({"shape.batch": "[1"}, "override shape.batch is not valid YAML"),
-])
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"shape.head_dim": "-4"}, "topk.yaml: expected head_dim >= 1, got -4 @ shape.head_dim; set head_dim >= 1"),
+        (
+            {"shape.hed_dim": "4"},
+            "topk.yaml: unknown key 'shape.hed_dim' in the overrides; did you mean 'shape.head_dim'",
+        ),
+        ({"windw": "4"}, "topk.yaml: unknown key 'windw' in the overrides; did you mean"),
+        ({"selection.ratio": "2"}, "expected ratio <= 1, got 2 @ selection.ratio"),
+        ({"selection.share": "none"}, "expected 'head', 'group' or 'all', got 'none' @ selection.share"),
+        ({"pattern.kind": "denze"}, "got 'denze' @ pattern.kind; did you mean 'dense'?"),
+        ({"pattern.window": "4"}, "unknown key 'window' @ pattern.window"),
+        ({"layout.kind": "paged"}, "expected a value, got nothing @ layout.page; add page:"),
+        ({"shape.q_heads": "60"}, "q_heads 60 is no multiple of kv_heads 8; use 56 query heads @ shape"),
+        ({"shape.q_len": "200000"}, "q_len 200000 exceeds kv_len 131072"),
+        ({"shape.kv_len": "many"}, "got 'many' @ shape.kv_len"),
+        ({"selection": "null", "pattern": "{kind: hierarchical, window: 8}"}, "there is no selection; add selection:"),
+        ({"pattern": "{kind: block_sparse, block: 8}"}, "selection unit 1 is not the pattern's block of 8"),
+        ({"tiling.block_kv": "soon"}, "expected integer or 'auto', got 'soon' @ tiling.block_kv; give integer"),
+        ({"tiling.pad_head_dim": "0"}, "expected 'none' or 'pow2' or pad_head_dim >= 1, got 0 @ tiling.pad_head_dim"),
+        ({"dtype": "bf8"}, "got 'bf8' @ dtype"),
+        ({"dtype.k": "bf8"}, "got 'bf8' @ dtype.k"),
+        ({"selection": "{kind: random}"}, "selection has neither of ratio and tokens"),
+        ({"shape": "7"}, "expected a mapping, got 7 @ shape"),
+        ({"shape.batch": "[1"}, "override shape.batch is not valid YAML"),
+    ],
+)
 def test_mistakes_are_named_in_one_line(tmp_path: Path, overrides: dict[str, str], message: str) -> None:
     path = tmp_path / "topk.yaml"
     path.write_text((EXAMPLES / "decode_topk.yaml").read_text())

@@ -31,8 +31,9 @@ def test_samples_are_uniform() -> None:
         assert np.all(np.abs(hits - expected) < 6 * np.sqrt(expected * (1 - count / 12)))
 
 
-@pytest.mark.parametrize(("ratio", "unit", "tokens"), [
-    (0.05, 1, 6553), (0.05, 64, 6528), (1.0, 64, 131072), (1e-9, 16, 16)])
+@pytest.mark.parametrize(
+    ("ratio", "unit", "tokens"), [(0.05, 1, 6553), (0.05, 64, 6528), (1.0, 64, 131072), (1e-9, 16, 16)]
+)
 def test_units_are_aligned_and_counted(ratio: float, unit: int, tokens: int) -> None:
     selection = RandomSelection(kind="random", ratio=ratio)
     assert selection.count(131072, unit) == tokens
@@ -53,8 +54,9 @@ def test_lists_differ_by_batch_list_tile_and_seed_only() -> None:
 
 
 def test_order_changes_the_order_only() -> None:
-    ordered, mixed = (RandomSelection(kind="random", ratio=0.5, order=o).choose(0, 0, 0, (0, 99), 1)
-                      for o in ("sorted", "random"))
+    ordered, mixed = (
+        RandomSelection(kind="random", ratio=0.5, order=o).choose(0, 0, 0, (0, 99), 1) for o in ("sorted", "random")
+    )
     assert ordered.tolist() == sorted(mixed.tolist())
     assert ordered.tolist() != mixed.tolist()
 

@@ -43,7 +43,9 @@ def test_strides_are_apart() -> None:
 @pytest.mark.parametrize("order", ["random", "sorted", "sequential"])
 @pytest.mark.parametrize("index_list", [True, False])
 def test_a_gather_reads_distinct_rows_in_its_order(
-    order: str, index_list: bool, monkeypatch: pytest.MonkeyPatch,
+    order: str,
+    index_list: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("workloads.synthetic.PROGRAMS_OF_A_CHUNK", 3)
     trace = gather(101, 192, 256, 32, 1000, order, 16, 7, index_list)  # type: ignore[arg-type]
@@ -66,9 +68,15 @@ def test_a_chase_goes_round_the_footprint() -> None:
     assert addresses.max() < 16 * 128
 
 
-@pytest.mark.parametrize("trace", [
-    gather(100, 64, 64, 0, 300, "random", 8, 3), pointer_chase(9, 64, 640, 0), stream(640, 64, 3),
-], ids=lambda trace: trace.name)
+@pytest.mark.parametrize(
+    "trace",
+    [
+        gather(100, 64, 64, 0, 300, "random", 8, 3),
+        pointer_chase(9, 64, 640, 0),
+        stream(640, 64, 3),
+    ],
+    ids=lambda trace: trace.name,
+)
 def test_a_trace_survives_a_file(trace: Trace, tmp_path: Path) -> None:
     save_trace(trace, tmp_path / "trace.npz")
     loaded = load_trace(tmp_path / "trace.npz")
@@ -83,9 +91,13 @@ def test_a_trace_survives_a_file(trace: Trace, tmp_path: Path) -> None:
 def test_mistakes_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "other.npz").write_text("no trace")
     makes: list[Callable[[], Trace]] = [
-        lambda: stream(100, 64, 1), lambda: stride(0, 1, 1), lambda: gather(9, 8, 8, 0, 5, "random", 1, 0),
-        lambda: gather(1, 8, 8, -1, 5, "random", 1, 0), lambda: pointer_chase(1, 64, 32, 0),
-        lambda: load_trace(tmp_path / "other.npz"), lambda: load_trace(tmp_path / "absent.npz"),
+        lambda: stream(100, 64, 1),
+        lambda: stride(0, 1, 1),
+        lambda: gather(9, 8, 8, 0, 5, "random", 1, 0),
+        lambda: gather(1, 8, 8, -1, 5, "random", 1, 0),
+        lambda: pointer_chase(1, 64, 32, 0),
+        lambda: load_trace(tmp_path / "other.npz"),
+        lambda: load_trace(tmp_path / "absent.npz"),
     ]
     for make in makes:
         with pytest.raises(WorkloadError) as caught:

@@ -16,7 +16,11 @@ def shape(head_dim: int = 128, q_len: int = 1, batch: int = 1) -> AttentionShape
 
 
 def decode(
-    tiling: Tiling, head_dim: int = 128, tokens: int = 131072, budget: Budget = H100, batch: int = 1,
+    tiling: Tiling,
+    head_dim: int = 128,
+    tokens: int = 131072,
+    budget: Budget = H100,
+    batch: int = 1,
 ) -> FittedTiling:
     return fit_tiling(tiling, shape(head_dim, batch=batch), BF16, "decode", budget, tokens, False)
 
@@ -38,7 +42,12 @@ def test_need_is_stages_of_k_and_v_and_one_q() -> None:
 def test_automatic_tiles_shrink_until_they_fit() -> None:
     fits = {kib: decode(Tiling(), budget=Budget(4, kib << 10, 8)) for kib in (228, 80, 40, 24, 12)}
     assert [(f.block_q, f.block_kv, f.stages) for f in fits.values()] == [
-        (16, 64, 3), (16, 64, 2), (16, 32, 2), (16, 16, 2), (16, 16, 1)]
+        (16, 64, 3),
+        (16, 64, 2),
+        (16, 32, 2),
+        (16, 16, 2),
+        (16, 16, 1),
+    ]
     assert all(f.resident * f.scratchpad_bytes <= kib << 10 for kib, f in fits.items())
     assert fits[228].resident == 2
     wide = decode(Tiling(), head_dim=512)
@@ -59,11 +68,14 @@ def test_padding() -> None:
     assert [padded(96, rule) for rule in ("none", "pow2", 32, 64)] == [96, 128, 96, 128]
 
 
-@pytest.mark.parametrize(("tiling", "budget", "named"), [
-    (Tiling(), Budget(4, 1000, 8), "12288 B of scratchpad, the core has 1000 B"),
-    (Tiling(block_kv=512, stages=2), H100, "528384 B of scratchpad"),
-    (Tiling(resident=9), H100, "9 resident programs"),
-])
+@pytest.mark.parametrize(
+    ("tiling", "budget", "named"),
+    [
+        (Tiling(), Budget(4, 1000, 8), "12288 B of scratchpad, the core has 1000 B"),
+        (Tiling(block_kv=512, stages=2), H100, "528384 B of scratchpad"),
+        (Tiling(resident=9), H100, "9 resident programs"),
+    ],
+)
 def test_what_does_not_fit_is_named_in_one_line(tiling: Tiling, budget: Budget, named: str) -> None:
     with pytest.raises(WorkloadError) as caught:
         decode(tiling, budget=budget)

@@ -1,0 +1,166 @@
+"""Every number of every chip is read by somebody: perturb it, and some result moves."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+import hwmodels
+from hwmodels.load import read_chip
+from sim import Result, SimulationError, simulate
+from tests.properties.workloads_of import trace_of
+from workloads import Trace, synthetic
+from workloads.trace import PROGRAM, RUN, STEP, WRITE, Chunk, Tensor
+
+CHOICES = {
+    "replacement": ("lru", "fifo", "random"),
+    "set_hash": ("none", "xor"),
+    "write_policy": ("back", "through"),
+    "page_policy": ("open", "closed"),
+    "exchange": ("direct", "memory"),
+}
+NUMBER = re.compile(r"^([0-9.eE+-]+)\s*(.*)$")
+
+
+def others(path: str, value: object) -> Iterator[object]:
+    """Other values of a number or choice, as one would write them in YAML; coarse steps first."""
+    key = path.rsplit(".", 1)[-1]
+    if key in CHOICES:
+        yield from (choice for choice in CHOICES[key] if choice != value)
+    elif isinstance(value, bool):
+        yield not value
+    elif isinstance(value, int | float):
+        for other in (value * 4, value // 4, value * 2, value // 2, value + 1, value - 1, value * 64, 1):
+            if other > 0 and other != value:
+                yield type(value)(other)
+    elif isinstance(value, str) and (match := NUMBER.match(value)):
+        for factor in (4, 0.25, 2, 0.5, 16, 1 / 16, 64, 1 / 256, 1 / 4096):
+            number = float(match[1]) * factor
+            yield f"{number:.6g} {match[2]}" if match[2] != "nCK" else f"{max(1, round(number))} nCK"
+        if float(match[1]) == 0:
+            yield f"300 {match[2]}"
+
+
+def small(name: str) -> dict[str, object]:
+    """Overrides that leave the chip a few cores and channels: the mechanisms are the same and the test is quick."""
+    chip = hwmodels.load_chip(name)
+    core, vector = chip.matmul_core, chip.vector_core
+    count = 2 * core.cores_per_cluster
+    found: dict[str, object] = {f"{core.name}.count": count}
+    if vector is not core:
+        found[f"{vector.name}.count"] = count * vector.count // core.count
+    dram = chip.dram
+    found |= {f"{dram.name}.channels": 2, f"{dram.name}.bandwidth": f"{2 * dram.bandwidth // dram.channels} B/s"}
+    return found
+
+
+def one_set(chip: hwmodels.Chip) -> Trace:
+    """Lines that fall into one set of the last cache, in an order with locality, so that ways and policy decide."""
+    cache = chip.cache
+    assert cache is not None
+    lines = np.arange(1 << 20)
+    folded = lines ^ (lines >> 8) ^ (lines >> 16) ^ (lines >> 24) if cache.set_hash == "xor" else lines
+    mine = lines[folded % cache.sets == 5][: 2 * cache.ways]
+    rng = np.random.default_rng(7)
+    order = mine[np.minimum(rng.geometric(1.5 / cache.ways, 1000), len(mine)) - 1].astype(np.int32)
+    steps, runs, programs = np.zeros(1, STEP), np.zeros(1, RUN), np.zeros(1, PROGRAM)
+    steps["load_runs"], steps["repeats"], programs["steps"] = 1, len(order) // 10, 1
+    runs["stride"], runs["count"], runs["bytes"], runs["advance"] = cache.line, 10, cache.line, 10
+    chunk = Chunk(programs, steps, runs, order)
+    size = (1 << 20) * cache.line
+    return Trace("one_set", (Tensor("X", 0, size, size),), "bf16", 0, 1, None, 0, 0, 0, lambda: iter([chunk]))
+
+
+def probes(chip: hwmodels.Chip) -> dict[str, tuple[Trace, str]]:
+    """Small traces that between them visit every mechanism, with the state of the caches before."""
+    assert chip.matmul_core.matmul is not None
+    cores = chip.matmul_core.count
+    found = {
+        f"prefill_{dtype}": (trace_of(chip, "causal", "bnsd", "prefill", dtype=dtype, kv_len=256), "cold")
+        for dtype in chip.matmul_core.matmul.macs_per_cycle
+    }
+    wide = chip.dram.capacity // 2 // (1 << 20)
+    found |= {
+        "tall": (trace_of(chip, "dense", "bnsd", "prefill", kv_len=512, block_kv=256, stages=1), "cold"),
+        "topk": (trace_of(chip, "topk", "bsnd", "decode", kv_len=4096), "cold"),
+        "dense": (trace_of(chip, "dense", "bsnd", "decode", kv_len=4096), "cold"),
+        "stream": (synthetic.stream(cores << 18, 8192, 2 * cores), "cold"),
+        "dirty": (synthetic.stream(cores << 18, 8192, 2 * cores), "dirty"),
+        "twice": (synthetic.stream(4 << 20, 16384, 2 * cores, repeat_passes=2), "cold"),
+        "again": (synthetic.stream(cores << 12, 1024, 4 * cores), "warm"),
+        "rows": (synthetic.gather(100 * cores, 80, 80, 16, 1 << 22, "random", 50, seed=1), "cold"),
+        "wide": (synthetic.gather(20 * cores, 64, 1 << 20, 0, wide, "random", 20, seed=1), "cold"),
+        "wide_dirty": (synthetic.gather(100 * cores, 64, 1 << 20, 0, wide, "random", 20, seed=1), "dirty"),
+        "write": (synthetic.stream(cores << 14, 1024, 2 * cores, op=WRITE), "cold"),
+        "chase": (synthetic.pointer_chase(200, 64, 1 << 24, seed=1), "cold"),
+    }
+    if chip.cache is not None:
+        found["one_set"] = (one_set(chip), "cold")
+    return found
+
+
+def outcome(chip: hwmodels.Chip, probe: Trace, before: str) -> tuple[int, dict[str, int]]:
+    result: Result = simulate(chip, probe, before=before)
+    return result.time, result.counters
+
+
+def dead(name: str) -> list[str]:
+    """Numbers of a chip that move no result."""
+    base = small(name)
+    chip = hwmodels.load_chip(name, base)
+    traces = probes(chip)
+    usual = {probe: outcome(chip, *case) for probe, case in traces.items()}
+    numbers = {path: base.get(path, item.value) for path, item in read_chip(name).provenance.items()}
+    return [path for path, value in numbers.items() if not moves(name, base, path, value, traces, usual)]
+
+
+def moves(
+    name: str,
+    base: dict[str, object],
+    path: str,
+    value: object,
+    traces: dict[str, tuple[Trace, str]],
+    usual: dict[str, tuple[int, dict[str, int]]],
+) -> bool:
+    """Whether another value changes the time or a counter of some probe, or is refused; or none can be had alone."""
+    level, _, key = path.rpartition(".")
+    beside = {f"{level}.{item}": it for item, it in COMPANIONS.get(key, {}).items()}
+    context = {f"{level}.{item}": it for item, it in CONTEXT.get(key, {}).items()}
+    if context:
+        base = {**base, **context}
+        usual = {probe: outcome(hwmodels.load_chip(name, base), *case) for probe, case in traces.items()}
+    tied = True
+    for other in others(path, value):
+        try:
+            changed = hwmodels.load_chip(name, {**base, **beside, path: other})
+        except hwmodels.HardwareError:
+            continue
+        tied = False
+        for probe, case in traces.items():
+            try:
+                if outcome(changed, *case) != usual[probe]:
+                    return True
+            except SimulationError:
+                return True
+    return tied
+
+
+COMPANIONS = {"partitions": {"replicate": True, "far_latency": "1 us"}}
+"""What has to be said beside another value of a number."""
+CONTEXT = {"banks": {"clock": "10 MHz"}}
+"""What is changed first, so that a number comes to bear that is far from binding otherwise."""
+QUICK = ["toy", "h100_sxm", "ascend_910b1", "mlu370_x4"]
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_every_parameter_matters(name: str) -> None:
+    assert dead(name) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(set(hwmodels.chip_names()) - set(QUICK)))
+def test_every_parameter_of_the_others_matters(name: str) -> None:
+    assert dead(name) == []

@@ -1,0 +1,172 @@
+"""DRAM channels: every gate of the constraint table, refresh, page policies, and a cycle-level simulator's answers."""
+
+from __future__ import annotations
+
+import heapq
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import hwmodels
+from sim.dram import Dram
+from sim.level import PS
+from sim.request import NO_INDEX, Request
+from tests.sim.conftest import pieces
+from workloads.trace import READ, WRITE
+
+REFERENCE = Path(__file__).parents[1] / "validation" / "dramsim3.csv"
+
+
+def channel(standard: str, **keys: object) -> Dram:
+    """One channel of a standard at the data rate of its burst, with nothing between core and controller."""
+    found = hwmodels.load_standard(standard)
+    burst_time = keys.pop("burst_time", max(found.service("rank", "RD"), found.timings["tBL"]))
+    spec = hwmodels.Dram.model_construct(
+        kind="dram", name="hbm", standard=found, capacity=8 << 30, channels=1, interleave=found.row, channel_hash=False,
+        smallest_access=found.burst, bandwidth=found.burst * PS // int(str(burst_time)), window=8, page_policy="open",
+        write_batch=16, latency=0,
+    )  # fmt: skip
+    spec = spec.model_copy(update={"latency": spec.closed_row_time, **keys})
+    return Dram(spec, ("X",))
+
+
+def at(dram: Dram, address: int, now: int, op: int = READ) -> int:
+    """End of one smallest access."""
+    return dram.serve(Request(pieces([(address, dram.spec.smallest_access, op)]), NO_INDEX, 0, 1), 0, 0, now)
+
+
+def address_of(dram: Dram, bank: int = 0, group: int = 0, row: int = 0, column: int = 0) -> int:
+    """Address of a place in the map of hbm2 (row, rank, bank group, bank, channel, column from the top)."""
+    standard = dram.spec.standard
+    number = (row * standard.bank_groups + group) * standard.banks_per_group + bank
+    return number * standard.row + column * standard.burst
+
+
+START = 100_000
+"""A time in ps before the first refresh at which all banks are idle."""
+
+
+def test_gates_of_one_bank() -> None:
+    """ACT to RD, RD to PRE, PRE to ACT, ACT to ACT: a row hit needs none, a conflict all of them."""
+    dram = channel("hbm2")
+    t, standard = dram.spec.standard.timings, dram.spec.standard
+    closed = t["tRCD"] + t["tCL"] + dram.spec.burst_time
+    assert at(dram, address_of(dram, row=1), START) == START + closed
+    later = START + 200_000
+    assert at(dram, address_of(dram, row=1, column=1), later) == later + t["tCL"] + dram.spec.burst_time
+    assert at(dram, address_of(dram, row=2), later + 200_000) == later + 200_000 + t["tRP"] + closed
+    dram = channel("hbm2")
+    at(dram, address_of(dram, row=1), START)
+    cycle = standard.delay("bank", "ACT", "ACT")
+    assert at(dram, address_of(dram, row=2), START) == START + cycle + closed
+    assert dram.counters()["row_conflicts"] == 1
+
+
+@pytest.mark.parametrize(("second", "gate"), [({"group": 1}, "tRRD_S"), ({"bank": 1}, "tRRD_L")])
+def test_gates_between_activations(second: dict[str, int], gate: str) -> None:
+    """The next activation of the rank waits tRRD_S, of the bank group tRRD_L, the fifth for its tFAW to end."""
+    dram = channel("hbm2")
+    first = at(dram, address_of(dram), START)
+    service = max(dram.spec.standard.service("rank", "ACT"), dram.spec.standard.timings[gate])
+    assert at(dram, address_of(dram, **second), START) == first + service
+    dram = channel("hbm2")
+    ends = [at(dram, address_of(dram, bank=i // 4, group=i % 4), START) for i in range(9)]
+    assert ends[8] - ends[0] == 2 * dram.spec.standard.timings["tFAW"]
+
+
+def test_bus_and_bank_group_share_out_columns() -> None:
+    """Reads of one open row follow each other at tCCD_L, those of different groups at the bus's pace."""
+    slow = channel("hbm3")
+    t = slow.spec.standard.timings
+    base = [at(slow, i * 32, START) for i in range(9)]
+    assert (base[8] - base[0]) == 8 * t["tCCD_L"]
+    both = channel("hbm2")
+    ends = [at(both, address_of(both, group=i % 4, column=i // 4), START) for i in range(64)]
+    assert (ends[63] - ends[31]) == 32 * both.spec.burst_time
+
+
+def test_refresh_blocks_and_closes_rows() -> None:
+    dram = channel("hbm2")
+    t = dram.spec.standard.timings
+    at(dram, 0, START)
+    due = t["tREFI"]
+    assert at(dram, 0, due + 1) == due + t["tRFC"] + t["tRCD"] + t["tCL"] + dram.spec.burst_time
+    assert dram.counters()["refreshes"] == 1
+    ddr = channel("hbm2")
+    ends = [at(ddr, i * 64, 0) for i in range(20000)]
+    share = 1 - t["tRFC"] / t["tREFI"]
+    assert 20000 * ddr.spec.burst_time / ends[-1] == pytest.approx(share, rel=0.01)
+
+
+def test_closed_page_policy_forgets_a_row_after_its_last_access() -> None:
+    opened, closed = channel("hbm2"), channel("hbm2", page_policy="closed")
+    for dram in (opened, closed):
+        at(dram, 0, START)
+        at(dram, 64, START + 1_000_000)
+        at(dram, address_of(dram, row=3), START + 2_000_000)
+    assert (opened.counters()["activates"], opened.counters()["row_conflicts"]) == (2, 1)
+    assert (closed.counters()["activates"], closed.counters()["row_conflicts"]) == (3, 0)
+
+
+def test_a_window_joins_pending_rows() -> None:
+    """Two rows of a bank asked for in turn: with a window of two, requests join the pending activations."""
+    for window, activates in ((1, 8), (2, 2)):
+        dram = channel("hbm2", window=window)
+        for i in range(8):
+            at(dram, address_of(dram, row=i % 2, column=i // 2), START)
+        assert dram.counters()["activates"] == activates
+
+
+def test_writes_turn_the_bus_round() -> None:
+    few, many = channel("hbm2", write_batch=64), channel("hbm2", write_batch=4)
+    for dram in (few, many):
+        for i in range(400):
+            at(dram, i * 64, START, WRITE)
+    assert at(many, 0, START) > at(few, 0, START)
+    assert few.counters()["write_bytes"] == 400 * 64
+
+
+@pytest.mark.parametrize("hashed", [False, True])
+def test_the_map_is_one_to_one(hashed: bool) -> None:
+    from sim.compiled.address import decode
+
+    dram = channel("hbm2", channels=5, channel_hash=hashed)
+    seen = {decode(i, dram.order, dram.sizes, hashed) for i in range(5 * 16 * 8)}
+    assert len(seen) == 5 * 16 * 8
+
+
+def run_reference(dram: Dram, pattern: str, parameter: int, end: int, outstanding: int = 128) -> tuple[float, int]:
+    """GB/s and activates with about as many requests outstanding as DRAMSim3's queues hold (32 + 16 banks x 8)."""
+    rng, flying, now, address, left, base = np.random.default_rng(1), [], 0, 0, 0, 0
+    burst = dram.spec.smallest_access
+    while now <= end:
+        if len(flying) >= outstanding:
+            now = max(now, heapq.heappop(flying))
+        if pattern == "rows":
+            if not left:
+                base, left = int(rng.integers(0, dram.spec.capacity // parameter)) * parameter, parameter // burst
+            place = base + parameter - left * burst
+            left -= 1
+        else:
+            place = address % dram.spec.capacity
+            address += parameter if pattern == "stride" else burst
+        heapq.heappush(flying, at(dram, place, now))
+    return dram.counters()["read_bytes"] * 1e3 / now, dram.counters()["activates"]
+
+
+def test_agrees_with_a_cycle_level_simulator() -> None:
+    """DRAMSim3 on one channel of HBM2 and LPDDR4: bandwidth and activates within 5 % (median) and 15 % (worst)."""
+    errors = []
+    for row in pd.read_csv(REFERENCE).itertuples():
+        standard = "hbm2" if str(row.dram).startswith("hbm2") else "lpddr4"
+        burst_time = round(float(row.burst_bytes) / float(row.peak_gb_s) * 1e3)
+        dram = channel(standard, burst_time=burst_time)
+        bandwidth, activates = run_reference(
+            dram, row.pattern, int(row.parameter_bytes), round(int(row.cycles) * float(row.tck_ns) * 1e3)
+        )
+        errors.append((abs(bandwidth / row.bandwidth_gb_s - 1), abs(activates / row.activates - 1)))
+    median, worst = np.median(errors, axis=0), np.max(errors, axis=0)
+    assert (median < 0.05).all(), median
+    assert (worst < 0.15).all(), worst

@@ -1,0 +1,80 @@
+"""What README shows is what happens: its Python block runs, its chip loads, and its output is the command's.
+
+`make golden` writes the output anew.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+import hwmodels
+
+ROOT = Path(__file__).parent.parent
+FILE = ROOT / "README.md"
+BLOCK = re.compile(r"(?<=```console\n).*?(?=```)", re.DOTALL)
+ARGUMENTS = ["run", "h100_sxm", "decode_topk", "--set", "shape.head_dim=96"]
+KEPT = re.compile(
+    r"decode_topk on|time |dram_read_bytes|l2_hit_rate|useful_bytes|amplification|effective_bandwidth_share|bottleneck|\d+%"
+)
+
+
+def output() -> str:
+    """The command and the lines of its output that README keeps."""
+    found = subprocess.run(
+        [sys.executable, "-c", "from codesign.cli import main; main()", *ARGUMENTS],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "COLUMNS": "116", "NO_COLOR": "1"},
+    )
+    kept = [line.rstrip() for line in found.stdout.splitlines() if KEPT.match(line)]
+    return "\n".join([f"$ memgrain {' '.join(ARGUMENTS)}", *kept]) + "\n"
+
+
+def blocks(language: str) -> list[str]:
+    """The code blocks of one language."""
+    return re.findall(rf"```{language}\n(.*?)```", FILE.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_output_is_what_the_command_prints() -> None:
+    assert blocks("console") == [output()], "the output in README is old; run `make golden`"
+
+
+def test_python_block_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (block,) = blocks("python")
+    exec(compile(block, "README.md", "exec"), {"__name__": "readme"})
+    assert (tmp_path / "out" / "dims" / "h100.png").stat().st_size > 10_000
+
+
+def test_yaml_blocks_load(tmp_path: Path) -> None:
+    sweep, chip = blocks("yaml")
+    (tmp_path / "my_chip.yaml").write_text(chip, encoding="utf-8")
+    assert hwmodels.load_chip(tmp_path / "my_chip.yaml").dram == hwmodels.load_chip("h100_sxm").dram
+    (tmp_path / "ways.yaml").write_text(sweep, encoding="utf-8")
+    assert yaml.safe_load(sweep)["set"] == {"shape.kv_len": 1048576}
+    from codesign.sweep_file import load_sweep
+
+    points, refused = load_sweep(tmp_path / "ways.yaml").points()
+    assert (len(points), refused) == (18, [])
+
+
+def test_files_that_are_named_exist() -> None:
+    for path in re.findall(r"\]\(([\w/.]+)\)", FILE.read_text(encoding="utf-8")):
+        assert (ROOT / path).exists(), path
+
+
+def write() -> None:
+    """Write the output anew."""
+    FILE.write_text(BLOCK.sub(lambda _: output(), FILE.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write()
