@@ -100,11 +100,9 @@ def verdict(frame: pd.DataFrame) -> str:
     else:
         word = "Yes" if against >= FAIR else "On the trend, but larger is faster"
     text = f"Is {ASKED} good here? {word}: {against:.0%} of 128's effective bandwidth, "
-    text += f"{share:.0%} of half way between 64 and 128"
-    if {80, 112} <= set(table.index):
-        beside = float(np.nanmedian(asked / ((table.loc[80].to_numpy(float) + table.loc[112].to_numpy(float)) / 2)))
-        text += f", {beside:.0%} of half way between 80 and 112"
-    return f"{text} (median of {table.shape[1]} points)"
+    text += f"{share:.0%} of the trend from 64 to 128 (median of {table.shape[1]} points)"
+    causes = frame.loc[frame[HEAD_DIM] == ASKED, "bottleneck"].dropna() if "bottleneck" in frame else pd.Series()
+    return f"{text}; most time: {causes.mode()[0]}" if len(causes) else text
 
 
 def _sorted(values: pd.Series) -> list[Any]:

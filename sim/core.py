@@ -12,6 +12,7 @@ import simpy
 from numpy.typing import NDArray
 
 from sim.compute import Work
+from sim.level import Level
 from sim.machine import PROBABILITY_BYTES, SCORE_BYTES, Machine
 from sim.request import NO_INDEX, Request
 from workloads.trace import READ, RUN, WRITE, Chunk, Trace
@@ -71,7 +72,7 @@ class Kernel:
         self.active = 0
         self.quiet = self.env.event()
         self.supply = self._programs()
-        self.scratch = np.zeros(1, RUN)
+        self.crossings: dict[tuple[int, int, int, int], list[tuple[Level, int, Request]]] = {}
         self.workspace = max((tensor.base + tensor.bytes for tensor in trace.tensors), default=0)
 
     def run(self) -> int:
@@ -201,11 +202,15 @@ class Kernel:
             return now, ""
         self.tiles += 1
         done = self.machine.top.serve(request, repeat, core, now)
-        longest, cause = (done - now) // 2, "stall.latency"
+        return done, self._cause(now, done)
+
+    def _cause(self, asked: int, done: int) -> str:
+        """What the request served last waited for most: the longest queue, if it was longer than all the rest."""
+        longest, cause = (done - asked) // 2, "stall.latency"
         for level, label in self.labels:
             if level.queue > longest:
                 longest, cause = level.queue, label
-        return done, cause
+        return cause
 
     def _compute(self, core: int, slot: int, part: Part, now: int) -> Generator[simpy.Event, None, None]:
         """The products and the softmax of a step; where scores travel through memory, their way there and back too."""
@@ -215,35 +220,53 @@ class Kernel:
         self.macs += work.macs
         alone = work.matmul + work.vector
         end = computed = self.machine.units.reserve(core, work, now)
+        cause = ""
         if part.scores[1] and self.machine.vectors_apart:
-            end = max(end, self._exchange(core, slot, *part.scores, now) + alone)
+            across, cause = self._exchange(core, slot, *part.scores, now)
+            end = max(end, across + alone)
         yield self.env.timeout(end - now)
-        waits = (("stall.compute", computed - now - alone), ("stall.exchange", end - computed))
+        waits = (("stall.compute", computed - now - alone), (cause, end - computed))
         for what, time in (("matmul", work.matmul), ("vector", work.vector), *waits):
+            if not time:
+                continue
             self.spent[what] += time
-            if self.intervals is not None and time:
+            if self.intervals is not None:
                 self.intervals.append(Interval(core, slot, now, now + time, what))
                 now += time
 
-    def _exchange(self, core: int, slot: int, rows: int, columns: int, now: int) -> int:
-        """When scores and probabilities are across: one kind of core writes them, the other reads them.
+    def _exchange(self, core: int, slot: int, rows: int, columns: int, now: int) -> tuple[int, str]:
+        """When scores and probabilities are across, and what they waited for: one kind of core writes, the other reads.
 
         Through memory, they pass a workspace of the place in the first shared level; directly, only the ports and
         scratchpads of the vector cores, each of which takes an equal part of the rows.
         """
+        key = (core, slot, rows, columns)
+        if key not in self.crossings:
+            self.crossings[key] = self._crossing(*key)
+        last, cause = now, "stall.exchange"
+        for level, number, request in self.crossings[key]:
+            done = level.serve(request, 0, number, now)
+            if done > last:
+                last, cause = done, self._cause(now, done)
+        return last, "stall.exchange" if cause == "stall.latency" else cause
+
+    def _crossing(self, core: int, slot: int, rows: int, columns: int) -> list[tuple[Level, int, Request]]:
+        """What an exchange of `rows` x `columns` scores asks for, in order: level, number of the core there, request."""
         machine, most = self.machine, self.core.max_programs or 1
-        through_memory = machine.chip.exchange == "memory"
         base = self.workspace + (core * most + slot) * WORKSPACE
-        share, done = machine.vectors_per_core, now
-        part = -(-rows // share)
+        share = machine.vectors_per_core
+        part, found = -(-rows // share), []
         for address, size, outward in ((base, SCORE_BYTES, True), (base + WORKSPACE // 2, PROBABILITY_BYTES, False)):
             width = columns * size
-            ours = [(machine.top, core, address, rows, WRITE if outward else READ)] if through_memory else []
+            ours = [(machine.top, core, address, rows, WRITE if outward else READ)]
             theirs = [
                 (machine.vector_top, core * share + i, address + i * part * width, part, READ if outward else WRITE)
                 for i in range(share)
             ]
+            if machine.chip.exchange == "direct":
+                ours = []
             for level, number, first, count, op in [*ours, *theirs] if outward else [*theirs, *ours]:
-                self.scratch[0] = (first, width, count, width, -1, 0, op, len(self.trace.tensors))
-                done = max(done, level.serve(Request(self.scratch, NO_INDEX, 0, 1), 0, number, now))
-        return done
+                runs = np.zeros(1, RUN)
+                runs[0] = (first, width, count, width, -1, 0, op, len(self.trace.tensors))
+                found.append((level, number, Request(runs, NO_INDEX, 0, 1)))
+        return found

@@ -94,7 +94,8 @@ def test_the_table_is_that_of_the_chip_files() -> None:
 
 @pytest.mark.parametrize("chip", hwmodels.chip_names())
 def test_every_assumed_number_is_named(chip: str) -> None:
-    sections = {part.split("`")[1]: part for part in FILE.read_text(encoding="utf-8").split("\n### ")[1:]}
+    text = FILE.read_text(encoding="utf-8")
+    sections = {part.split("`")[1]: part for part in text[text.index(BEGIN) :].split("\n### ")[1:]}
     places, name = [], chip
     while name:
         places.append(sections[name])

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import codesign
 import hwmodels
 
 ROOT = Path(__file__).parent.parent
@@ -21,7 +22,8 @@ FILE = ROOT / "README.md"
 BLOCK = re.compile(r"(?<=```console\n).*?(?=```)", re.DOTALL)
 ARGUMENTS = ["run", "h100_sxm", "decode_topk", "--set", "shape.head_dim=96"]
 KEPT = re.compile(
-    r"decode_topk on|time |dram_read_bytes|l2_hit_rate|useful_bytes|amplification|effective_bandwidth_share|bottleneck|\d+%"
+    r"decode_topk on|time |dram_read_bytes|l2_hit_rate|useful_bytes|amplification|effective_bandwidth_share|bottleneck"
+    r"|\d+%"
 )
 
 
@@ -64,6 +66,29 @@ def test_yaml_blocks_load(tmp_path: Path) -> None:
 
     points, refused = load_sweep(tmp_path / "ways.yaml").points()
     assert (len(points), refused) == (18, [])
+
+
+def test_numbers_of_the_prose() -> None:
+    """What README says an answer rests on, run again with the other assumption."""
+    text = " ".join(FILE.read_text(encoding="utf-8").split())
+
+    def time(chip: str, **keys: object) -> str:
+        overrides = {name.replace("__", "."): value for name, value in keys.items()}
+        return f"{codesign.run(chip, 'decode_topk', overrides).time / 1e6:.0f}"
+
+    slow, slow_too = (time("mlu370_x8", shape__head_dim=dim) for dim in (96, 128))
+    quick = [time("mlu370_x8", shape__head_dim=dim, nram__dma_startup="10 ns") for dim in (96, 128)]
+    assert slow == slow_too
+    assert f"takes {slow} µs with a head dimension of 96 and with 128 alike" in text
+    assert f"at 10 ns it takes {quick[0]} and {quick[1]} µs" in text
+    wide, narrow = (
+        codesign.run("ascend_910b1", "decode_topk", {"shape.head_dim": 96, "l2.fill_granule": size}).metrics()
+        for size in ("512 B", "128 B")
+    )
+    read = (
+        f"{wide['amplification']:.1f} bytes are read for each useful one at 512, {narrow['amplification']:.1f} at 128"
+    )
+    assert read in text
 
 
 def test_files_that_are_named_exist() -> None:

@@ -60,4 +60,4 @@ def _table(tables: list[Panel], keys: list[str], title: str) -> Table:
 
 
 def _number(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.4g}"
+    return "–" if math.isnan(value) else f"{value:.3g}"

@@ -141,7 +141,7 @@ def test_the_verdict_says_which_chip_dislikes_96(frame: pd.DataFrame) -> None:
     bad, good = (verdict(where(frame, {"chip": chip})) for chip in ("ascend_910b1", "h100_sxm"))
     assert bad.startswith("Is 96 good here? No, below the trend: 5")
     assert good.startswith("Is 96 good here? On the trend, but larger is faster: 89% of 128's")
-    assert "60% of half way between 64 and 128, 60% of half way between 80 and 112 (median of 12 points)" in bad
+    assert "60% of the trend from 64 to 128 (median of 12 points)" in bad
     assert verdict(where(frame, {"chip": "h100_sxm"}).query("`shape.head_dim` != 64")) == ""
 
 
