@@ -69,8 +69,8 @@ class Kernel:
         self.in_flight: list[list[tuple[int, int]]] = [[] for _ in range(self.core.count)]
         self.flying = [0] * self.core.count
         self.end = self.macs = self.tiles = self.programs = 0
-        self.active = 0
-        self.quiet = self.env.event()
+        self.running: dict[int, int] = {}
+        self.chunk_ended = self.env.event()
         self.supply = self._programs()
         self.crossings: dict[tuple[int, int, int, int], list[tuple[Level, int, Request]]] = {}
         self.workspace = max((tensor.base + tensor.bytes for tensor in trace.tensors), default=0)
@@ -89,13 +89,13 @@ class Kernel:
         self.spent = {"launch": launch, **busy, "idle": end - sum(busy.values())}
         return launch + end
 
-    def _programs(self) -> Iterator[tuple[bool, list[Part]]]:
-        """Every program of the trace in launch order: whether it waits for all earlier ones, and its parts."""
-        for chunk in self.trace.chunks():
+    def _programs(self) -> Iterator[tuple[int, bool, list[Part]]]:
+        """Every program of the trace in launch order: its chunk, whether that waits for the earlier ones, its parts."""
+        for number, chunk in enumerate(self.trace.chunks()):
             indices = chunk.indices.astype(np.int64)
             parts = self._parts(chunk, indices)
             for first, steps, _, _ in chunk.programs.tolist():
-                yield chunk.barrier, parts[first : first + steps]
+                yield number, chunk.barrier, parts[first : first + steps]
 
     def _parts(self, chunk: Chunk, indices: NDArray[np.int64]) -> list[Part]:
         def request(first: int, count: int) -> Request | None:
@@ -127,22 +127,23 @@ class Kernel:
     def _place(self, core: int, slot: int) -> Generator[simpy.Event, None, None]:
         """A place for a program on a core: takes the next program until there is none."""
         env = self.env
-        for barrier, parts in self.supply:
-            if barrier and self.active:
-                start = int(env.now)
-                yield self.quiet
-                self._note(core, slot, start, "stall.barrier")
-            self.active += 1
+        for chunk, barrier, parts in self.supply:
+            start = int(env.now)
+            while barrier and min(self.running, default=chunk) < chunk:
+                yield self.chunk_ended
+            self._note(core, slot, start, "stall.barrier")
+            self.running[chunk] = self.running.get(chunk, 0) + 1
             self.programs += 1
             start = int(env.now)
             if self.core.program_start:
                 yield env.timeout(self.core.program_start)
                 self._note(core, slot, start, "start")
             yield from self._program(core, slot, parts)
-            self.active -= 1
-            if not self.active:
-                self.quiet.succeed()
-                self.quiet = env.event()
+            self.running[chunk] -= 1
+            if not self.running[chunk]:
+                del self.running[chunk]
+                self.chunk_ended.succeed()
+                self.chunk_ended = env.event()
 
     def _program(self, core: int, slot: int, parts: list[Part]) -> Generator[simpy.Event, None, None]:
         """One program: index lists one step ahead of the rows they point to, rows up to `stages` steps ahead of the
@@ -251,7 +252,7 @@ class Kernel:
         return last, "stall.exchange" if cause == "stall.latency" else cause
 
     def _crossing(self, core: int, slot: int, rows: int, columns: int) -> list[tuple[Level, int, Request]]:
-        """What an exchange of `rows` x `columns` scores asks for, in order: level, number of the core there, request."""
+        """What an exchange of `rows` x `columns` scores asks for, in order: level, core there, request."""
         machine, most = self.machine, self.core.max_programs or 1
         base = self.workspace + (core * most + slot) * WORKSPACE
         share = machine.vectors_per_core

@@ -125,3 +125,13 @@ def test_padding_of_96_costs_where_the_unit_is_wide() -> None:
     assert narrow.macs == 16 * 64 * 96
     assert wide.macs == 16 * 64 * 128
     assert wide.matmul / narrow.matmul == pytest.approx(4 / 3, rel=1e-3)
+
+
+def test_a_barrier_waits_for_earlier_chunks_and_for_no_program_of_its_own() -> None:
+    """Two passes of 24 programs over 8 places take twice one pass: waves of one pass do not wait for each other."""
+    chip = hwmodels.load_chip("toy", {"l2.capacity": "64 KiB"})
+    once, twice = (
+        simulate(chip, synthetic.stream(24 << 16, 8192, 24, repeat_passes=passes), intervals=True) for passes in (1, 2)
+    )
+    assert twice.time - chip.launch_overhead == pytest.approx(2 * (once.time - chip.launch_overhead), rel=0.02)
+    assert twice.breakdown["stall.barrier"] < 0.1 * twice.time
