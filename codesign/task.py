@@ -31,6 +31,8 @@ from workloads import (
 
 Before = Literal["cold", "dirty", "warm"]
 BEFORE: tuple[Before, ...] = ("cold", "dirty", "warm")
+_PROSE = {"title": True, "vendor": True, "note": True}
+"""What a chip file tells people, which changes no result."""
 Files = dict[str, Any]
 """Chips and workloads already read, by name and overrides, so that a sweep reads each once."""
 
@@ -54,7 +56,7 @@ class Point:
         if isinstance(self.workload.selection, RecordedSelection):
             asked["selection"]["path"] = _digest(self.workload.selection.path)
         inputs = {
-            "chip": self.chip.model_dump(mode="json"),
+            "chip": self.chip.model_dump(mode="json", exclude=_PROSE),
             "workload": asked,
             "before": self.before,
             "model_version": MODEL_VERSION,

@@ -117,8 +117,11 @@ class AttentionChunks:
         rows, lines = _rows(self.workload, fitted), fitted.heads * shape.q_len
         programs, steps, runs = np.zeros(rows, PROGRAM), np.zeros(rows, STEP), np.zeros((rows, 3), RUN)
         written = self.geometry.place.heads("O", 0, shape.q_len, fitted.heads)
-        pieces = (("partial", READ, Rows(0, 0, 1, 4 * fitted.splits * lines * shape.value_dim)),
-                  ("lse", READ, Rows(0, 0, 1, 4 * fitted.splits * lines)), ("O", WRITE, written))
+        pieces = (
+            ("partial", READ, Rows(0, 0, 1, 4 * fitted.splits * lines * shape.value_dim)),
+            ("lse", READ, Rows(0, 0, 1, 4 * fitted.splits * lines)),
+            ("O", WRITE, written),
+        )
         for batch, head in product(range(shape.batch), range(0, shape.q_heads, fitted.heads)):
             row, origins = _row(self.workload, fitted, batch, head), self._origins(batch, head)
             programs[row] = row, 1, batch, head
@@ -147,9 +150,14 @@ def attention(workload: Workload, budget: Budget) -> Trace:
     sizes = _sizes(workload, fitted, placed, list_tokens, streams)
     pad = workload.tiling.pad_head_dim
     geometry = Geometry(
-        placed, fitted.block_kv, padded(shape.head_dim, pad), padded(shape.value_dim, pad),
-        workload.tiling.order == "reverse", placed.piece(int(np.gcd(workload.unit, fitted.block_kv))),
-        placed.piece(fitted.block_kv), tuple(sizes),
+        placed,
+        fitted.block_kv,
+        padded(shape.head_dim, pad),
+        padded(shape.value_dim, pad),
+        workload.tiling.order == "reverse",
+        placed.piece(int(np.gcd(workload.unit, fitted.block_kv))),
+        placed.piece(fitted.block_kv),
+        tuple(sizes),
     )
     templates = tuple(_template(workload, fitted, geometry, parts, tiles) for tiles in _stretches(parts))
     chunks = AttentionChunks(workload, fitted, geometry, templates, bases(sizes), list_tokens, streams)
@@ -158,10 +166,16 @@ def attention(workload: Workload, budget: Budget) -> Trace:
     read = distinct_tokens(workload, queries)
     useful |= {"K": read * placed.row("K"), "V": read * placed.row("V")}
     return Trace(
-        workload.name, tuple(Tensor(name, chunks.bases[name], sizes[name], useful[name]) for name in sizes),
-        workload.dtypes.q, fitted.scratchpad_bytes, fitted.stages, fitted.resident,
-        useful["Q"] + useful["K"] + useful["V"], sizes.get("indices", 0) + sizes.get("table", 0),
-        sizes["O"] if "O" in sizes else sizes["partial"], chunks,
+        workload.name,
+        tuple(Tensor(name, chunks.bases[name], sizes[name], useful[name]) for name in sizes),
+        workload.dtypes.q,
+        fitted.scratchpad_bytes,
+        fitted.stages,
+        fitted.resident,
+        useful["Q"] + useful["K"] + useful["V"],
+        sizes.get("indices", 0) + sizes.get("table", 0),
+        sizes["O"] if "O" in sizes else sizes["partial"],
+        chunks,
     )
 
 
@@ -213,7 +227,11 @@ def _stretches(parts: list[list[Part]]) -> list[range]:
 
 
 def _template(
-    workload: Workload, fitted: FittedTiling, geometry: Geometry, parts: list[list[Part]], tiles: range,
+    workload: Workload,
+    fitted: FittedTiling,
+    geometry: Geometry,
+    parts: list[list[Part]],
+    tiles: range,
 ) -> Template:
     """The programs of a row for q tiles `tiles`."""
     shape, placed = workload.shape, geometry.place
@@ -239,8 +257,10 @@ def _template(
 def _check_pages(workload: Workload, block_kv: int) -> None:
     layout = workload.layout
     if isinstance(layout, Paged) and layout.page % block_kv and block_kv % layout.page:
-        raise WorkloadError(f"page of {layout.page} tokens and block_kv {block_kv}: one must be a multiple of the "
-                            f"other; set tiling.block_kv to {layout.page} or layout.page to {block_kv}")
+        raise WorkloadError(
+            f"page of {layout.page} tokens and block_kv {block_kv}: one must be a multiple of the "
+            f"other; set tiling.block_kv to {layout.page} or layout.page to {block_kv}"
+        )
 
 
 def _rows(workload: Workload, fitted: FittedTiling) -> int:
@@ -260,7 +280,11 @@ def _accumulator_bytes(workload: Workload, fitted: FittedTiling) -> int:
 
 
 def _sizes(
-    workload: Workload, fitted: FittedTiling, placed: Placement, list_tokens: int, streams: bool,
+    workload: Workload,
+    fitted: FittedTiling,
+    placed: Placement,
+    list_tokens: int,
+    streams: bool,
 ) -> dict[str, int]:
     """Bytes of each tensor that the kernel touches, in the order in which they lie in memory."""
     shape, split = workload.shape, fitted.splits > 1

@@ -140,8 +140,10 @@ def place(layout: Contiguous | Paged, shape: AttentionShape, dtypes: DTypes) -> 
         return Placement(layout, shape, dtypes, None)
     pages = -(-shape.kv_len // layout.page)
     if shape.batch * pages * layout.page * shape.kv_heads > 2**31 - 1:
-        raise WorkloadError(f"{shape.batch * pages} pages of {layout.page} tokens and {shape.kv_heads} heads exceed "
-                            "2**31 - 1 rows; lower shape.batch or shape.kv_len")
+        raise WorkloadError(
+            f"{shape.batch * pages} pages of {layout.page} tokens and {shape.kv_heads} heads exceed "
+            "2**31 - 1 rows; lower shape.batch or shape.kv_len"
+        )
     physical = np.arange(shape.batch * pages, dtype=np.int32)
     if layout.placement == "shuffled":
         np.random.Generator(np.random.PCG64(layout.seed)).shuffle(physical)

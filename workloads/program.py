@@ -98,8 +98,22 @@ class ProgramWriter:
             for name in "KV":
                 self._load_rows(name, part, tile, tokens)
             loads = len(self._runs) - first_run - index_runs
-            self._steps.append((first_run, index_runs, loads, 0, repeats, rows, size, self.geometry.k_dim,
-                                rows, self.geometry.v_dim, size, rows * size))
+            self._steps.append(
+                (
+                    first_run,
+                    index_runs,
+                    loads,
+                    0,
+                    repeats,
+                    rows,
+                    size,
+                    self.geometry.k_dim,
+                    rows,
+                    self.geometry.v_dim,
+                    size,
+                    rows * size,
+                )
+            )
 
     def end(self, stores: list[tuple[str, Rows]]) -> None:
         """End the program; its last step writes `stores`."""
@@ -112,8 +126,13 @@ class ProgramWriter:
 
     def template(self, tiles: range) -> Template:
         """What was collected, as arrays."""
-        return Template(np.array(self._programs, PROGRAM), np.array(self._steps, STEP), np.array(self._runs, RUN),
-                        np.array(self._origins, np.uint8), tiles)
+        return Template(
+            np.array(self._programs, PROGRAM),
+            np.array(self._steps, STEP),
+            np.array(self._runs, RUN),
+            np.array(self._origins, np.uint8),
+            tiles,
+        )
 
     def _run(self, origin: str, rows: Rows, op: int, index: int = -1, advance: int = 0) -> None:
         tensor = self.geometry.tensors.index("partial" if origin == "lse" else origin)

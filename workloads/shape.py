@@ -62,8 +62,10 @@ class AttentionShape(BaseModel):
     @model_validator(mode="after")
     def _fits(self) -> AttentionShape:
         if self.q_heads % self.kv_heads:
-            raise WorkloadError(f"q_heads {self.q_heads} is no multiple of kv_heads {self.kv_heads}; "
-                                f"use {self.q_heads // self.kv_heads * self.kv_heads or self.kv_heads} query heads")
+            raise WorkloadError(
+                f"q_heads {self.q_heads} is no multiple of kv_heads {self.kv_heads}; "
+                f"use {self.q_heads // self.kv_heads * self.kv_heads or self.kv_heads} query heads"
+            )
         if self.q_len > self.kv_len:
             raise WorkloadError(f"q_len {self.q_len} exceeds kv_len {self.kv_len}; the context holds the queries too")
         return self

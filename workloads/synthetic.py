@@ -20,7 +20,12 @@ PROGRAMS_OF_A_CHUNK = 8192
 
 
 def stream(
-    bytes: int, piece: int, programs: int, op: int = READ, repeat_passes: int = 1, stages: int = 4,
+    bytes: int,
+    piece: int,
+    programs: int,
+    op: int = READ,
+    repeat_passes: int = 1,
+    stages: int = 4,
 ) -> Trace:
     """`programs` programs each move a contiguous share of `bytes` bytes in pieces of `piece`, `repeat_passes` times.
 
@@ -42,7 +47,14 @@ def stride(count: int, bytes: int, stride: int, programs: int = 1, op: int = REA
 
 
 def gather(
-    rows: int, row_bytes: int, row_stride: int, offset: int, pool_rows: int, order: Order, block_n: int, seed: int,
+    rows: int,
+    row_bytes: int,
+    row_stride: int,
+    offset: int,
+    pool_rows: int,
+    order: Order,
+    block_n: int,
+    seed: int,
     index_list: bool = True,
 ) -> Trace:
     """Programs read `block_n` distinct rows each out of `pool_rows` rows and write one sum (4 B).
@@ -59,11 +71,13 @@ def gather(
         sizes["indices"] = 4 * rows
     at = bases(sizes)
     useful = sizes | {"X": rows * row_bytes}
-    make = GatherChunks(rows, row_bytes, row_stride, at["X"] + offset, at["O"], at.get("indices", -1), pool_rows, order,
-                        block_n, seed)
+    make = GatherChunks(
+        rows, row_bytes, row_stride, at["X"] + offset, at["O"], at.get("indices", -1), pool_rows, order, block_n, seed
+    )
     tensors = tuple(Tensor(name, at[name], sizes[name], useful[name]) for name in sizes)
-    return Trace("gather", tensors, "fp32", block_n * row_bytes, 1, None, useful["X"], sizes.get("indices", 0),
-                 sizes["O"], make)
+    return Trace(
+        "gather", tensors, "fp32", block_n * row_bytes, 1, None, useful["X"], sizes.get("indices", 0), sizes["O"], make
+    )
 
 
 def pointer_chase(n: int, line: int, footprint: int, seed: int) -> Trace:
@@ -99,7 +113,7 @@ class GatherChunks:
         chosen, step = self._chosen(), PROGRAMS_OF_A_CHUNK * self.block_n
         listed = self.lists >= 0
         for first in range(0, self.rows, step):
-            own = chosen[first:first + step]
+            own = chosen[first : first + step]
             starts = np.arange(0, len(own), self.block_n)
             counts = np.minimum(self.block_n, len(own) - starts)
             programs, steps = _programs(len(starts)), np.zeros(len(starts), STEP)
@@ -156,7 +170,13 @@ def _programs(count: int) -> NDArray[np.void]:
 
 
 def _trace(
-    name: str, size: int, useful: int, op: int, step: int, stages: int, make: Callable[[], Iterator[Chunk]],
+    name: str,
+    size: int,
+    useful: int,
+    op: int,
+    step: int,
+    stages: int,
+    make: Callable[[], Iterator[Chunk]],
 ) -> Trace:
     """A trace over one tensor X of `size` bytes, of which `useful` are touched."""
     read, written = (useful, 0) if op == READ else (0, useful)

@@ -92,7 +92,12 @@ def padded(dim: int, rule: str | int) -> int:
 
 
 def scratchpad_bytes(
-    shape: AttentionShape, dtypes: DTypes, pad_head_dim: str | int, block_q: int, block_kv: int, stages: int,
+    shape: AttentionShape,
+    dtypes: DTypes,
+    pad_head_dim: str | int,
+    block_q: int,
+    block_kv: int,
+    stages: int,
 ) -> int:
     """Bytes of scratchpad of one program: `stages` tiles of K and V and one of Q, padded; scores stay in registers."""
     k_row = padded(shape.head_dim, pad_head_dim)
@@ -102,7 +107,13 @@ def scratchpad_bytes(
 
 
 def fit_tiling(
-    tiling: Tiling, shape: AttentionShape, dtypes: DTypes, phase: Phase, budget: Budget, tokens: int, own_lists: bool,
+    tiling: Tiling,
+    shape: AttentionShape,
+    dtypes: DTypes,
+    phase: Phase,
+    budget: Budget,
+    tokens: int,
+    own_lists: bool,
 ) -> FittedTiling:
     """Resolve every "auto" of `tiling` for a chip.
 
@@ -115,8 +126,9 @@ def fit_tiling(
     splits = 1
     if phase == "decode":
         if shape.q_len > block_q:
-            raise WorkloadError(f"q_len {shape.q_len} exceeds block_q {block_q} in decode; raise tiling.block_q or use "
-                                "phase: prefill")
+            raise WorkloadError(
+                f"q_len {shape.q_len} exceeds block_q {block_q} in decode; raise tiling.block_q or use phase: prefill"
+            )
         rows = shape.batch * shape.q_heads // heads
         wanted = -(-min(WAVES, budget.max_programs) * budget.cores // rows)
         splits = max(1, min(wanted, -(-tokens // block_kv))) if tiling.splits == "auto" else tiling.splits
@@ -125,13 +137,20 @@ def fit_tiling(
     most = max(1, min(budget.max_programs, budget.scratchpad_bytes // need))
     resident: int = most if tiling.resident == "auto" else tiling.resident
     if resident > most:
-        raise WorkloadError(f"{resident} resident programs of {need} B exceed a core of {budget.scratchpad_bytes} B "
-                            f"and {budget.max_programs} programs; lower tiling.resident to {most}")
+        raise WorkloadError(
+            f"{resident} resident programs of {need} B exceed a core of {budget.scratchpad_bytes} B "
+            f"and {budget.max_programs} programs; lower tiling.resident to {most}"
+        )
     return FittedTiling(block_q, block_kv, splits, stages, resident, heads, need)
 
 
 def _fit_tiles(
-    tiling: Tiling, shape: AttentionShape, dtypes: DTypes, phase: Phase, budget: Budget, pack: bool,
+    tiling: Tiling,
+    shape: AttentionShape,
+    dtypes: DTypes,
+    phase: Phase,
+    budget: Budget,
+    pack: bool,
 ) -> tuple[int, int, int]:
     """The first (block_q, block_kv, stages) that fits: fewer stages, then smaller tiles, then one stage, then rows."""
     block_qs, block_kvs, deep, shallow = [tiling.block_q], [tiling.block_kv], [tiling.stages], []
@@ -153,8 +172,10 @@ def _fit_tiles(
                     need = scratchpad_bytes(shape, dtypes, tiling.pad_head_dim, *fit)
                     if need <= budget.scratchpad_bytes:
                         return fit
-    raise WorkloadError(f"the smallest tile needs {need} B of scratchpad, the core has {budget.scratchpad_bytes} B; "
-                        "lower tiling.block_q, block_kv or stages, or leave them \"auto\", or lower shape.head_dim")
+    raise WorkloadError(
+        f"the smallest tile needs {need} B of scratchpad, the core has {budget.scratchpad_bytes} B; "
+        'lower tiling.block_q, block_kv or stages, or leave them "auto", or lower shape.head_dim'
+    )
 
 
 def _halvings(largest: int, least: int) -> list[int]:

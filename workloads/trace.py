@@ -18,14 +18,34 @@ READ = 0
 WRITE = 1
 
 PROGRAM = np.dtype([("first_step", "u4"), ("steps", "u4"), ("batch", "u4"), ("head", "u4")])
-STEP = np.dtype([
-    ("first_run", "u4"), ("index_runs", "u2"), ("load_runs", "u2"), ("store_runs", "u2"), ("repeats", "u4"),
-    ("m1", "u4"), ("n1", "u4"), ("k1", "u4"), ("m2", "u4"), ("n2", "u4"), ("k2", "u4"), ("exps", "u8"),
-])
-RUN = np.dtype([
-    ("base", "u8"), ("stride", "i8"), ("count", "u4"), ("bytes", "u4"), ("index", "i8"), ("advance", "i8"),
-    ("op", "u1"), ("tensor", "u1"),
-])
+STEP = np.dtype(
+    [
+        ("first_run", "u4"),
+        ("index_runs", "u2"),
+        ("load_runs", "u2"),
+        ("store_runs", "u2"),
+        ("repeats", "u4"),
+        ("m1", "u4"),
+        ("n1", "u4"),
+        ("k1", "u4"),
+        ("m2", "u4"),
+        ("n2", "u4"),
+        ("k2", "u4"),
+        ("exps", "u8"),
+    ]
+)
+RUN = np.dtype(
+    [
+        ("base", "u8"),
+        ("stride", "i8"),
+        ("count", "u4"),
+        ("bytes", "u4"),
+        ("index", "i8"),
+        ("advance", "i8"),
+        ("op", "u1"),
+        ("tensor", "u1"),
+    ]
+)
 ACCESS = np.dtype([("program", "u4"), ("address", "u8"), ("bytes", "u4"), ("op", "u1"), ("tensor", "u1")])
 """One piece of an expanded trace."""
 
@@ -163,7 +183,7 @@ def expand(trace: Trace) -> Records:
     for chunk in trace.chunks():
         for number, program in enumerate(chunk.programs):
             first = int(program["first_step"])
-            for step in chunk.steps[first:first + int(program["steps"])]:
+            for step in chunk.steps[first : first + int(program["steps"])]:
                 found += _pieces(chunk, step, launched + number)
         launched += len(chunk.programs)
     return np.concatenate(found)
@@ -171,14 +191,14 @@ def expand(trace: Trace) -> Records:
 
 def _pieces(chunk: Chunk, step: np.void, program: int) -> Iterator[Records]:
     first = int(step["first_run"])
-    runs = chunk.runs[first:first + int(step["index_runs"]) + int(step["load_runs"]) + int(step["store_runs"])]
+    runs = chunk.runs[first : first + int(step["index_runs"]) + int(step["load_runs"]) + int(step["store_runs"])]
     for repeat in range(int(step["repeats"])):
         for run in runs:
             count, index, moved = int(run["count"]), int(run["index"]), repeat * int(run["advance"])
             if index < 0:
                 offsets = moved + np.arange(count, dtype=np.int64) * run["stride"]
             else:
-                offsets = chunk.indices[index + moved:index + moved + count].astype(np.int64) * run["stride"]
+                offsets = chunk.indices[index + moved : index + moved + count].astype(np.int64) * run["stride"]
             pieces = np.zeros(count, ACCESS)
             pieces["program"], pieces["bytes"], pieces["op"] = program, run["bytes"], run["op"]
             pieces["address"], pieces["tensor"] = int(run["base"]) + offsets, run["tensor"]

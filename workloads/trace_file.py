@@ -43,11 +43,14 @@ def save_trace(trace: Trace, path: str | Path) -> None:
     meta["tensors"] = [asdict(tensor) for tensor in trace.tensors]
     sizes = [[len(getattr(chunk, name)) for name in _ARRAYS] for chunk in chunks]
     ends = np.cumsum(np.array([[0] * len(_ARRAYS), *sizes], np.int64), axis=0)
-    arrays = {name: np.concatenate([np.zeros(0, dtype), *(getattr(c, name) for c in chunks)]).astype(dtype)
-              for name, dtype in _ARRAYS.items()}
+    arrays = {
+        name: np.concatenate([np.zeros(0, dtype), *(getattr(c, name) for c in chunks)]).astype(dtype)
+        for name, dtype in _ARRAYS.items()
+    }
     with Path(path).open("wb") as file:
-        np.savez_compressed(file, meta=np.array(json.dumps(meta)), ends=ends,
-                            barriers=np.array([chunk.barrier for chunk in chunks], bool), **arrays)  # type: ignore[arg-type]
+        barriers = np.array([chunk.barrier for chunk in chunks], bool)
+        named: dict[str, NDArray[Any]] = {"meta": np.array(json.dumps(meta)), "ends": ends, "barriers": barriers}
+        np.savez_compressed(file, allow_pickle=False, **named, **arrays)
 
 
 def load_trace(path: str | Path) -> Trace:

@@ -64,8 +64,10 @@ class Workload(BaseModel):
             return raw
         heads = width // head_dim // kv_heads * kv_heads
         if heads == 0:
-            raise WorkloadError(f"q_heads_times_head_dim {width} over head_dim {head_dim} gives fewer than kv_heads "
-                                f"{kv_heads} heads; raise it to at least {head_dim * kv_heads}")
+            raise WorkloadError(
+                f"q_heads_times_head_dim {width} over head_dim {head_dim} gives fewer than kv_heads "
+                f"{kv_heads} heads; raise it to at least {head_dim * kv_heads}"
+            )
         if shape.get("q_heads", heads) != heads:
             raise WorkloadError(f"q_heads {shape['q_heads']} contradicts hold, which gives {heads}; leave one out")
         return {**raw, "shape": {**shape, "q_heads": heads}}
@@ -73,16 +75,22 @@ class Workload(BaseModel):
     @model_validator(mode="after")
     def _agree(self) -> Workload:
         if self.pattern.needs_selection and self.selection is None:
-            raise WorkloadError(f"pattern {self.pattern.kind} chooses tokens and there is no selection; add "
-                                "selection: {kind: random, ratio: 0.05}")
+            raise WorkloadError(
+                f"pattern {self.pattern.kind} chooses tokens and there is no selection; add "
+                "selection: {kind: random, ratio: 0.05}"
+            )
         if self.phase == "prefill" and self.selection is not None and self.selection.kind == "recorded":
-            raise WorkloadError("a recorded selection holds one decode step, phase is prefill; use phase: decode or "
-                                "selection.kind: random")
+            raise WorkloadError(
+                "a recorded selection holds one decode step, phase is prefill; use phase: decode or "
+                "selection.kind: random"
+            )
         if isinstance(self.pattern, BlockSparse) and self.selection is not None:
             block, unit = self.pattern.block, self.selection.unit
             if unit is not None and unit != block:
-                raise WorkloadError(f"selection unit {unit} is not the pattern's block of {block}; leave "
-                                    "selection.unit out of a random selection")
+                raise WorkloadError(
+                    f"selection unit {unit} is not the pattern's block of {block}; leave "
+                    "selection.unit out of a random selection"
+                )
         return self
 
     @property

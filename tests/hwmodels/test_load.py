@@ -79,9 +79,9 @@ def write(folder: Path, text: str, name: str = "mine") -> Path:
         ("  - kind: cache", "  - kind: cash", "kind 'cash' is none of cache, scratchpad, link, dram; correct it @ l2"),
         ("name: l2", "name: hbm", "names must be unique and no field of a chip: hbm; rename"),
         (
-            "clock: {value: 1",
-            "cores_per_cluster: 3\n    clock: {value: 1",
-            "4 is not a multiple of cores_per_cluster 3",
+            "    clock: {value: 1 GHz, kind: derived, source: T}\n    matmul",
+            "    cores_per_cluster: 3\n    clock: 1 GHz\n    matmul",
+            "count 4 is not a multiple of cores_per_cluster 3",
         ),
         ("{bf16: 1024", "{fp4: 1024", "got 'fp4'"),
         ("exps_per_cycle: {value: 16", "exps_per_cycle: {value: .inf", "finite number, got inf"),

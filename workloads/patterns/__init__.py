@@ -16,10 +16,24 @@ from workloads.patterns.visits import Range, Visits, in_units, merged
 Pattern = Annotated[Dense | Causal | SlidingWindow | BlockSparse | Hierarchical, Field(discriminator="kind")]
 
 PATTERNS: dict[str, type[Dense] | type[Causal] | type[SlidingWindow] | type[BlockSparse] | type[Hierarchical]] = {
-    "dense": Dense, "causal": Causal, "sliding_window": SlidingWindow, "block_sparse": BlockSparse,
+    "dense": Dense,
+    "causal": Causal,
+    "sliding_window": SlidingWindow,
+    "block_sparse": BlockSparse,
     "hierarchical": Hierarchical,
 }
 """Every pattern by its `kind`."""
 
-__all__ = ["PATTERNS", "BlockSparse", "Causal", "Dense", "Hierarchical", "Pattern", "Range", "SlidingWindow", "Visits",
-           "in_units", "merged"]
+__all__ = [
+    "PATTERNS",
+    "BlockSparse",
+    "Causal",
+    "Dense",
+    "Hierarchical",
+    "Pattern",
+    "Range",
+    "SlidingWindow",
+    "Visits",
+    "in_units",
+    "merged",
+]

@@ -13,7 +13,8 @@ from workloads.selection.share import Share, list_of, lists_of
 Selection = Annotated[RandomSelection | RecordedSelection, Field(discriminator="kind")]
 
 SELECTIONS: dict[str, type[RandomSelection] | type[RecordedSelection]] = {
-    "random": RandomSelection, "recorded": RecordedSelection,
+    "random": RandomSelection,
+    "recorded": RecordedSelection,
 }
 """Every selection by its `kind`."""
 

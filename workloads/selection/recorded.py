@@ -46,8 +46,10 @@ class RecordedSelection(BaseModel):
         start, stop = candidates
         if row.size and (row.min() < start or row.max() >= stop):
             wrong = row.min() if row.min() < start else row.max()
-            raise WorkloadError(f"{self.path}: token {wrong} is outside the candidates {start}..{stop - 1}; record "
-                                "within them or change the pattern")
+            raise WorkloadError(
+                f"{self.path}: token {wrong} is outside the candidates {start}..{stop - 1}; record "
+                "within them or change the pattern"
+            )
         chosen: NDArray[np.int32] = row.astype(np.int32)
         ordered = np.sort(chosen)
         if np.any(ordered[1:] == ordered[:-1]):
@@ -61,11 +63,15 @@ class RecordedSelection(BaseModel):
             array = np.asarray(loaded["positions"] if isinstance(loaded, np.lib.npyio.NpzFile) else loaded)
         except (OSError, ValueError, KeyError) as error:
             cause = " ".join(str(error).split())
-            raise WorkloadError(f"{self.path}: cannot read recorded positions ({cause}); give a .npy file or a .npz "
-                                "file with an array 'positions'") from None
+            raise WorkloadError(
+                f"{self.path}: cannot read recorded positions ({cause}); give a .npy file or a .npz "
+                "file with an array 'positions'"
+            ) from None
         if array.dtype.kind not in "iu" or not 1 <= array.ndim <= 3 or not array.size:
-            raise WorkloadError(f"{self.path}: expected integers [batch, lists, tokens], got {array.dtype} of shape "
-                                f"{array.shape}; save token numbers as int32")
+            raise WorkloadError(
+                f"{self.path}: expected integers [batch, lists, tokens], got {array.dtype} of shape "
+                f"{array.shape}; save token numbers as int32"
+            )
         return array.astype(np.int64).reshape((1,) * (3 - array.ndim) + array.shape)
 
 
