@@ -25,7 +25,10 @@ FOLDER = Path(__file__).parent
 KINDS = ("measured", "vendor", "derived", "assumed")
 _KEYS = {"value", "kind", "source", "range", "reason"}
 _OPTIONAL = {
-    name for model in (Cache, Core, Scratchpad) for name, field in model.model_fields.items() if not field.is_required()
+    name
+    for model in (Cache, Chip, Core, Scratchpad)
+    for name, field in model.model_fields.items()
+    if not field.is_required()
 }
 _Model = TypeVar("_Model", bound=BaseModel)
 

@@ -258,6 +258,9 @@ class Chip(Spec):
     vendor: str = Field(description="who makes it")
     note: str = Field(description="what a reader should know before believing the numbers")
     launch_overhead: Duration = Field(description="time of a kernel that does nothing, start to end")
+    dispatch: Duration | None = Field(
+        default=None, description="time from one program's start to the next one's, where programs start one by one"
+    )
     exchange: Literal["direct", "memory"] = Field(
         description="how scores pass from the matrix to the vector unit: directly, or through the first shared level"
     )

@@ -34,7 +34,7 @@ class Interval:
     end: int
     """End in ps."""
     what: str
-    """`matmul`, `vector`, `start`, or `stall.<cause>`."""
+    """`matmul`, `vector`, `code` (what the kernel's code takes beyond both), `start`, or `stall.<cause>`."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ class Kernel:
         self.flying = [0] * self.core.count
         self.end = self.macs = self.tiles = self.programs = 0
         self.running: dict[int, int] = {}
+        self.dispatched = 0
         self.chunk_ended = self.env.event()
         self.supply = self._programs()
         self.crossings: dict[tuple[int, int, int, int], list[tuple[Level, int, Request]]] = {}
@@ -135,8 +136,10 @@ class Kernel:
             self.running[chunk] = self.running.get(chunk, 0) + 1
             self.programs += 1
             start = int(env.now)
-            if self.core.program_start:
-                yield env.timeout(self.core.program_start)
+            self.dispatched = max(self.dispatched, start) + (self.machine.chip.dispatch or 0)
+            wait = self.dispatched - start + (self.core.program_start or 0)
+            if wait:
+                yield env.timeout(wait)
                 self._note(core, slot, start, "start")
             yield from self._program(core, slot, parts)
             self.running[chunk] -= 1
@@ -179,8 +182,9 @@ class Kernel:
                 issued += 1
             if loaded and loaded[0][0] <= now:
                 part, repeat = steps[computed]
-                yield from self._compute(core, slot, part, now)
+                yield from self._compute(core, slot, part.work, part.scores, now)
                 if part.store:
+                    yield from self._compute(core, slot, self.machine.units.once, (0, 0), int(env.now))
                     self.end = max(self.end, self.machine.top.serve(part.store, repeat, core, int(env.now)))
                 loaded.popleft()
                 computed += 1
@@ -213,21 +217,23 @@ class Kernel:
                 longest, cause = level.queue, label
         return cause
 
-    def _compute(self, core: int, slot: int, part: Part, now: int) -> Generator[simpy.Event, None, None]:
+    def _compute(
+        self, core: int, slot: int, work: Work, scores: tuple[int, int], now: int
+    ) -> Generator[simpy.Event, None, None]:
         """The products and the softmax of a step; where scores travel through memory, their way there and back too."""
-        work = part.work
-        if not work.matmul and not work.vector:
+        if not work.alone:
             return
         self.macs += work.macs
-        alone = work.matmul + work.vector
+        alone = work.alone
         end = computed = self.machine.units.reserve(core, work, now)
         cause = ""
-        if part.scores[1] and self.machine.vectors_apart:
-            across, cause = self._exchange(core, slot, *part.scores, now)
+        if scores[1] and self.machine.vectors_apart:
+            across, cause = self._exchange(core, slot, *scores, now)
             end = max(end, across + alone)
         yield self.env.timeout(end - now)
         waits = (("stall.compute", computed - now - alone), (cause, end - computed))
-        for what, time in (("matmul", work.matmul), ("vector", work.vector), *waits):
+        code = ("code", alone - work.matmul - work.vector)
+        for what, time in (("matmul", work.matmul), ("vector", work.vector), code, *waits):
             if not time:
                 continue
             self.spent[what] += time

@@ -48,7 +48,7 @@ class Machine:
             below = shared if chip.exchange == "memory" else Wire()
             port = self._port(f"{vector.name}_{PORT}", vector, below, self.vectors_per_core)
             self.vector_top = self._chain(vector.near, port, vector)
-        self.units = Units(chip, trace.dtype)
+        self.units = Units(chip, trace.dtype, trace)
 
     def _port(self, name: str, core: Core, below: Level, gathers: int = 1) -> Level:
         self.levels.append(Link(name, instances("core", core), core.bandwidth, 0, below, gathers))

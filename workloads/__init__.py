@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from workloads.attention import attention
 from workloads.errors import WorkloadError
+from workloads.kernel import Kernel, Launch, kernel_names, load_kernel
 from workloads.layout import Contiguous, Layout, Paged
 from workloads.load import known_keys, load_workload, parse_workload
 from workloads.patterns import PATTERNS, Pattern
 from workloads.selection import SELECTIONS, RandomSelection, RecordedSelection, Selection
 from workloads.shape import AttentionShape, DType, DTypes, Phase, element_bytes
-from workloads.synthetic import gather, pointer_chase, stream, stride
+from workloads.synthetic import after_writes, gather, pointer_chase, stream, stride
 from workloads.tiling import Budget, FittedTiling, Tiling, fit_tiling, scratchpad_bytes
 from workloads.trace import (
     ACCESS,
@@ -48,6 +49,8 @@ __all__ = [
     "DTypes",
     "FittedTiling",
     "Hold",
+    "Kernel",
+    "Launch",
     "Layout",
     "Paged",
     "Pattern",
@@ -60,6 +63,7 @@ __all__ = [
     "Trace",
     "Workload",
     "WorkloadError",
+    "after_writes",
     "attention",
     "count_bytes",
     "count_exps",
@@ -70,7 +74,9 @@ __all__ = [
     "expand",
     "fit_tiling",
     "gather",
+    "kernel_names",
     "known_keys",
+    "load_kernel",
     "load_trace",
     "load_workload",
     "parse_workload",

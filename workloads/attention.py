@@ -176,6 +176,8 @@ def attention(workload: Workload, budget: Budget) -> Trace:
         sizes.get("indices", 0) + sizes.get("table", 0),
         sizes["O"] if "O" in sizes else sizes["partial"],
         chunks,
+        workload.tiling.step_cycles,
+        workload.tiling.once_cycles,
     )
 
 
@@ -246,12 +248,17 @@ def _template(
             writer.begin(placed.heads("Q", first, queries, fitted.heads))
             for part, begin, end in walked:
                 writer.walk(part, begin, end, rows)
-            if fitted.splits == 1:
+            if not _leaves_partials(workload, fitted):
                 writer.end([("O", placed.heads("O", first, queries, fitted.heads))])
             else:
                 sums, lse = 4 * rows * shape.value_dim, 4 * rows
                 writer.end([("partial", Rows(split * sums, 0, 1, sums)), ("lse", Rows(split * lse, 0, 1, lse))])
     return writer.template(tiles)
+
+
+def _leaves_partials(workload: Workload, fitted: FittedTiling) -> bool:
+    """Whether programs write partial outputs: where the context is split, or where another kernel is to merge them."""
+    return workload.phase == "decode" and (fitted.splits > 1 or not workload.tiling.combine)
 
 
 def _check_pages(workload: Workload, block_kv: int) -> None:
@@ -287,7 +294,7 @@ def _sizes(
     streams: bool,
 ) -> dict[str, int]:
     """Bytes of each tensor that the kernel touches, in the order in which they lie in memory."""
-    shape, split = workload.shape, fitted.splits > 1
+    shape, split = workload.shape, _leaves_partials(workload, fitted)
     sizes = {name: placed.bytes_of(name) for name in "QKV"}
     if workload.tiling.combine or not split:
         sizes["O"] = placed.bytes_of("O")

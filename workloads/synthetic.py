@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.errors import WorkloadError
-from workloads.layout import bases
-from workloads.selection import sample
+from workloads.layout import ALIGNMENT, bases
+from workloads.selection import redraw, sample
 from workloads.trace import PROGRAM, READ, RUN, STEP, WRITE, Chunk, Tensor, Trace
 
 Order = Literal["random", "sorted", "sequential"]
 PROGRAMS_OF_A_CHUNK = 8192
+PIECE, WRITERS = 4096, 512
+"""Bytes of a write and programs of the kernel that `after_writes` adds."""
 
 
 def stream(
@@ -56,23 +58,39 @@ def gather(
     block_n: int,
     seed: int,
     index_list: bool = True,
+    step: int = 0,
+    overlap: float = 0.0,
 ) -> Trace:
     """Programs read `block_n` distinct rows each out of `pool_rows` rows and write one sum (4 B).
 
-    Rows begin `offset` bytes into each `row_stride`; `index_list` also reads 4 B a row before the rows.
+    Rows begin `offset` bytes into each `row_stride`; `index_list` also reads 4 B a row before the rows. Step 1 reads
+    the share `overlap` of the rows of step 0 again (same seed), and so on; sequential rows are the same at every step.
     """
     _positive(rows=rows, row_bytes=row_bytes, row_stride=row_stride, block_n=block_n, pool_rows=pool_rows)
     if rows > pool_rows or pool_rows > 2**31 - 1:
         raise WorkloadError(f"gather of {rows} rows out of {pool_rows} must be distinct int32 numbers; lower rows")
     if offset < 0:
         raise WorkloadError(f"gather offset is {offset}, must be at least 0; set it")
+    if step < 0 or not 0 <= overlap <= 1:
+        raise WorkloadError(f"gather step {step} with overlap {overlap}: step >= 0 and 0 <= overlap <= 1 must hold")
     sizes = {"X": (pool_rows - 1) * row_stride + offset + row_bytes, "O": 4 * -(-rows // block_n)}
     if index_list:
         sizes["indices"] = 4 * rows
     at = bases(sizes)
     useful = sizes | {"X": rows * row_bytes}
     make = GatherChunks(
-        rows, row_bytes, row_stride, at["X"] + offset, at["O"], at.get("indices", -1), pool_rows, order, block_n, seed
+        rows,
+        row_bytes,
+        row_stride,
+        at["X"] + offset,
+        at["O"],
+        at.get("indices", -1),
+        pool_rows,
+        order,
+        block_n,
+        seed,
+        step,
+        overlap,
     )
     tensors = tuple(Tensor(name, at[name], sizes[name], useful[name]) for name in sizes)
     return Trace(
@@ -93,6 +111,33 @@ def pointer_chase(n: int, line: int, footprint: int, seed: int) -> Trace:
     return _trace("pointer_chase", slots * line, min(n, slots) * line, READ, line, 1, make)
 
 
+def after_writes(trace: Trace, bytes: int) -> Trace:
+    """`trace` with a kernel before it that writes `bytes` bytes beyond all of its tensors, in lines nobody reads.
+
+    For caches that are full of lines to be written back when a trace begins.
+    """
+    _positive(bytes=bytes)
+    end = max(tensor.base + tensor.bytes for tensor in trace.tensors)
+    return replace(trace, make_chunks=WrittenBefore(trace, -(-end // ALIGNMENT) * ALIGNMENT, bytes))
+
+
+@dataclass(frozen=True, eq=False)
+class WrittenBefore:
+    """The chunk stream of `after_writes`; writes begin at address `base`."""
+
+    trace: Trace
+    base: int
+    bytes: int
+
+    def __call__(self) -> Iterator[Chunk]:
+        """A chunk of writes, then the trace's own as another kernel."""
+        for written in _stream_chunks(-(-self.bytes // PIECE), PIECE, PIECE, WRITERS, WRITE, 1):
+            written.runs["base"] += np.uint64(self.base)
+            yield written
+        for number, chunk in enumerate(self.trace.chunks()):
+            yield replace(chunk, barrier=True) if number == 0 else chunk
+
+
 @dataclass(frozen=True)
 class GatherChunks:
     """The chunk stream of `gather`; addresses of the first row, the sums and the index list (-1: none)."""
@@ -107,6 +152,8 @@ class GatherChunks:
     order: Order
     block_n: int
     seed: int
+    step: int
+    overlap: float
 
     def __call__(self) -> Iterator[Chunk]:
         """The chunks: one step a program."""
@@ -136,6 +183,8 @@ class GatherChunks:
             return np.arange(self.rows, dtype=np.int32)
         rng = np.random.Generator(np.random.PCG64(self.seed))
         chosen = sample(rng, self.pool_rows, self.rows)
+        for _ in range(self.step):
+            chosen = redraw(rng, chosen, self.pool_rows, self.overlap)
         if self.order == "random":
             rng.shuffle(chosen)
         return chosen

@@ -35,6 +35,8 @@ class Tiling(BaseModel):
     """Tiles in flight: 3 (2 for wide heads), fewer if they do not fit the scratchpad."""
     resident: Positive | Auto = "auto"
     """Programs that run on a core at once: as many as the scratchpad holds, at most what the chip allows."""
+    scratchpad_bytes: int | None = Field(default=None, ge=1, le=2**40)
+    """Scratchpad of one program as its compiler reports it, in place of what the tiles are reckoned to need."""
     order: Literal["forward", "reverse"] = "forward"
     """Order in which a program walks its tiles; FlashAttention-2 and -3 walk from last to first."""
     pad_head_dim: Literal["none", "pow2"] | Positive = "none"
@@ -42,7 +44,13 @@ class Tiling(BaseModel):
     pack_group: bool = True
     """Decode: the query heads of a group share a program (rows = q_len x heads) and read K and V once."""
     combine: bool = True
-    """Decode with splits: a last set of programs merges the partial outputs; false leaves them to another kernel."""
+    """Decode with splits: a last set of programs merges the partial outputs; false leaves them, in fp32 and also where
+    there is a single split, to another kernel."""
+    step_cycles: tuple[int, int] = (0, 0)
+    """Cycles that the kernel's code takes for a step, whatever its data: of a program alone on a core, and of the
+    core's issue slots; (0, 0) leaves it to the units. See `workloads.kernel.Code`."""
+    once_cycles: tuple[int, int] = (0, 0)
+    """The same for a program's code outside its steps."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +129,7 @@ def fit_tiling(
     query head selects for itself, so that heads cannot be packed. Raises WorkloadError if nothing fits the scratchpad.
     """
     block_q, block_kv, stages = _fit_tiles(tiling, shape, dtypes, phase, budget, tiling.pack_group and not own_lists)
-    need = scratchpad_bytes(shape, dtypes, tiling.pad_head_dim, block_q, block_kv, stages)
+    need = _need(tiling, shape, dtypes, block_q, block_kv, stages)
     heads = _heads(shape, block_q) if phase == "decode" and tiling.pack_group and not own_lists else 1
     splits = 1
     if phase == "decode":
@@ -169,13 +177,25 @@ def _fit_tiles(
             for block_kv in block_kvs:
                 for stages in depths:
                     fit = int(block_q), int(block_kv), int(stages)
-                    need = scratchpad_bytes(shape, dtypes, tiling.pad_head_dim, *fit)
+                    need = _need(tiling, shape, dtypes, *fit)
                     if need <= budget.scratchpad_bytes:
                         return fit
+    if tiling.scratchpad_bytes is not None:
+        raise WorkloadError(
+            f"a program takes {need} B of scratchpad, the core has {budget.scratchpad_bytes} B; lower "
+            "tiling.scratchpad_bytes, or leave it out"
+        )
     raise WorkloadError(
         f"the smallest tile needs {need} B of scratchpad, the core has {budget.scratchpad_bytes} B; "
         'lower tiling.block_q, block_kv or stages, or leave them "auto", or lower shape.head_dim'
     )
+
+
+def _need(tiling: Tiling, shape: AttentionShape, dtypes: DTypes, block_q: int, block_kv: int, stages: int) -> int:
+    """Bytes of scratchpad of one program: as given, or as its tiles need."""
+    if tiling.scratchpad_bytes is not None:
+        return tiling.scratchpad_bytes
+    return scratchpad_bytes(shape, dtypes, tiling.pad_head_dim, block_q, block_kv, stages)
 
 
 def _halvings(largest: int, least: int) -> list[int]:

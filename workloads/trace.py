@@ -108,6 +108,12 @@ class Trace:
     make_chunks: Callable[[], Iterator[Chunk]]
     """Makes the stream anew; picklable."""
 
+    step_cycles: tuple[int, int] = (0, 0)
+    """Cycles that the kernel's code takes for a step with a matrix product, whatever its data: (for a program that has
+    the core to itself, of the core's issue slots); (0, 0) leaves it to the units."""
+    once_cycles: tuple[int, int] = (0, 0)
+    """The same for a program's code outside its steps, which runs before its stores."""
+
     def chunks(self) -> Iterator[Chunk]:
         """The chunks in launch order, from the first."""
         return self.make_chunks()

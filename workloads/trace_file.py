@@ -60,6 +60,7 @@ def load_trace(path: str | Path) -> Trace:
             meta: dict[str, Any] = json.loads(str(file["meta"]))
             stored = StoredChunks({name: file[name] for name in _ARRAYS}, file["ends"], file["barriers"])
         tensors = tuple(Tensor(**tensor) for tensor in meta.pop("tensors"))
+        meta |= {name: tuple(meta[name]) for name in ("step_cycles", "once_cycles")}
         return Trace(tensors=tensors, make_chunks=stored, **meta)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         cause = " ".join(str(error).split())

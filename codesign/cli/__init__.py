@@ -14,6 +14,7 @@ VERBS = {
     "run": "Simulate one workload on one chip.",
     "sweep": "Answer every point of a grid; run again, it goes on.",
     "plot": "Draw the rows of a sweep as heatmaps or lines.",
+    "validate": "Hold predictions against measured rows.",
     "chips": "List the chips, or show one with its sources.",
     "examples": "List the workloads and sweeps of the package.",
     "explain": "Say what a number is, where it comes from, who reads it.",

@@ -101,9 +101,9 @@ def test_ranges_hold_their_value_and_assumptions_have_one(chip_file: ChipFile) -
         ("ascend_950pr", "fp16", 432.5),
         ("ascend_910b1", "int8", 727.4),
         ("ascend_910b_article", "fp16", 256.0),
-        ("h100_sxm", "bf16", 989.4),
-        ("h100_sxm", "fp8", 1978.9),
-        ("h200_sxm", "bf16", 989.4),
+        ("h100_sxm", "bf16", 1070.5),
+        ("h100_sxm", "fp8", 2141.0),
+        ("h200_sxm", "bf16", 1070.5),
         ("a100_sxm", "bf16", 311.9),
         ("a100_sxm", "int8", 623.7),
         ("b200", "bf16", 2250),
@@ -184,7 +184,7 @@ def test_memory(name: str, gigabytes: float, gibibytes: float, standard: str) ->
 @pytest.mark.parametrize(
     ("name", "level", "kibibytes"),
     [
-        ("h100_sxm", "smem", 227),
+        ("h100_sxm", "smem", 228),
         ("a100_sxm", "smem", 163),
         ("b200", "smem", 227),
         ("tpu_v5p", "vmem", 64 * 1024),

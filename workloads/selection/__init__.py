@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from workloads.selection.random_units import RandomSelection, sample
+from workloads.selection.random_units import RandomSelection, redraw, sample
 from workloads.selection.recorded import RecordedSelection
 from workloads.selection.share import Share, list_of, lists_of
 
@@ -18,4 +18,14 @@ SELECTIONS: dict[str, type[RandomSelection] | type[RecordedSelection]] = {
 }
 """Every selection by its `kind`."""
 
-__all__ = ["SELECTIONS", "RandomSelection", "RecordedSelection", "Selection", "Share", "list_of", "lists_of", "sample"]
+__all__ = [
+    "SELECTIONS",
+    "RandomSelection",
+    "RecordedSelection",
+    "Selection",
+    "Share",
+    "list_of",
+    "lists_of",
+    "redraw",
+    "sample",
+]

@@ -29,6 +29,10 @@ class RandomSelection(BaseModel):
     """Whose list it is: of each q head, of each kv head's group, or of all heads of a batch entry."""
     order: Literal["sorted", "random"] = "sorted"
     """Order in which the kernel reads the units."""
+    step: int = Field(default=0, ge=0, le=2**10)
+    """Which of a sequence of decode steps; each after step 0 keeps a share of the lists of the step before."""
+    overlap: float | None = Field(default=None, ge=0, le=1)
+    """Share of the units that the next step selects again (rounded to whole units); needed where step is not 0."""
     seed: int = Field(default=0, ge=0)
     """Seed of the generator (PCG64); batch entry, list and q tile are mixed in."""
 
@@ -37,6 +41,8 @@ class RandomSelection(BaseModel):
         if (self.ratio is None) == (self.tokens is None):
             given = "both" if self.ratio is not None else "neither"
             raise WorkloadError(f"selection has {given} of ratio and tokens, must have one; set ratio or tokens")
+        if self.step and self.overlap is None:
+            raise WorkloadError(f"selection.step is {self.step} and overlap is missing; set selection.overlap")
         return self
 
     def count(self, candidates: int, unit: int) -> int:
@@ -52,6 +58,8 @@ class RandomSelection(BaseModel):
         units = (stop - start) // unit
         rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence((self.seed, batch, number, tile))))
         chosen = sample(rng, units, self.count(stop - start, unit) // unit)
+        for _ in range(self.step):
+            chosen = redraw(rng, chosen, units, self.overlap or 0.0)
         if self.order == "random":
             rng.shuffle(chosen)
         return (chosen + start // unit) * np.int32(unit)
@@ -69,3 +77,15 @@ def sample(rng: np.random.Generator, population: int, count: int) -> NDArray[np.
     while missing := wanted - int(np.count_nonzero(marked)):
         marked[rng.integers(0, population, missing, dtype=np.int32)] = True
     return np.flatnonzero(~marked if rest else marked).astype(np.int32)
+
+
+def redraw(rng: np.random.Generator, chosen: NDArray[np.int32], population: int, overlap: float) -> NDArray[np.int32]:
+    """The share `overlap` of the numbers `chosen`, and as many new ones below `population` as complete them, sorted.
+
+    Which are kept is random; the new ones are drawn from all that were not kept, so that a dropped one may come back.
+    """
+    kept = rng.permutation(chosen)[: round(len(chosen) * overlap)]
+    free = np.ones(population, bool)
+    free[kept] = False
+    fresh = np.flatnonzero(free)[sample(rng, population - len(kept), len(chosen) - len(kept))]
+    return np.sort(np.concatenate([kept, fresh.astype(np.int32)]))

@@ -1,0 +1,121 @@
+"""`memgrain validate`: predictions of measured rows beside the measurements."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from codesign.validation import Validation
+
+WORST = 10
+"""Rows of the table of the worst."""
+
+
+def command(
+    file: Annotated[Path, typer.Argument(metavar="FILE.csv", help="Measured rows; see tests/validation/README.md.")],
+    chip: Annotated[
+        str | None, typer.Option(help="A chip by name or a .yaml file; by the column 'device' if left out.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a number of the chip. May be repeated."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object of fractions.")] = False,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Folder for predictions, the worst rows and a figure.")
+    ] = None,
+    sample: Annotated[int | None, typer.Option(help="Take that many rows at random.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the sample.")] = 0,
+    jobs: Annotated[
+        int | None, typer.Option("-j", "--jobs", help="Rows at a time; one for each core if left out.")
+    ] = None,
+) -> None:
+    """Predict, compare, and print the errors by family."""
+    from codesign.cli.terminal import SweepProgress
+    from codesign.overrides import parse
+    from codesign.validation import validate
+
+    progress = SweepProgress(file.name)
+    try:
+        found = validate(file, chip, parse(set_ or []), out, jobs, sample, seed, progress)
+    except KeyboardInterrupt:
+        progress.stop()
+        kept = f"finished rows are in {out}; run the same again to go on" if out else "with -o, finished rows are kept"
+        progress.warn(f"interrupted; {kept}")
+        raise typer.Exit(130) from None
+    finally:
+        progress.stop()
+    if as_json:
+        print(json.dumps(found.summary(), indent=2))
+    elif found.compared:
+        _print(found)
+    if not found.compared:
+        progress.warn(f"{len(found.frame)} rows predicted, nothing compared: {file.name} has no kernel_time_us")
+    if out is not None:
+        progress.warn(f"predictions are in {out}")
+    if found.failures:
+        progress.warn(f"{len(found.failures)} rows have no prediction (see above)")
+        raise typer.Exit(2)
+
+
+def _print(found: Validation) -> None:
+    """The table of families, and that of the worst rows."""
+    from rich.table import Table
+
+    from codesign.cli.terminal import console
+
+    screen = console()
+    summary = found.summary()
+    table = Table(title="predicted against measured, in %", title_justify="left", title_style="bold", box=None)
+    for title in (
+        "",
+        "rows",
+        "time",
+        "median",
+        "p90",
+        "worst",
+        "bias",
+        "dirty",
+        "DRAM B median",
+        "mean",
+        "L2 points",
+        "tau",
+        "roofline",
+    ):
+        table.add_column(title, justify="right" if title else "left", no_wrap=True)
+    for name, figures in [*summary["families"].items(), ("overall", summary["overall"])]:
+        cells = [_percent(figures[key]) for key in _FIGURES]
+        tau = figures["kendall_tau"]
+        cells.insert(-1, "–" if tau is None else f"{tau:.2f}")
+        table.add_row(name, str(figures["rows"]), *cells, style="bold" if name == "overall" else None)
+    screen.print(table)
+    worst = Table(title="worst rows", title_justify="left", title_style="bold", box=None)
+    for title in ("id", "row", "measured µs", "predicted µs", "error %", "bottleneck"):
+        worst.add_column(title, justify="left" if title in ("row", "bottleneck") else "right", no_wrap=title != "row")
+    for row in found.worst(WORST).to_dict("records"):
+        times = [f"{row[key]:.4g}" for key in ("kernel_time_us", "predicted_time_us")]
+        worst.add_row(str(row["id"]), row["title"], *times, f"{100 * row['time_error']:+.1f}", row["bottleneck"])
+    screen.print()
+    screen.print(worst)
+
+
+_FIGURES = (
+    "time_mape",
+    "time_median",
+    "time_p90",
+    "time_worst",
+    "time_bias",
+    "time_dirty_mape",
+    "dram_bytes_median_error",
+    "dram_bytes_mean_error",
+    "l2_hit_rate_mae",
+    "roofline_time_mape",
+)
+
+
+def _percent(value: Any) -> str:
+    return "–" if value is None else f"{100 * value:.1f}"

@@ -1,0 +1,7 @@
+"""Predictions held against measurements: rows of a CSV, the cases that they are, and how far the simulator is off."""
+
+from __future__ import annotations
+
+from codesign.validation.run import Validation, validate
+
+__all__ = ["Validation", "validate"]
