@@ -356,7 +356,8 @@ def _plain(asked: Asked | None) -> Any:
 def _source() -> str:
     """SHA-256 of the code that predictions follow from, so that one of an earlier state is never taken for today's."""
     digest = hashlib.sha256()
-    for package in (sim, workloads):
-        for path in sorted(Path(package.__file__ or "").parent.rglob("*.py")):
-            digest.update(path.read_bytes())
+    for file in (sim.__file__, workloads.__file__, __file__):
+        for path in sorted(Path(file or "").parent.rglob("*")):
+            if path.suffix in (".py", ".yaml"):
+                digest.update(path.read_bytes())
     return digest.hexdigest()
