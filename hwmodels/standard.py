@@ -15,13 +15,15 @@ from hwmodels.record import Spec
 from hwmodels.units import Bytes, Count, Duration, parse_duration
 
 Command = Literal["ACT", "PRE", "RD", "WR"]
-DramLevel = Literal["rank", "bank_group", "bank"]
+DramLevel = Literal["channel", "other_rank", "rank", "bank_group", "bank"]
 
 
 class Constraint(Spec):
     """One row of the table: a minimum distance between two commands on one level."""
 
-    level: DramLevel = Field(description="the commands meet on the same instance of this level")
+    level: DramLevel = Field(
+        description="the commands meet on the same instance of this level; other_rank: on different ranks of a channel"
+    )
     preceding: Command = Field(description="the earlier command")
     following: Command = Field(description="the command that has to wait")
     latency: str = Field(description="a timing name, or a sum of names such as 'tRAS + tRP'")
@@ -31,9 +33,11 @@ class Constraint(Spec):
 class Refresh(Spec):
     """How the channel is refreshed."""
 
-    kind: Literal["all_bank", "per_bank"] = Field(description="whether a refresh blocks the channel or one bank")
+    kind: Literal["all_bank", "per_rank", "per_bank"] = Field(
+        description="whether a refresh blocks the channel, one rank or one bank; ranks and banks take turns"
+    )
     interval: str = Field(
-        description="timing name of the mean distance of refreshes (of one bank's turns, if per_bank)"
+        description="timing name of the mean distance of refreshes (of one rank's or bank's turns, if they take turns)"
     )
     duration: str = Field(description="timing name of the time that one refresh takes")
 

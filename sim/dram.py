@@ -20,7 +20,7 @@ class Dram:
 
     def __init__(self, spec: DramSpec, tensors: tuple[str, ...]) -> None:
         self.name, self.spec, self.tensors = spec.name, spec, tensors
-        self.latency, self.queue = spec.latency, 0
+        self.latency, self.queue, self.first, self.came = spec.latency, 0, 0, 0
         standard = spec.standard
         bursts = spec.smallest_access // standard.burst
         bus = max(spec.burst_time, bursts * standard.service("rank", "RD"))
@@ -31,7 +31,8 @@ class Dram:
         )
         turn = max(0, turn - 2 * bus)
         every = standard.latency(standard.refresh.interval)
-        per_bank = standard.refresh.kind == "per_bank"
+        refreshed = {"all_bank": standard.banks, "per_rank": standard.banks // standard.ranks, "per_bank": 1}
+        at_once = refreshed[standard.refresh.kind]
         cycle = max(
             standard.delay("bank", "ACT", "ACT"),
             standard.delay("bank", "ACT", "PRE") + standard.delay("bank", "PRE", "ACT"),
@@ -59,9 +60,11 @@ class Dram:
                 standard.delay("bank", "RD", "PRE"),
                 standard.delay("bank", "WR", "PRE"),
                 standard.delay("bank", "PRE", "ACT"),
-                every // standard.banks if per_bank else every,
+                every * at_once // standard.banks,
                 standard.latency(standard.refresh.duration),
-                per_bank,
+                at_once,
+                standard.service("channel", "ACT"),
+                max(0, standard.delay("other_rank", "RD", "RD") - bus // bursts),
             ],
             np.int64,
         )
@@ -110,6 +113,7 @@ class Dram:
             self.tensor_counts,
         )
         self.queue = int(self.moving[bt.QUEUE])
+        self.first, self.came = int(self.moving[bt.FIRST]), int(self.moving[bt.CAME])
         return int(self.moving[bt.DONE])
 
     def counters(self) -> dict[str, int]:

@@ -41,18 +41,20 @@ from sim.compiled.jit import compiled, inlined
     PRE_TO_ACT,
     REFRESH_INTERVAL,
     REFRESH_TIME,
-    REFRESH_BANKS,
+    REFRESHED,
+    ACT_CHANNEL,
+    RANK_SWITCH,
     GEOMETRY,
-) = range(25)
-# per channel
-BUS, NEXT_REFRESH, REFRESH_BANK, CHANNEL_STATE = range(4)
+) = range(27)
+# per channel: when its bus and its activations are booked until, refreshes, the rank that the bus served last
+BUS, ACTS, NEXT_REFRESH, REFRESH_TURN, LAST_RANK, CHANNEL_STATE = range(6)
 # per bank: when it may activate next, whether a row is open, and which entry of its ring is newest
 NEXT_ACT, OPEN, NEWEST, BANK_STATE = range(4)
 # per entry of a bank's ring: row, when its columns may be read, when the last one was, when the next activation
 # displaces it
 RING_ROW, RING_COLUMN, RING_LAST, RING_END, RING_STATE = range(5)
 # moving
-DONE, QUEUE, MOVING = range(3)
+DONE, QUEUE, FIRST, CAME, MOVING = range(5)
 # counts
 READS, WRITES, ACTIVATES, CONFLICTS, REFRESHES, COUNTS = range(6)
 # counts of one tensor
@@ -62,24 +64,24 @@ FOREVER = 2**62
 
 @compiled
 def refresh(channel, arrival, g, channels, acts, banks, counts):
-    """Carry out the refreshes that fall due before the channel gets to a request arriving at `arrival`."""
+    """Carry out the refreshes that fall due before the channel gets to a request arriving at `arrival`: of the banks
+    whose turn it is, REFRESHED at a time."""
     per_channel = g[RANKS] * g[GROUPS] * g[BANKS]
-    first = channel * per_channel
+    turns, per_rank = per_channel // g[REFRESHED], g[GROUPS] * g[BANKS]
     while max(arrival, channels[channel, BUS]) >= channels[channel, NEXT_REFRESH]:
         due = channels[channel, NEXT_REFRESH]
         counts[REFRESHES] += 1
-        if g[REFRESH_BANKS]:
-            bank = first + channels[channel, REFRESH_BANK]
+        turn = channels[channel, REFRESH_TURN]
+        channels[channel, REFRESH_TURN] = (turn + 1) % turns
+        if turns == 1:
+            channels[channel, BUS] = max(channels[channel, BUS], due) + g[REFRESH_TIME]
+        first = turn * g[REFRESHED]
+        for rank in range(first // per_rank, first // per_rank + g[REFRESHED] // per_rank):
+            acts[channel, rank] = max(acts[channel, rank], due) + g[REFRESH_TIME]
+        first += channel * per_channel
+        for bank in range(first, first + g[REFRESHED]):
             banks[bank, NEXT_ACT] = max(banks[bank, NEXT_ACT], due) + g[REFRESH_TIME]
             banks[bank, OPEN] = 0
-            channels[channel, REFRESH_BANK] = (channels[channel, REFRESH_BANK] + 1) % per_channel
-        else:
-            channels[channel, BUS] = max(channels[channel, BUS], due) + g[REFRESH_TIME]
-            for rank in range(g[RANKS]):
-                acts[channel, rank] = max(acts[channel, rank], due) + g[REFRESH_TIME]
-            for bank in range(first, first + per_channel):
-                banks[bank, NEXT_ACT] = max(banks[bank, NEXT_ACT], due) + g[REFRESH_TIME]
-                banks[bank, OPEN] = 0
         channels[channel, NEXT_REFRESH] = due + g[REFRESH_INTERVAL]
 
 
@@ -120,7 +122,8 @@ def access(
         if banks[bank, OPEN] == 1 and not g[CLOSED]:
             counts[CONFLICTS] += 1
             start = max(start, max(arrival, ring[bank, newest, RING_LAST]) + g[PRE_TO_ACT])
-        start = max(start, acts[channel, rank], group_acts[group_id])
+        start = max(start, acts[channel, rank], group_acts[group_id], channels[channel, ACTS])
+        channels[channel, ACTS] = max(channels[channel, ACTS], arrival) + g[ACT_CHANNEL]
         acts[channel, rank] = max(acts[channel, rank], arrival) + g[ACT_RANK]
         group_acts[group_id] = max(group_acts[group_id], arrival) + g[ACT_GROUP]
         ring[bank, newest, RING_END] = start
@@ -135,6 +138,9 @@ def access(
         counts[ACTIVATES] += 1
         unloaded += g[ACT_TO_COLUMN]
     bus = accesses * (g[BUS_TIME] + (g[WRITE_EXTRA] if writes else 0))
+    if rank != channels[channel, LAST_RANK]:
+        channels[channel, LAST_RANK] = rank
+        bus += g[RANK_SWITCH]
     columns = accesses * g[GROUP_TIME]
     channels[channel, BUS] = max(channels[channel, BUS], arrival) + bus
     group_columns[group_id] = max(group_columns[group_id], arrival) + columns
@@ -169,11 +175,13 @@ def serve_runs(
     counts,
     tensor_counts,
 ):
-    """Serve `count` runs from `first` on; leaves in `moving` when the last read's data is there, and the longest wait
-    in a queue."""
+    """Serve `count` runs from `first` on; leaves in `moving` when the first and the last read's data are there, the
+    bytes read, and the longest wait in a queue."""
     size, interleave = g[ACCESS], g[INTERLEAVE]
     moving[DONE] = now
     moving[QUEUE] = 0
+    moving[FIRST] = FOREVER
+    moving[CAME] = 0
     for r in range(first, first + count):
         run = runs[r]
         base, stride, width = np.int64(run.base), np.int64(run.stride), np.int64(run.bytes)
@@ -208,6 +216,8 @@ def serve_runs(
                     counts,
                 )
                 if not writes:
+                    moving[FIRST] = min(moving[FIRST], done)
+                    moving[CAME] += stop - position
                     moving[DONE] = max(moving[DONE], done)
                     moving[QUEUE] = max(moving[QUEUE], queue)
                 position = stop

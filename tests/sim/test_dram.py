@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import heapq
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
 
 import hwmodels
+from codesign.validation.channel import ChannelValidation, compare, read_cases
 from sim.dram import Dram
 from sim.level import PS
 from sim.request import NO_INDEX, Request
@@ -137,36 +135,11 @@ def test_the_map_is_one_to_one(hashed: bool) -> None:
     assert len(seen) == 5 * 16 * 8
 
 
-def run_reference(dram: Dram, pattern: str, parameter: int, end: int, outstanding: int = 128) -> tuple[float, int]:
-    """GB/s and activates with about as many requests outstanding as DRAMSim3's queues hold (32 + 16 banks x 8)."""
-    rng, flying, now, address, left, base = np.random.default_rng(1), [], 0, 0, 0, 0
-    burst = dram.spec.smallest_access
-    while now <= end:
-        if len(flying) >= outstanding:
-            now = max(now, heapq.heappop(flying))
-        if pattern == "rows":
-            if not left:
-                base, left = int(rng.integers(0, dram.spec.capacity // parameter)) * parameter, parameter // burst
-            place = base + parameter - left * burst
-            left -= 1
-        else:
-            place = address % dram.spec.capacity
-            address += parameter if pattern == "stride" else burst
-        heapq.heappush(flying, at(dram, place, now))
-    return dram.counters()["read_bytes"] * 1e3 / now, dram.counters()["activates"]
-
-
 def test_agrees_with_a_cycle_level_simulator() -> None:
     """DRAMSim3 on one channel of HBM2 and LPDDR4: bandwidth and activates within 5 % (median) and 15 % (worst)."""
-    errors = []
-    for row in pd.read_csv(REFERENCE).itertuples():
-        standard = "hbm2" if str(row.dram).startswith("hbm2") else "lpddr4"
-        burst_time = round(float(row.burst_bytes) / float(row.peak_gb_s) * 1e3)
-        dram = channel(standard, burst_time=burst_time)
-        bandwidth, activates = run_reference(
-            dram, row.pattern, int(row.parameter_bytes), round(int(row.cycles) * float(row.tck_ns) * 1e3)
-        )
-        errors.append((abs(bandwidth / row.bandwidth_gb_s - 1), abs(activates / row.activates - 1)))
-    median, worst = np.median(errors, axis=0), np.max(errors, axis=0)
-    assert (median < 0.05).all(), median
-    assert (worst < 0.15).all(), worst
+    records, cases = read_cases(REFERENCE)
+    found = ChannelValidation(compare(records, cases, {case.id(): case.run() for case in cases})).summary()["overall"]
+    assert found["rows"] == 26
+    for name in ("bandwidth", "activates"):
+        assert found[f"{name}_median_error"] < 0.05, found
+        assert found[f"{name}_worst_error"] < 0.15, found
