@@ -38,12 +38,13 @@ def bounds(chip: Chip, trace: Trace, warm: bool) -> Bounds:
     extended by levels).
     """
     units, core = Units(chip, trace.dtype), chip.matmul_core
+    running = chip.vector_core if trace.cores == "vector" else core
     held = sum(level.capacity for level in chip.memory if isinstance(level, Cache)) if warm else 0
     compulsory = max(0, trace.useful_bytes + trace.index_bytes - held)
     reads = sum(read for read, _ in count_bytes(trace).values())
     items = {
         chip.dram.name: compulsory * PS // chip.dram.bandwidth,
-        "port": reads * PS // (core.bandwidth * core.count),
+        "port": reads * PS // (running.bandwidth * running.count),
         "matmul": int(count_macs(trace) * PS / (units.macs_per_second * core.count)),
         "vector": int(count_exps(trace) * PS / (units.exps_per_second * core.count)),
     }

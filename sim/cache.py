@@ -10,6 +10,7 @@ from sim.compiled import lookup
 from sim.compiled.replacement import FILLED, HEAD, POLICIES
 from sim.level import PS, Level
 from sim.request import NO_INDEX, Request
+from sim.uncached import Uncached
 from workloads.trace import RUN
 
 _READ_COUNTS = {
@@ -39,8 +40,9 @@ class Cache:
 
     def __init__(self, spec: CacheSpec, shared: tuple[int, int], below: Level, tensors: tuple[str, ...]) -> None:
         self.name, self.spec, self.below = spec.name, spec, below
-        self.latency, self.queue = spec.latency, 0
+        self.latency, self.queue, self.first, self.came = spec.latency, 0, 0, 0
         self.number, self.share = shared
+        self.past = Uncached(spec, below)
         self.tensors = tensors
         self.geometry = np.zeros(lookup.GEOMETRY, np.int64)
         sector_time = spec.sector * PS * spec.slices // spec.bandwidth
@@ -90,6 +92,10 @@ class Cache:
     def serve(self, request: Request, repeat: int, core: int, now: int) -> int:
         """See `Level.serve`: looks the runs up, hands misses and write-backs down, and notes when filled lines will
         be there."""
+        if request.uncached:
+            done = self.past.serve(request, repeat, core, now)
+            self.queue, self.first, self.came = self.past.queue, self.below.first, self.below.came
+            return done
         self._make_room(request.lines(self.spec.line))
         i = core // self.share
         near = core % self.share * self.spec.partitions // self.share
@@ -112,11 +118,13 @@ class Cache:
         )
         done, self.queue = int(moving[lookup.DONE]), int(moving[lookup.QUEUE])
         out = int(moving[lookup.OUT])
+        self.came = 0
         if out:
             arrived = self.below.serve(Request(self.out, NO_INDEX, 0, out), 0, core, now)
             fills = int(moving[lookup.FILLS])
             if fills:
                 done = max(done, arrived)
+                self.first, self.came = self.below.first, self.below.came
                 lookup.set_ready(self.slots, fills, self.sets[i], arrived)
         return done
 
@@ -137,6 +145,7 @@ class Cache:
         """Start counting and the clock anew; lines stay."""
         self.counts[:] = 0
         self.slice_free[:] = 0
+        self.past.forget()
         self._ways()[..., lookup.READY] = 0
 
     def fill_with(self, dirty: bool) -> None:

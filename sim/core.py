@@ -61,7 +61,7 @@ class Kernel:
     def __init__(self, machine: Machine, trace: Trace, record: bool) -> None:
         self.machine, self.trace = machine, trace
         self.env = simpy.Environment()
-        self.core = machine.chip.matmul_core
+        self.core = machine.core
         self.most_in_flight = self.core.max_bytes_in_flight or 0
         self.labels = [(level, f"stall.{level.name}") for level in machine.levels]
         self.spent: dict[str, int] = defaultdict(int)
@@ -113,7 +113,7 @@ class Kernel:
                     request(first + index, load),
                     request(first + index + load, store),
                     work,
-                    (m1, n1),
+                    (m1, n1) if exps else (0, 0),
                 )
             )
         return parts
@@ -126,8 +126,10 @@ class Kernel:
                 self.intervals.append(Interval(core, slot, start, now, what))
 
     def _place(self, core: int, slot: int) -> Generator[simpy.Event, None, None]:
-        """A place for a program on a core: takes the next program until there is none."""
-        env = self.env
+        """A place for a program on a core: takes the next program until there is none.
+
+        Starting the first one is part of the launch; each later one begins `program_start` after its predecessor."""
+        env, begin = self.env, 0
         for chunk, barrier, parts in self.supply:
             start = int(env.now)
             while barrier and min(self.running, default=chunk) < chunk:
@@ -137,7 +139,8 @@ class Kernel:
             self.programs += 1
             start = int(env.now)
             self.dispatched = max(self.dispatched, start) + (self.machine.chip.dispatch or 0)
-            wait = self.dispatched - start + (self.core.program_start or 0)
+            wait = self.dispatched - start + begin
+            begin = self.core.program_start or 0
             if wait:
                 yield env.timeout(wait)
                 self._note(core, slot, start, "start")
@@ -149,8 +152,8 @@ class Kernel:
                 self.chunk_ended = env.event()
 
     def _program(self, core: int, slot: int, parts: list[Part]) -> Generator[simpy.Event, None, None]:
-        """One program: index lists one step ahead of the rows they point to, rows up to `stages` steps ahead of the
-        computation."""
+        """One program: index lists ahead of the rows they point to where the kernel does so, rows up to `stages` steps
+        ahead of the computation."""
         env = self.env
         steps = [(part, repeat) for part in parts for repeat in range(part.repeats)]
         loaded: deque[tuple[int, str]] = deque()
@@ -161,13 +164,13 @@ class Kernel:
             wake, cause = 0, ""
             while issued < len(steps) and issued - computed < self.trace.stages:
                 part, repeat = steps[issued]
-                while len(listed) < 2 and issued + len(listed) < len(steps):
+                while len(listed) <= self.trace.lists_ahead and issued + len(listed) < len(steps):
                     ahead, again = steps[issued + len(listed)]
                     listed.append(self._load(ahead.lists, again, core, now))
                 if listed[0][0] > now:
                     wake, cause = listed[0][0], "stall.index"
                     break
-                size = part.load.bytes if part.load else 0
+                size = self.machine.in_flight(part.load)
                 if not self._room(core, size, now):
                     wake, cause = self.in_flight[core][0][0], "stall.in_flight"
                     break

@@ -20,6 +20,10 @@ class Level(Protocol):
     """Unloaded time of a read that this level or a nearer one answers at best, in ps."""
     queue: int
     """Of the runs served last: the longest time, in ps, that a piece of them waited for this level."""
+    first: int
+    """Of the runs served last: when (ps) the first bytes are there of those that came from the farthest level."""
+    came: int
+    """Of the runs served last: bytes that came from the farthest level; 0 if all were nearer."""
 
     def serve(self, request: Request, repeat: int, core: int, now: int) -> int:
         """When (ps) the last byte of the request's runs at that repeat is there, asked for by `core` at time `now`

@@ -16,6 +16,7 @@ from sim.dram import Dram
 from sim.errors import SimulationError
 from sim.level import Level, instances
 from sim.link import Link, Wire
+from sim.request import Request
 from sim.scratchpad import Scratchpad
 from workloads.trace import Trace
 
@@ -32,7 +33,8 @@ SCORE_BYTES, PROBABILITY_BYTES = 4, 2
 class Machine:
     """The components of one chip, ready to run traces one after the other.
 
-    `top` is what a program's transfers enter, `vector_top` what those of separate vector cores do.
+    `core` is the kind that runs the trace's programs, `top` what their transfers enter, `vector_top` what those of
+    separate vector cores do.
     """
 
     def __init__(self, chip: Chip, trace: Trace) -> None:
@@ -45,13 +47,24 @@ class Machine:
         self.vectors_apart, self.vectors_per_core = vector is not core, 1
         if self.vectors_apart:
             self.vectors_per_core = vector.count // core.count
-            below = shared if chip.exchange == "memory" else Wire()
+            below = shared if chip.exchange == "memory" or trace.cores == "vector" else Wire()
             port = self._port(f"{vector.name}_{PORT}", vector, below, self.vectors_per_core)
             self.vector_top = self._chain(vector.near, port, vector)
+        self.core = core
+        if trace.cores == "vector":
+            self.core, self.top = vector, self.vector_top
+        if self.core.max_programs is None:
+            raise SimulationError(
+                f"{trace.name} runs on the vector cores, and {chip.name} does not say how {vector.name} runs programs; "
+                f"set {vector.name}.max_programs, max_bytes_in_flight and program_start"
+            )
+        near = (level for level in self.core.near if isinstance(level, ScratchpadSpec))
+        self.scratchpad = next(near, chip.scratchpad)
         self.units = Units(chip, trace.dtype, trace)
 
     def _port(self, name: str, core: Core, below: Level, gathers: int = 1) -> Level:
-        self.levels.append(Link(name, instances("core", core), core.bandwidth, 0, below, gathers))
+        shared = instances("core", core)
+        self.levels.append(Link(name, shared, core.bandwidth, 0, below, gathers, core.write_bandwidth))
         return self.levels[-1]
 
     def _chain(self, specs: Sequence[LevelSpec], below: Level, core: Core) -> Level:
@@ -67,9 +80,16 @@ class Machine:
             self.levels.append(below)
         return below
 
+    def in_flight(self, request: Request | None) -> int:
+        """What a load counts for among the bytes that a core may have in flight."""
+        if request is None:
+            return 0
+        cut = self.scratchpad.requests if self.scratchpad else None
+        return request.requests(cut.largest, cut.smallest) * cut.largest if cut else request.bytes
+
     def resident(self, trace: Trace) -> int:
         """Programs that a core holds at a time: the chip's limit, the kernel's, and what its scratchpad can hold."""
-        most, scratchpad = self.chip.matmul_core.max_programs or 1, self.chip.scratchpad
+        most, scratchpad = self.core.max_programs or 1, self.scratchpad
         number = min(most, trace.resident or most)
         if scratchpad is not None and trace.scratchpad_bytes:
             room = scratchpad.capacity // trace.scratchpad_bytes

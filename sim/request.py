@@ -6,26 +6,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.compiled.lookup import lines_of
+from sim.compiled.requests import count_requests
 from sim.compiled.runs import count_bytes, count_transfer
-from workloads.trace import WRITE
+from workloads.trace import UNCACHED, WRITE
 
 NO_INDEX = np.zeros(1, np.int64)
 """Indices of runs that gather nothing."""
 
 
 class Request:
-    """`count` runs from `first` on, all reads or all writes (what a cache sends down is mixed, reads first).
+    """`count` runs from `first` on, all reads, all writes or all reads past the caches (what a cache sends down is
+    mixed, reads first).
 
     The sizes that levels ask for are the same at every repeat, and counted once.
     """
 
-    __slots__ = ("_lines", "_transfer", "bytes", "count", "first", "indices", "runs", "writes")
+    __slots__ = ("_lines", "_requests", "_transfer", "bytes", "count", "first", "indices", "runs", "uncached", "writes")
 
     def __init__(self, runs: NDArray[np.void], indices: NDArray[np.int64], first: int, count: int) -> None:
         self.runs, self.indices, self.first, self.count = runs, indices, first, count
         self.bytes = count_bytes(runs, first, count)
         self.writes = bool(runs[first]["op"] == WRITE)
+        self.uncached = bool(runs[first]["op"] == UNCACHED)
         self._transfer: dict[tuple[int, int], tuple[int, int]] = {}
+        self._requests: dict[tuple[int, int], int] = {}
         self._lines: dict[int, int] = {}
 
     def transfer(self, granule: int, rows_per_command: int) -> tuple[int, int]:
@@ -34,6 +38,13 @@ class Request:
         if key not in self._transfer:
             self._transfer[key] = count_transfer(self.runs, self.first, self.count, granule, rows_per_command)
         return self._transfer[key]
+
+    def requests(self, largest: int, smallest: int) -> int:
+        """Pieces that a DMA engine asks for one by one; see `count_requests`."""
+        key = (largest, smallest)
+        if key not in self._requests:
+            self._requests[key] = count_requests(self.runs, self.indices, self.first, self.count, largest, smallest)
+        return self._requests[key]
 
     def lines(self, size: int) -> int:
         """Most lines of `size` bytes that the runs can touch."""

@@ -23,7 +23,7 @@ class Scratchpad:
 
     def __init__(self, spec: ScratchpadSpec, shared: tuple[int, int], below: Level) -> None:
         self.name, self.spec, self.below = spec.name, spec, below
-        self.latency, self.queue = below.latency, 0
+        self.latency, self.queue, self.first, self.came = below.latency, 0, 0, 0
         number, self.share = shared
         self.engine_free = [[0] * number, [0] * number]
         self.banks_free = [0] * number
@@ -42,7 +42,7 @@ class Scratchpad:
         self.banks_free[i] = max(now, self.banks_free[i]) + moved * PS // self.spec.bandwidth
         arrived = self.below.serve(request, repeat, core, now)
         done = max(arrived, engine[i] + self.latency, self.banks_free[i])
-        self.queue = done - arrived
+        self.queue, self.first, self.came = done - arrived, self.below.first, self.below.came
         return done
 
     def counters(self) -> dict[str, int]:

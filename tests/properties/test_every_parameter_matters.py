@@ -12,8 +12,8 @@ import hwmodels
 from hwmodels.load import read_chip
 from sim import Result, SimulationError, simulate
 from tests.properties.workloads_of import trace_of
-from workloads import Trace, synthetic
-from workloads.trace import PROGRAM, RUN, STEP, WRITE, Chunk, Tensor
+from workloads import MatrixRead, Trace, synthetic
+from workloads.trace import PROGRAM, RUN, STEP, WRITE, Chunk, Cores, Tensor
 
 CHOICES = {
     "replacement": ("lru", "fifo", "random"),
@@ -21,6 +21,7 @@ CHOICES = {
     "write_policy": ("back", "through"),
     "page_policy": ("open", "closed"),
     "exchange": ("direct", "memory"),
+    "uncached": ("serial", "parallel"),
 }
 NUMBER = re.compile(r"^([0-9.eE+-]+)\s*(.*)$")
 
@@ -85,6 +86,10 @@ def probes(chip: hwmodels.Chip) -> dict[str, tuple[Trace, str]]:
     wide = chip.dram.capacity // 2 // (1 << 20)
     found |= {
         "tall": (trace_of(chip, "dense", "bnsd", "prefill", kv_len=512, block_kv=256, stages=1), "cold"),
+        "sync": (
+            trace_of(chip, "causal", "bnsd", "prefill", kv_len=256, engine={"instruction": "mma", "groups": 1}),
+            "cold",
+        ),
         "topk": (trace_of(chip, "topk", "bsnd", "decode", kv_len=4096), "cold"),
         "dense": (trace_of(chip, "dense", "bsnd", "decode", kv_len=4096), "cold"),
         "stream": (synthetic.stream(cores << 18, 8192, 2 * cores), "cold"),
@@ -99,7 +104,29 @@ def probes(chip: hwmodels.Chip) -> dict[str, tuple[Trace, str]]:
     }
     if chip.cache is not None:
         found["one_set"] = (one_set(chip), "cold")
+    if chip.vector_core.max_programs is not None and chip.vector_core is not chip.matmul_core:
+        found |= {"vector": (rows_of(chip, "vector", True), "cold")}
+    if chip.cache is not None and chip.cache.uncached is not None:
+        found |= {"uncached": (rows_of(chip, "matmul", False), "cold")}
     return found
+
+
+def rows_of(chip: hwmodels.Chip, cores: Cores, cached: bool) -> Trace:
+    """All cores of a kind read the same rows, of which every other one lies at an odd address."""
+    programs = 2 * (chip.vector_core if cores == "vector" else chip.matmul_core).count
+    return MatrixRead(
+        kind="matrix_read",
+        name="rows",
+        rows=16 * programs,
+        columns=4095,
+        dtype="fp16",
+        tile=(16, 512),
+        programs=programs,
+        cores=cores,
+        order="same",
+        cached=cached,
+        rows_per_step=4,
+    ).trace()
 
 
 def outcome(chip: hwmodels.Chip, probe: Trace, before: str) -> tuple[int, dict[str, int]]:

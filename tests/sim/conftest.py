@@ -13,7 +13,7 @@ from workloads.trace import RUN
 class Sink:
     """A level that answers at once and keeps what it was asked for."""
 
-    name, latency, queue = "sink", 0, 0
+    name, latency, queue, first, came = "sink", 0, 0, 0, 0
 
     def __init__(self) -> None:
         self.asked: list[tuple[int, int, int]] = []

@@ -100,11 +100,12 @@ def test_bytes_in_flight_limit_a_core_alone() -> None:
 
 
 def test_a_hit_on_data_under_way_waits_for_it() -> None:
-    """Two cores read the same line at once: the second finds it, and has it no earlier than the first."""
+    """Two cores read the same line at once: the second finds it, and has it with the first (but for the way through the
+    port, 1 ns, and the grain of arrival times)."""
     machine = Machine(hwmodels.load_chip("toy"), synthetic.stream(1 << 16, 64, 1))
     request = Request(pieces([(0, 64, READ)]), NO_INDEX, 0, 1)
     first = machine.top.serve(request, 0, 0, 0)
-    assert first <= machine.top.serve(request, 0, 1, 0) <= first + 2048
+    assert first - 1000 <= machine.top.serve(request, 0, 1, 0) <= first + 2048
 
 
 def test_dirty_lines_are_written_back_before_others_come() -> None:

@@ -1,0 +1,97 @@
+"""Requests of DMA engines, reads past a cache, and ports with a way of their own for writes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import hwmodels
+from sim import SimulationError, simulate
+from sim.level import PS
+from sim.link import Link
+from sim.request import NO_INDEX, Request
+from sim.uncached import Uncached
+from tests.sim.conftest import BASE, Sink, ask, pieces
+from workloads import READ, WRITE, parse_any
+from workloads.trace import RUN, UNCACHED
+
+BUSY_ASCEND = {"aic.count": 2, "aiv.count": 4, "hbm.channels": 8, "hbm.bandwidth": "200 GB/s"}
+
+
+def requests_of(address: int, size: int) -> int:
+    """As the guide of the Ascend says it: pieces of 512, 256 or 128 B, as the address allows, rounded up."""
+    piece = next((piece for piece in (512, 256, 128) if address % piece == 0), 128)
+    return -(-size // piece)
+
+
+@pytest.mark.parametrize("base", [0, 128, 256, 384, 2, 640])
+@pytest.mark.parametrize(("stride", "size"), [(24576, 2048), (24574, 512), (1024, 128), (256, 256), (130, 96)])
+def test_the_address_of_a_row_decides_its_requests(base: int, stride: int, size: int) -> None:
+    runs = np.zeros(1, RUN)
+    runs[0] = (base, stride, 6, size, -1, 0, READ, 0)
+    rows = [(base + i * stride, size) for i in range(6)] if stride != size else [(base, 6 * size)]
+    assert Request(runs, NO_INDEX, 0, 1).requests(512, 128) == sum(requests_of(*row) for row in rows)
+
+
+def test_uncached_reads_of_one_line_take_turns() -> None:
+    """Three cores ask for pieces of one 512-byte line at once: each waits one latency more; another line does not."""
+    below = Sink()
+    below.latency = 250_000
+    spec = hwmodels.Cache.model_validate({**BASE, "line": "512 B", "sector": "128 B", "fill_granule": "512 B"})
+    past = Uncached(spec.model_copy(update={"uncached": "serial"}), below)
+    waits = [past.serve(ask(pieces([(address, 128, UNCACHED)])), 0, 0, 0) for address in (1024, 1152, 1024, 512)]
+    assert waits == [0, 250_000, 500_000, 0]
+    assert past.serve(ask(pieces([(1024, 128, UNCACHED)])), 0, 0, 900_000) == 900_000
+    beside = Uncached(spec.model_copy(update={"uncached": "parallel"}), below)
+    assert [beside.serve(ask(pieces([(0, 128, UNCACHED)])), 0, 0, 0) for _ in range(3)] == [0, 0, 0]
+
+
+def test_writes_with_a_way_of_their_own_do_not_hold_reads_up() -> None:
+    read, write = ask(pieces([(0, 1000, READ)])), ask(pieces([(0, 1000, WRITE)]))
+    shared = Link("port", (1, 1), 10**9, 0, Sink())
+    apart = Link("port", (1, 1), 10**9, 0, Sink(), write_bandwidth=5 * 10**8)
+    assert [shared.serve(request, 0, 0, 0) for request in (read, write, read)] == [PS // 10**6 * n for n in (1, 2, 3)]
+    assert [apart.serve(request, 0, 0, 0) for request in (read, write, read)] == [PS // 10**6 * n for n in (1, 2, 2)]
+
+
+def test_misaligned_rows_take_longer_where_requests_are_few() -> None:
+    """Four times the requests for the same bytes; bytes from DRAM stay within the lines that both touch."""
+    read = {"kind": "matrix_read", "name": "x", "rows": 256, "dtype": "fp16", "tile": [64, 256], "programs": 2}
+    read |= {"cores": "matmul", "order": "own", "rows_per_step": 4}
+    chip = hwmodels.load_chip("ascend_910b1", {"aic.count": 2, "aiv.count": 4})
+    times = [
+        simulate(chip, parse_any({**read, "columns": columns}).trace()).time - chip.launch_overhead  # type: ignore[union-attr]
+        for columns in (2048, 2047)
+    ]
+    assert 1.5 < times[1] / times[0] < 4.2
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_vector_cores_run_programs_of_their_own(cached: bool) -> None:
+    """Four vector cores add: inputs past the L2 leave it to the sums, which then stay there."""
+    add = {"kind": "elementwise", "name": "add", "inputs": 2, "rows": 64, "columns": 4096, "dtype": "fp16"}
+    add |= {"piece": 4096, "buffers": 2, "programs": 4, "cores": "vector", "cached": cached}
+    trace = parse_any(add).trace()  # type: ignore[union-attr]
+    result = simulate(hwmodels.load_chip("ascend_910b1", BUSY_ASCEND), trace)
+    size = 64 * 4096 * 2
+    assert result.counters["core.programs"] == 4
+    assert result.counters["hbm.read_bytes"] == 2 * size
+    assert result.counters["aiv_port.bytes"] == 3 * size
+    assert result.counters["port.bytes"] == 0
+    assert result.counters["l2.misses"] == (2 * size // 512 if cached else 0)
+
+
+def test_products_send_no_scores_to_the_vector_cores() -> None:
+    gemm = {"kind": "gemm", "name": "g", "m": 256, "n": 512, "k": 512, "dtype": "fp16", "out_dtype": "fp16"}
+    gemm |= {"b_rows": "k", "block": [128, 256], "k_steps": [256, 256], "stages": 2}
+    gemm |= {"deal": {"kind": "rectangles", "grid": [1, 2]}}
+    result = simulate(hwmodels.load_chip("ascend_910b1", BUSY_ASCEND), parse_any(gemm).trace())  # type: ignore[union-attr]
+    assert result.counters["aiv_port.bytes"] == 0
+    assert result.counters["core.macs"] == 256 * 512 * 512
+
+
+def test_chips_that_do_not_say_how_refuse() -> None:
+    add = {"kind": "elementwise", "name": "add", "inputs": 1, "rows": 4, "columns": 4096, "dtype": "fp16"}
+    add |= {"piece": 4096, "buffers": 1, "programs": 2, "cores": "vector", "cached": False}
+    with pytest.raises(SimulationError, match=r"set l2\.uncached to serial or parallel"):
+        simulate(hwmodels.load_chip("toy"), parse_any(add).trace())  # type: ignore[union-attr]
