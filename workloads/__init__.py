@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from workloads.attention import attention
+from workloads.engine import Engine
 from workloads.errors import WorkloadError
-from workloads.kernel import Kernel, Launch, kernel_names, load_kernel
+from workloads.gemm import Gemm
+from workloads.kernel import Kernel, load_kernel, tiled
+from workloads.kernel_names import ALIASES, find_kernel, kernel_names
+from workloads.kernel_parts import Launch
 from workloads.layout import Contiguous, Layout, Paged
-from workloads.load import known_keys, load_workload, parse_workload
+from workloads.load import KINDS, AnyWorkload, known_keys, load_any, load_workload, parse_any, parse_workload
+from workloads.matrix import Elementwise, MatrixRead
 from workloads.patterns import PATTERNS, Pattern
 from workloads.selection import SELECTIONS, RandomSelection, RecordedSelection, Selection
 from workloads.shape import AttentionShape, DType, DTypes, Phase, element_bytes
@@ -34,6 +39,8 @@ from workloads.workload import Hold, Workload
 
 __all__ = [
     "ACCESS",
+    "ALIASES",
+    "KINDS",
     "PATTERNS",
     "PROGRAM",
     "READ",
@@ -41,17 +48,22 @@ __all__ = [
     "SELECTIONS",
     "STEP",
     "WRITE",
+    "AnyWorkload",
     "AttentionShape",
     "Budget",
     "Chunk",
     "Contiguous",
     "DType",
     "DTypes",
+    "Elementwise",
+    "Engine",
     "FittedTiling",
+    "Gemm",
     "Hold",
     "Kernel",
     "Launch",
     "Layout",
+    "MatrixRead",
     "Paged",
     "Pattern",
     "Phase",
@@ -72,17 +84,21 @@ __all__ = [
     "count_steps",
     "element_bytes",
     "expand",
+    "find_kernel",
     "fit_tiling",
     "gather",
     "kernel_names",
     "known_keys",
+    "load_any",
     "load_kernel",
     "load_trace",
     "load_workload",
+    "parse_any",
     "parse_workload",
     "pointer_chase",
     "save_trace",
     "scratchpad_bytes",
     "stream",
     "stride",
+    "tiled",
 ]

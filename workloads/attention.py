@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from workloads.distinct import distinct_tokens
 from workloads.errors import WorkloadError
+from workloads.kernel import tiled
 from workloads.layout import Paged, Placement, Rows, bases, place
 from workloads.patterns import Range, merged
 from workloads.program import ORIGINS, Geometry, Part, ProgramWriter, Template, shares
@@ -96,7 +97,7 @@ class AttentionChunks:
         found = dict.fromkeys(ORIGINS, 0) | self.bases
         for name in "QO":
             found[name] += placed.origin(name, batch, head)
-        for name in "KV":
+        for name in shape.kv_tensors:
             found[name] += placed.origin(name, batch, head // shape.group)
         if self.workload.selection is not None:
             share = self.workload.selection.share
@@ -137,12 +138,14 @@ def attention(workload: Workload, budget: Budget) -> Trace:
     """The trace of an attention call on a chip that offers `budget`.
 
     Products are counted as the kernel computes them: whole tiles of block_kv tokens, head dimensions padded by
-    `tiling.pad_head_dim`, query rows as they are. Raises WorkloadError if the tiling does not fit.
+    `tiling.pad_head_dim`, query rows as they are or all of the tile (`tiling.whole_rows`). Raises WorkloadError if the
+    tiling does not fit, or there is no such kernel.
     """
+    workload = tiled(workload, budget)
     shape, selection = workload.shape, workload.selection
     placed = place(workload.layout, shape, workload.dtypes)
     own_lists = selection is not None and selection.share == "head"
-    tokens = sum(_list_sizes(workload, 0, shape.q_len)) if workload.phase == "decode" else 0
+    tokens = sum(workload.list_sizes(0, shape.q_len)) if workload.phase == "decode" else 0
     fitted = fit_tiling(workload.tiling, shape, workload.dtypes, workload.phase, budget, tokens, own_lists)
     _check_pages(workload, fitted.block_kv)
     parts, list_tokens = _all_parts(workload, fitted)
@@ -155,16 +158,22 @@ def attention(workload: Workload, budget: Budget) -> Trace:
         padded(shape.head_dim, pad),
         padded(shape.value_dim, pad),
         workload.tiling.order == "reverse",
+        workload.tiling.query_first,
+        workload.tiling.cluster if len(parts) % workload.tiling.cluster == 0 else 1,
         placed.piece(int(np.gcd(workload.unit, fitted.block_kv))),
         placed.piece(fitted.block_kv),
         tuple(sizes),
     )
-    templates = tuple(_template(workload, fitted, geometry, parts, tiles) for tiles in _stretches(parts))
+    stretches = _stretches(parts)
+    templates = tuple(
+        _template(workload, fitted, geometry, parts, tiles)
+        for tiles in (stretches[::-1] if workload.tiling.longest_first else stretches)
+    )
     chunks = AttentionChunks(workload, fitted, geometry, templates, bases(sizes), list_tokens, streams)
     useful = dict(sizes)
     queries = [_queries(workload, fitted, tile) for tile in range(len(parts))]
     read = distinct_tokens(workload, queries)
-    useful |= {"K": read * placed.row("K"), "V": read * placed.row("V")}
+    useful |= {name: read * placed.row(name) for name in shape.kv_tensors}
     return Trace(
         workload.name,
         tuple(Tensor(name, chunks.bases[name], sizes[name], useful[name]) for name in sizes),
@@ -172,12 +181,14 @@ def attention(workload: Workload, budget: Budget) -> Trace:
         fitted.scratchpad_bytes,
         fitted.stages,
         fitted.resident,
-        useful["Q"] + useful["K"] + useful["V"],
+        useful["Q"] + sum(useful[name] for name in shape.kv_tensors),
         sizes.get("indices", 0) + sizes.get("table", 0),
         sizes["O"] if "O" in sizes else sizes["partial"],
         chunks,
         workload.tiling.step_cycles,
         workload.tiling.once_cycles,
+        workload.tiling.lists_ahead,
+        workload.tiling.engine.plain() if workload.tiling.engine else None,
     )
 
 
@@ -188,20 +199,13 @@ def _queries(workload: Workload, fitted: FittedTiling, tile: int) -> Range:
     return tile * fitted.block_q, min((tile + 1) * fitted.block_q, workload.shape.q_len)
 
 
-def _list_sizes(workload: Workload, q_start: int, q_stop: int) -> tuple[int, int]:
-    """Tokens that queries [q_start, q_stop) stream and that they select."""
-    visits, selection = workload.visits(q_start, q_stop), workload.selection
-    start, stop = visits.candidates
-    return visits.tokens, selection.count(stop - start, workload.unit) if selection and start < stop else 0
-
-
 def _all_parts(workload: Workload, fitted: FittedTiling) -> tuple[list[list[Part]], int]:
     """The parts of every q tile in token order, and the entries of all index lists of a row."""
     tiles = 1 if workload.phase == "decode" else -(-workload.shape.q_len // fitted.block_q)
     found, entries, size, tokens = [], 0, fitted.block_kv, workload.shape.kv_len
     for tile in range(tiles):
         queries = _queries(workload, fitted, tile)
-        visits, (_, chosen) = workload.visits(*queries), _list_sizes(workload, *queries)
+        visits, (_, chosen) = workload.visits(*queries), workload.list_sizes(*queries)
         ranges = list(visits.ranges)
         if workload.phase == "prefill":
             ranges = [(a // size * size, min(-(-b // size) * size, tokens)) for a, b in ranges]
@@ -241,13 +245,14 @@ def _template(
     pages_at = sum(part.tokens for part in entries) // geometry.list_piece
     entries_at = pages_at + -(-shape.kv_len // geometry.page_piece)
     writer = ProgramWriter(geometry, entries[0].start if entries else 0, pages_at, entries_at)
-    for tile in tiles:
+    for tile in reversed(tiles) if workload.tiling.longest_first else tiles:
         first, last = _queries(workload, fitted, tile)
         rows, queries = (last - first) * fitted.heads, last - first
+        multiplied = fitted.block_q if workload.tiling.whole_rows else rows
         for split, walked in enumerate(shares(parts[tile], fitted.block_kv, fitted.splits, geometry.reverse)):
-            writer.begin(placed.heads("Q", first, queries, fitted.heads))
+            writer.begin(placed.heads("Q", first, queries, fitted.heads), tile % geometry.cluster)
             for part, begin, end in walked:
-                writer.walk(part, begin, end, rows)
+                writer.walk(part, begin, end, multiplied)
             if not _leaves_partials(workload, fitted):
                 writer.end([("O", placed.heads("O", first, queries, fitted.heads))])
             else:
@@ -295,7 +300,7 @@ def _sizes(
 ) -> dict[str, int]:
     """Bytes of each tensor that the kernel touches, in the order in which they lie in memory."""
     shape, split = workload.shape, _leaves_partials(workload, fitted)
-    sizes = {name: placed.bytes_of(name) for name in "QKV"}
+    sizes = {name: placed.bytes_of(name) for name in f"Q{shape.kv_tensors}"}
     if workload.tiling.combine or not split:
         sizes["O"] = placed.bytes_of("O")
     if workload.selection is not None and list_tokens:

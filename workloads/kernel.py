@@ -2,107 +2,27 @@
 
 from __future__ import annotations
 
-import difflib
+from math import ceil
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from workloads.engine import Engine
 from workloads.errors import WorkloadError
-from workloads.shape import DType
-from workloads.tiling import Auto, Budget, Tiling
+from workloads.kernel_names import FOLDER, find_kernel, kernel_names, unknown
+from workloads.kernel_parts import Call, Code, Count, Feed, Launch, Occupancy, Pipeline, Tiles
+from workloads.layout import Paged
+from workloads.shape import DType, element_bytes
+from workloads.splits import RULES, Decode, SplitRule
+from workloads.tiling import LARGEST_ROWS, Auto, Budget, PadRule, Tiling, padded
+from workloads.workload import Workload
 
-FOLDER = Path(__file__).parent / "kernels"
 WARP = 32
 """Threads of a warp."""
-
-Count = Annotated[int, Field(ge=1, le=2**31)]
-
-
-class Launch(BaseModel):
-    """What a launch sets and its compiler reports; what is absent follows from the kernel's description."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    block_m: Count | None = None
-    """Query rows of a program."""
-    block_n: Count | None = None
-    """Tokens (gather: rows) of a tile."""
-    splits: Count | None = None
-    """Programs that share the context of one row of programs."""
-    num_stages: Count | None = None
-    """Depth of the software pipeline, as given to the compiler."""
-    num_warps: Count | None = None
-    """Warps of a program."""
-    regs: Count | None = None
-    """Registers of a thread."""
-    shared: Annotated[int, Field(ge=0)] | None = None
-    """Bytes of shared memory of a program."""
-
-
-class Tiles(BaseModel):
-    """Tile sizes of a range of head dimensions (gather: of row sizes in bytes)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    up_to: Count | None = None
-    """Largest head dimension (bytes of a row) that they are for; absent: any."""
-    block_q: Count | Auto | None = None
-    """Query rows of a program; auto: the packed rows, rounded up to 16; absent in a gather."""
-    block_kv: Count
-    """Tokens of a tile; in a gather the rows of a program."""
-    num_stages: Count
-    """Depth of the software pipeline."""
-    num_warps: Count
-    """Warps of a program."""
-
-
-class Pipeline(BaseModel):
-    """From the depth of the software pipeline to the tiles in flight."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    held_back: Annotated[int, Field(ge=0, le=8)]
-    """Tile buffers fewer than stages."""
-    index_level: bool
-    """Whether loads of index lists share the depth with the loads that wait for them, half each."""
-
-
-class Occupancy(BaseModel):
-    """What bounds the programs that are resident on a core, beside its scratchpad."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    registers: Count
-    """Registers of a core."""
-    register_unit: Count
-    """Registers are dealt out to a warp in multiples of this."""
-    warps: Count
-    """Warps that a core holds."""
-    programs: Count
-    """Programs that a core holds."""
-    reserved_bytes: Annotated[int, Field(ge=0)]
-    """Shared memory that every program loses beside its own."""
-
-
-Cycles = tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]]
-
-
-class Code(BaseModel):
-    """What the kernel's code takes beside waiting for memory, in cycles of the core: (of a program that has the core to
-    itself, of the core's issue slots). Measured with all data in the cache beside the cores."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    size: Count
-    """Head dimension (gather: bytes of a row)."""
-    selects: bool
-    """Whether index lists are loaded."""
-    step: Cycles
-    """Of a step with a matrix product."""
-    once: Cycles
-    """Of a program's code outside its steps."""
+PLAIN = Call()
+"""A call of which nothing but the head dimension decides the tiles."""
 
 
 class Kernel(BaseModel):
@@ -116,42 +36,59 @@ class Kernel(BaseModel):
     """What people call it."""
     source: str = Field(min_length=1)
     """Where the description comes from."""
+    assumed: tuple[str, ...] = ()
+    """What no source says, each with the range that it may have."""
     phase: Literal["decode", "prefill", "gather"]
     """What it computes."""
     dtype: DType
     """Element type of its tensors."""
+    kv_dtype: DType | None = None
+    """Element type of K and V, where it is another."""
     tiles: tuple[Tiles, ...] = Field(min_length=1)
-    """Tile sizes, by ascending `up_to`; the last entry has none."""
-    splits: Count | Auto = "auto"
-    """Programs that share a context in decode; auto: `workloads.tiling.WAVES` programs a core."""
+    """Tile sizes, the first that hold for a call; by ascending `up_to`, and the last for any call."""
+    splits: Count | Auto | SplitRule = "auto"
+    """Programs that share a context in decode; auto: `workloads.tiling.WAVES` programs a core; a name: see
+    `workloads.splits`."""
+    unsplit: str | None = None
+    """The kernel whose tiles are taken where the rule gives a single split."""
     order: Literal["forward", "reverse"] = "forward"
     """Order in which a program walks its tiles."""
-    pad_head_dim: Literal["none", "pow2"] | Count = "none"
+    longest_first: bool = False
+    """Prefill: whether the last q tiles of a head begin."""
+    pad_head_dim: PadRule = "none"
     """Padding of head dimensions in scratchpad and products."""
     pack_group: bool = True
     """Decode: whether the query heads of a group share a program."""
+    whole_rows: bool = False
+    """Whether it computes all rows of its tile, queries or not."""
     combine: bool = True
     """Decode: whether the merge of partial outputs belongs to it."""
+    value_dim: Count | None = None
+    """Elements of V, where that is the beginning of K's rows; absent: V is a tensor of its own."""
+    page: Count | None = None
+    """Tokens of the pages in which it finds K and V; absent: they need no pages."""
+    k_row_bytes: Count | None = None
+    """Bytes of a row of K that holds more than its elements."""
     pipeline: Pipeline = Pipeline(held_back=0, index_level=False)
     """How many tiles are in flight."""
     occupancy: Occupancy | None = None
     """What bounds resident programs; absent: the scratchpad and the chip's own limit."""
+    engine: Feed | None = None
+    """How it feeds the units; absent: products at the unit's own rate, then the softmax."""
     code: tuple[Code, ...] = ()
     """What its code takes, by size; absent: the units' time alone."""
 
     @model_validator(mode="after")
     def _ascending(self) -> Kernel:
-        limits = [tiles.up_to for tiles in self.tiles]
-        known = [limit for limit in limits[:-1] if limit is not None]
-        if limits[-1] is not None or len(known) < len(limits) - 1 or known != sorted(set(known)):
-            raise WorkloadError(
-                f"tiles end at {limits}, must ascend and end with an entry without up_to; order them so"
-            )
+        limits = [tiles.up_to or 2**31 for tiles in self.tiles]
+        if limits != sorted(limits) or [tiles.always for tiles in self.tiles].index(True) < len(limits) - 1:
+            ends = [tiles.up_to for tiles in self.tiles]
+            raise WorkloadError(f"tiles end at {ends}, must ascend, and only the last be for any call; order them so")
         return self
 
-    def tiles_for(self, size: int) -> Tiles:
-        """The tile sizes for a head dimension (gather: for rows of `size` bytes)."""
-        return next(tiles for tiles in self.tiles if tiles.up_to is None or size <= tiles.up_to)
+    def tiles_for(self, size: int, call: Call = PLAIN) -> Tiles:
+        """The tile sizes for a head dimension (gather: for rows of `size` bytes) and a call."""
+        return next(tiles for tiles in self.tiles if tiles.hold(size, call))
 
     def code_for(self, size: int, selects: bool) -> Code:
         """What the code takes for that head dimension (gather: bytes of a row): of the next size that is described."""
@@ -159,18 +96,21 @@ class Kernel(BaseModel):
         none = Code(size=max(1, size), selects=selects, step=(0, 0), once=(0, 0))
         return next((code for code in known if code.size >= size), known[-1] if known else none)
 
-    def in_flight(self, num_stages: int, selects: bool) -> int:
-        """Tiles in flight of a program; `selects` says that it loads index lists before rows."""
-        levels = 2 if selects and self.pipeline.index_level else 1
-        return max(1, (num_stages - self.pipeline.held_back) // levels)
+    def in_flight(self, num_stages: int, selects: bool) -> tuple[int, int]:
+        """Tiles in flight of a program, and tiles by which index lists are ahead; `selects` says that it loads index
+        lists before rows."""
+        depth = num_stages - self.pipeline.held_back
+        if not selects or not self.pipeline.index_level:
+            return max(1, depth), 1
+        return max(1, depth // 2), min(1, depth // 2)
 
-    def resident(self, launch: Launch, num_warps: int, budget: Budget) -> int | None:
+    def resident(self, launch: Launch, num_warps: int | None, budget: Budget) -> int | None:
         """Programs on a core at once, from what the compiler reports; None if it reports no shared memory."""
         need = self.program_bytes(launch)
         if need is None:
             return None
         bounds = [budget.max_programs, budget.scratchpad_bytes // max(need, 1)]
-        if self.occupancy is not None:
+        if self.occupancy is not None and num_warps is not None:
             limits, unit = self.occupancy, self.occupancy.register_unit
             bounds += [limits.programs, limits.warps // num_warps]
             if launch.regs is not None:
@@ -183,30 +123,111 @@ class Kernel(BaseModel):
             return None
         return launch.shared + (self.occupancy.reserved_bytes if self.occupancy else 0)
 
-    def tiling(self, head_dim: int, selects: bool, launch: Launch, budget: Budget) -> Tiling:
-        """How it cuts a call with that head dimension on a chip that offers `budget`; `launch` takes precedence."""
-        if self.phase == "gather":
-            raise WorkloadError(f"kernel {self.name} is a gather, which has no attention tiling; name another kernel")
-        tiles, code = self.tiles_for(head_dim), self.code_for(head_dim, selects)
+    def tiling(self, asked: Workload, launch: Launch, budget: Budget) -> Tiling:
+        """How it cuts the call on a chip that offers `budget`; what `launch` says goes before.
+
+        Raises WorkloadError if the kernel does not compute such a call.
+        """
+        self._check(asked)
+        shape, selects = asked.shape, asked.selection is not None
+        masked = asked.phase == "prefill" and asked.pattern.kind in ("causal", "sliding_window")
+        call = Call(self._rows(asked), masked, isinstance(asked.layout, Paged), budget.scratchpad_bytes)
+        tiles = self.tiles_for(shape.head_dim, call)
+        splits = self._splits(asked, launch, budget, tiles)
+        if splits == 1 and self.unsplit is not None:
+            tiles = load_kernel(self.unsplit).tiles_for(shape.head_dim, call)
+        tiles = tiles.model_copy(
+            update={"block_q": launch.block_m or tiles.block_q, "block_kv": launch.block_n or tiles.block_kv}
+        )
+        warps = launch.num_warps or tiles.num_warps
+        shared = launch.shared if launch.shared is not None else self._shared(asked, tiles)
+        reported = Launch(shared=shared, regs=launch.regs or tiles.regs)
+        code = self.code_for(shape.head_dim, selects)
+        stages, lists_ahead = self.in_flight(launch.num_stages or tiles.num_stages, selects)
         return Tiling(
-            block_q=launch.block_m or tiles.block_q or "auto",
-            block_kv=launch.block_n or tiles.block_kv,
-            splits=launch.splits or self.splits,
-            stages=self.in_flight(launch.num_stages or tiles.num_stages, selects),
-            resident=self.resident(launch, launch.num_warps or tiles.num_warps, budget) or "auto",
-            scratchpad_bytes=self.program_bytes(launch),
+            block_q=tiles.block_q or "auto",
+            block_kv=tiles.block_kv,
+            splits=splits,
+            stages=stages,
+            resident=self.resident(reported, warps, budget) or "auto",
+            scratchpad_bytes=self.program_bytes(reported),
             order=self.order,
+            longest_first=self.longest_first and masked,
             pad_head_dim=self.pad_head_dim,
             pack_group=self.pack_group,
+            whole_rows=self.whole_rows,
+            cluster=tiles.cluster,
             combine=self.combine,
             step_cycles=code.step,
             once_cycles=code.once,
+            query_first=self.pipeline.query_first,
+            lists_ahead=lists_ahead,
+            engine=self._engine(warps, tiles),
+        )
+
+    def _check(self, asked: Workload) -> None:
+        """Whether it computes such a call at all."""
+        if self.phase != asked.phase:
+            raise WorkloadError(f"kernel {self.name} is for {self.phase}, the call is {asked.phase}; name another")
+        if self.value_dim is not None and (not asked.shape.v_in_k or asked.shape.value_dim != self.value_dim):
+            raise WorkloadError(
+                f"kernel {self.name} reads V as the first {self.value_dim} elements of K's rows; set shape.v_in_k: "
+                f"true and shape.head_dim_v: {self.value_dim}"
+            )
+        if asked.shape.v_in_k and self.value_dim is None:
+            raise WorkloadError(f"kernel {self.name} reads V apart from K and shape.v_in_k is true; name another")
+
+    def _packs(self, asked: Workload) -> bool:
+        """Whether query heads of a group share programs in this call."""
+        return asked.phase == "decode" and self.pack_group and not (asked.selection and asked.selection.share == "head")
+
+    def _rows(self, asked: Workload) -> int:
+        """Query rows that programs of one head, or of one group where they are packed, have to share out."""
+        return asked.shape.q_len * (asked.shape.group if self._packs(asked) else 1)
+
+    def _splits(self, asked: Workload, launch: Launch, budget: Budget, tiles: Tiles) -> int | Auto:
+        """Splits of the context: as launched, as the description says, or as its rule gives."""
+        rule = launch.splits or self.splits
+        if isinstance(rule, int) or rule == "auto":
+            return rule
+        shape, block_q = asked.shape, tiles.block_q if isinstance(tiles.block_q, int) else LARGEST_ROWS
+        heads = shape.kv_heads if self._packs(asked) else shape.q_heads
+        rows = shape.batch * heads * ceil(self._rows(asked) / block_q)
+        tokens = sum(asked.list_sizes(0, shape.q_len))
+        return RULES[rule](Decode(rows, budget.cores, tokens, launch.block_n or tiles.block_kv, shape.group))
+
+    def _shared(self, asked: Workload, tiles: Tiles) -> int | None:
+        """Scratchpad of a program that no compiler reports: buffers of K and V, and Q; None leaves it to the fit."""
+        if self.engine is None or tiles.shared is not None:
+            return tiles.shared
+        shape, size = asked.shape, element_bytes(asked.dtypes.q)
+        k_row, v_row = (padded(dim, self.pad_head_dim) * size for dim in (shape.head_dim, shape.value_dim))
+        rows = tiles.block_q if isinstance(tiles.block_q, int) else min(LARGEST_ROWS, ceil(self._rows(asked) / 16) * 16)
+        return tiles.num_stages * tiles.block_kv * (k_row + (0 if shape.v_in_k else v_row)) + rows * k_row
+
+    def _engine(self, warps: int | None, tiles: Tiles) -> Engine | None:
+        if self.engine is None:
+            return None
+        return Engine(
+            instruction=self.engine.instruction,
+            groups=self.engine.groups(warps),
+            shares=self.engine.shares,
+            convert_cycles=tiles.convert_cycles,
         )
 
 
-def kernel_names() -> list[str]:
-    """Names of the kernels that come with the package."""
-    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+def tiled(asked: Workload, budget: Budget) -> Workload:
+    """The workload with the tiling of the kernel that it names; what its own tiling says that is no default goes before
+    it."""
+    if asked.kernel is None:
+        return asked
+    kernel = load_kernel(find_kernel(asked.kernel, asked.phase))
+    silent, own = Tiling().model_dump(), asked.tiling.model_dump()
+    said = {name: value for name, value in own.items() if value != silent[name]}
+    sizes = {"block_m": said.get("block_q"), "block_n": said.get("block_kv"), "splits": said.get("splits")}
+    launch = Launch.model_validate({name: size for name, size in sizes.items() if isinstance(size, int)})
+    tiling = kernel.tiling(asked, launch, budget).model_dump() | said
+    return Workload.model_validate({**asked.model_dump(), "kernel": None, "tiling": tiling})
 
 
 def load_kernel(name: str | Path) -> Kernel:
@@ -214,9 +235,7 @@ def load_kernel(name: str | Path) -> Kernel:
     known = kernel_names()
     path = FOLDER / f"{name}.yaml" if str(name) in known else Path(name)
     if path.suffix not in (".yaml", ".yml"):
-        close = difflib.get_close_matches(str(name), known, 1)
-        mend = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"
-        raise WorkloadError(f"no kernel '{name}'; {mend}")
+        raise unknown(str(name))
     try:
         raw: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:

@@ -24,6 +24,8 @@ class Contiguous(BaseModel):
 
     kind: Literal["bnsd", "bsnd"]
     """Order of the axes."""
+    k_row_bytes: int | None = Field(default=None, ge=1, le=2**20)
+    """Bytes of a row of K that holds more than its elements (scales, a part of another type); absent: the elements'."""
 
 
 class Paged(BaseModel):
@@ -37,6 +39,8 @@ class Paged(BaseModel):
     """Tokens of a page."""
     inner: Literal["hnd", "nhd"]
     """Order within the pool: hnd is [page, kv_head, token, dim], nhd is [page, token, kv_head, dim]."""
+    k_row_bytes: int | None = Field(default=None, ge=1, le=2**20)
+    """As in a layout without pages."""
     placement: Literal["shuffled", "contiguous"] = "shuffled"
     """Physical pages in random order, as after long service, or one after another, as after a fresh start."""
     seed: int = Field(default=0, ge=0)
@@ -78,6 +82,8 @@ class Placement:
 
     def row(self, name: str) -> int:
         """Bytes of a row (one token, one head)."""
+        if name == "K" and self.layout.k_row_bytes is not None:
+            return self.layout.k_row_bytes
         dim = self.shape.head_dim if name in "QK" else self.shape.value_dim
         types = {"Q": self.dtypes.q, "K": self.dtypes.k, "V": self.dtypes.v, "O": self.dtypes.o}
         return dim * element_bytes(types[name])

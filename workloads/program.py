@@ -54,6 +54,10 @@ class Geometry:
     """Head dimension of the second product, padded."""
     reverse: bool
     """Whether tiles are walked from last to first."""
+    query_first: bool
+    """Whether nothing else is asked for before the query rows are there."""
+    cluster: int
+    """Programs that each load a part of every tile that is no gather; 1: each loads all."""
     list_piece: int
     """Tokens of a piece gathered through an index list."""
     page_piece: int
@@ -77,13 +81,16 @@ class ProgramWriter:
     _steps: list[tuple[int, ...]] = field(default_factory=list)
     _runs: list[tuple[int, ...]] = field(default_factory=list)
     _origins: list[int] = field(default_factory=list)
+    _member: int = 0
 
-    def begin(self, q: Rows) -> None:
-        """Begin a program; its first step reads the query rows."""
+    def begin(self, q: Rows, member: int) -> None:
+        """Begin a program, number `member` of its cluster; its first step reads the query rows."""
+        self._member = member
         self._programs.append((len(self._steps), 0, 0, 0))
         first = len(self._runs)
         self._run("Q", q, READ)
-        self._steps.append((first, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0))
+        waited, beside = (1, 0) if self.geometry.query_first else (0, 1)
+        self._steps.append((first, waited, beside, 0, 1, 0, 0, 0, 0, 0, 0, 0))
 
     def walk(self, part: Part, first: int, last: int, rows: int) -> None:
         """Tiles [first, last) of `part` for `rows` query rows: one step repeated for full tiles, one for a cut tile."""
@@ -95,7 +102,7 @@ class ProgramWriter:
         for tile, repeats, tokens in steps:
             first_run = len(self._runs)
             index_runs = self._index_runs(part, tile, tokens)
-            for name in "KV":
+            for name in self.geometry.place.shape.kv_tensors:
                 self._load_rows(name, part, tile, tokens)
             loads = len(self._runs) - first_run - index_runs
             self._steps.append(
@@ -164,7 +171,10 @@ class ProgramWriter:
         token = part.start + tile * size
         stride, row = place.token_stride(name), place.row(name)
         if not part.selected and not isinstance(place.layout, Paged):
-            self._run(name, place.tokens(name, token, tokens), READ, advance=step * size * stride)
+            first, last = (tokens * (self._member + i) // self.geometry.cluster for i in (0, 1))
+            if first < last:
+                own = place.tokens(name, token + first, last - first)
+                self._run(name, own, READ, advance=step * size * stride)
             return
         piece = self.geometry.list_piece if part.selected else self.geometry.page_piece
         at = (token - self.first_entry) // piece if part.selected else self.pages_at + token // piece

@@ -58,6 +58,8 @@ class AttentionShape(BaseModel):
     """Elements of a row of Q and K."""
     head_dim_v: int | None = Field(default=None, ge=1, le=2**16)
     """Elements of a row of V and O; head_dim where absent."""
+    v_in_k: bool = False
+    """Whether V is the beginning of each row of K (multi-head latent attention), so that one read serves both."""
 
     @model_validator(mode="after")
     def _fits(self) -> AttentionShape:
@@ -68,6 +70,11 @@ class AttentionShape(BaseModel):
             )
         if self.q_len > self.kv_len:
             raise WorkloadError(f"q_len {self.q_len} exceeds kv_len {self.kv_len}; the context holds the queries too")
+        if self.v_in_k and self.value_dim > self.head_dim:
+            raise WorkloadError(
+                f"head_dim_v {self.value_dim} exceeds head_dim {self.head_dim}, of whose rows V is the beginning; "
+                "lower it, or set v_in_k: false"
+            )
         return self
 
     @property
@@ -79,6 +86,11 @@ class AttentionShape(BaseModel):
     def value_dim(self) -> int:
         """Elements of a row of V and O."""
         return self.head_dim_v or self.head_dim
+
+    @property
+    def kv_tensors(self) -> str:
+        """Letters of the tensors that hold the context: K alone, or K and V."""
+        return "K" if self.v_in_k else "KV"
 
     def position(self, query: int) -> int:
         """Absolute position (token number) of query `query`."""

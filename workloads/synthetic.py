@@ -17,6 +17,7 @@ from workloads.trace import PROGRAM, READ, RUN, STEP, WRITE, Chunk, Tensor, Trac
 
 Order = Literal["random", "sorted", "sequential"]
 PROGRAMS_OF_A_CHUNK = 8192
+STEPS_OF_A_GATHER = 4
 PIECE, WRITERS = 4096, 512
 """Bytes of a write and programs of the kernel that `after_writes` adds."""
 
@@ -60,11 +61,14 @@ def gather(
     index_list: bool = True,
     step: int = 0,
     overlap: float = 0.0,
+    rounds: tuple[int, int] = (1, 1),
 ) -> Trace:
     """Programs read `block_n` distinct rows each out of `pool_rows` rows and write one sum (4 B).
 
     Rows begin `offset` bytes into each `row_stride`; `index_list` also reads 4 B a row before the rows. Step 1 reads
     the share `overlap` of the rows of step 0 again (same seed), and so on; sequential rows are the same at every step.
+    With `rounds` (n, m), a program's rows are cut into n parts, of which it asks for m at once, and then for one after
+    the other, each when the one before is there.
     """
     _positive(rows=rows, row_bytes=row_bytes, row_stride=row_stride, block_n=block_n, pool_rows=pool_rows)
     if rows > pool_rows or pool_rows > 2**31 - 1:
@@ -73,6 +77,10 @@ def gather(
         raise WorkloadError(f"gather offset is {offset}, must be at least 0; set it")
     if step < 0 or not 0 <= overlap <= 1:
         raise WorkloadError(f"gather step {step} with overlap {overlap}: step >= 0 and 0 <= overlap <= 1 must hold")
+    if not 1 <= rounds[1] <= rounds[0] <= block_n:
+        raise WorkloadError(
+            f"gather rounds {rounds} of {block_n} rows: 1 <= second <= first <= rows must hold; mend it"
+        )
     sizes = {"X": (pool_rows - 1) * row_stride + offset + row_bytes, "O": 4 * -(-rows // block_n)}
     if index_list:
         sizes["indices"] = 4 * rows
@@ -91,6 +99,7 @@ def gather(
         seed,
         step,
         overlap,
+        rounds,
     )
     tensors = tuple(Tensor(name, at[name], sizes[name], useful[name]) for name in sizes)
     return Trace(
@@ -154,29 +163,39 @@ class GatherChunks:
     seed: int
     step: int
     overlap: float
+    rounds: tuple[int, int]
 
     def __call__(self) -> Iterator[Chunk]:
-        """The chunks: one step a program."""
-        chosen, step = self._chosen(), PROGRAMS_OF_A_CHUNK * self.block_n
-        listed = self.lists >= 0
-        for first in range(0, self.rows, step):
-            own = chosen[first : first + step]
+        """The chunks: a program is a step with its list and first rows, one repeated for each later part, one for what
+        is left over, and one that writes."""
+        chosen, span = self._chosen(), PROGRAMS_OF_A_CHUNK * self.block_n
+        part, listed = self.block_n // self.rounds[0], self.lists >= 0
+        for first in range(0, self.rows, span):
+            own = chosen[first : first + span]
             starts = np.arange(0, len(own), self.block_n)
             counts = np.minimum(self.block_n, len(own) - starts)
-            programs, steps = _programs(len(starts)), np.zeros(len(starts), STEP)
-            runs = np.zeros((len(starts), 2 + listed), RUN)
-            steps["first_run"] = np.arange(len(starts)) * (2 + listed)
-            steps["index_runs"], steps["load_runs"], steps["store_runs"], steps["repeats"] = listed, 1, 1, 1
+            at_once = np.minimum(counts, self.rounds[1] * part) if self.rounds[0] > 1 else counts
+            later, left = np.divmod(counts - at_once, part)
+            programs, steps = _programs(len(starts)), np.zeros((len(starts), STEPS_OF_A_GATHER), STEP)
+            programs["first_step"] *= STEPS_OF_A_GATHER
+            programs["steps"] = STEPS_OF_A_GATHER
+            runs = np.zeros((len(starts), STEPS_OF_A_GATHER + listed), RUN)
+            steps["first_run"] = runs.shape[1] * np.arange(len(starts))[:, None] + np.array([0, 1, 2, 3])
+            steps["first_run"][:, 1:] += listed
+            steps["index_runs"][:, 0], steps["load_runs"][:, :3], steps["store_runs"][:, 3] = listed, 1, 1
+            steps["repeats"] = np.stack([np.ones_like(later), later, left > 0, np.ones_like(later)], axis=1)
             runs["index"], runs["count"] = -1, 1
             if listed:
                 entries = runs[:, 0]
                 entries["base"], entries["bytes"], entries["tensor"] = self.lists + 4 * (first + starts), 4 * counts, 2
-            load, store = runs[:, -2], runs[:, -1]
-            load["base"], load["stride"], load["count"], load["bytes"] = self.x, self.row_stride, counts, self.row_bytes
-            load["index"] = starts
+            rows, store = runs[:, listed:-1], runs[:, -1]
+            rows["base"], rows["stride"], rows["bytes"] = self.x, self.row_stride, self.row_bytes
+            rows["count"] = np.stack([at_once, np.full_like(later, part), np.maximum(left, 1)], axis=1)
+            rows["index"] = np.stack([starts, starts + at_once, starts + counts - left], axis=1)
+            rows["advance"][:, 1] = part
             store["base"], store["bytes"] = self.sums + 4 * ((first + starts) // self.block_n), 4
             store["op"], store["tensor"] = WRITE, 1
-            yield Chunk(programs, steps, runs.ravel(), own)
+            yield Chunk(programs, steps.ravel(), runs.ravel(), own)
 
     def _chosen(self) -> NDArray[np.int32]:
         if self.order == "sequential":

@@ -7,11 +7,13 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from workloads.engine import Engine
 from workloads.errors import WorkloadError
 from workloads.shape import AttentionShape, DTypes, Phase, element_bytes
 
 Auto = Literal["auto"]
 Positive = Annotated[int, Field(ge=1, le=2**20)]
+PadRule = Literal["none", "pow2"] | Positive | tuple[Positive, ...]
 
 WAVES = 4
 """Programs a core should get when decoding is split (FlashDecoding rule of the measured kernels)."""
@@ -39,8 +41,16 @@ class Tiling(BaseModel):
     """Scratchpad of one program as its compiler reports it, in place of what the tiles are reckoned to need."""
     order: Literal["forward", "reverse"] = "forward"
     """Order in which a program walks its tiles; FlashAttention-2 and -3 walk from last to first."""
-    pad_head_dim: Literal["none", "pow2"] | Positive = "none"
-    """Padding of head dimensions in the scratchpad and the products: none, next power of two, or a multiple."""
+    longest_first: bool = False
+    """Prefill: the q tiles of a head from last to first, so that under a causal mask the longest begin."""
+    pad_head_dim: PadRule = "none"
+    """Padding of head dimensions in the scratchpad and the products: none, next power of two, a multiple, or the next
+    of some sizes."""
+    whole_rows: bool = False
+    """Whether products and exponentials take all block_q rows of a program, queries or not."""
+    cluster: Positive = 1
+    """Prefill: programs of neighbouring q tiles that each load a part of every contiguous tile of K and V, and pass it
+    on to one another (thread block cluster, multicast); used where it divides the q tiles."""
     pack_group: bool = True
     """Decode: the query heads of a group share a program (rows = q_len x heads) and read K and V once."""
     combine: bool = True
@@ -51,6 +61,12 @@ class Tiling(BaseModel):
     core's issue slots; (0, 0) leaves it to the units. See `workloads.kernel.Code`."""
     once_cycles: tuple[int, int] = (0, 0)
     """The same for a program's code outside its steps."""
+    query_first: bool = False
+    """Whether a program waits for its query rows before it asks for K and V."""
+    lists_ahead: int = Field(default=1, ge=0, le=1)
+    """Tiles by which index lists are asked for ahead of the rows that they name; 0: when these have a buffer."""
+    engine: Engine | None = None
+    """How it feeds the units; absent: products at the unit's own rate, then the softmax, whatever the instruction."""
 
 
 @dataclass(frozen=True)
@@ -90,26 +106,31 @@ class FittedTiling:
     """What one program needs."""
 
 
-def padded(dim: int, rule: str | int) -> int:
-    """`dim` padded by `rule`: "none", "pow2" or a multiple."""
+def padded(dim: int, rule: PadRule) -> int:
+    """`dim` padded by `rule`: "none", "pow2", a multiple, or ascending sizes of which the next is taken."""
     if rule == "none":
         return dim
     if rule == "pow2":
         return 1 << (dim - 1).bit_length()
+    if isinstance(rule, tuple):
+        found = next((size for size in rule if size >= dim), None)
+        if found is None:
+            raise WorkloadError(f"head dimension {dim} exceeds {rule[-1]}, the largest of the kernel; lower it")
+        return found
     return -(-dim // int(rule)) * int(rule)
 
 
 def scratchpad_bytes(
     shape: AttentionShape,
     dtypes: DTypes,
-    pad_head_dim: str | int,
+    pad_head_dim: PadRule,
     block_q: int,
     block_kv: int,
     stages: int,
 ) -> int:
     """Bytes of scratchpad of one program: `stages` tiles of K and V and one of Q, padded; scores stay in registers."""
     k_row = padded(shape.head_dim, pad_head_dim)
-    v_row = padded(shape.value_dim, pad_head_dim)
+    v_row = 0 if shape.v_in_k else padded(shape.value_dim, pad_head_dim)
     tile = block_kv * (k_row * element_bytes(dtypes.k) + v_row * element_bytes(dtypes.v))
     return stages * tile + block_q * k_row * element_bytes(dtypes.q)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,10 @@ from workloads.shape import DType
 
 READ = 0
 WRITE = 1
+UNCACHED = 2
+"""A read past the caches."""
+Cores = Literal["matmul", "vector"]
+"""The kind of core that programs run on: that with a matrix unit, or that with a vector unit where it is another."""
 
 PROGRAM = np.dtype([("first_step", "u4"), ("steps", "u4"), ("batch", "u4"), ("head", "u4")])
 STEP = np.dtype(
@@ -113,6 +118,14 @@ class Trace:
     the core to itself, of the core's issue slots); (0, 0) leaves it to the units."""
     once_cycles: tuple[int, int] = (0, 0)
     """The same for a program's code outside its steps, which runs before its stores."""
+    lists_ahead: int = 1
+    """Steps by which index lists are asked for ahead of the rows that they name; 0: when these have a place."""
+    engine: tuple[str, int, str, int] | None = None
+    """How the kernel feeds the units: instruction, groups, shares, convert_cycles of `workloads.engine.Engine`; None:
+    products at the unit's own rate, then the softmax."""
+
+    cores: Cores = "matmul"
+    """What its programs run on; those on vector cores multiply no matrices."""
 
     def chunks(self) -> Iterator[Chunk]:
         """The chunks in launch order, from the first."""
@@ -130,7 +143,7 @@ def count_bytes(trace: Trace) -> dict[str, tuple[int, int]]:
     for chunk in trace.chunks():
         runs = chunk.runs
         asked = _run_times(chunk) * runs["count"].astype(np.int64) * runs["bytes"].astype(np.int64)
-        np.add.at(sums, (runs["op"], runs["tensor"]), asked)
+        np.add.at(sums, ((runs["op"] == WRITE).astype(np.intp), runs["tensor"]), asked)
     return {t.name: (int(sums[READ, i]), int(sums[WRITE, i])) for i, t in enumerate(trace.tensors)}
 
 

@@ -47,6 +47,9 @@ class Workload(BaseModel):
     """Which of them a sparse step reads, through an index list; absent: all, as a stream."""
     layout: Layout
     """Where the tensors lie."""
+    kernel: str | None = None
+    """A kernel by name (`memgrain kernels`) or YAML file, which decides the tiling; what `tiling` says beside it, other
+    than its defaults, goes before."""
     tiling: Tiling = Tiling()
     """How the kernel cuts the call into programs and tiles."""
 
@@ -110,8 +113,14 @@ class Workload(BaseModel):
     def kv_bytes(self) -> int:
         """Bytes of K and V in memory, whole pages included."""
         placement = Placement(self.layout, self.shape, self.dtypes, None)
-        return placement.bytes_of("K") + placement.bytes_of("V")
+        return sum(placement.bytes_of(name) for name in self.shape.kv_tensors)
 
     def visits(self, q_start: int, q_stop: int) -> Visits:
         """What queries [q_start, q_stop) read: streamed ranges, and candidates in whole units of the selection."""
         return in_units(self.pattern.visits(self.shape, q_start, q_stop, self.selection is not None), self.unit)
+
+    def list_sizes(self, q_start: int, q_stop: int) -> tuple[int, int]:
+        """Tokens that queries [q_start, q_stop) stream and that they select."""
+        visits, selection = self.visits(q_start, q_stop), self.selection
+        start, stop = visits.candidates
+        return visits.tokens, selection.count(stop - start, self.unit) if selection and start < stop else 0

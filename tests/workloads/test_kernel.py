@@ -19,6 +19,7 @@ from workloads import (
     RandomSelection,
     Tiling,
     Trace,
+    Workload,
     WorkloadError,
     after_writes,
     attention,
@@ -50,6 +51,20 @@ def rows(*families: str) -> list[dict[str, str]]:
 
 def shape(head_dim: int, kv_len: int = 4096) -> AttentionShape:
     return AttentionShape(batch=1, q_heads=64, kv_heads=8, q_len=1, kv_len=kv_len, head_dim=head_dim)
+
+
+def asked(head_dim: int, selects: bool = False) -> Workload:
+    """A decode call of that shape."""
+    raw: dict[str, object] = {
+        "kind": "attention",
+        "name": "asked",
+        "phase": "decode",
+        "shape": shape(head_dim).model_dump(),
+        "dtype": "bf16",
+        "pattern": {"kind": "dense"},
+        "layout": {"kind": "bsnd"},
+    }
+    return parse_workload(raw | ({"selection": {"kind": "random", "ratio": 0.1}} if selects else {}))
 
 
 @pytest.mark.parametrize("name", kernel_names())
@@ -87,7 +102,7 @@ def test_tiles_in_flight_are_those_that_the_compiler_made_room_for() -> None:
             q = 128 * padded(dim, "pow2") * 2 if family == "prefill" else 0
             held = (int(row["shared"]) - q) // tile
             selects = row["selection"] in ("topk", "block")
-            assert kernel.in_flight(int(row["num_stages"]), selects) == held, row["id"]
+            assert kernel.in_flight(int(row["num_stages"]), selects)[0] == held, row["id"]
 
 
 @pytest.mark.parametrize(
@@ -100,16 +115,16 @@ def test_resident_programs_follow_from_registers_warps_and_shared_memory(
     kernel = load_kernel("triton_gt_decode")
     launch = Launch(regs=regs, shared=shared, num_warps=warps)
     assert kernel.resident(launch, warps, H100) == resident
-    tiling = kernel.tiling(128, False, launch, H100)
+    tiling = kernel.tiling(asked(128), launch, H100)
     fitted = fit_tiling(tiling, shape(128), BF16, "decode", H100, 4096, False)
     assert (fitted.resident, fitted.scratchpad_bytes) == (resident, shared + 1024)
 
 
 def test_a_launch_takes_precedence_and_silence_leaves_it_to_the_description() -> None:
     kernel = load_kernel("triton_gt_decode")
-    asked = kernel.tiling(96, True, Launch(block_n=32, splits=7, num_stages=5), H100)
-    assert (asked.block_kv, asked.splits, asked.stages, asked.resident) == (32, 7, 2, "auto")
-    silent = kernel.tiling(96, False, Launch(), H100)
+    loud = kernel.tiling(asked(96, selects=True), Launch(block_n=32, splits=7, num_stages=5), H100)
+    assert (loud.block_kv, loud.splits, loud.stages, loud.resident) == (32, 7, 2, "auto")
+    silent = kernel.tiling(asked(96), Launch(), H100)
     assert (silent.block_kv, silent.splits, silent.stages, silent.scratchpad_bytes) == (64, "auto", 2, None)
 
 
@@ -204,5 +219,5 @@ def test_mistakes_are_one_line(tmp_path: Path) -> None:
     for missing, said in (("triton_gt_decod", "did you mean 'triton_gt_decode'"), ("no.yaml", "cannot be read")):
         with pytest.raises(WorkloadError, match=said):
             load_kernel(missing)
-    with pytest.raises(WorkloadError, match="is a gather"):
-        load_kernel("triton_gt_gather").tiling(64, False, Launch(), H100)
+    with pytest.raises(WorkloadError, match="triton_gt_gather is for gather, the call is decode"):
+        load_kernel("triton_gt_gather").tiling(asked(64), Launch(), H100)

@@ -1,0 +1,195 @@
+"""Do the described kernels cut calls as their launchers do, and do their traces say what they read and compute?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from workloads import (
+    READ,
+    Budget,
+    Launch,
+    Tiling,
+    Trace,
+    Workload,
+    WorkloadError,
+    attention,
+    count_bytes,
+    count_macs,
+    expand,
+    find_kernel,
+    kernel_names,
+    load_kernel,
+    load_workload,
+    parse_workload,
+)
+from workloads.kernel_names import ALIASES
+from workloads.splits import Decode, fa2, fa3, fia, flashmla, num_splits_heuristic, vllm
+
+H100 = Budget(cores=132, scratchpad_bytes=228 << 10, max_programs=32)
+A100 = Budget(cores=108, scratchpad_bytes=163 << 10, max_programs=32)
+B2 = Budget(cores=24, scratchpad_bytes=524032, max_programs=1)
+MLA = {"q_heads": 128, "kv_heads": 1, "head_dim": 576, "head_dim_v": 512, "v_in_k": True}
+
+
+def call(kernel: str, phase: str, tokens: int, pattern: str = "dense", page: int = 0, **shape: object) -> Workload:
+    """A call of eight heads by a kernel."""
+    sizes = {"batch": 1, "q_heads": 8, "kv_heads": 8, "q_len": 1 if phase == "decode" else tokens, "kv_len": tokens}
+    paged = {"kind": "paged", "page": page, "inner": "hnd"}
+    return parse_workload({
+        "kind": "attention", "name": kernel, "phase": phase, "shape": {**sizes, "head_dim": 128, **shape},
+        "dtype": "bf16", "pattern": {"kind": pattern}, "layout": paged if page else {"kind": "bsnd"}, "kernel": kernel,
+    })  # fmt: skip
+
+
+def tiling(asked: Workload, budget: Budget = H100) -> Tiling:
+    return load_kernel(find_kernel(asked.kernel or "", asked.phase)).tiling(asked, Launch(), budget)
+
+
+def test_splits_are_those_of_the_launchers() -> None:
+    assert num_splits_heuristic(48, 108, 64, uneven=False) == 2  # the example in FlashAttention's own comment
+    assert fa2(Decode(8, 132, 65536, 128, 8)) == 29  # 28 of 264 places are 84.8 % of a wave, 29 are 87.9
+    assert fa2(Decode(212, 132, 65536, 128, 8)) == 1 == fa2(Decode(8, 132, 100, 128, 8))
+    assert fa2(Decode(8, 132, 11 * 128, 128, 8)) == 11  # 10 would leave blocks as 6 does: two a program
+    assert fa3(Decode(8, 132, 65536, 176, 8)) == 15
+    assert fa3(Decode(8, 132, 4 * 176, 176, 8)) == 1
+    assert flashmla(Decode(2 * 8, 132, 64000, 64, 128)) == 8  # 132 / 16 programs a sequence and block of heads
+    assert vllm(Decode(64, 132, 1025, 64, 8)) == 3
+    assert [fia(Decode(2, 24, 65536, 256, group)) for group in (1, 5, 16)] == [8, 12, 12]
+
+
+@pytest.mark.parametrize(
+    ("kernel", "phase", "pattern", "dim", "budget", "block", "resident"),
+    [
+        ("flash", "prefill", "causal", 64, H100, (128, 128), 2),
+        ("flash", "prefill", "dense", 96, H100, (128, 64), 2),
+        ("flash", "prefill", "dense", 192, H100, (128, 64), 1),
+        ("flash", "prefill", "dense", 256, H100, (64, 64), 2),
+        ("flash", "prefill", "dense", 256, A100, (128, 64), 1),
+        ("flash", "decode", "dense", 128, H100, (64, 128), 2),
+        ("fa3", "prefill", "dense", 128, H100, (128, 176), 1),
+        ("fa3", "prefill", "causal", 128, H100, (128, 128), 1),
+        ("fa3", "prefill", "causal", 64, H100, (192, 128), 1),
+        ("fa3", "decode", "dense", 128, H100, (64, 176), 1),
+        ("cudnn", "prefill", "causal", 128, H100, (128, 128), 1),
+        ("fia", "prefill", "causal", 128, B2, (128, 256), 1),
+    ],
+)
+def test_tiles_follow_head_dimension_mask_and_chip(
+    kernel: str, phase: str, pattern: str, dim: int, budget: Budget, block: tuple[int, int], resident: int
+) -> None:
+    found = tiling(call(kernel, phase, 65536, pattern, head_dim=dim), budget)
+    assert (found.block_q, found.block_kv) == block
+    assert found.resident == resident
+    attention(call(kernel, phase, 65536 if phase == "decode" else 1024, pattern, head_dim=dim), budget)
+
+
+def test_pages_take_tiles_that_they_fit() -> None:
+    assert tiling(call("fa3", "decode", 4096, page=64)).block_kv == 128
+    read = count_bytes(attention(call("vllm", "decode", 4096, page=16, q_heads=16), H100))
+    assert read["K"][0] == 2 * 8 * 4096 * 256  # query heads of a group each read K for themselves
+    assert read["table"][0] == 16 * 4096 // 16 * 4
+
+
+def test_a_single_split_goes_to_the_prefill_kernel() -> None:
+    many = call("flash", "decode", 4096, batch=64)
+    assert (tiling(many).splits, tiling(many).block_q, tiling(many).block_kv) == (1, 128, 64)
+
+
+def test_rows_that_hold_no_query_are_multiplied_too() -> None:
+    macs = count_macs(attention(call("flash", "decode", 65536, q_heads=64), H100))
+    assert macs == 8 * 64 * 65536 * (128 + 128)
+    padded = count_macs(attention(call("flash", "prefill", 1024, head_dim=80), H100))
+    assert padded == 8 * 1024 * 1024 * (96 + 96)
+
+
+def test_v_is_read_with_k_where_it_is_part_of_it() -> None:
+    workload = call("flashmla", "decode", 8192, page=64, **MLA)
+    moved = count_bytes(attention(workload, H100))
+    assert "V" not in moved
+    assert moved["K"][0] == 2 * 8192 * 1152  # 128 heads are two programs
+    assert workload.kv_bytes == 8192 * 1152
+    with pytest.raises(WorkloadError, match=r"set shape\.v_in_k: true and shape\.head_dim_v: 512"):
+        attention(call("flashmla", "decode", 8192, head_dim=576), H100)
+    with pytest.raises(WorkloadError, match="fa2_decode reads V apart"):
+        attention(call("flash", "decode", 8192, page=64, **MLA), H100)
+    with pytest.raises(WorkloadError, match="exceeds head_dim 512"):
+        call("flashmla", "decode", 64, head_dim=512, head_dim_v=576, v_in_k=True)
+
+
+def test_rows_with_scales_are_longer_than_their_elements() -> None:
+    raw = call("flashmla_sparse", "decode", 8192, page=64, **MLA).model_dump()
+    raw |= {"dtype": {"q": "bf16", "k": "fp8", "v": "fp8", "o": "bf16"}, "selection": {"kind": "random", "tokens": 512}}
+    raw["layout"]["k_row_bytes"] = 656
+    assert count_bytes(attention(parse_workload(raw), H100))["K"][0] == 2 * 512 * 656
+
+
+def bytes_of_first(trace: Trace, programs: int) -> list[set[int]]:
+    """Addresses of K, by 128 bytes, that each of the first programs reads."""
+    pieces = expand(trace)
+    keys = pieces[(pieces["op"] == READ) & (pieces["tensor"] == 1)]
+    found: list[set[int]] = []
+    for program in range(programs):
+        mine = keys[keys["program"] == program]
+        found.append({
+            line for start, size in zip(mine["address"].tolist(), mine["bytes"].tolist(), strict=True)
+            for line in range(start // 128, (start + size - 1) // 128 + 1)
+        })  # fmt: skip
+    return found
+
+
+def test_a_cluster_shares_out_every_tile() -> None:
+    asked = call("fa3", "prefill", 1024)
+    together = bytes_of_first(attention(asked, H100), 2)
+    alone = call("fa3", "prefill", 1024).model_dump() | {"tiling": {"cluster": 3}}  # does not divide eight q tiles
+    assert together[0] | together[1] == bytes_of_first(attention(parse_workload(alone), H100), 1)[0]
+    assert not together[0] & together[1]
+    odd = attention(call("fa3", "prefill", 1100), H100)  # nine q tiles
+    assert count_bytes(odd)["K"][0] == 8 * 9 * 1100 * 256
+    assert count_bytes(attention(asked, H100))["K"][0] == 8 * 8 * 1024 * 256 // 2
+
+
+def test_the_longest_programs_begin_where_the_kernel_says_so() -> None:
+    def steps(kernel: str) -> list[int]:
+        chunk = next(iter(attention(call(kernel, "prefill", 1024, "causal"), H100).chunks()))
+        return [int(chunk.steps["repeats"][f : f + n].sum()) - 2 for f, n in chunk.programs[["first_step", "steps"]]]
+
+    assert steps("fa3") == list(range(8, 0, -1))
+    assert steps("cudnn") == list(range(1, 9))
+    assert sum(np.array(steps("flash"))) == sum(range(2, 18, 2))
+
+
+def test_what_the_workload_says_goes_before_the_kernel() -> None:
+    raw = call("fa2", "decode", 65536).model_dump() | {"tiling": {"splits": 3, "block_kv": 64}}
+    programs = sum(len(chunk.programs) for chunk in attention(parse_workload(raw), H100).chunks() if not chunk.barrier)
+    assert programs == 3 * 8
+    trace = attention(parse_workload(raw), H100)
+    assert trace.scratchpad_bytes == 64 * 256 + 2 * 64 * 256 + 1024
+
+
+def test_names_stand_for_kernels_by_use() -> None:
+    assert find_kernel("PyTorch-Flash", "prefill") == find_kernel("Flash Attention 2", "prefill") == "fa2_prefill"
+    assert [find_kernel("cuDNN", use) for use in ("prefill", "decode")] == ["cudnn_sdpa", "cudnn_sdpa_decode"]
+    assert find_kernel("FA3_decode", "decode") == "fa3_decode"
+    assert {kernel for kernels in ALIASES.values() for kernel in kernels.values()} <= set(kernel_names())
+    assert all(load_kernel(kernel).phase == use for kernels in ALIASES.values() for use, kernel in kernels.items())
+    with pytest.raises(WorkloadError, match=r"pfa is not for decode, it stands for ascend_fia_prefill \(prefill\)"):
+        find_kernel("pfa", "decode")
+    with pytest.raises(WorkloadError, match="no kernel 'fa9'; did you mean"):
+        find_kernel("fa9", "decode")
+    with pytest.raises(WorkloadError, match="head dimension 320 exceeds 256"):
+        attention(call("fa2", "decode", 4096, head_dim=320), H100)
+
+
+def test_a_workload_file_may_name_a_kernel_of_its_own(tmp_path: Path) -> None:
+    from workloads.kernel_names import FOLDER
+
+    (tmp_path / "mine.yaml").write_text(
+        (FOLDER / "fa2_decode.yaml").read_text().replace("block_kv: 128", "block_kv: 64")
+    )
+    (tmp_path / "call.yaml").write_text(
+        (Path(FOLDER).parent / "examples" / "decode_dense.yaml").read_text().split("tiling:")[0] + "kernel: mine.yaml\n"
+    )
+    assert tiling(load_workload(tmp_path / "call.yaml")).block_kv == 64

@@ -1,0 +1,94 @@
+"""Into how many splits kernels cut a context in decode: the rules of their launchers, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import ceil
+from typing import Literal
+
+SplitRule = Literal["fa2", "fa3", "flashmla", "vllm", "fia"]
+
+MOST = 128
+"""Splits that FlashAttention merges at most."""
+PARTITION = 512
+"""Tokens of a partition of vLLM's paged attention v2."""
+OVERHEAD = 5
+"""Tiles that FlashMLA's scheduler counts for a sequence beside its own."""
+
+
+@dataclass(frozen=True)
+class Decode:
+    """A decode call as rules see it."""
+
+    rows: int
+    """Rows of programs: batch entries x kv heads x blocks of packed query rows."""
+    cores: int
+    """Cores of the chip."""
+    tokens: int
+    """Tokens that a row reads."""
+    block_kv: int
+    """Tokens of a tile."""
+    group: int
+    """Query heads of a kv head."""
+
+    @property
+    def tiles(self) -> int:
+        """Tiles that a row reads."""
+        return max(1, ceil(self.tokens / self.block_kv))
+
+
+def num_splits_heuristic(rows: int, places: int, tiles: int, uneven: bool) -> int:
+    """The least number of splits that fills whole waves of `places` programs at 85 % of the best efficiency.
+
+    `uneven` allows numbers that leave some programs without tiles. FlashAttention-2 (csrc/flash_attn/flash_api.cpp) and
+    -3 (hopper/heuristics.h).
+    """
+    if rows >= 0.8 * places:
+        return 1
+    efficiency: dict[int, float] = {}
+    for splits in range(1, min(MOST, places, tiles) + 1):
+        if uneven or splits == 1 or ceil(tiles / splits) != ceil(tiles / (splits - 1)):
+            waves = rows * splits / places
+            efficiency[splits] = waves / ceil(waves)
+    best = max(efficiency.values())
+    return next(splits for splits, share in efficiency.items() if share >= 0.85 * best)
+
+
+def fa2(call: Decode) -> int:
+    """FlashAttention-2: two programs of 128 threads a core."""
+    return num_splits_heuristic(call.rows, 2 * call.cores, call.tiles, uneven=False)
+
+
+def fa3(call: Decode) -> int:
+    """FlashAttention-3: one program a core, and no split of four tiles or fewer."""
+    return 1 if call.tiles <= 4 else num_splits_heuristic(call.rows, call.cores, call.tiles, uneven=True)
+
+
+def flashmla(call: Decode) -> int:
+    """FlashMLA deals out all tiles evenly over the cores, a sequence ending and the next one beginning within a
+    program; the even number of splits that comes nearest, a sequence costing OVERHEAD tiles more."""
+    most = min(call.tiles, MOST)
+    return min(range(1, most + 1), key=lambda n: ceil(call.rows * n / call.cores) * (ceil(call.tiles / n) + OVERHEAD))
+
+
+def vllm(call: Decode) -> int:
+    """Paged attention v2: a program for every PARTITION tokens."""
+    return max(1, ceil(call.tokens / PARTITION))
+
+
+def fia(call: Decode) -> int:
+    """Ascend's fused infer attention: contexts are dealt out over the cores in blocks of 8,192 tokens, fewer where
+    many query heads share a kv head (ops-transformer, fia_tiling_nonquant.cpp, CalcInnerSize)."""
+    block = (8192, 4096, 2048)[min(call.group // 5, 2)]
+    return max(1, min(ceil(call.cores / call.rows), ceil(call.tokens / block)))
+
+
+RULES: dict[str, Callable[[Decode], int]] = {
+    "fa2": fa2,
+    "fa3": fa3,
+    "flashmla": flashmla,
+    "vllm": vllm,
+    "fia": fia,
+}
+"""The rules by the name that a kernel's description gives."""
