@@ -257,19 +257,33 @@ def _override(tree: dict[str, Any], dotted: str, value: Any, file: str) -> None:
 
 
 def _embed_standards(tree: dict[str, Any], path: Path, provenance: dict[str, Provenance]) -> None:
-    """Put the content of a DRAM standard's file where its name stands, so that its numbers can be overridden too."""
+    """Put the content of a DRAM standard's file where its name stands, so that its numbers can be overridden too.
+
+    A mapping with `extends` names the standard and what is different in this chip: `{extends: hbm3, timings: {...}}`.
+    """
     for record in _records(tree.get("memory", [])):
-        if isinstance(record.get("standard"), str):
-            name = record["standard"]
-            beside = path.parent / f"{name}.yaml"
-            found = (
-                beside if beside.exists() and beside != path else _find(name, "dram", "DRAM standard", standard_names())
-            )
-            standard, sources = _read(found, [])
-            record["standard"] = {**standard, "name": found.stem}
-            prefix = f"{record['name']}.standard"
-            for item in sources.values():
-                provenance[f"{prefix}.{item.path}"] = replace(item, path=f"{prefix}.{item.path}")
+        standard = record.get("standard")
+        own = dict(standard) if isinstance(standard, dict) and "extends" in standard else {}
+        name = own.pop("extends", standard)
+        if not isinstance(name, str):
+            continue
+        beside = path.parent / f"{name}.yaml"
+        found = beside if beside.exists() and beside != path else _find(name, "dram", "DRAM standard", standard_names())
+        content, sources = _read(found, [])
+        prefix = f"{record['name']}.standard"
+        for timing in own.get("timings") or {}:
+            known = list(content.get("timings", {}))
+            if timing not in known:
+                raise HardwareError(
+                    f"{path.name}: {name} has no timing '{timing}'{_suggest(str(timing), known)}; known: "
+                    f"{', '.join(known)} @ {prefix}.timings"
+                )
+        record["standard"] = _merge(content, own) | {"name": found.stem}
+        changed = {item for item in provenance if own and item.startswith(f"{prefix}.")}
+        for item in sources.values():
+            key = f"{prefix}.{item.path}"
+            if key not in changed:
+                provenance[key] = replace(item, path=key)
 
 
 def _validate(model: type[_Model], tree: dict[str, Any], file: str) -> _Model:

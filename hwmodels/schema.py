@@ -37,7 +37,10 @@ def chip_schema() -> Schema:
             whole["properties"] |= _FILE
             whole["required"].remove("name")
         if name == "DramStandard":
-            whole = {"anyOf": [{"type": "string", "description": "name of a file in hwmodels/dram"}, whole]}
+            named: Schema = {"type": "string", "description": "name of a file in hwmodels/dram"}
+            changed = _part(whole)
+            changed["properties"] = changed["properties"] | {"extends": named}
+            whole = {"anyOf": [named, whole, changed | {"required": ["extends"]}]}
         defs[name] = whole
         defs[f"Part{name}"] = _part(whole)
     return {

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from hwmodels.record import Spec
 from hwmodels.standard import DramStandard
-from hwmodels.units import Bandwidth, Bytes, Count, Duration, Frequency, Rate
+from hwmodels.units import Bandwidth, Bytes, Count, Duration, Frequency, Rate, Share
 
 DType = Literal["bf16", "fp16", "fp8", "int8", "fp32"]
 Scope = Literal["core", "cluster", "chip"]
@@ -32,6 +32,11 @@ class Matmul(Spec):
     """The matrix unit of one core."""
 
     macs_per_cycle: dict[DType, Rate] = Field(description="multiply-accumulates per cycle and core, by element type")
+    sync_share: Share | None = Field(
+        default=None,
+        description="share of that rate which products reach whose operands come from registers (mma.sync), where the "
+        "unit has another instruction too",
+    )
     tile: Tile = Field(description="granularity of the unit: what a head dimension is padded to")
 
 
@@ -71,6 +76,11 @@ class Cache(Spec):
     slices: Count = Field(description="independent banks over all partitions; the bandwidth is shared out among them")
     bandwidth: Bandwidth = Field(description="bytes per second that all slices together deliver on hits")
     latency: Duration = Field(description="unloaded time of a hit in the core's own partition, measured at the core")
+    uncached: Literal["serial", "parallel"] | None = Field(
+        default=None,
+        description="reads that kernels send past the cache: whether those of one line take turns, each with the next "
+        "level's whole latency, or go side by side; nothing where there are no such reads",
+    )
     far_latency: Duration | None = Field(
         default=None, description="with partitions: unloaded time of a hit in another partition"
     )
@@ -116,6 +126,25 @@ class Cache(Spec):
         return self
 
 
+class Requests(Spec):
+    """What a DMA engine asks for at once: pieces of a row whose size follows from its address."""
+
+    largest: Bytes = Field(
+        description="largest request; a row is cut into pieces of the largest power of two up to this that its address "
+        "is a multiple of, and each counts as this many bytes in flight"
+    )
+    smallest: Bytes = Field(description="smallest request, which rows at odd addresses are cut into")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Requests:
+        for name, size in (("largest", self.largest), ("smallest", self.smallest)):
+            if size & (size - 1):
+                raise ValueError(f"{name} must be a power of two of bytes, got {size}; round it")
+        if self.smallest > self.largest:
+            raise ValueError(f"smallest request {self.smallest} exceeds the largest, {self.largest}; lower it")
+        return self
+
+
 class Scratchpad(Spec):
     """Memory that software fills by DMA commands or asynchronous copies."""
 
@@ -133,6 +162,9 @@ class Scratchpad(Spec):
     )
     dma_rows: Count | None = Field(
         default=None, description="with dma_startup: rows at a regular distance that one command can move"
+    )
+    requests: Requests | None = Field(
+        default=None, description="how rows are cut into requests; nothing where only the bytes matter"
     )
     alignment: Bytes = Field(description="transfers are rounded up to multiples of this")
 
@@ -225,8 +257,16 @@ class Core(Spec):
         default=None, description="programs resident on a core at a time, if the scratchpad holds them"
     )
     max_bytes_in_flight: Bytes | None = Field(default=None, description="bytes of reads that a core can have under way")
-    program_start: Duration | None = Field(default=None, description="time to start a program on a core")
+    program_start: Duration | None = Field(
+        default=None,
+        description="from the end of a program to the start of the next in its place; the first starts with the launch",
+    )
     bandwidth: Bandwidth = Field(description="bytes per second between a core and the first shared level")
+    write_bandwidth: Bandwidth | None = Field(
+        default=None,
+        description="bytes per second from a core to the first shared level, where writes have a way of their own; "
+        "nothing where reads and writes share one",
+    )
     near: list[Level] = Field(default_factory=list, description="levels of this kind of core, from the core outward")
 
     @model_validator(mode="after")
@@ -239,8 +279,8 @@ class Core(Spec):
         for key, value in running.items():
             if self.matmul is not None and value is None:
                 raise ValueError(f"{self.name} has a matmul unit, so programs run on it: add {key}")
-            if self.matmul is None and value is not None:
-                raise ValueError(f"{self.name} has no matmul unit, so no program runs on it: remove {key}")
+            if self.matmul is None and (value is None) != (self.max_programs is None):
+                raise ValueError(f"{self.name}: {', '.join(running)} describe running programs; give all or none")
         if self.cores_per_cluster == 1 and any(level.scope == "cluster" for level in self.near if level.kind != "dram"):
             raise ValueError(f"{self.name} has a level of scope cluster: say cores_per_cluster, or make it scope core")
         if self.count % self.cores_per_cluster:

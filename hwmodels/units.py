@@ -91,3 +91,4 @@ Duration = Annotated[int, BeforeValidator(parse_duration), Field(ge=0), _text(_T
 Frequency = Annotated[int, BeforeValidator(parse_frequency), Field(gt=0), _text(_FREQUENCIES, "1.85 GHz")]
 Count = Annotated[int, Field(gt=0, strict=True)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(gt=0, le=1)]

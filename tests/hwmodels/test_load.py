@@ -203,7 +203,7 @@ def test_a_new_level_is_appended(tmp_path: Path) -> None:
         ("core.matmul.macs_per_cycle.fp16", 99, lambda chip: chip.matmul_core.matmul.macs_per_cycle["fp16"] == 99),
         ("launch_overhead", "5 us", lambda chip: chip.launch_overhead == 5_000_000),
         ("hbm.standard", "ddr5", lambda chip: chip.dram.standard.name == "ddr5"),
-        ("hbm.standard.timings.tFAW", "30 ns", lambda chip: chip.dram.standard.service("rank", "ACT") == 7_500),
+        ("hbm.standard.timings.tFAW", "30 ns", lambda chip: chip.dram.standard.service("channel", "ACT") == 7_500),
         ("hbm.standard.timings.tFAW", "100 nCK", lambda chip: chip.dram.standard.timings["tFAW"] == 76_400),
     ],
 )
@@ -258,3 +258,32 @@ def test_provenance_of_a_standard_goes_by_the_name_of_its_level() -> None:
         "derived",
         ("15 ns", "30 ns"),
     )
+
+
+PART = """
+extends: toy
+sources: {ME: me}
+memory:
+  - name: hbm
+    standard: {extends: hbm3, timings: {tFAW: {value: 16 ns, kind: measured, source: ME, range: [15 ns, 17 ns]}}}
+"""
+
+
+def test_a_chip_changes_a_timing_of_its_standard(tmp_path: Path) -> None:
+    """The rest stays the standard's, with its sources; a chip that names another standard takes nothing over."""
+    path = write(tmp_path, PART)
+    found, toy = read_chip(path), read_chip("toy")
+    assert found.chip.dram.standard.timings == toy.chip.dram.standard.timings | {"tFAW": 16_000}
+    assert (found.chip.dram.standard.name, found.chip.dram.standard.row) == ("hbm3", 1024)
+    item = found.provenance["hbm.standard.timings.tFAW"]
+    assert (item.kind, item.source, item.range) == ("measured", "me", ("15 ns", "17 ns"))
+    assert found.provenance.keys() == toy.provenance.keys()
+    assert found.provenance["hbm.standard.timings.tRFC"] == toy.provenance["hbm.standard.timings.tRFC"]
+    other = read_chip(write(tmp_path, "extends: mine\nmemory: [{name: hbm, standard: hbm2e}]", "other"))
+    assert other.chip.dram.standard == load_standard("hbm2e")
+    assert load_chip(path, {"hbm.standard.timings.tFAW": "18 ns"}).dram.standard.timings["tFAW"] == 18_000
+
+
+def test_a_timing_that_the_standard_lacks_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(HardwareError, match=r"mine\.yaml: hbm3 has no timing 'tFAV'; did you mean 'tFAW'"):
+        load_chip(write(tmp_path, PART.replace("tFAW", "tFAV")))

@@ -53,6 +53,8 @@ def test_every_shipped_chip_is_valid_and_with_an_unknown_key_is_not(name: str, v
         (0, "replacement", "mru", False),
         (1, "standard", "ddr5", True),
         (1, "standard", 5, False),
+        (1, "standard", {"extends": "hbm3", "timings": {"tFAW": {"value": "16 ns", "kind": "vendor"}}}, True),
+        (1, "standard", {"extends": "hbm3", "timings": {"tFAW": 16}}, False),
     ],
 )
 @pytest.mark.parametrize("extends", [False, True])
