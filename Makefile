@@ -45,7 +45,7 @@ golden: $(TEST)  ## Write anew what is generated: tests/golden, the output in RE
 lock: $(VENV)/.made  ## Write constraints.txt anew with the newest versions that fit; use Python 3.11.
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 	  $(PY) -m venv "$$folder/venv" && \
-	  "$$folder/venv/bin/python" -m pip install --quiet --disable-pip-version-check '.[dev]' && \
+	  "$$folder/venv/bin/python" -m pip install --quiet --disable-pip-version-check '.[dev,external]' && \
 	  { head -n 1 constraints.txt; "$$folder/venv/bin/python" -m pip freeze --exclude memgrain; } > "$$folder/new" && \
 	  cp "$$folder/new" constraints.txt
 	@echo "constraints.txt is new; run the tests with it before you commit it."

@@ -15,18 +15,21 @@ from codesign.errors import CodesignError
 from codesign.overrides import columns
 from codesign.rows import Row
 from codesign.shipped import find_workload, suggest
+from codesign.validated import trust
 from hwmodels import Chip, load_chip
 from hwmodels.units import format_bytes
 from sim import MODEL_VERSION, Result, simulate
 from workloads import (
+    KINDS,
+    AnyWorkload,
     Budget,
     RecordedSelection,
     Trace,
     Workload,
     attention,
     known_keys,
-    load_workload,
-    parse_workload,
+    load_any,
+    parse_any,
 )
 
 Before = Literal["cold", "dirty", "warm"]
@@ -43,7 +46,7 @@ class Point:
 
     chip: Chip
     """The validated chip, overrides applied."""
-    workload: Workload
+    workload: AnyWorkload
     """The validated workload, overrides applied."""
     before: Before
     """State of the caches before the run: cold, dirty or warm."""
@@ -53,7 +56,7 @@ class Point:
     def id(self) -> str:
         """SHA-256 of the resolved inputs and the model's version: equal inputs, however written, have equal ids."""
         asked = self.workload.model_dump(mode="json")
-        if isinstance(self.workload.selection, RecordedSelection):
+        if isinstance(self.workload, Workload) and isinstance(self.workload.selection, RecordedSelection):
             asked["selection"]["path"] = _digest(self.workload.selection.path)
         inputs = {
             "chip": self.chip.model_dump(mode="json", exclude=_PROSE),
@@ -66,7 +69,9 @@ class Point:
 
     def trace(self) -> Trace:
         """What the workload does on a machine with this chip's cores and scratchpad."""
-        return attention(self.workload, budget(self.chip))
+        if isinstance(self.workload, Workload):
+            return attention(self.workload, budget(self.chip))
+        return self.workload.trace()
 
     def simulate(self, intervals: bool = False) -> Result:
         """What happens; raises WorkloadError or SimulationError."""
@@ -85,6 +90,7 @@ class Point:
         return {
             "id": self.id(),
             **numbers,
+            **trust(self.chip, self.workload, self.before).columns(),
             "chip": self.chip.name,
             "chip_title": self.chip.title,
             "workload": self.workload.name,
@@ -159,13 +165,14 @@ def _once(files: Files | None, key: tuple[Any, ...], read: Any) -> Any:
     return files[name]
 
 
-def _load_workload(source: str | Path | Mapping[str, Any], overrides: Mapping[str, Any]) -> Workload:
+def _load_workload(source: str | Path | Mapping[str, Any], overrides: Mapping[str, Any]) -> AnyWorkload:
     if not isinstance(source, Mapping):
-        return load_workload(find_workload(source), overrides)
+        return load_any(find_workload(source), overrides)
     tree: dict[str, Any] = copy.deepcopy(dict(source))
+    keys = known_keys(KINDS.get(str(tree.get("kind")), Workload))
     for key, value in overrides.items():
-        if key not in known_keys():
-            raise CodesignError(f"a workload has no '{key}'{suggest(key, known_keys())}; correct its spelling")
+        if key not in keys:
+            raise CodesignError(f"a workload has no '{key}'{suggest(key, keys)}; correct its spelling")
         *path, last = key.split(".")
         node: Any = tree
         for part in path:
@@ -173,7 +180,7 @@ def _load_workload(source: str | Path | Mapping[str, Any], overrides: Mapping[st
         if not isinstance(node, dict):
             raise CodesignError(f"cannot set '{key}': {'.'.join(path)} is {node!r}, not a mapping; write it as one")
         node[last] = value
-    return parse_workload(tree)
+    return parse_any(tree)
 
 
 def _digest(path: str) -> str:
@@ -184,7 +191,9 @@ def _digest(path: str) -> str:
         raise CodesignError(f"{path}: cannot be read ({error.strerror}); check selection.path") from None
 
 
-def _check_fit(chip: Chip, workload: Workload) -> None:
+def _check_fit(chip: Chip, workload: AnyWorkload) -> None:
+    if not isinstance(workload, Workload):
+        return
     need, capacity = workload.kv_bytes, chip.dram.capacity
     if need > capacity:
         raise CodesignError(

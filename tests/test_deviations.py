@@ -19,14 +19,14 @@ BEGIN, END = "<!-- table of assumed numbers: begin -->", "<!-- table of assumed 
 
 EXPERIMENTS = {
     "chase": "latency far_latency partitions",
-    "granule": "fill_granule smallest_access sector line",
+    "granule": "fill_granule smallest_access sector line largest smallest uncached",
     "cliff": "ways replacement replicate write_allocate capacity",
     "stride": "set_hash channels interleave channel_hash slices",
-    "bandwidth": "bandwidth max_bytes_in_flight",
+    "bandwidth": "bandwidth write_bandwidth max_bytes_in_flight",
     "copy": "dma_startup dma_rows alignment banks bank_width",
     "launch": "launch_overhead program_start",
-    "compute": "m n k fp32 bf16 fp16 fp8 int8 exps_per_cycle ops_per_cycle clock count tile macs_per_cycle",
-    "dram": "window page_policy write_batch ranks",
+    "compute": "m n k fp32 bf16 fp16 fp8 int8 exps_per_cycle ops_per_cycle clock count tile macs_per_cycle sync_share",
+    "dram": "window page_policy write_batch ranks tRTRS",
 }
 """The experiments of DEVIATIONS.md by name, each with the last part of the names of the numbers it settles."""
 

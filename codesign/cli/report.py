@@ -12,6 +12,7 @@ from rich.text import Text
 from codesign.cli.terminal import console
 from codesign.provenance import assumed
 from codesign.task import Point
+from codesign.validated import trust
 from hwmodels import Provenance
 from hwmodels.units import format_duration
 from sim import METRICS, Result
@@ -41,9 +42,10 @@ def _heading(point: Point, result: Result) -> Text:
     if point.overrides:
         text.append("  " + " ".join(f"{key}={value}" for key, value in point.overrides.items()))
     share = result.bounds.time / result.time if result.time else 0.0
+    known = trust(point.chip, point.workload, point.before)
     text.append(
-        f"\ntime {_time(result.time)}   bound {_time(result.bounds.time)} by {result.bounds.name} "
-        f"({share:.0%} of the time)"
+        f"\ntime {_time(result.time)}{known.interval}   bound {_time(result.bounds.time)} by {result.bounds.name} "
+        f"({share:.0%} of the time)\n{known.sentence}"
     )
     return text
 

@@ -20,6 +20,12 @@ def command(
         ),
     ] = None,
     before: Annotated[str, typer.Option(help="Caches before the run: cold, dirty or warm.")] = "cold",
+    assumptions: Annotated[
+        bool,
+        typer.Option(
+            "--assumptions", help="Run with each assumed number of the chip at the ends of its range, and all."
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object with everything.")] = False,
 ) -> None:
     """Simulate, then print a table or one JSON object."""
@@ -27,6 +33,10 @@ def command(
     from codesign.task import Task
 
     chip_set, workload_set = split(parse(set_ or []), chip)
+    if assumptions:
+        from codesign.cli.assumptions import show_interval
+
+        return show_interval(chip, chip_set, workload, workload_set, as_json)
     point = Task(chip, chip_set, workload, workload_set, before).resolve()
     result = point.simulate()
     if as_json:

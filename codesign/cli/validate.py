@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from codesign.errors import CodesignError
+
 if TYPE_CHECKING:
-    from codesign.validation import Validation
+    from codesign.validation import External, Validation
 
 WORST = 10
 """Rows of the table of the worst."""
 
 
 def command(
-    file: Annotated[Path, typer.Argument(metavar="FILE.csv", help="Measured rows; see tests/validation/README.md.")],
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE.csv]", help="Measured rows; see tests/validation/README.md.")
+    ] = None,
     chip: Annotated[
         str | None, typer.Option(help="A chip by name or a .yaml file; by the column 'device' if left out.")
     ] = None,
@@ -24,10 +28,28 @@ def command(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Override a number of the chip. May be repeated."),
     ] = None,
+    dram: Annotated[
+        str | None,
+        typer.Option(
+            help="For rows of a DRAM channel: the standard, by name or a .yaml file; by the column 'dram' if left out."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object of fractions.")] = False,
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Folder for predictions, the worst rows and a figure.")
     ] = None,
+    external: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Rows that others measured, in place of a file: aiconfigurator.")
+    ] = None,
+    op: Annotated[
+        str | None, typer.Option(help="With --external: the operation, such as generation_attention.")
+    ] = None,
+    backend: Annotated[
+        str | None, typer.Option(help="With --external: vllm, sglang or trtllm; by default that with most rows.")
+    ] = None,
+    alternatives: Annotated[
+        bool, typer.Option("--alternatives", help="With a file of points: predict them under its other hypotheses too.")
+    ] = False,
     sample: Annotated[int | None, typer.Option(help="Take that many rows at random.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the sample.")] = 0,
     jobs: Annotated[
@@ -38,10 +60,32 @@ def command(
     from codesign.cli.terminal import SweepProgress
     from codesign.overrides import parse
     from codesign.validation import validate
+    from codesign.validation.channel import is_channel_file
+    from codesign.validation.points import is_points_file
 
-    progress = SweepProgress(file.name)
+    rows = _rows(file, external, op, backend)
+    if isinstance(rows, Path) and is_points_file(rows):
+        from codesign.cli.points import show_points
+
+        if chip or dram or sample is not None:
+            raise CodesignError("--chip, --dram and --sample are for rows of a CSV; drop them for a file of points")
+        return show_points(rows, parse(set_ or []), out, jobs, alternatives, as_json)
+    if alternatives:
+        raise CodesignError("--alternatives are those of a file of points; drop it for rows of a CSV")
+    if isinstance(rows, Path) and (dram is not None or is_channel_file(rows)):
+        from codesign.cli.channel import validate_dram
+
+        if chip or set_ or sample is not None:
+            raise CodesignError(
+                "--chip, --set and --sample are for rows of kernels; drop them for rows of a DRAM channel"
+            )
+        return validate_dram(rows, dram, out, jobs, as_json)
+    if dram is not None:
+        raise CodesignError("--dram is for a file of rows of a DRAM channel; drop it, or --external")
+    name = rows.name if isinstance(rows, Path) else rows.source
+    progress = SweepProgress(name)
     try:
-        found = validate(file, chip, parse(set_ or []), out, jobs, sample, seed, progress)
+        found = validate(rows, chip, parse(set_ or []), out, jobs, sample, seed, progress)
     except KeyboardInterrupt:
         progress.stop()
         kept = f"finished rows are in {out}; run the same again to go on" if out else "with -o, finished rows are kept"
@@ -54,12 +98,27 @@ def command(
     elif found.compared:
         _print(found)
     if not found.compared:
-        progress.warn(f"{len(found.frame)} rows predicted, nothing compared: {file.name} has no kernel_time_us")
+        progress.warn(f"{len(found.frame)} rows predicted, nothing compared: {name} has no kernel_time_us")
     if out is not None:
         progress.warn(f"predictions are in {out}")
     if found.failures:
         progress.warn(f"{len(found.failures)} rows have no prediction (see above)")
         raise typer.Exit(2)
+
+
+def _rows(file: Path | None, external: str | None, op: str | None, backend: str | None) -> Path | External:
+    """Where the rows are: in a file, or in a table of others."""
+    from codesign.validation import External
+
+    if external is not None:
+        if file is not None:
+            raise CodesignError(f"both {file.name} and --external {external} are given; leave one out")
+        return External(external, op, backend)
+    if op is not None or backend is not None:
+        raise CodesignError("--op and --backend choose rows of --external; add --external aiconfigurator")
+    if file is None:
+        raise CodesignError("no rows to validate; give a CSV file, or --external aiconfigurator")
+    return file
 
 
 def _print(found: Validation) -> None:

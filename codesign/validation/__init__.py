@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codesign.validation.external import External
 from codesign.validation.run import Validation, validate
 
-__all__ = ["Validation", "validate"]
+__all__ = ["External", "Validation", "validate"]

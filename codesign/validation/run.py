@@ -16,8 +16,9 @@ import pandas as pd
 from codesign.errors import CodesignError
 from codesign.execute import Watch, run_sweep
 from codesign.rows import Row, read_rows
-from codesign.validation.cases import Case, Maker
+from codesign.validation.cases import Case, Maker, Unpredictable
 from codesign.validation.compare import report, with_errors
+from codesign.validation.external import External, read_external
 from codesign.validation.records import MEASURED, Record, read_records
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ _ALIKE = (
     "step_overlap",
     "causal",
     "window",
+    "kv_dtype",
 )
 """What two rows have in common if only the head dimension, and what follows from it, differs."""
 
@@ -96,7 +98,7 @@ class Validation:
 
 
 def validate(
-    path: str | Path,
+    path: str | Path | External,
     chip: str | None = None,
     chip_set: Mapping[str, Any] | None = None,
     out: Path | None = None,
@@ -105,28 +107,44 @@ def validate(
     seed: int = 0,
     watch: Watch | None = None,
 ) -> Validation:
-    """Predict every row of a CSV of measurements (or `sample` of them) and compare.
+    """Predict every row of a CSV of measurements, or of a table of others (or `sample` of them), and compare.
 
     With `out`, rows are kept in `out`/rows.jsonl as they come and found there when run again, and predictions.csv,
     worst.csv and scatter.png are written, predictions.csv also after an interrupt. Raises CodesignError or
     HardwareError, before anything is simulated, if the file or the chip is wrong.
     """
-    records = _sampled(read_records(Path(path)), sample, seed)
-    dirty = out is not None or any(record.real("kernel_time_dirty_us") is not None for record in records)
+    found = read_external(path, chip, chip_set or {}) if isinstance(path, External) else read_records(Path(path))
+    records = _sampled(found, sample, seed)
+    wanted = out is not None and not isinstance(path, External)
+    dirty = wanted or any(record.real("kernel_time_dirty_us") is not None for record in records)
     maker = Maker(chip, chip_set or {}, dirty)
-    cases = [maker.make(record) for record in records]
+    cases, refused, records = _made(maker, records)
     with tempfile.TemporaryDirectory() as scratch:
         folder = out or Path(scratch)
         try:
-            outcome = run_sweep(cast("Sweep", _Cases(cases)), folder, jobs, None, watch)
+            outcome = run_sweep(cast("Sweep", _Cases(cases, refused)), folder, jobs, None, watch)
         except KeyboardInterrupt:
             if out is not None:
                 _write_predictions(_frame(records, cases, folder), out)
             raise
-        found = Validation(_frame(records, cases, folder), outcome.failures)
+        answer = Validation(_frame(records, cases, folder), outcome.failures)
     if out is not None:
-        _write(found, out)
-    return found
+        _write(answer, out)
+    return answer
+
+
+def _made(maker: Maker, records: list[Record]) -> tuple[list[Case], list[str], list[Record]]:
+    """The cases of the records that have one, a line for each other, and the former records."""
+    cases, refused, kept = [], [], []
+    for record in records:
+        try:
+            cases.append(maker.make(record))
+            kept.append(record)
+        except Unpredictable as error:
+            refused.append(str(error))
+    if not cases:
+        raise CodesignError(refused[0])
+    return cases, refused, kept
 
 
 @dataclass(frozen=True)
@@ -134,11 +152,13 @@ class _Cases:
     """The cases in the form of a sweep: those that take longest first, so that none is left alone at the end."""
 
     cases: Sequence[Case]
+    refused: list[str]
+    """A line for each row that is none."""
 
     def points(self) -> tuple[list[Point], list[str]]:
         """As `Sweep.points`; a case answers as a point does."""
         ordered = sorted(self.cases, key=Case.roofline, reverse=True)
-        return [cast("Point", case) for case in ordered], []
+        return [cast("Point", case) for case in ordered], self.refused
 
 
 def _sampled(records: list[Record], sample: int | None, seed: int) -> list[Record]:
@@ -162,7 +182,7 @@ def _frame(records: list[Record], cases: list[Case], folder: Path) -> pd.DataFra
             cells = {
                 "id": record.id,
                 "device": record.cells.get("device", case.chip.name),
-                "family": record.text("family"),
+                "family": record.text("group", record.text("family")),
                 "title": case.title,
                 "head_dim": record.real("head_dim"),
                 "alike": "|".join(record.cells.get(name, "") for name in _ALIKE),

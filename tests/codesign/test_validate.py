@@ -209,7 +209,7 @@ def lacking(column: str, number: str = "219", name: str = "h100_attention.csv") 
         (spoiled("selection", "some"), "", "must be one of dense, topk"),
         (spoiled("layout", "DHN"), "", "must be one of HND, NHD"),
         (spoiled("l2_state", "hot"), "", f"must be one of {', '.join(STATES)}"),
-        (spoiled("kernel", "flash"), "", "row 219: no kernel 'flash'"),
+        (spoiled("kernel", "flush"), "", "row 219: no kernel 'flush'"),
         (spoiled("kernel", "triton_gt_gather"), "", "kernel triton_gt_gather is for gather"),
         (spoiled("causal", "maybe", "434"), "", "must be True or False"),
         (spoiled("n_rows", "0", "55", "h100_microbench.csv"), "", "row 55: rows is 0"),
