@@ -1,6 +1,6 @@
 # The project's chores. Each installs what it needs into .venv first; a second call finds it there.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench golden lock clean
+.PHONY: help demo test check bench golden validation lock clean
 
 PYTHON ?=
 JOBS ?= 2
@@ -14,7 +14,7 @@ TEST := $(VENV)/.test
 DEV := $(VENV)/.dev
 
 help:  ## Print this list.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 	@echo "Variables: PYTHON=/path/to/python (3.11 or newer), JOBS=2 (processes of the tests)."
 
 demo: $(RUNTIME)  ## Sweep 7 head dimensions, 6 ratios and 2 contexts on 3 chips; tables and figures.
@@ -41,6 +41,9 @@ golden: $(TEST)  ## Write anew what is generated: tests/golden, the output in RE
 	$(PY) -m tests.test_golden
 	$(PY) -m tests.test_deviations
 	$(PY) -m tests.test_readme
+
+validation: $(TEST)  ## Predict every measured row anew; write docs/validation, README's table, codesign/validated.csv.
+	$(PY) -m tests.test_validation_docs
 
 lock: $(VENV)/.made  ## Write constraints.txt anew with the newest versions that fit; use Python 3.11.
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
