@@ -66,6 +66,11 @@ class Cache(Spec):
     )
     write_policy: Literal["back", "through"] = Field(description="whether writes stay until eviction or go on at once")
     write_allocate: bool = Field(description="whether a write miss takes a line")
+    dirty_share: Share | None = Field(
+        default=None,
+        description="share of a set's ways that may hold dirty lines; where a write makes one more, the oldest one is "
+        "written back early and stays, clean (absent: all ways may be dirty)",
+    )
     partitions: Count = Field(
         description="separately looked-up parts; an address has its home in one, a core sits beside one"
     )
@@ -90,6 +95,11 @@ class Cache(Spec):
         """Sets of one partition."""
         return self.capacity // (self.line * self.ways * self.partitions)
 
+    @property
+    def dirty_ways(self) -> int:
+        """Lines of a set that may be dirty at a time."""
+        return self.ways if self.dirty_share is None else int(self.dirty_share * self.ways + 1e-9)
+
     @model_validator(mode="after")
     def _consistent(self) -> Cache:
         if not self.sector <= self.fill_granule <= self.line:
@@ -100,8 +110,8 @@ class Cache(Spec):
         for name, size in (("sector", self.sector), ("fill_granule", self.fill_granule), ("line", self.line)):
             if size & (size - 1):
                 raise ValueError(f"{name} must be a power of two of bytes, got {size}; round it")
-        if self.line // self.sector > 16:
-            raise ValueError(f"at most 16 sectors a line, got {self.line // self.sector}; make sector larger")
+        if self.line // self.sector > 8:
+            raise ValueError(f"at most 8 sectors a line, got {self.line // self.sector}; make sector larger")
         if self.sets < 1 or self.capacity % (self.line * self.ways * self.partitions):
             raise ValueError(
                 f"capacity {self.capacity} is not a multiple of line x ways x partitions = "
@@ -113,6 +123,8 @@ class Cache(Spec):
             raise ValueError(
                 f"tree-PLRU needs a power of two of ways up to 32, got {self.ways}; choose another replacement or ways"
             )
+        if self.dirty_share is not None and self.write_policy == "through":
+            raise ValueError("dirty_share is for write_policy back, write_policy is through; remove dirty_share")
         for key in ("replicate", "far_latency"):
             if (getattr(self, key) is None) != (self.partitions == 1):
                 mend = f"add {key}" if self.partitions > 1 else f"remove {key}"
@@ -300,6 +312,10 @@ class Chip(Spec):
     launch_overhead: Duration = Field(description="time of a kernel that does nothing, start to end")
     dispatch: Duration | None = Field(
         default=None, description="time from one program's start to the next one's, where programs start one by one"
+    )
+    barrier: Duration | None = Field(
+        default=None,
+        description="from the end of a kernel to the start of the next one of the same call; absent: nothing",
     )
     exchange: Literal["direct", "memory"] = Field(
         description="how scores pass from the matrix to the vector unit: directly, or through the first shared level"

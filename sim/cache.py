@@ -6,101 +6,136 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwmodels.spec import Cache as CacheSpec
-from sim.compiled import lookup
-from sim.compiled.replacement import FILLED, HEAD, POLICIES
+from sim.compiled import book as bk
+from sim.compiled import expand, lookup, ways
+from sim.compiled.address import reciprocal
+from sim.compiled.lanes import LANES
+from sim.compiled.replacement import POLICIES, count_notes, ordered_by_age
+from sim.errors import SimulationError
 from sim.level import PS, Level
 from sim.request import NO_INDEX, Request
 from sim.uncached import Uncached
 from workloads.trace import RUN
 
-_READ_COUNTS = {
-    "read_hits": lookup.READ_HITS,
-    "far_hits": lookup.FAR_HITS,
-    "misses": lookup.MISSES,
-    "write_hits": lookup.WRITE_HITS,
-    "write_misses": lookup.WRITE_MISSES,
-    "writebacks": lookup.WRITEBACKS,
-    "evictions": lookup.EVICTIONS,
-    "sector_lookups": lookup.SECTOR_LOOKUPS,
-    "sector_hits": lookup.SECTOR_HITS,
-    "read_bytes": lookup.READ_BYTES,
-    "write_bytes": lookup.WRITE_BYTES,
+_COUNTS = {
+    "read_hits": bk.READ_HITS,
+    "far_hits": bk.FAR_HITS,
+    "misses": bk.MISSES,
+    "write_hits": bk.WRITE_HITS,
+    "write_misses": bk.WRITE_MISSES,
+    "writebacks": bk.WRITEBACKS,
+    "evictions": bk.COUNTS,  # in a table of its own, behind the others
+    "sector_lookups": bk.SECTOR_LOOKUPS,
+    "sector_hits": bk.SECTOR_HITS,
+    "read_bytes": bk.READ_BYTES,
+    "write_bytes": bk.WRITE_BYTES,
 }
 _SEED = 88172645463325252
-LARGEST_LINE = 1 << 30
-"""Line numbers of traces lie below this; those above stand for what was in a cache before."""
+_HOST_LINE = 16
+"""Entries of `sets` in a line of the host's cache."""
+_WAITS = 1 << 12
+"""Entries that `arrivals` grows by at least."""
 
 
 class Cache:
     """One cache of the spec for each core, cluster or chip; all of them in one set of arrays.
 
-    `sets[i]` holds the sets of all partitions of cache i, one after the other: head, tags and notes of the policy (see
-    `replacement`), then what `lookup` keeps of each way. `slice_free[i]` is the time until which its slices are booked.
+    `sets[i]` holds cache i, see `sim.compiled.ways`; `book` the geometry, what the request served last carries along,
+    and counts, see `sim.compiled.book`, and at its end, for each cache, the times until which its slices are booked.
+    `arrivals` tells when what was fetched has arrived, for slots that hold a place in it instead of a time.
     """
 
     def __init__(self, spec: CacheSpec, shared: tuple[int, int], below: Level, tensors: tuple[str, ...]) -> None:
-        self.name, self.spec, self.below = spec.name, spec, below
+        self.name, self.spec, self.below, self.tensors = spec.name, spec, below, tensors
         self.latency, self.queue, self.first, self.came = spec.latency, 0, 0, 0
         self.number, self.share = shared
-        self.past = Uncached(spec, below)
-        self.tensors = tensors
-        self.geometry = np.zeros(lookup.GEOMETRY, np.int64)
-        sector_time = spec.sector * PS * spec.slices // spec.bandwidth
-        self.geometry[: lookup.WIDTH] = [
-            spec.line,
-            spec.sector,
-            spec.fill_granule,
-            spec.sets,
-            spec.ways,
-            POLICIES[spec.replacement],
-            spec.set_hash == "xor",
-            spec.partitions,
-            bool(spec.replicate),
-            spec.write_policy == "back",
-            spec.write_allocate,
-            spec.slices,
-            sector_time,
-            spec.latency,
-            spec.far_latency or spec.latency,
-            spec.fill_granule // spec.sector,
-            sum(1 << i for i in range(0, spec.line // spec.sector, spec.fill_granule // spec.sector)),
-            spec.line.bit_length() - 1,
-            spec.sector.bit_length() - 1,
-            spec.slices // spec.partitions,
+        self.line, self.past = spec.line, Uncached(spec, below)
+        policy, groups = POLICIES[spec.replacement], spec.partitions * spec.sets
+        self.positions = -(-spec.ways // LANES) * LANES
+        self.width = ways.SLOT * spec.ways + count_notes(policy, spec.ways)
+        self.slots_at = groups * self.positions
+        self.counts_at = bk.AFTER_GRANULES
+        self.evicted_at = self.counts_at + len(tensors) * bk.COUNTS
+        self.slices_at = self.evicted_at + len(tensors) + 1
+        self.book = np.zeros(self.slices_at + self.number * spec.slices, np.int64)
+        for entry, value in self._geometry(policy).items():
+            self.book[entry] = value
+        sectors, per = spec.line // spec.sector, spec.fill_granule // spec.sector
+        self.book[bk.GRANULES : bk.GRANULES + (1 << sectors)] = [
+            sum(1 << i for i in range(0, sectors, per) if mask >> i & ((1 << per) - 1)) for mask in range(1 << sectors)
         ]
-        self.width = -(-(HEAD + (2 + lookup.WAY) * spec.ways) // lookup.HOST_LINE) * lookup.HOST_LINE
-        self.geometry[lookup.WIDTH] = self.width
-        self.sets = np.zeros((self.number, spec.partitions * spec.sets * self.width), np.int32)
-        self._part(HEAD, spec.ways)[:] = -1
-        self.slice_free = np.zeros((self.number, spec.slices), np.int64)
-        self.counts = np.zeros((len(tensors), lookup.COUNTS), np.int64)
-        self.moving = np.zeros(lookup.MOVING, np.int64)
-        self.moving[lookup.SEED] = _SEED
-        self.out = np.zeros(1024, RUN)
-        self.slots = np.zeros(2048, np.int64)
+        size = groups * (self.positions + self.width)
+        room = np.zeros(self.number * size + _HOST_LINE, np.int32)
+        aligned = -room.ctypes.data // room.itemsize % _HOST_LINE
+        self.sets = room[aligned : aligned + self.number * size].reshape(self.number, size)
+        self.of_core = [
+            (
+                core % self.share * spec.partitions // self.share,
+                self.slices_at + core // self.share * spec.slices,
+                self.sets[core // self.share],
+            )
+            for core in range(self.number * self.share)
+        ]
+        self._words()[:] = ways.FORMER << ways.TAG_BITS  # positions that there are no ways for
+        self._enter(ways.EMPTY, 0, len(tensors))
+        self.queue_of_lines = np.zeros(expand.ENTRIES, np.int32)
+        self.out, self.room = np.zeros(0, RUN), -1
+        self.arrivals = np.zeros(0, np.int64)
+        self.waits, self.arrived = -1, 0
 
-    def _make_room(self, lines: int) -> None:
-        """Let the output hold the worst case: every granule of every touched line misses, and evicts a dirty line
-        twice over."""
-        granules = self.spec.line // self.spec.fill_granule
-        need = lines * (granules + 2 * (granules // 2 + 1))
-        if need > len(self.out):
-            self.out = np.zeros(2 * need, RUN)
-        if 2 * lines > len(self.slots):
-            self.slots = np.zeros(4 * lines, np.int64)
+    def _geometry(self, policy: int) -> dict[int, int]:
+        """What the book holds of the spec."""
+        spec = self.spec
+        factor, shift = reciprocal(spec.sets)
+        limit = min(spec.sets * ways.FORMER, 1 << 31)
+        if spec.set_hash == "xor":
+            limit = 1 << (limit.bit_length() - 1)  # what is folded together lies below the next power of two
+        return {
+            bk.LINE_BITS: spec.line.bit_length() - 1,
+            bk.SECTOR: spec.sector,
+            bk.SECTOR_BITS: spec.sector.bit_length() - 1,
+            bk.SECTORS: (1 << (spec.line // spec.sector)) - 1,
+            bk.GRANULE: spec.fill_granule,
+            bk.GRANULE_BITS: spec.fill_granule.bit_length() - 1,
+            bk.GRANULE_SECTORS: spec.fill_granule // spec.sector,
+            bk.SETS: spec.sets,
+            bk.DIVIDE_FACTOR: factor,
+            bk.DIVIDE_SHIFT: shift,
+            bk.LIMIT: limit,
+            bk.HASHED: spec.set_hash == "xor",
+            bk.WAYS: spec.ways,
+            bk.POLICY: policy,
+            bk.QUICK: ordered_by_age(policy) and spec.ways <= LANES,
+            bk.SLOTS: self.slots_at,
+            bk.NOTES: self.slots_at + ways.SLOT * spec.ways,
+            bk.POSITIONS: self.positions,
+            bk.WIDTH: self.width,
+            bk.PARTITIONS: spec.partitions,
+            bk.REPLICATE: bool(spec.replicate),
+            bk.PARTITION_SLICES: spec.slices // spec.partitions,
+            bk.SECTOR_TIME: spec.sector * PS * spec.slices // spec.bandwidth,
+            bk.LATENCY: spec.latency,
+            bk.FAR_LATENCY: spec.far_latency or spec.latency,
+            bk.WRITE_BACK: spec.write_policy == "back",
+            bk.WRITE_ALLOCATE: spec.write_allocate,
+            bk.DIRTY_WAYS: spec.dirty_ways,
+            bk.SEED: _SEED,
+            bk.COUNTS_AT: self.counts_at,
+            bk.EVICTED_AT: self.evicted_at,
+        }
 
     def serve(self, request: Request, repeat: int, core: int, now: int) -> int:
-        """See `Level.serve`: looks the runs up, hands misses and write-backs down, and notes when filled lines will
+        """See `Level.serve`: looks the runs up, hands misses and write-backs down, and notes when what they fetch will
         be there."""
         if request.uncached:
             done = self.past.serve(request, repeat, core, now)
             self.queue, self.first, self.came = self.past.queue, self.below.first, self.below.came
             return done
-        self._make_room(request.lines(self.spec.line))
-        i = core // self.share
-        near = core % self.share * self.spec.partitions // self.share
-        moving = self.moving
-        lookup.serve_runs(
+        lines = request.lines(self.line)
+        if lines > self.room or 2 * lines > self.waits:
+            self._make_room(lines)
+        near, slices, sets = self.of_core[core]
+        done, self.queue, out, waits = lookup.serve_runs(
             request.runs,
             request.indices,
             request.first,
@@ -108,63 +143,90 @@ class Cache:
             repeat,
             near,
             now,
-            self.geometry,
-            self.sets[i],
-            self.slice_free[i],
+            slices,
+            self.arrived,
+            sets,
+            self.arrivals,
             self.out,
-            moving,
-            self.counts,
-            self.slots,
+            self.queue_of_lines,
+            self.book,
         )
-        done, self.queue = int(moving[lookup.DONE]), int(moving[lookup.QUEUE])
-        out = int(moving[lookup.OUT])
         self.came = 0
         if out:
+            if out < 0:
+                self._refuse()
             arrived = self.below.serve(Request(self.out, NO_INDEX, 0, out), 0, core, now)
-            fills = int(moving[lookup.FILLS])
-            if fills:
-                done = max(done, arrived)
+            if waits:
+                self.waits -= waits
+                self.arrived = arrived
                 self.first, self.came = self.below.first, self.below.came
-                lookup.set_ready(self.slots, fills, self.sets[i], arrived)
+                done = max(done, arrived)
         return done
+
+    def _make_room(self, lines: int) -> None:
+        """Let `out` hold the worst case of so many lines, every granule of each missing and two dirty lines going down
+        for it, and `arrivals` two that wait for each."""
+        granules = self.spec.line // self.spec.fill_granule
+        if lines > self.room:
+            self.room = 2 * lines + 1
+            self.out = np.zeros(self.room * (granules + 2 * (granules // 2 + 1)), RUN)
+        if 2 * lines > self.waits:
+            more = len(self.arrivals) + 2 * lines + _WAITS
+            self.arrivals = np.concatenate([self.arrivals, np.zeros(more, np.int64)])
+            self.waits = len(self.arrivals) - 1 - int(self.book[bk.NEXT])
+
+    def _refuse(self) -> None:
+        line, limit = (int(self.book[entry]) for entry in (bk.BEYOND, bk.LIMIT))
+        raise SimulationError(
+            f"address {line * self.line} lies beyond the {limit * self.line} bytes that {self.name} tells apart with "
+            f"{self.spec.sets} sets; make the workload smaller or {self.name} larger"
+        )
 
     def counters(self) -> dict[str, int]:
         """`hits`, `misses`, … over all tensors, and `<tensor>.hits`, … for each."""
         found: dict[str, int] = {}
-        for prefix, row in [
-            ("", self.counts.sum(axis=0)),
-            *((f"{t}.", self.counts[i]) for i, t in enumerate(self.tensors)),
-        ]:
+        number = len(self.tensors)
+        rows = self.book[self.counts_at : self.evicted_at].reshape(number, bk.COUNTS)
+        rows = np.column_stack([rows, self.book[self.evicted_at :][:number]])
+        for prefix, row in [("", rows.sum(axis=0)), *((f"{t}.", rows[i]) for i, t in enumerate(self.tensors))]:
             if prefix and not row.any():
                 continue
-            found[f"{prefix}hits"] = int(row[lookup.READ_HITS] + row[lookup.FAR_HITS])
-            found |= {f"{prefix}{name}": int(row[column]) for name, column in _READ_COUNTS.items()}
+            found[f"{prefix}hits"] = int(row[bk.READ_HITS] + row[bk.FAR_HITS])
+            found |= {f"{prefix}{name}": int(row[column]) for name, column in _COUNTS.items()}
         return found
 
     def forget(self) -> None:
         """Start counting and the clock anew; lines stay."""
-        self.counts[:] = 0
-        self.slice_free[:] = 0
+        self.book[self.counts_at :] = 0
+        self.book[[bk.WAIT, bk.NEXT]] = 0
         self.past.forget()
-        self._ways()[..., lookup.READY] = 0
+        self.waits = len(self.arrivals) - 1
+        self._slots()[..., ways.ARRIVAL] = 0
 
     def fill_with(self, dirty: bool) -> None:
-        """Fill every way of every set with lines that no trace will ask for, dirty or clean, as a buffer rewritten
-        before leaves them."""
-        spec = self.spec
-        tags = self._part(HEAD, spec.ways)
-        tags[:] = (LARGEST_LINE + np.arange(tags[0].size, dtype=np.int32)).reshape(tags[0].shape)
-        self._part(FILLED, 1)[:] = spec.ways
-        sectors = (1 << (spec.line // spec.sector)) - 1
-        self._ways()[..., lookup.VALID] = sectors
-        self._ways()[..., lookup.DIRTY] = sectors if dirty else 0
+        """Fill every way of every set with lines that no trace will ask for, clean or, as a buffer rewritten before
+        leaves them, dirty: as many as may be, spread evenly over the ages.
 
-    def _part(self, first: int, length: int) -> NDArray[np.int32]:
-        """View of `length` entries from `first` on of every set: [cache, set, length]."""
-        return self.sets.reshape(self.number, -1, self.width)[:, :, first : first + length]
+        Were they the newest, which is what `limit_dirty` leaves, then a kernel that displaces a third of an H100's L2
+        would meet none of them, at the share at which one that displaces all takes 10 us longer. It takes 1.9 us
+        longer, so there are some of every age.
+        """
+        self._enter(ways.FORMER, (1 << (self.spec.line // self.spec.sector)) - 1, 0)
+        if dirty:
+            number, most = self.spec.dirty_ways, self.spec.ways
+            some = np.arange(number) * most // max(number, 1)
+            self._slots()[:, :, some, ways.STATE] |= self._slots()[:, :, some, ways.STATE] << ways.DIRTY_SHIFT
 
-    def _ways(self) -> NDArray[np.int32]:
-        """View of what `lookup` keeps of each way: [cache, set, way, entry]."""
-        ways = self.spec.ways
-        part = self._part(HEAD + 2 * ways, lookup.WAY * ways)
-        return part.reshape(*part.shape[:2], ways, lookup.WAY)
+    def _enter(self, quotient: int, valid: int, owner: int) -> None:
+        """Make all ways alike; the way at the front of a set is number 0."""
+        self._words()[..., : self.spec.ways] = (quotient << ways.TAG_BITS) + np.arange(self.spec.ways)
+        self._slots()[..., ways.STATE] = valid | owner << ways.OWNER_SHIFT
+
+    def _words(self) -> NDArray[np.int32]:
+        """View of the words of every set: [cache, set, position]."""
+        return self.sets[:, : self.slots_at].reshape(self.number, -1, self.positions)
+
+    def _slots(self) -> NDArray[np.int32]:
+        """View of the slots of every set: [cache, set, way, entry]."""
+        part = self.sets[:, self.slots_at :].reshape(self.number, -1, self.width)[..., : ways.SLOT * self.spec.ways]
+        return part.reshape(*part.shape[:2], self.spec.ways, ways.SLOT)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.compiled.lookup import lines_of
 from sim.compiled.requests import count_requests
-from sim.compiled.runs import count_bytes, count_transfer
+from sim.compiled.runs import count_bytes, count_lines, count_transfer
 from workloads.trace import UNCACHED, WRITE
 
 NO_INDEX = np.zeros(1, np.int64)
@@ -18,19 +19,35 @@ class Request:
     """`count` runs from `first` on, all reads, all writes or all reads past the caches (what a cache sends down is
     mixed, reads first).
 
-    The sizes that levels ask for are the same at every repeat, and counted once.
+    What levels ask it is the same at every repeat, and found out once, when it is asked first: of the requests that a
+    cache sends to the DRAM, most is never asked.
     """
 
     __slots__ = ("_lines", "_requests", "_transfer", "bytes", "count", "first", "indices", "runs", "uncached", "writes")
 
+    bytes: int
+    """Bytes of all runs."""
+    writes: bool
+    """Whether the first run is a write."""
+    uncached: bool
+    """Whether the first run is a read past the caches."""
+
     def __init__(self, runs: NDArray[np.void], indices: NDArray[np.int64], first: int, count: int) -> None:
         self.runs, self.indices, self.first, self.count = runs, indices, first, count
-        self.bytes = count_bytes(runs, first, count)
-        self.writes = bool(runs[first]["op"] == WRITE)
-        self.uncached = bool(runs[first]["op"] == UNCACHED)
-        self._transfer: dict[tuple[int, int], tuple[int, int]] = {}
-        self._requests: dict[tuple[int, int], int] = {}
-        self._lines: dict[int, int] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        """What has not been asked before, which is kept in its slot."""
+        value: Any
+        if name == "bytes":
+            value = count_bytes(self.runs, self.first, self.count)
+        elif name in ("writes", "uncached"):
+            value = bool(self.runs[self.first]["op"] == (WRITE if name == "writes" else UNCACHED))
+        elif name in self.__slots__:
+            value = {}
+        else:
+            raise AttributeError(name)
+        setattr(self, name, value)
+        return value
 
     def transfer(self, granule: int, rows_per_command: int) -> tuple[int, int]:
         """Bytes with every row rounded up to `granule`, and DMA commands."""
@@ -49,5 +66,5 @@ class Request:
     def lines(self, size: int) -> int:
         """Most lines of `size` bytes that the runs can touch."""
         if size not in self._lines:
-            self._lines[size] = lines_of(self.runs, self.first, self.count, size)
+            self._lines[size] = count_lines(self.runs, self.first, self.count, size)
         return self._lines[size]

@@ -9,7 +9,7 @@ FIELDS = {"row": ROW, "rank": RANK, "bank_group": BANK_GROUP, "bank": BANK, "cha
 @inlined
 def mix(number):
     """A well-spread 31-bit hash of a line or row number (Fibonacci hashing: Knuth, TAOCP 3, section 6.4)."""
-    return ((number * 0x9E3779B97F4A7C1) >> 24) & 0x7FFFFFFF
+    return ((int(number) * 0x9E3779B97F4A7C1) >> 24) & 0x7FFFFFFF
 
 
 @inlined
@@ -19,11 +19,22 @@ def scale(number, size):
 
 
 @inlined
-def set_number(line, sets, hashed):
-    """The set of a line: its low part, or with a hash all of its bits folded together."""
-    if hashed:
-        line ^= (line >> 8) ^ (line >> 16) ^ (line >> 24)
-    return line % sets
+def fold(line):
+    """All bits of a line number below 2**31 folded together; one-to-one, see `unfold`."""
+    return line ^ (line >> 8) ^ (line >> 16) ^ (line >> 24)
+
+
+@inlined
+def unfold(folded):
+    """The line that `fold` made this of."""
+    return folded ^ (folded >> 8)
+
+
+def reciprocal(divisor):
+    """Factor and shift that divide numbers below 2**31: `number * factor >> shift` is exact, and stays below 2**63
+    (Granlund & Montgomery, PLDI 1994, theorem 4.2)."""
+    shift = 31 + (divisor - 1).bit_length()
+    return -(-(1 << shift) // divisor), shift
 
 
 @inlined

@@ -1,18 +1,82 @@
-"""Replacement policies: one function each, which notes a touch of a way, and one which names the victim of a full set.
+"""Replacement policies: what a hit and a fill do to the order of a set's ways, and which way a full set gives up.
 
-A set is a stretch of `sets` (int32): a head of four (lines in it, its clock, tree-PLRU's bits, nothing), then the tags,
-then a note per way (time stamp, or SRRIP's re-reference value), then what `lookup` keeps. `event` is HIT or FILL.
-References: tree-PLRU as in Smith & Goodman 1983; SRRIP with hit priority and 2 bits as in Jaleel et al., ISCA 2010,
-section 4.2.
+The words of a set lie in `sets` from `base` on, see `ways`. Under LRU and FIFO their position is their age: a line that
+is used (or only when it is filled) moves to the front, and the last one goes. Under the others a word stays where it
+is, and from `notes` on follow tree-PLRU's bits, or a re-reference value of SRRIP for each way. References: tree-PLRU as
+in Smith & Goodman 1983; SRRIP with hit priority and 2 bits as in Jaleel et al., ISCA 2010, section 4.2.
 """
 
+from sim.compiled import book as bk
 from sim.compiled.jit import compiled, inlined
+from sim.compiled.lanes import LANES, push
 
 LRU, FIFO, RANDOM, PLRU, SRRIP = range(5)
 POLICIES = {"lru": LRU, "fifo": FIFO, "random": RANDOM, "plru": PLRU, "srrip": SRRIP}
-HIT, FILL = 0, 1
 LONGEST = 3
-FILLED, CLOCK, TREE, _NOTHING, HEAD = range(5)
+
+
+def count_notes(policy: int, ways: int) -> int:
+    """Entries that a policy notes of a set."""
+    return {PLRU: 1, SRRIP: ways}.get(policy, 0)
+
+
+def ordered_by_age(policy: int) -> bool:
+    """Whether the position of a word is its age."""
+    return policy <= FIFO
+
+
+ordered = inlined(ordered_by_age)
+
+
+@inlined
+def to_front(word, position, base, sets):
+    """Let `word` enter at the front, those before `position` moving back by one."""
+    block = position - position % LANES
+    while block > 0:
+        push(sets, base + block, position - block, sets[base + block - 1])
+        position = block - 1
+        block -= LANES
+    push(sets, base, position, word)
+
+
+@inlined
+def hit(position, base, notes, policy, ways, sets):
+    """Note a hit of the word at `position`; returns its position then."""
+    if policy == LRU:
+        if position:
+            to_front(sets[base + position], position, base, sets)
+        return 0
+    if policy == PLRU:
+        sets[notes] = plru_touch(sets[notes], position, ways)
+    elif policy == SRRIP:
+        sets[notes + position] = 0
+    return position
+
+
+@inlined
+def fill(word, position, base, notes, policy, ways, sets):
+    """Let `word` take the place of that at `position`."""
+    if ordered(policy):
+        to_front(word, position, base, sets)
+        return
+    sets[base + position] = word
+    if policy == PLRU:
+        sets[notes] = plru_touch(sets[notes], position, ways)
+    elif policy == SRRIP:
+        sets[notes + position] = LONGEST - 1
+
+
+@inlined
+def victim(notes, policy, ways, sets, book):
+    """The position in a full set that makes room."""
+    if policy == RANDOM:
+        book[bk.SEED] = random_number(book[bk.SEED])
+        return (book[bk.SEED] >> 16) % ways
+    if policy == PLRU:
+        return plru_victim(sets[notes], ways)
+    if policy == SRRIP:
+        return srrip_victim(notes, ways, sets)
+    return ways - 1
 
 
 @inlined
@@ -40,32 +104,6 @@ def plru_touch(bits, way, ways):
 
 
 @inlined
-def touch(policy, sets, base, way, ways, event):
-    """Note that `way` of the set at `base` was hit or filled."""
-    note = base + HEAD + ways + way
-    if policy == LRU or (policy == FIFO and event == FILL):
-        sets[base + CLOCK] += 1
-        sets[note] = sets[base + CLOCK]
-    elif policy == PLRU:
-        sets[base + TREE] = plru_touch(sets[base + TREE], way, ways)
-    elif policy == SRRIP:
-        sets[note] = LONGEST - 1 if event == FILL else 0
-
-
-@inlined
-def oldest(sets, notes, ways):
-    """The way with the smallest time stamp."""
-    least = sets[notes]
-    for way in range(ways):
-        least = min(least, sets[notes + way])
-    found = 0
-    for way in range(ways):
-        if sets[notes + way] == least:
-            found = way
-    return found
-
-
-@inlined
 def plru_victim(bits, ways):
     """The way that PLRU's arrows point to."""
     node, low, high = 0, 0, ways
@@ -79,7 +117,7 @@ def plru_victim(bits, ways):
 
 
 @compiled
-def srrip_victim(sets, notes, ways):
+def srrip_victim(notes, ways, sets):
     """The first way of the longest re-reference value, all ways ageing until there is one."""
     while True:
         for way in range(ways):
@@ -87,19 +125,3 @@ def srrip_victim(sets, notes, ways):
                 return way
         for way in range(ways):
             sets[notes + way] += 1
-
-
-@inlined
-def victim(policy, sets, base, ways, random):
-    """The way of the full set at `base` that makes room; `random[0]` is the generator's state."""
-    notes = base + HEAD + ways
-    if policy == RANDOM:
-        random[0] = random_number(random[0])
-        found = (random[0] >> 16) % ways
-    elif policy == PLRU:
-        found = plru_victim(sets[base + TREE], ways)
-    elif policy == SRRIP:
-        found = srrip_victim(sets, notes, ways)
-    else:
-        found = oldest(sets, notes, ways)
-    return found

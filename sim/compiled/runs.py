@@ -1,4 +1,4 @@
-"""What a transfer costs a DMA engine, counted without looking at a line."""
+"""How large a transfer is, counted without looking at a line: bytes, lines, DMA commands."""
 
 from sim.compiled.jit import compiled
 
@@ -11,9 +11,9 @@ def count_transfer(runs, first, count, alignment, rows_per_command):
     """
     moved, commands = 0, 0
     for r in range(first, first + count):
-        rows, size = int(runs[r].count), int(runs[r].bytes)
+        rows, size = int(runs[r]["count"]), int(runs[r]["bytes"])
         moved += rows * ((size + alignment - 1) // alignment * alignment)
-        commands += rows if runs[r].index >= 0 else (rows + rows_per_command - 1) // rows_per_command
+        commands += rows if runs[r]["index"] >= 0 else (rows + rows_per_command - 1) // rows_per_command
     return moved, commands
 
 
@@ -22,5 +22,14 @@ def count_bytes(runs, first, count):
     """Bytes of `count` runs from `first` on."""
     total = 0
     for r in range(first, first + count):
-        total += int(runs[r].count) * int(runs[r].bytes)
+        total += int(runs[r]["count"]) * int(runs[r]["bytes"])
     return total
+
+
+@compiled
+def count_lines(runs, first, count, line_bytes):
+    """Most lines that `count` runs from `first` on can touch."""
+    lines = 0
+    for r in range(first, first + count):
+        lines += int(runs[r]["count"]) * ((int(runs[r]["bytes"]) + line_bytes - 2) // line_bytes + 1)
+    return lines

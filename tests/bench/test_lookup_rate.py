@@ -1,6 +1,7 @@
 """How many lines a second the lookup loop answers, beside an outside cache simulator in the same run.
 
-LRU, 192 MiB, 16 ways, 128-byte lines. Stream: over 64 MiB. Random: over 512 MiB. Mix: one of each in turn.
+Plain: LRU, 192 MiB, 16 ways, 128-byte lines. Stream: over 64 MiB. Random: over 512 MiB. Mix: one of each in turn.
+On a chip: the last cache of an H100 (sectors, two partitions that replicate, slices, arrivals), asked for tiles.
 """
 
 from __future__ import annotations
@@ -23,12 +24,17 @@ COUNT, TILE = 1 << 22, 1 << 12
 """Lines of one measurement, and of one request."""
 GOALS = {"stream": 300.0, "random": 80.0, "mix": 150.0}
 PEER_GOAL = 12.0
+CHIP = "h100_sxm"
+CHIP_TILE, PIECE = 1 << 15, 256
+"""Bytes of a request on a chip (64 tokens of K and V at 128 elements), and of a row of it."""
+CHIP_GOAL = 35.0
+"""Four times what the loop did on cold lines before sets were kept by age."""
 
 
 class Nothing:
     """A level that answers at once and keeps nothing."""
 
-    name, latency, queue = "nothing", 0, 0
+    name, latency, queue, first, came = "nothing", 0, 0, 0, 0
 
     def serve(self, request: Request, repeat: int, core: int, now: int) -> int:
         """Now."""
@@ -65,7 +71,7 @@ def requests(kind: str) -> list[Request]:
 
 
 def cache(policy: str = "lru") -> Cache:
-    """The cache of the measurement."""
+    """The plain cache of the measurement."""
     sizes = {"capacity": f"{CAPACITY} B", "line": f"{LINE} B", "sector": f"{LINE} B", "fill_granule": f"{LINE} B"}
     spec = hwmodels.Cache.model_validate({**BASE, **sizes, "ways": WAYS, "replacement": policy})
     return Cache(spec, (1, 4), Nothing(), ("X",))
@@ -94,3 +100,32 @@ def test_line_rate(kind: str, report: Callable[[Figure], None]) -> None:
     peers = COUNT / seconds(lambda: simulator.load(addresses, length=1)) / 1e6
     report(Figure(f"  pycachesim, {kind}", peers, "M lines/s"))
     report(Figure(f"  ratio, {kind}", rate / peers, "x", PEER_GOAL))
+
+
+@pytest.mark.bench
+@pytest.mark.parametrize(
+    ("name", "footprint", "gathered"),
+    [("tiles that are nowhere", 1 << 30, False), ("rows that are nowhere", 1 << 30, True), ("hits", 24 << 20, False)],
+)
+def test_line_rate_on_a_chip(name: str, footprint: int, gathered: bool, report: Callable[[Figure], None]) -> None:
+    chip = hwmodels.load_chip(CHIP)
+    assert chip.cache is not None
+    cores = chip.matmul_core.count
+    ours = Cache(chip.cache, (1, cores), Nothing(), ("X",))
+    rows = np.random.default_rng(7).permutation(footprint // PIECE)
+    asked = []
+    for first in range(0, footprint, CHIP_TILE):
+        runs = np.zeros(1, RUN)
+        if gathered:
+            runs[0] = (0, PIECE, CHIP_TILE // PIECE, PIECE, first // PIECE, 0, READ, 0)
+        else:
+            runs[0] = (first, 0, 1, CHIP_TILE, -1, 0, READ, 0)
+        asked.append(Request(runs, rows, 0, 1))
+
+    def walk() -> None:
+        for i, request in enumerate(asked):
+            ours.serve(request, 0, i % cores, 0)
+
+    walk()
+    rate = footprint / chip.cache.line / seconds(walk) / 1e6
+    report(Figure(f"lookup loop, {CHIP}, {name}", rate, "M lines/s", CHIP_GOAL))

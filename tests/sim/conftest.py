@@ -11,16 +11,17 @@ from workloads.trace import RUN
 
 
 class Sink:
-    """A level that answers at once and keeps what it was asked for."""
+    """A level that answers after `delay` ps and keeps what it was asked for."""
 
     name, latency, queue, first, came = "sink", 0, 0, 0, 0
 
     def __init__(self) -> None:
         self.asked: list[tuple[int, int, int]] = []
+        self.delay = 0
 
     def serve(self, request, repeat, core, now) -> int:
         self.asked += [(int(run["base"]), int(run["bytes"]), int(run["op"])) for run in request.runs[: request.count]]
-        return now
+        return now + self.delay
 
     def counters(self) -> dict[str, int]:
         return {}

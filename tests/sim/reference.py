@@ -24,6 +24,8 @@ class ReferenceCache:
     sets: int
     ways: int
     policy: str
+    dirty_ways: int = 1 << 30
+    """Lines of a set that may be dirty at a time."""
     hits: int = 0
     misses: int = 0
     write_hits: int = 0
@@ -62,6 +64,7 @@ class ReferenceCache:
             line.valid |= whole
             lacking = {s // per for s in sectors - line.valid}
             line.dirty |= sectors
+            self._limit_dirty(group, number)
         else:
             self.hits += len(asked - lacking)
         self.misses += len(lacking)
@@ -73,9 +76,21 @@ class ReferenceCache:
             ways.append(number)
         else:
             way = ways.index(next(iter(content))) if self.policy in ("lru", "fifo") else self._victim(group)
-            self.writebacks += len({s // (self.granule // self.sector) for s in content.pop(ways[way]).dirty})
+            self._write_back(content.pop(ways[way]))
             ways[way] = number
         content[number] = Line()
+
+    def _write_back(self, line: Line) -> None:
+        self.writebacks += len({s // (self.granule // self.sector) for s in line.dirty})
+        line.dirty = set()
+
+    def _limit_dirty(self, group: int, number: int) -> None:
+        """Clean the oldest dirty line but `number` if there is one too many; the last way where there is no age."""
+        content = self.content[group]
+        order = list(content) if self.policy in ("lru", "fifo") else self.ways_of[group][::-1]
+        dirty = [n for n in order if content[n].dirty]
+        if len(dirty) > self.dirty_ways:
+            self._write_back(content[next((n for n in dirty if n != number), number)])
 
     def _touch(self, group: int, number: int, fill: bool) -> None:
         way = self.ways_of[group].index(number)

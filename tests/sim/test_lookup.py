@@ -3,14 +3,25 @@ outside simulator."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sim.compiled import book
+from sim.compiled.address import mix, scale
+from sim.errors import SimulationError
+from sim.request import Request
 from tests.sim.conftest import ask, cache_of, pieces
 from tests.sim.reference import ReferenceCache
-from workloads.trace import READ, WRITE
+from workloads.trace import READ, RUN, WRITE
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("policy", ["lru", "fifo", "plru", "srrip"])
@@ -19,8 +30,9 @@ from workloads.trace import READ, WRITE
 def test_equals_the_reference(policy: str, data: st.DataObject) -> None:
     sector = data.draw(st.sampled_from([32, 64, 128]))
     granule = data.draw(st.sampled_from([s for s in (32, 64, 128) if s >= sector]))
-    ways = data.draw(st.sampled_from([1, 2, 4, 8]))
+    ways = data.draw(st.sampled_from([1, 2, 4, 8, 32]))
     sets = data.draw(st.sampled_from([1, 2, 3, 8]))
+    share = data.draw(st.sampled_from([None, None, 0.1, 0.5, 0.75]))
     cache, sink = cache_of(
         capacity=f"{128 * ways * sets} B",
         sector=f"{sector} B",
@@ -28,8 +40,10 @@ def test_equals_the_reference(policy: str, data: st.DataObject) -> None:
         ways=ways,
         replacement=policy,
         slices=1,
+        dirty_share=share,
     )
-    reference = ReferenceCache(128, sector, granule, sets, ways, policy)
+    limit = ways if share is None else int(share * ways)
+    reference = ReferenceCache(128, sector, granule, sets, ways, policy, limit)
     accesses = data.draw(
         st.lists(
             st.tuples(st.integers(0, 6000), st.integers(1, 400), st.sampled_from([READ, READ, WRITE])),
@@ -167,3 +181,150 @@ def test_write_through_and_no_allocate() -> None:
     cache, sink = cache_of(write_policy="through", write_allocate=True)
     cache.serve(ask(pieces([(0, 256, WRITE), (0, 256, READ)])), 0, 0, 0)
     assert [op for _, _, op in sink.asked] == [WRITE, WRITE]
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_the_quick_way_does_what_the_general_one_does(data: st.DataObject) -> None:
+    """Sent down, counted and answered the same, over partitions, sectors, time, and lines dirty and in flight."""
+    partitions = data.draw(st.sampled_from([1, 2, 3]))
+    ways, sets = data.draw(st.sampled_from([1, 3, 16])), data.draw(st.sampled_from([1, 5, 16]))
+    keys: dict[str, object] = {"replacement": data.draw(st.sampled_from(["lru", "fifo"]))}
+    keys |= {
+        "ways": ways,
+        "capacity": f"{128 * ways * sets * partitions} B",
+        "slices": 2 * partitions,
+        "partitions": partitions,
+    }
+    keys |= {"set_hash": data.draw(st.sampled_from(["none", "xor"]))}
+    if partitions > 1:
+        keys |= {"replicate": data.draw(st.booleans()), "far_latency": "150 ns"}
+    caches = [cache_of(**keys) for _ in range(2)]
+    caches[1][0].book[book.QUICK] = 0
+    for cache, sink in caches:
+        sink.delay = 900_000
+        if keys["replacement"] == "lru":
+            cache.fill_with(dirty=True)
+    piece = st.tuples(st.integers(0, 20_000), st.integers(1, 700), st.sampled_from([READ, READ, WRITE]))
+    requests = st.tuples(st.lists(piece, min_size=1, max_size=4), st.integers(0, 3), st.integers(0, 600_000))
+    now = 0
+    for accesses, core, later in data.draw(st.lists(requests, min_size=1, max_size=60)):
+        now += later
+        quick, general = (cache.serve(ask(pieces(accesses)), 0, core, now) for cache, _ in caches)
+        assert quick == general
+        assert caches[0][0].queue == caches[1][0].queue
+    (quick_cache, quick_sink), (general_cache, general_sink) = caches
+    assert quick_sink.asked == general_sink.asked
+    assert quick_cache.counters() == general_cache.counters()
+
+
+def line_at_home(partition: int) -> int:
+    """A line whose home is that partition of two."""
+    return next(line for line in range(0, 1 << 20, 32) if scale(mix(line >> 5), 2) == partition)
+
+
+def test_who_hits_a_line_in_flight_waits_for_it() -> None:
+    """Arrivals are rounded up to 1,024 ps; a line that is asked for twice by one request is in flight all the same."""
+    cache, sink = cache_of(slices=1)
+    sink.delay = 900_000
+    assert cache.serve(ask(pieces([(0, 128, READ), (0, 128, READ)])), 0, 0, 0) == 900_000
+    assert cache.serve(ask(pieces([(0, 128, READ)])), 0, 0, 500_000) == 879 * 1024
+    assert cache.serve(ask(pieces([(0, 128, READ)])), 0, 0, 900_000) == 1_000_000
+    assert cache.serve(ask(pieces([(0, 128, READ)])), 0, 0, 950_000) == 1_050_000
+
+
+def test_a_copy_waits_for_what_it_is_copied_from() -> None:
+    """Half of a line is in flight to its home, the reader fetches the other half: its copy is there when both are, and
+    what it fetches besides is there earlier."""
+    cache, sink = cache_of(partitions=2, replicate=True, far_latency="150 ns", slices=2)
+    away, here = 128 * line_at_home(1), 128 * line_at_home(0)
+    sink.delay = 2_000_000
+    assert cache.serve(ask(pieces([(away + 64, 64, READ)])), 0, 2, 0) == 2_000_000
+    sink.delay = 500_000
+    both = ask(pieces([(away, 64, READ), (away + 64, 64, READ), (here, 128, READ)]))
+    assert cache.serve(both, 0, 0, 1_000) == 1954 * 1024
+    assert cache.serve(ask(pieces([(here, 128, READ)])), 0, 0, 600_000) == 700_000
+    assert cache.serve(ask(pieces([(away, 128, READ)])), 0, 0, 600_000) == 1954 * 1024
+
+
+def test_a_write_takes_copies_away() -> None:
+    cache, _ = cache_of(partitions=2, replicate=True, far_latency="150 ns", slices=2)
+    read, write = (ask(pieces([(128 * line_at_home(1), 128, op)])) for op in (READ, WRITE))
+    for now in (0, 10**6):
+        cache.serve(read, 0, 0, now)
+    assert cache.serve(read, 0, 0, 2 * 10**6) == 2_100_000
+    cache.serve(write, 0, 0, 3 * 10**6)
+    assert cache.serve(read, 0, 0, 4 * 10**6) == 4_150_000
+    assert cache.counters()["far_hits"] == 2
+
+
+def test_runs_are_what_their_pieces_are() -> None:
+    """Strided, gathered and repeated runs, over and under the lines that the loop takes at a time."""
+    indices = np.random.default_rng(3).integers(0, 2000, 600)
+    runs = np.zeros(2, RUN)
+    runs[0] = (96, 160, 500, 96, -1, 32, READ, 0)
+    runs[1] = (0, 192, 600, 192, 0, 0, READ, 1)
+    (whole, sent), (parts, sent_by_piece) = cache_of(slices=1), cache_of(slices=1)
+    for repeat in range(2):
+        whole.serve(Request(runs, indices, 0, 2), repeat, 0, 0)
+        first = [(96 + 32 * repeat + 160 * i, 96, READ, 0) for i in range(500)]
+        for piece in first + [(192 * int(i), 192, READ, 1) for i in indices]:
+            parts.serve(ask(pieces([piece])), 0, 0, 0)
+    assert whole.counters() == parts.counters()
+    granules = [
+        [address // 64 + i for address, size, _ in sink.asked for i in range(size // 64)]
+        for sink in (sent, sent_by_piece)
+    ]
+    assert granules[0] == granules[1]
+
+
+def test_only_a_share_of_a_set_is_dirty() -> None:
+    """Lines beyond the share are written back early and stay; of a buffer rewritten before, some of every age are
+    dirty."""
+    cache, sink = cache_of(capacity="2 KiB", ways=16, slices=1, dirty_share=0.25)
+    cache.serve(ask(pieces([(0, 2048, WRITE)])), 0, 0, 0)
+    assert sink.asked == [(128 * i, 128, WRITE) for i in range(12)]
+    cache.serve(ask(pieces([(0, 2048, READ)])), 0, 0, 0)
+    assert cache.counters()["hits"] == 32
+    cache, sink = cache_of(capacity="2 KiB", ways=16, slices=1, dirty_share=0.25)
+    cache.fill_with(dirty=True)
+    written = []
+    for line in range(16):
+        cache.serve(ask(pieces([(128 * line, 128, READ)])), 0, 0, 0)
+        written.append(cache.counters()["writebacks"])
+    assert written == [2 * ((line + 1) // 4) for line in range(16)]
+
+
+def test_addresses_that_cannot_be_told_apart_are_refused() -> None:
+    cache, _ = cache_of(capacity="128 B", ways=1, sector="128 B", fill_granule="128 B", slices=1)
+    cache.serve(ask(pieces([((1 << 24) * 128 - 384, 128, READ)])), 0, 0, 0)
+    with pytest.raises(
+        SimulationError, match="address 2147483520 lies beyond the 2147483392 bytes that l2 tells apart"
+    ):
+        cache.serve(ask(pieces([((1 << 24) * 128 - 128, 128, READ)])), 0, 0, 0)
+
+
+def test_plain_python_does_what_the_compiled_loop_does() -> None:
+    """Everything under sim/compiled also runs, slowly, without Numba's compiler."""
+    program = (
+        "from tests.sim.conftest import ask, cache_of, pieces; import numpy as np; rng = np.random.default_rng(1)\n"
+        "cache, sink = cache_of(capacity='24 KiB', ways=3, partitions=2, replicate=True, far_latency='150 ns',"
+        " set_hash='xor', dirty_share=0.5)\n"
+        "for now in range(0, 4000000, 100000):\n"
+        "    sizes = rng.integers(1, 500, 4)\n"
+        "    parts = [(int(rng.integers(0, 9**5)), int(size), int(size) % 5 == 0) for size in sizes]\n"
+        "    print(int(cache.serve(ask(pieces(parts)), 0, now % 3, now)))\n"
+        "print(sink.asked, cache.counters())"
+    )
+    printed = [
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, **mode},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for mode in ({"NUMBA_DISABLE_JIT": "1"}, {"NUMBA_DISABLE_JIT": "0"})
+    ]
+    assert printed[0] == printed[1]

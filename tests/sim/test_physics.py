@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 import hwmodels
@@ -137,3 +139,17 @@ def test_a_barrier_waits_for_earlier_chunks_and_for_no_program_of_its_own() -> N
     )
     assert twice.time - chip.launch_overhead == pytest.approx(2 * (once.time - chip.launch_overhead), rel=0.02)
     assert twice.breakdown["stall.barrier"] < 0.1 * twice.time
+
+
+def test_a_further_kernel_costs_a_barrier_and_the_code_of_a_launch_is_paid_once() -> None:
+    later = [
+        simulate(
+            hwmodels.load_chip("toy", {"barrier": barrier}),
+            replace(synthetic.stream(24 << 16, 8192, 24, repeat_passes=3), launch_cycles=cycles),
+        )
+        for barrier, cycles in (("0 ns", 0), ("1 us", 0), ("1 us", 5000))
+    ]
+    clock = hwmodels.load_chip("toy").matmul_core.clock
+    assert later[1].time - later[0].time == pytest.approx(2_000_000, rel=0.02)
+    assert later[2].time - later[1].time == 5000 * PS // clock
+    assert later[2].breakdown["launch"] - later[1].breakdown["launch"] == 5000 * PS // clock

@@ -1,0 +1,72 @@
+"""The entries of a cache's book: its geometry, what a request carries along, and its tables.
+
+The book is one int64 array, because an array costs a call seven arguments and a dispatch from Python 20 ns.
+"""
+
+(
+    # geometry: sizes in bytes, their logarithms, sectors of a line and of a granule as bits, counts
+    LINE_BITS,
+    SECTOR,
+    SECTOR_BITS,
+    SECTORS,
+    GRANULE,
+    GRANULE_BITS,
+    GRANULE_SECTORS,
+    SETS,
+    DIVIDE_FACTOR,
+    DIVIDE_SHIFT,
+    LIMIT,
+    HASHED,
+    WAYS,
+    POLICY,
+    QUICK,
+    # where in `sets` slots and notes begin, and what a set takes of either part; see `ways`
+    SLOTS,
+    NOTES,
+    POSITIONS,
+    WIDTH,
+    # partitions and slices, times in ps, how writes are treated
+    PARTITIONS,
+    REPLICATE,
+    PARTITION_SLICES,
+    SECTOR_TIME,
+    LATENCY,
+    FAR_LATENCY,
+    WRITE_BACK,
+    WRITE_ALLOCATE,
+    DIRTY_WAYS,
+    # what a request carries along
+    NOW,
+    NEAR,
+    SLICES,
+    OUT,
+    LAST_READ,
+    LAST_END,
+    DONE,
+    LATEST,
+    FETCHED,
+    WAIT,
+    NEXT,
+    BEYOND,
+    SEED,
+    # where the tables begin whose length differs
+    COUNTS_AT,
+    EVICTED_AT,
+    # for each set of sectors of a line, the granules it has one of: a bit each, that of its first sector
+    GRANULES,
+) = range(44)
+AFTER_GRANULES = GRANULES + 256
+# a row of counts for each tensor
+(
+    READ_HITS,
+    FAR_HITS,
+    MISSES,
+    WRITE_HITS,
+    WRITE_MISSES,
+    WRITEBACKS,
+    SECTOR_LOOKUPS,
+    SECTOR_HITS,
+    READ_BYTES,
+    WRITE_BYTES,
+    COUNTS,
+) = range(11)
