@@ -12,7 +12,7 @@ import simpy
 from numpy.typing import NDArray
 
 from sim.compute import Work
-from sim.level import Level
+from sim.level import PS, Level
 from sim.machine import PROBABILITY_BYTES, SCORE_BYTES, Machine
 from sim.request import NO_INDEX, Request
 from workloads.trace import READ, RUN, WRITE, Chunk, Trace
@@ -49,6 +49,8 @@ class Part:
     """Tiles that the computation waits for."""
     store: Request | None
     """What is written afterwards."""
+    once: Work
+    """What the program's code outside its steps takes before that."""
     work: Work
     """What it computes."""
     scores: tuple[int, int]
@@ -70,6 +72,7 @@ class Kernel:
         self.flying = [0] * self.core.count
         self.end = self.macs = self.tiles = self.programs = 0
         self.running: dict[int, int] = {}
+        self.opened: dict[int, int] = {}
         self.dispatched = 0
         self.chunk_ended = self.env.event()
         self.supply = self._programs()
@@ -77,7 +80,7 @@ class Kernel:
         self.workspace = max((tensor.base + tensor.bytes for tensor in trace.tensors), default=0)
 
     def run(self) -> int:
-        """Run to the end; returns the time in ps, launch overhead included, and leaves the breakdown in `spent`."""
+        """Run to the end; returns the time in ps, the launch included, and leaves the breakdown in `spent`."""
         slots = self.machine.resident(self.trace)
         for slot in range(slots):
             for core in range(self.core.count):
@@ -85,7 +88,7 @@ class Kernel:
         self.env.run()
         end = max(self.end, int(self.env.now))
         places = slots * self.core.count
-        launch = self.machine.chip.launch_overhead
+        launch = self.machine.chip.launch_overhead + self.trace.launch_cycles * PS // self.core.clock
         busy = {what: time // places for what, time in sorted(self.spent.items())}
         self.spent = {"launch": launch, **busy, "idle": end - sum(busy.values())}
         return launch + end
@@ -102,7 +105,7 @@ class Kernel:
         def request(first: int, count: int) -> Request | None:
             return Request(chunk.runs, indices, first, count) if count else None
 
-        parts = []
+        parts, once = [], Work(0, 0, 0) if chunk.barrier else self.machine.units.once
         for first, index, load, store, repeats, m1, n1, k1, m2, n2, k2, exps in chunk.steps.tolist():
             work = self.machine.units.work(m1, n1, k1, m2, n2, k2, exps)
             self.machine.check_scores(m1, n1)
@@ -112,6 +115,7 @@ class Kernel:
                     request(first, index),
                     request(first + index, load),
                     request(first + index + load, store),
+                    once,
                     work,
                     (m1, n1) if exps else (0, 0),
                 )
@@ -134,9 +138,12 @@ class Kernel:
             start = int(env.now)
             while barrier and min(self.running, default=chunk) < chunk:
                 yield self.chunk_ended
-            self._note(core, slot, start, "stall.barrier")
             self.running[chunk] = self.running.get(chunk, 0) + 1
             self.programs += 1
+            if barrier and chunk and self.machine.chip.barrier:
+                opens = self.opened.setdefault(chunk, int(env.now) + self.machine.chip.barrier)
+                yield env.timeout(max(0, opens - int(env.now)))
+            self._note(core, slot, start, "stall.barrier")
             start = int(env.now)
             self.dispatched = max(self.dispatched, start) + (self.machine.chip.dispatch or 0)
             wait = self.dispatched - start + begin
@@ -187,7 +194,7 @@ class Kernel:
                 part, repeat = steps[computed]
                 yield from self._compute(core, slot, part.work, part.scores, now)
                 if part.store:
-                    yield from self._compute(core, slot, self.machine.units.once, (0, 0), int(env.now))
+                    yield from self._compute(core, slot, part.once, (0, 0), int(env.now))
                     self.end = max(self.end, self.machine.top.serve(part.store, repeat, core, int(env.now)))
                 loaded.popleft()
                 computed += 1

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
+from math import gcd
 
 import numpy as np
 from numpy.typing import NDArray
 
 from workloads.distinct import distinct_tokens
-from workloads.errors import WorkloadError
 from workloads.kernel import tiled
 from workloads.layout import Paged, Placement, Rows, bases, place
 from workloads.patterns import Range, merged
@@ -81,14 +81,16 @@ class AttentionChunks:
                 yield self.geometry.place.numbers(batch, tokens, piece)
 
     def _page_numbers(self, batch: int) -> NDArray[np.int32]:
-        """Numbers of all page pieces of a sequence and, for pages larger than a tile, the table entry of each tile."""
+        """Numbers of all page pieces of a sequence and, for tiles that are no whole pages, the table entry of each part
+        of a tile that lies in one page."""
         layout, size, tokens = self.workload.layout, self.geometry.block_kv, self.workload.shape.kv_len
         if not isinstance(layout, Paged) or not self.streams:
             return np.zeros(0, np.int32)
         piece = self.geometry.page_piece
         found = [self.geometry.place.numbers(batch, np.arange(0, tokens, piece, dtype=np.int32), piece)]
-        if layout.page > size:
-            found.append(np.arange(0, tokens, size, dtype=np.int32) // np.int32(layout.page))
+        if size % layout.page:
+            grain = gcd(size, layout.page)
+            found.append(np.arange(0, tokens, grain, dtype=np.int32) // np.int32(layout.page))
         return np.concatenate(found)
 
     def _origins(self, batch: int, head: int) -> NDArray[np.uint64]:
@@ -147,7 +149,6 @@ def attention(workload: Workload, budget: Budget) -> Trace:
     own_lists = selection is not None and selection.share == "head"
     tokens = sum(workload.list_sizes(0, shape.q_len)) if workload.phase == "decode" else 0
     fitted = fit_tiling(workload.tiling, shape, workload.dtypes, workload.phase, budget, tokens, own_lists)
-    _check_pages(workload, fitted.block_kv)
     parts, list_tokens = _all_parts(workload, fitted)
     streams = any(not part.selected for tile in parts for part in tile)
     sizes = _sizes(workload, fitted, placed, list_tokens, streams)
@@ -160,7 +161,7 @@ def attention(workload: Workload, budget: Budget) -> Trace:
         workload.tiling.order == "reverse",
         workload.tiling.query_first,
         workload.tiling.cluster if len(parts) % workload.tiling.cluster == 0 else 1,
-        placed.piece(int(np.gcd(workload.unit, fitted.block_kv))),
+        placed.piece(gcd(workload.unit, fitted.block_kv)),
         placed.piece(fitted.block_kv),
         tuple(sizes),
     )
@@ -187,6 +188,7 @@ def attention(workload: Workload, budget: Budget) -> Trace:
         chunks,
         workload.tiling.step_cycles,
         workload.tiling.once_cycles,
+        workload.tiling.launch_cycles,
         workload.tiling.lists_ahead,
         workload.tiling.engine.plain() if workload.tiling.engine else None,
     )
@@ -207,10 +209,10 @@ def _all_parts(workload: Workload, fitted: FittedTiling) -> tuple[list[list[Part
         queries = _queries(workload, fitted, tile)
         visits, (_, chosen) = workload.visits(*queries), workload.list_sizes(*queries)
         ranges = list(visits.ranges)
-        if workload.phase == "prefill":
+        if workload.phase == "prefill" or workload.tiling.aligned:
             ranges = [(a // size * size, min(-(-b // size) * size, tokens)) for a, b in ranges]
         elif isinstance(workload.layout, Paged):
-            grain = min(workload.layout.page, size)
+            grain = gcd(workload.layout.page, size)
             ranges = [(a // grain * grain, b) for a, b in ranges]
         keyed = [(a, Part(False, a, b - a)) for a, b in merged(ranges)]
         if chosen:
@@ -264,15 +266,6 @@ def _template(
 def _leaves_partials(workload: Workload, fitted: FittedTiling) -> bool:
     """Whether programs write partial outputs: where the context is split, or where another kernel is to merge them."""
     return workload.phase == "decode" and (fitted.splits > 1 or not workload.tiling.combine)
-
-
-def _check_pages(workload: Workload, block_kv: int) -> None:
-    layout = workload.layout
-    if isinstance(layout, Paged) and layout.page % block_kv and block_kv % layout.page:
-        raise WorkloadError(
-            f"page of {layout.page} tokens and block_kv {block_kv}: one must be a multiple of the "
-            f"other; set tiling.block_kv to {layout.page} or layout.page to {block_kv}"
-        )
 
 
 def _rows(workload: Workload, fitted: FittedTiling) -> int:

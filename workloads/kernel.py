@@ -53,6 +53,8 @@ class Kernel(BaseModel):
     """The kernel whose tiles are taken where the rule gives a single split."""
     order: Literal["forward", "reverse"] = "forward"
     """Order in which a program walks its tiles."""
+    aligned: bool = False
+    """Decode: whether tiles begin at multiples of their tokens; else where what is read begins."""
     longest_first: bool = False
     """Prefill: whether the last q tiles of a head begin."""
     pad_head_dim: PadRule = "none"
@@ -92,7 +94,7 @@ class Kernel(BaseModel):
 
     def code_for(self, size: int, selects: bool) -> Code:
         """What the code takes for that head dimension (gather: bytes of a row): of the next size that is described."""
-        known = sorted((code for code in self.code if code.selects == selects), key=lambda code: code.size)
+        known = sorted((code for code in self.code if code.selects in (None, selects)), key=lambda code: code.size)
         none = Code(size=max(1, size), selects=selects, step=(0, 0), once=(0, 0))
         return next((code for code in known if code.size >= size), known[-1] if known else none)
 
@@ -131,7 +133,8 @@ class Kernel(BaseModel):
         self._check(asked)
         shape, selects = asked.shape, asked.selection is not None
         masked = asked.phase == "prefill" and asked.pattern.kind in ("causal", "sliding_window")
-        call = Call(self._rows(asked), masked, isinstance(asked.layout, Paged), budget.scratchpad_bytes)
+        paged, element = isinstance(asked.layout, Paged), element_bytes(asked.dtypes.k)
+        call = Call(self._rows(asked), masked, paged, element, budget.scratchpad_bytes)
         tiles = self.tiles_for(shape.head_dim, call)
         splits = self._splits(asked, launch, budget, tiles)
         if splits == 1 and self.unsplit is not None:
@@ -152,6 +155,7 @@ class Kernel(BaseModel):
             resident=self.resident(reported, warps, budget) or "auto",
             scratchpad_bytes=self.program_bytes(reported),
             order=self.order,
+            aligned=self.aligned,
             longest_first=self.longest_first and masked,
             pad_head_dim=self.pad_head_dim,
             pack_group=self.pack_group,
@@ -160,6 +164,7 @@ class Kernel(BaseModel):
             combine=self.combine,
             step_cycles=code.step,
             once_cycles=code.once,
+            launch_cycles=code.launch,
             query_first=self.pipeline.query_first,
             lists_ahead=lists_ahead,
             engine=self._engine(warps, tiles),

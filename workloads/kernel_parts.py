@@ -44,6 +44,8 @@ class Call:
     """Whether it is causal or windowed."""
     paged: bool = False
     """Whether K and V lie in pages."""
+    element: int = 2
+    """Bytes of an element of K."""
     scratchpad: int = 0
     """Bytes of scratchpad of a core."""
 
@@ -59,6 +61,8 @@ class Tiles(BaseModel):
     """Whether they are for causal or windowed calls (true) or for others (false); absent: for both."""
     paged: bool | None = None
     """Whether they are for K and V in pages (true) or without (false); absent: for both."""
+    element: Count | None = None
+    """Bytes of an element of K that they are for; absent: any."""
     rows_up_to: Count | None = None
     """Most query rows of a head, or of a group where heads are packed, that they are for; absent: any."""
     scratchpad_up_to: Count | None = None
@@ -84,7 +88,7 @@ class Tiles(BaseModel):
     def hold(self, size: int, call: Call) -> bool:
         """Whether they are for that head dimension and that call."""
         limits = (self.up_to, size), (self.rows_up_to, call.rows), (self.scratchpad_up_to, call.scratchpad)
-        kinds = (self.masked, call.masked), (self.paged, call.paged)
+        kinds = (self.masked, call.masked), (self.paged, call.paged), (self.element, call.element)
         return all(most is None or is_ <= most for most, is_ in limits) and all(
             wanted is None or wanted == is_ for wanted, is_ in kinds
         )
@@ -92,7 +96,7 @@ class Tiles(BaseModel):
     @property
     def always(self) -> bool:
         """Whether they are for any call."""
-        conditions = (self.up_to, self.rows_up_to, self.scratchpad_up_to, self.masked, self.paged)
+        conditions = (self.up_to, self.rows_up_to, self.scratchpad_up_to, self.masked, self.paged, self.element)
         return all(condition is None for condition in conditions)
 
 
@@ -157,12 +161,14 @@ class Code(BaseModel):
 
     size: Count
     """Head dimension (gather: bytes of a row)."""
-    selects: bool
-    """Whether index lists are loaded."""
+    selects: bool | None = None
+    """Whether index lists are loaded; absent: whether or not."""
     step: Cycles
     """Of a step with a matrix product."""
     once: Cycles
     """Of a program's code outside its steps."""
+    launch: Annotated[int, Field(ge=0)] = 0
+    """Cycles that a launch takes once, beside its programs: persistent kernels set themselves up."""
     rounds: tuple[Count, Count] = (1, 1)
     """Gather: parts in which a program loads its rows, and how many of them at once at first; the others follow one by
     one, as registers become free."""

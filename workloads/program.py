@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import gcd
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,7 +77,7 @@ class ProgramWriter:
     pages_at: int
     """Where in the chunk's indices the physical pages begin."""
     entries_at: int
-    """Where in the chunk's indices the block-table entry of each tile begins (pages larger than a tile)."""
+    """Where in the chunk's indices, for tiles that are no whole pages, the block-table entries of their parts begin."""
     _programs: list[tuple[int, ...]] = field(default_factory=list)
     _steps: list[tuple[int, ...]] = field(default_factory=list)
     _runs: list[tuple[int, ...]] = field(default_factory=list)
@@ -155,13 +156,15 @@ class ProgramWriter:
             self._run("indices", entry, READ, advance=4 * step * size)
         elif not isinstance(layout, Paged):
             return 0
-        elif layout.page <= size:
+        elif size % layout.page == 0:
             page = (part.start + tile * size) // layout.page
             entries = Rows(4 * page, 0, 1, 4 * -(-tokens // layout.page))
             self._run("table", entries, READ, advance=4 * step * (size // layout.page))
         else:
-            at = self.entries_at + part.start // size + tile
-            self._run("table", Rows(0, 4, 1, 4), READ, index=at, advance=step)
+            grain = gcd(size, layout.page)
+            at = self.entries_at + (part.start + tile * size) // grain
+            entries = Rows(0, 4, -(-tokens // grain), 4)
+            self._run("table", entries, READ, index=at, advance=step * (size // grain))
         return 1
 
     def _load_rows(self, name: str, part: Part, tile: int, tokens: int) -> None:

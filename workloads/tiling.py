@@ -41,6 +41,8 @@ class Tiling(BaseModel):
     """Scratchpad of one program as its compiler reports it, in place of what the tiles are reckoned to need."""
     order: Literal["forward", "reverse"] = "forward"
     """Order in which a program walks its tiles; FlashAttention-2 and -3 walk from last to first."""
+    aligned: bool = False
+    """Decode: whether tiles begin at multiples of block_kv, as in prefill; else where what is read begins."""
     longest_first: bool = False
     """Prefill: the q tiles of a head from last to first, so that under a causal mask the longest begin."""
     pad_head_dim: PadRule = "none"
@@ -61,6 +63,8 @@ class Tiling(BaseModel):
     core's issue slots; (0, 0) leaves it to the units. See `workloads.kernel.Code`."""
     once_cycles: tuple[int, int] = (0, 0)
     """The same for a program's code outside its steps."""
+    launch_cycles: int = Field(default=0, ge=0)
+    """Cycles that a launch takes once, beside its programs."""
     query_first: bool = False
     """Whether a program waits for its query rows before it asks for K and V."""
     lists_ahead: int = Field(default=1, ge=0, le=1)

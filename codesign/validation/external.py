@@ -37,9 +37,8 @@ SYSTEMS = {"a100_sxm": "a100_sxm", "b200": "b200_sxm", "h100_sxm": "h100_sxm", "
 """The tables' names of our chips."""
 BACKENDS = ("sglang", "trtllm", "vllm")
 """What `--backend` may name."""
-PAGE, LATENT_PAGE = 16, 64
-"""Tokens of a page as it is simulated. Measured were 64, of which the tiles of some kernels are no multiples; pages of
-16 instead change a prediction by less than 1 %. That of a latent cache, which has one head, stays as it is."""
+PAGE = 64
+"""Tokens of a page."""
 LATENT_DIM, LATENT_VALUES = 576, 512
 """Elements of a row of the latent cache of DeepSeek-V3, and of its beginning that is V."""
 LARGE_KV = 200_000_000
@@ -181,8 +180,8 @@ def _latent(row: Mapping[str, Any], chip: Chip) -> Cells:
     stored = DTYPES[row["kv_cache_dtype"]]
     if stored == "fp8" and row["framework"].lower() == "sglang":
         return {}
-    heads, paged = row["num_heads"], _paged(row) | {"page": str(LATENT_PAGE)}
-    cells = _common(row, stored) | paged | {"head_dim": str(LATENT_DIM), "kv_heads": "1", "dtype": stored}
+    heads = row["num_heads"]
+    cells = _common(row, stored) | _paged(row) | {"head_dim": str(LATENT_DIM), "kv_heads": "1", "dtype": stored}
     group = {"q_heads_per_kv_head": str(heads)}
     return cells | group | _tokens(row, chip, row["step"] + 1, LATENT_DIM, heads * LATENT_DIM, heads * LATENT_VALUES)
 

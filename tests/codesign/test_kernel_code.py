@@ -3,7 +3,9 @@ kernels took with all data in the L2.
 
 Two times of a program that has an SM to itself (few and 16 steps) give the cycles of its course, two with several
 programs an SM those of the issue slots. All SMs read the same lines there, which the H100 fetches once for its
-neighbours; a chip of few SMs stands for that. `python -m tests.codesign.test_kernel_code` derives all lines anew.
+neighbours; a chip of few SMs stands for that. Of FlashAttention-3, whose programs have an SM to themselves, the times
+of one and of ONE_BY_ONE programs an SM, a tile each, give the cycles of a program and of a launch; steps are left to
+the units. `python -m tests.codesign.test_kernel_code` derives all lines anew.
 """
 
 from __future__ import annotations
@@ -22,10 +24,13 @@ from workloads import Launch, Trace, attention, gather, load_kernel, parse_workl
 
 HERE = Path(__file__).parents[2]
 CSV = HERE / "hwmodels" / "measurements" / "h100_kernel_code.csv"
-SMS = 12
+FLASH = CSV.with_name("h100_flash3.csv")
+KINDS = ("decode", "prefill", "gather")
+SMS, MEASURED_SMS = 12, 132
 CHIP = load_chip("h100_sxm", {"sm.count": SMS})
 CYCLES = 1980  # a microsecond
 ROUNDS, CLOSE = 8, 0.005
+ONE_BY_ONE = 16
 
 
 @dataclass(frozen=True)
@@ -153,7 +158,7 @@ def derive(kind: str, dim: int, variant: str, times: dict[tuple[int, int], float
 
 
 def cases() -> list[tuple[str, int, str]]:
-    return [(kind, *key) for kind in ("decode", "prefill", "gather") for key in measured(kind)]
+    return [(kind, *key) for kind in KINDS for key in measured(kind)]
 
 
 @pytest.mark.parametrize(("kind", "dim", "variant"), cases()[::7])
@@ -165,8 +170,53 @@ def test_measured_times_come_back(kind: str, dim: int, variant: str) -> None:
         assert simulated(kind, dim, variant, crowded, steps) == pytest.approx(times[crowded, steps], rel=0.2)
 
 
+def flash(dim: int, heads: int, sequences: int, tokens: int) -> float:
+    """Measured time in us."""
+    table = pd.read_csv(FLASH).set_index(["dim", "q_heads", "sequences", "tokens"])
+    return float(table.kernel_time_us[dim, heads, sequences, tokens])
+
+
+def flash_simulated(dim: int, heads: int, sequences: int, tokens: int, code: dict[str, object]) -> float:
+    """The same by the simulator, on the small chip; heads are not packed, as the context is not split."""
+    tile = pd.read_csv(FLASH).set_index("dim").tile[dim].iloc[0]
+    block_q, block_kv, _ = map(int, tile.split("x"))
+    shape = {"q_heads": heads, "kv_heads": 1, "q_len": 1, "kv_len": tokens, "head_dim": dim, "batch": sequences}
+    raw = {"name": "flash", "kind": "attention", "phase": "decode", "dtype": "bf16", "layout": {"kind": "bsnd"}}
+    asked = parse_workload({**raw, "shape": shape, "pattern": {"kind": "dense"}})
+    launch = Launch(block_m=block_q, block_n=block_kv, splits=1, num_warps=4 + block_q // 16)
+    tiling = load_kernel("fa3_decode").tiling(asked, launch, budget(CHIP))
+    tiling = tiling.model_copy(update={"pack_group": False, **code})
+    found = attention(asked.model_copy(update={"tiling": tiling}), budget(CHIP))
+    return simulate(CHIP, found, before=found).time / 1e6
+
+
+def derive_flash(dim: int) -> tuple[int, int]:
+    """Cycles of a program and of a launch: what the measured times are longer by than the simulated ones."""
+    nothing: dict[str, object] = {"once_cycles": (0, 0), "launch_cycles": 0}
+    one, many = (
+        flash(dim, per, MEASURED_SMS, 16) - flash_simulated(dim, per, SMS, 16, nothing) for per in (1, ONE_BY_ONE)
+    )
+    once = (many - one) / (ONE_BY_ONE - 1)
+    return round(once * CYCLES), round((one - once) * CYCLES)
+
+
+FLASH_DIMS = (64, 128, 192, 256)
+
+
+@pytest.mark.parametrize("dim", FLASH_DIMS)
+def test_measured_times_of_flash_attention_3_come_back(dim: int) -> None:
+    for per, close in ((1, 0.01), (ONE_BY_ONE, 0.01), (4, 0.09)):
+        measured_time = flash(dim, per, MEASURED_SMS, 16)
+        assert flash_simulated(dim, per, SMS, 16, {}) == pytest.approx(measured_time, rel=close)
+    longer = [flash_simulated(dim, 4, 1, tokens, {}) for tokens in (128, 4096)]
+    assert longer[1] - longer[0] == pytest.approx(flash(dim, 4, 1, 4096) - flash(dim, 4, 1, 128), rel=0.12), "steps"
+
+
 if __name__ == "__main__":
-    for kind in sys.argv[1:] or ("decode", "prefill", "gather"):
+    for dim in FLASH_DIMS if sys.argv[1:] in ([], ["flash"]) else ():
+        cycles, launch = derive_flash(dim)
+        print(f"  - {{size: {dim}, step: [0, 0], once: [{cycles}, {cycles}], launch: {launch}}}")
+    for kind in [kind for kind in sys.argv[1:] or KINDS if kind in KINDS]:
         print(kind)
         for (dim, variant), times in measured(kind).items():
             line = derive(kind, dim, variant, times).line()

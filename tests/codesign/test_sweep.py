@@ -230,7 +230,7 @@ def start(memgrain: list[str], folder: Path, spec: dict[str, Any], jobs: int) ->
 
 
 def await_rows(folder: Path, count: int) -> None:
-    path, end = folder / "rows" / "rows.jsonl", time.monotonic() + 60
+    path, end = folder / "rows" / "rows.jsonl", time.monotonic() + 240  # a first run compiles the hot loops
     while not path.exists() or path.read_bytes().count(b"\n") < count:
         assert time.monotonic() < end, "no rows came"
         time.sleep(0.005)

@@ -21,7 +21,6 @@ from workloads import (
     DTypes,
     Trace,
     Workload,
-    WorkloadError,
     attention,
     count_bytes,
     count_exps,
@@ -139,10 +138,10 @@ def tiles_of(workload: Workload, batch: int, head: int, tile: int, queries: tupl
         selected[listed] = True
     read = workload.pattern.mask(workload.shape, selected)[slice(*queries)].any(0)
     streamed = sorted(set(np.flatnonzero(read).tolist()) - set(listed))
-    if workload.phase == "prefill":
+    if workload.phase == "prefill" or workload.tiling.aligned:
         streamed = [t for t in range(workload.shape.kv_len) if t // 8 in {s // 8 for s in streamed}]
     elif isinstance(workload.layout, Paged):
-        grain = min(workload.layout.page, 8)
+        grain = math.gcd(workload.layout.page, 8)
         heads = {t for t in streamed if t - 1 not in streamed}
         streamed = sorted({u for t in heads for u in range(t // grain * grain, t)} | set(streamed))
     parts: list[list[int]] = []
@@ -230,14 +229,14 @@ def check(workload: Workload, heads: int) -> Trace:
         touched = {row for rows in want for row in rows if row[0] == name}
         tensor = next(t for t in trace.tensors if t.name == name)
         row = 2 * (8 if name == "K" else 4)
-        rounded = workload.phase == "prefill" or isinstance(workload.layout, Paged)
+        rounded = workload.phase == "prefill" or workload.tiling.aligned or isinstance(workload.layout, Paged)
         assert tensor.useful_bytes <= len(touched) * row
         assert rounded or tensor.useful_bytes == len(touched) * row
     return trace
 
 
 @pytest.mark.parametrize("order", ["forward", "reverse"])
-@pytest.mark.parametrize("layout", [name for name in LAYOUTS if name != "odd_pages"])
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("phase", ["decode", "prefill"])
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_expansion_is_the_definition(small: Make, pattern: str, phase: str, layout: str, order: str) -> None:
@@ -246,7 +245,7 @@ def test_expansion_is_the_definition(small: Make, pattern: str, phase: str, layo
 
 
 @pytest.mark.parametrize("share", SHARES)
-@pytest.mark.parametrize("layout", [name for name in LAYOUTS if name != "odd_pages"])
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("phase", ["decode", "prefill"])
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_selected_expansion_is_the_definition(small: Make, pattern: str, phase: str, layout: str, share: str) -> None:
@@ -257,7 +256,7 @@ def test_selected_expansion_is_the_definition(small: Make, pattern: str, phase: 
 
 
 @pytest.mark.parametrize("unit", [1, 4, 16])
-@pytest.mark.parametrize("layout", [name for name in LAYOUTS if name != "odd_pages"])
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("order", ["forward", "reverse"])
 def test_units_smaller_and_larger_than_tiles_and_pages(small: Make, unit: int, layout: str, order: str) -> None:
     selection = {"kind": "random", "ratio": 0.8, "unit": unit, "order": "random"}
@@ -340,7 +339,7 @@ def test_index_list_and_block_table_bytes(small: Make) -> None:
     assert "table" not in count_bytes(attention(small(layout="large_pages_hnd", selection=half), BUDGET))
 
 
-@pytest.mark.parametrize("layout", ["small_pages_hnd", "large_pages_hnd", "large_pages_nhd"])
+@pytest.mark.parametrize("layout", ["small_pages_hnd", "large_pages_hnd", "large_pages_nhd", "odd_pages"])
 @pytest.mark.parametrize("phase", ["decode", "prefill"])
 def test_the_table_entries_read_are_those_of_the_pages_read(small: Make, layout: str, phase: str) -> None:
     workload = small("sliding_window", layout, phase)
@@ -408,6 +407,10 @@ def test_a_trace_can_be_pickled_and_iterated_again(small: Make) -> None:
     assert np.array_equal(expand(pickle.loads(pickle.dumps(trace))), expand(trace))
 
 
-def test_pages_and_tiles_must_divide(small: Make) -> None:
-    with pytest.raises(WorkloadError, match=r"^page of 12 tokens and block_kv 8: .*; set [^\n]*$"):
-        attention(small(layout="odd_pages"), BUDGET)
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("pattern", ["sliding_window", "hierarchical"])
+def test_aligned_tiles_begin_at_multiples(small: Make, pattern: str, layout: str) -> None:
+    workload = small(pattern, layout, tiling={"block_kv": 8, "block_q": 8, "aligned": True})
+    check(workload, 2)
+    moved = [count_bytes(attention(asked, BUDGET))["K"][0] for asked in (workload, small(pattern, layout))]
+    assert moved[0] > moved[1]
