@@ -1,4 +1,4 @@
-"""Running a sweep: points go out to a pool, rows come back and are appended; what is there is not run again."""
+"""Running a sweep, or other points: they go out to a pool, rows come back and are appended; none is run twice."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -15,10 +15,9 @@ from types import FrameType
 from typing import Protocol
 
 from codesign.errors import CodesignError
-from codesign.pool import Pool, open_pool
+from codesign.pool import Job, Pool, open_pool
 from codesign.rows import Row, RowFile
 from codesign.sweep_file import Sweep
-from codesign.task import Point
 from hwmodels import HardwareError
 from sim import SimulationError
 from workloads import WorkloadError
@@ -79,7 +78,20 @@ class Outcome:
 def run_sweep(
     sweep: Sweep, out_dir: Path, jobs: int | None = None, cluster: str | None = None, watch: Watch | None = None
 ) -> Outcome:
-    """Answer every point of the sweep into `out_dir`/rows.jsonl, `jobs` at a time or on a cluster.
+    """Answer every point of the sweep; see `run_points`."""
+    return run_points(*sweep.points(), out_dir, jobs, cluster, watch)
+
+
+def run_points(
+    points: Sequence[Job],
+    refused: Sequence[str],
+    out_dir: Path,
+    jobs: int | None = None,
+    cluster: str | None = None,
+    watch: Watch | None = None,
+) -> Outcome:
+    """Answer every point into `out_dir`/rows.jsonl, `jobs` at a time or on a cluster; `refused` has a line for each
+    that is none.
 
     Points whose ids are in the file are skipped. A point that fails is reported and the others go on. Raises
     KeyboardInterrupt after Ctrl-C, when every finished row is on disk; raises CodesignError if the rows cannot be
@@ -89,7 +101,6 @@ def run_sweep(
     jobs = jobs if jobs is not None else os.cpu_count() or 1
     if jobs < 1:
         raise CodesignError(f"jobs is {jobs}, must be at least 1; leave it out to use every core")
-    points, refused = sweep.points()
     with RowFile(out_dir) as rows:
         if rows.repaired:
             watch.warn(rows.repaired)
@@ -111,10 +122,10 @@ class _Run:
     def __init__(self, rows: RowFile, watch: Watch, outcome: Outcome) -> None:
         self.rows, self.watch, self.outcome = rows, watch, outcome
 
-    def answer(self, points: list[Point], jobs: int, cluster: str | None) -> None:
+    def answer(self, points: list[Job], jobs: int, cluster: str | None) -> None:
         """Run the points; those that were out when a worker died are run again one by one, to find which one kills."""
         waiting = deque(points)
-        running: dict[Future[Row], Point] = {}
+        running: dict[Future[Row], Job] = {}
         with _interrupt_asked() as interrupted:
             pool = open_pool(jobs, cluster)
             try:
@@ -139,7 +150,7 @@ class _Run:
         self.outcome.failures.append(message)
         self.watch.failed(message)
 
-    def _fill(self, pool: Pool, waiting: deque[Point], running: dict[Future[Row], Point]) -> list[Point]:
+    def _fill(self, pool: Pool, waiting: deque[Job], running: dict[Future[Row], Job]) -> list[Job]:
         """Send out as many points as the pool takes; those it could not take because it broke."""
         width = pool.width()
         while waiting and len(running) < width:
@@ -150,7 +161,7 @@ class _Run:
                 return [point]
         return []
 
-    def _collect(self, pool: Pool, running: dict[Future[Row], Point]) -> list[Point]:
+    def _collect(self, pool: Pool, running: dict[Future[Row], Job]) -> list[Job]:
         """Settle what has finished within a glance; the points that lost their worker."""
         finished, _ = wait(running, timeout=GLANCE, return_when=FIRST_COMPLETED)
         lost = []
@@ -161,7 +172,7 @@ class _Run:
             del running[future]
         return lost
 
-    def _alone(self, pool: Pool, point: Point, interrupted: threading.Event) -> None:
+    def _alone(self, pool: Pool, point: Job, interrupted: threading.Event) -> None:
         """Run a point that lost its worker with nothing beside it, until it answers or patience is at an end."""
         for _ in range(pool.patience - 1):
             future = pool.submit(point)
@@ -175,7 +186,7 @@ class _Run:
             f"{point}: its worker was killed each time it ran (out of memory?); give it more memory or lower --jobs"
         )
 
-    def _settle(self, pool: Pool, future: Future[Row], point: Point) -> bool:
+    def _settle(self, pool: Pool, future: Future[Row], point: Job) -> bool:
         """Write the row, or report the failure; False if the worker was lost, which decides nothing yet."""
         try:
             row = future.result()
@@ -201,7 +212,7 @@ class _Run:
             self.watch.done(row)
         return True
 
-    def _drain(self, running: dict[Future[Row], Point]) -> None:
+    def _drain(self, running: dict[Future[Row], Job]) -> None:
         """Write the rows that had finished when the sweep was stopped, as far as they can be written."""
         with suppress(CodesignError):
             for future in running:

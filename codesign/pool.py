@@ -14,12 +14,21 @@ from typing import Any, Protocol
 
 from codesign.errors import CodesignError
 from codesign.rows import Row
-from codesign.task import Point
 
 PATIENCE = 3
 """Workers that a point may lose, the last ones while it runs alone, until it is given up."""
 ANSWER = 10
 """Seconds to wait for a scheduler, and for its first worker."""
+
+
+class Job(Protocol):
+    """What a pool runs: a point of a sweep, or a case that is held against a measurement; `str` says which it is."""
+
+    def id(self) -> str:
+        """Its identity, which is that of its row."""
+
+    def run(self) -> Row:
+        """The row."""
 
 
 class Pool(Protocol):
@@ -33,7 +42,7 @@ class Pool(Protocol):
     def width(self) -> int:
         """Points that can run at once."""
 
-    def submit(self, point: Point) -> Future[Row]:
+    def submit(self, point: Job) -> Future[Row]:
         """The promise of a row."""
 
     def restart(self) -> None:
@@ -58,7 +67,7 @@ class Processes:
         """One point a process, and one in hand so that none waits."""
         return self.jobs + 1
 
-    def submit(self, point: Point) -> Future[Row]:
+    def submit(self, point: Job) -> Future[Row]:
         """The promise of a row."""
         return self._executor.submit(run_point, point)
 
@@ -116,7 +125,7 @@ class Cluster:
         threads: dict[str, int] = self._client.ncores()
         return max(1, 2 * sum(threads.values()))
 
-    def submit(self, point: Point) -> Future[Row]:
+    def submit(self, point: Job) -> Future[Row]:
         """The promise of a row."""
         promise: Future[Row] = self._executor.submit(run_point, point)
         return promise
@@ -135,7 +144,7 @@ def open_pool(jobs: int, cluster: str | None) -> Pool:
     return Cluster(cluster) if cluster else Processes(jobs)
 
 
-def run_point(point: Point) -> Row:
+def run_point(point: Job) -> Row:
     """The row of a point, in a worker."""
     return point.run()
 

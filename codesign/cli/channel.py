@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
 from rich.table import Table
 
-from codesign.cli.terminal import SweepProgress, console
+from codesign.cli.terminal import console, predicting
 
 if TYPE_CHECKING:
     from codesign.validation.channel import ChannelValidation
@@ -32,11 +31,8 @@ def validate_dram(file: Path, dram: str | None, out: Path | None, jobs: int | No
     """Predict, compare, print; ends with status 2 if a row has no prediction."""
     from codesign.validation.channel import validate_channel
 
-    progress = SweepProgress(file.name)
-    try:
+    with predicting(file.name, out) as progress:
         found = validate_channel(file, dram, out, jobs, progress)
-    finally:
-        progress.stop()
     if as_json:
         print(json.dumps(found.summary(), indent=2))
     elif found.compared:
@@ -45,11 +41,7 @@ def validate_dram(file: Path, dram: str | None, out: Path | None, jobs: int | No
         progress.warn(
             f"{len(found.frame)} rows predicted, nothing compared: {file.name} has no bandwidth_gb_s and no activates"
         )
-    if out is not None:
-        progress.warn(f"predictions are in {out}")
-    if found.failures:
-        progress.warn(f"{len(found.failures)} rows have no prediction (see above)")
-        raise typer.Exit(2)
+    progress.conclude(out, found.failures)
 
 
 def _print(found: ChannelValidation) -> None:

@@ -7,18 +7,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
 from rich.table import Table
 
-from codesign.cli.terminal import SweepProgress, console
+from codesign.cli.terminal import console, predicting
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from codesign.validation.points import Compared
 
-EXCLUDED = 0.25
-"""Error beyond which a point excludes a hypothesis: the worst that the chip's own numbers may have."""
+EXCLUDED, EXCLUDED_RATE = 0.25, 0.05
+"""Error beyond which a point excludes a hypothesis: the worst that the chip's own numbers may have; of rates, a
+difference."""
 
 
 def show_points(
@@ -27,22 +27,15 @@ def show_points(
     """Predict, compare, print; ends with status 2 if a point has no prediction."""
     from codesign.validation.points import validate_points
 
-    progress = SweepProgress(file.name)
-    try:
+    with predicting(file.name, out) as progress:
         found = validate_points(file, chip_set, out, jobs, alternatives, progress)
-    finally:
-        progress.stop()
     if as_json:
         print(
             json.dumps(found.summary() | {"points": found.own.drop(columns="alternative").to_dict("records")}, indent=2)
         )
     else:
         _print(found, alternatives)
-    if out is not None:
-        progress.warn(f"points.csv is in {out}")
-    if found.failures:
-        progress.warn(f"{len(found.failures)} points have no prediction (see above)")
-        raise typer.Exit(2)
+    progress.conclude(out, found.failures)
 
 
 def _print(found: Compared, alternatives: bool) -> None:
@@ -97,7 +90,7 @@ def _hypotheses(frame: pd.DataFrame) -> Table:
 def _limit(quantity: str) -> float:
     from codesign.validation.points import RATES
 
-    return EXCLUDED / 5 if quantity in RATES else EXCLUDED
+    return EXCLUDED_RATE if quantity in RATES else EXCLUDED
 
 
 def _numbers(row: Mapping[Any, Any]) -> list[str]:

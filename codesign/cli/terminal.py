@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
@@ -35,6 +39,21 @@ def rate(speed: float) -> str:
     if speed <= 0:
         return "–"
     return f"{speed:.1f} points/s" if speed >= 1 else f"{1 / speed:.1f} s/point"
+
+
+@contextmanager
+def predicting(name: str, out: Path | None) -> Iterator[SweepProgress]:
+    """The progress of predictions; after Ctrl-C, says where finished ones are and ends with status 130."""
+    progress = SweepProgress(name)
+    try:
+        yield progress
+    except KeyboardInterrupt:
+        progress.stop()
+        kept = f"finished rows are in {out}; run the same again to go on" if out else "with -o, finished rows are kept"
+        progress.warn(f"interrupted; {kept}")
+        raise typer.Exit(130) from None
+    finally:
+        progress.stop()
 
 
 class SweepProgress:
@@ -84,6 +103,14 @@ class SweepProgress:
         """Take the bar away."""
         if self.bar is not None:
             self.bar.stop()
+
+    def conclude(self, out: Path | None, failures: Sequence[str]) -> None:
+        """After predictions: say where they are; end with status 2 if some are missing."""
+        if out is not None:
+            self.warn(f"predictions are in {out}")
+        if failures:
+            self.warn(f"{len(failures)} rows have no prediction (see above)")
+            raise typer.Exit(2)
 
     def _step(self) -> None:
         self.finished += 1

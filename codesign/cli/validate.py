@@ -19,7 +19,8 @@ WORST = 10
 
 def command(
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE.csv]", help="Measured rows; see tests/validation/README.md.")
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="Measured rows (CSV) or points (YAML); see tests/validation/README.md."),
     ] = None,
     chip: Annotated[
         str | None, typer.Option(help="A chip by name or a .yaml file; by the column 'device' if left out.")
@@ -57,7 +58,7 @@ def command(
     ] = None,
 ) -> None:
     """Predict, compare, and print the errors by family."""
-    from codesign.cli.terminal import SweepProgress
+    from codesign.cli.terminal import predicting
     from codesign.overrides import parse
     from codesign.validation import validate
     from codesign.validation.channel import is_channel_file
@@ -83,27 +84,15 @@ def command(
     if dram is not None:
         raise CodesignError("--dram is for a file of rows of a DRAM channel; drop it, or --external")
     name = rows.name if isinstance(rows, Path) else rows.source
-    progress = SweepProgress(name)
-    try:
+    with predicting(name, out) as progress:
         found = validate(rows, chip, parse(set_ or []), out, jobs, sample, seed, progress)
-    except KeyboardInterrupt:
-        progress.stop()
-        kept = f"finished rows are in {out}; run the same again to go on" if out else "with -o, finished rows are kept"
-        progress.warn(f"interrupted; {kept}")
-        raise typer.Exit(130) from None
-    finally:
-        progress.stop()
     if as_json:
         print(json.dumps(found.summary(), indent=2))
     elif found.compared:
         _print(found)
     if not found.compared:
         progress.warn(f"{len(found.frame)} rows predicted, nothing compared: {name} has no kernel_time_us")
-    if out is not None:
-        progress.warn(f"predictions are in {out}")
-    if found.failures:
-        progress.warn(f"{len(found.failures)} rows have no prediction (see above)")
-        raise typer.Exit(2)
+    progress.conclude(out, found.failures)
 
 
 def _rows(file: Path | None, external: str | None, op: str | None, backend: str | None) -> Path | External:
@@ -117,7 +106,7 @@ def _rows(file: Path | None, external: str | None, op: str | None, backend: str 
     if op is not None or backend is not None:
         raise CodesignError("--op and --backend choose rows of --external; add --external aiconfigurator")
     if file is None:
-        raise CodesignError("no rows to validate; give a CSV file, or --external aiconfigurator")
+        raise CodesignError("no rows to validate; give a CSV file, a YAML file of points, or --external aiconfigurator")
     return file
 
 

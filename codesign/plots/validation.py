@@ -2,44 +2,31 @@
 
 from __future__ import annotations
 
-import matplotlib as mpl
-import numpy as np
 import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-DPI = 150
-MARKERS = "osD^v"
+from codesign.plots.ratios import DPI, frame, mark
+
 BAND = 0.1
 """Errors within which a prediction counts as good."""
 TICKS = (0.25, 0.5, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 4.0)
 
 
-def scatter(frame: pd.DataFrame) -> Figure:
+def scatter(rows: pd.DataFrame) -> Figure:
     """The figure for rows with `kernel_time_us`, `predicted_time_us`, `time_error` and `family`."""
-    data = frame.dropna(subset=["time_error"])
+    data = rows.dropna(subset=["time_error"])
     figure = Figure(figsize=(7.5, 4.4), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     axis = figure.subplots()
-    families = list(dict.fromkeys(data["family"]))
-    colours = mpl.colormaps["viridis"](np.linspace(0.0, 0.85, max(len(families), 2)))
-    axis.axhspan(1 - BAND, 1 + BAND, color="0.93", zorder=0)
-    axis.axhline(1.0, color="0.4", linewidth=1.0, zorder=1)
-    for place, family in enumerate(families):
-        rows = data[data["family"] == family]
-        error = float(rows["time_error"].abs().mean())
-        axis.scatter(
-            rows["kernel_time_us"],
-            1 + rows["time_error"],
-            s=18,
-            color=colours[place],
-            marker=MARKERS[place % len(MARKERS)],
-            alpha=0.8,
-            linewidths=0,
-            label=f"{family}: {len(rows)} rows, off by {error:.1%}",
-            zorder=2,
-        )
+    frame(axis, BAND)
+    families = [str(name) for name in dict.fromkeys(data["family"])]
+    for family in families:
+        own = data[data["family"] == family]
+        error = float(own["time_error"].abs().mean())
+        label = f"{family}: {len(own)} rows, off by {error:.1%}"
+        mark(axis, families, family, own["kernel_time_us"], own["time_error"], label)
     axis.set_xscale("log")
     axis.set_yscale("log")
     low, high = float(data["time_error"].min()) + 1, float(data["time_error"].max()) + 1
@@ -51,9 +38,6 @@ def scatter(frame: pd.DataFrame) -> Figure:
     axis.tick_params(axis="y", which="minor", length=0)
     axis.set_xlabel("measured time (µs)")
     axis.set_ylabel("predicted ÷ measured time")
-    axis.grid(axis="y", color="0.9")
-    axis.set_axisbelow(True)
-    axis.spines[["top", "right"]].set_visible(False)
     figure.legend(title="family; band: ±10 %", loc="outside lower center", ncols=2, frameon=False)
     axis.set_title(
         f"Predicted against measured time, {', '.join(dict.fromkeys(data['device']))}", loc="left", fontsize=10.5

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import json
 import math
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from codesign.errors import CodesignError
-from codesign.execute import Watch, run_sweep
+from codesign.execute import Watch, run_points
 from codesign.rows import Row, read_rows
 from codesign.shipped import suggest
+from codesign.validation.cases import source_digest
 from codesign.validation.records import Record
 from hwmodels import DramStandard, load_standard
 from sim.channel import CAPACITY, keep_busy, one_channel
-
-if TYPE_CHECKING:
-    from codesign.sweep_file import Sweep
-    from codesign.task import Point
 
 STANDARDS = {"hbm2_8gb_x128_2gbps": "hbm2", "lpddr4_8gb_x16_2400": "lpddr4", "ddr4_8gb_x8_2400": "ddr4"}
 """Shipped standards by the names of the other simulator's configurations, in small letters."""
@@ -56,8 +55,6 @@ PREDICTED = (
 class ChannelCase:
     """One row: reads in a pattern on one channel, for a time."""
 
-    place: int
-    """Its place in the file."""
     number: str
     """The row's own id, or its place in the file."""
     config: str
@@ -74,8 +71,10 @@ class ChannelCase:
     """How long, in ps."""
 
     def id(self) -> str:
-        """Identity among the rows of its file."""
-        return str(self.place)
+        """SHA-256 of all that the prediction depends on."""
+        standard = self.standard.model_dump(mode="json", exclude={"title"})
+        asked = [standard, self.page_policy, self.pattern, self.parameter, self.time, source_digest()]
+        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
     def __str__(self) -> str:
         return f"row {self.number} ({self.config} {self.pattern} {self.parameter})"
@@ -153,12 +152,13 @@ def validate_channel(
     """Predict every row of a CSV of a cycle-level simulator's answers, and compare.
 
     `dram` is a standard's name or YAML file; without it, the column dram names a configuration whose standard is
-    shipped. With `out`, predictions.csv, worst.csv and scatter.png are written. Raises CodesignError or HardwareError,
+    shipped. With `out`, rows are kept in `out`/rows.jsonl as they come and found there when run again, and
+    predictions.csv, worst.csv and scatter.png are written. Raises CodesignError or HardwareError,
     before anything is simulated, if the file or the standard is wrong.
     """
     records, cases = read_cases(path, dram)
     with tempfile.TemporaryDirectory() as scratch:
-        outcome = run_sweep(cast("Sweep", _Cases(cases)), Path(scratch), jobs, None, watch)
+        outcome = run_points(cases, [], out or Path(scratch), jobs, None, watch)
         rows = {row["id"]: row for row in read_rows(outcome.path)}
     found = ChannelValidation(compare(records, cases, rows), outcome.failures)
     if out is not None:
@@ -170,20 +170,7 @@ def read_cases(path: Path, dram: str | None = None) -> tuple[list[Record], list[
     """The rows of a file, as they are and as what is to be run; `dram` and errors as in `validate_channel`."""
     records = _read(path)
     standards = _standards(path, records, dram)
-    return records, [
-        _case(place, record, standards[record.cells.get("dram", "")]) for place, record in enumerate(records)
-    ]
-
-
-@dataclass(frozen=True)
-class _Cases:
-    """The cases in the form of a sweep."""
-
-    cases: list[ChannelCase]
-
-    def points(self) -> tuple[list[Point], list[str]]:
-        """As `Sweep.points`; a case answers as a point does."""
-        return [cast("Point", case) for case in self.cases], []
+    return records, [_case(record, standards[record.cells.get("dram", "")]) for record in records]
 
 
 def _read(path: Path) -> list[Record]:
@@ -241,7 +228,7 @@ def _standards(path: Path, records: list[Record], dram: str | None) -> dict[str,
     return found
 
 
-def _case(place: int, record: Record, standard: DramStandard) -> ChannelCase:
+def _case(record: Record, standard: DramStandard) -> ChannelCase:
     pattern = record.one_of("pattern", PATTERNS)
     burst = record.whole("burst_bytes", standard.burst)
     if burst != standard.burst:
@@ -259,7 +246,7 @@ def _case(place: int, record: Record, standard: DramStandard) -> ChannelCase:
     for column in MEASURED:
         record.real(column)
     config = record.cells.get("dram", "") or standard.name
-    return ChannelCase(place, record.id, config, standard, POLICIES[policy], pattern, parameter, time)
+    return ChannelCase(record.id, config, standard, POLICIES[policy], pattern, parameter, time)
 
 
 def compare(records: list[Record], cases: list[ChannelCase], rows: dict[str, Row]) -> pd.DataFrame:

@@ -24,10 +24,9 @@ alternatives:                          # other hypotheses: the same points with 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -35,15 +34,12 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from codesign.errors import CodesignError
-from codesign.execute import Watch, run_sweep
+from codesign.execute import Watch, run_points
 from codesign.rows import read_rows
 from codesign.task import Files, Point, Task
 from hwmodels import HardwareError
 from sim import METRICS
 from workloads import WorkloadError
-
-if TYPE_CHECKING:
-    from codesign.sweep_file import Sweep
 
 Name = Annotated[str, Field(min_length=1)]
 RATES = ("l2_hit_rate", "l2_sector_hit_rate", "dram_row_hit_rate", "bound_share", "effective_bandwidth_share")
@@ -179,7 +175,7 @@ def validate_points(
     resolved = [_resolve(path, point, more, files) for _, point, more in wanted]
     with tempfile.TemporaryDirectory() as scratch:
         folder = out or Path(scratch)
-        outcome = run_sweep(cast("Sweep", _Asked(resolved)), folder, jobs, None, watch)
+        outcome = run_points(resolved, [], folder, jobs, None, watch)
         rows = {row["id"]: row for row in read_rows(folder / "rows.jsonl")}
     found = []
     for (other, point, _), asked in zip(wanted, resolved, strict=True):
@@ -223,17 +219,6 @@ def load_points(path: Path) -> PointsFile:
             if name not in ids:
                 raise CodesignError(f"{path.name}: alternative '{other.name}' names no point '{name}'; correct it")
     return file
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """Points in the form of a sweep."""
-
-    asked: Sequence[Point]
-
-    def points(self) -> tuple[list[Point], list[str]]:
-        """As `Sweep.points`."""
-        return list(self.asked), []
 
 
 def _resolve(path: Path, point: Measured, more: dict[str, Any], files: Files) -> Point:

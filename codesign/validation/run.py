@@ -8,22 +8,18 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from codesign.errors import CodesignError
-from codesign.execute import Watch, run_sweep
+from codesign.execute import Watch, run_points
 from codesign.rows import Row, read_rows
 from codesign.validation.cases import Case, Maker, Unpredictable
 from codesign.validation.compare import report, with_errors
 from codesign.validation.external import External, read_external
 from codesign.validation.records import MEASURED, Record, read_records
-
-if TYPE_CHECKING:
-    from codesign.sweep_file import Sweep
-    from codesign.task import Point
 
 PREDICTIONS = (
     "id",
@@ -122,7 +118,8 @@ def validate(
     with tempfile.TemporaryDirectory() as scratch:
         folder = out or Path(scratch)
         try:
-            outcome = run_sweep(cast("Sweep", _Cases(cases, refused)), folder, jobs, None, watch)
+            slowest_first = sorted(cases, key=Case.roofline, reverse=True)  # so that none is left alone at the end
+            outcome = run_points(slowest_first, refused, folder, jobs, None, watch)
         except KeyboardInterrupt:
             if out is not None:
                 _write_predictions(_frame(records, cases, folder), out)
@@ -145,20 +142,6 @@ def _made(maker: Maker, records: list[Record]) -> tuple[list[Case], list[str], l
     if not cases:
         raise CodesignError(refused[0])
     return cases, refused, kept
-
-
-@dataclass(frozen=True)
-class _Cases:
-    """The cases in the form of a sweep: those that take longest first, so that none is left alone at the end."""
-
-    cases: Sequence[Case]
-    refused: list[str]
-    """A line for each row that is none."""
-
-    def points(self) -> tuple[list[Point], list[str]]:
-        """As `Sweep.points`; a case answers as a point does."""
-        ordered = sorted(self.cases, key=Case.roofline, reverse=True)
-        return [cast("Point", case) for case in ordered], self.refused
 
 
 def _sampled(records: list[Record], sample: int | None, seed: int) -> list[Record]:

@@ -17,7 +17,8 @@ from codesign.execute import Outcome, Silent
 from codesign.plots.validation import scatter
 from codesign.rows import Row
 from codesign.validation import validate
-from codesign.validation.cases import STATES, Case, Gather, Maker
+from codesign.validation.asked import Gather
+from codesign.validation.cases import STATES, Case, Maker
 from codesign.validation.compare import kendall_tau, report, with_errors
 from codesign.validation.records import MEASURED, read_records
 from workloads import Workload
@@ -162,13 +163,12 @@ def test_a_sample_is_the_same_for_the_same_seed(quick: Path, monkeypatch: pytest
 
     taken: list[list[str]] = []
 
-    def run(cases: object, folder: Path, *rest: object) -> Outcome:
-        points, _ = cases.points()  # type: ignore[attr-defined]
+    def run(points: list[Case], refused: list[str], folder: Path, *rest: object) -> Outcome:
         taken.append(sorted(point.number for point in points))
         (folder / "rows.jsonl").write_text("".join(json.dumps(predicted(p)) + "\n" for p in points))
         return Outcome(folder / "rows.jsonl", len(points))
 
-    monkeypatch.setattr("codesign.validation.run.run_sweep", run)
+    monkeypatch.setattr("codesign.validation.run.run_points", run)
     for seed in (1, 1, 2):
         validate(quick, sample=4, seed=seed)
     assert len(taken[0]) == 4

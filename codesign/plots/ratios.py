@@ -1,0 +1,39 @@
+"""What scatters of predicted ÷ measured have in common: the band of good predictions, and a mark for each row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+DPI = 150
+MARKERS = "osD^v"
+
+
+def frame(axis: Axes, band: float) -> None:
+    """Draw the line of equality and, in grey, the band of errors up to `band`."""
+    axis.axhspan(1 - band, 1 + band, color="0.93", zorder=0)
+    axis.axhline(1.0, color="0.4", linewidth=1.0, zorder=1)
+    axis.grid(axis="y", color="0.9")
+    axis.set_axisbelow(True)
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def mark(axis: Axes, groups: Sequence[str], group: str, measured: pd.Series, error: pd.Series, label: str) -> None:
+    """Mark the rows of one of the `groups` in a colour and shape of its own."""
+    place = groups.index(group)
+    colours = mpl.colormaps["viridis"](np.linspace(0.0, 0.85, max(len(groups), 2)))
+    axis.scatter(
+        measured,
+        1 + error,
+        s=20,
+        color=colours[place],
+        marker=MARKERS[place % len(MARKERS)],
+        alpha=0.8,
+        linewidths=0,
+        label=label,
+        zorder=2,
+    )
