@@ -69,7 +69,8 @@ class Units:
         self.inner = self.tile.k * 2 // self.element or 1
         steps, once = (trace.step_cycles, trace.once_cycles) if trace else ((0, 0), (0, 0))
         self.alone, self.issue = (cycles * PS // core.clock for cycles in steps)
-        self.once = Work(0, 0, 0, once[0] * PS // core.clock, once[1] * PS // core.clock)
+        self.clock = core.clock
+        self.once = self.code(once)
         self.instruction, self.groups, self.shares, convert = (trace and trace.engine) or ("", 1, "rows", 0)
         self.convert = convert * PS // core.clock
         self.v_apart = trace is None or any(tensor.name == "V" for tensor in trace.tensors)
@@ -81,6 +82,10 @@ class Units:
         self.issue_free = [0] * core.count
         self.computing: list[list[int]] = [[] for _ in range(core.count)]
         self.work = lru_cache(maxsize=4096)(self._work)
+
+    def code(self, cycles: tuple[int, int]) -> Work:
+        """What code of so many cycles (of its program's course, of issue slots) asks for."""
+        return Work(0, 0, 0, cycles[0] * PS // self.clock, cycles[1] * PS // self.clock)
 
     def _macs(self, m: int, n: int, k: int) -> int:
         return padded(m, self.tile.m) * padded(n, self.tile.n) * padded(k, self.inner)

@@ -56,6 +56,11 @@ class Part:
     scores: tuple[int, int]
     """Rows and columns of the score tile."""
 
+    @property
+    def idle(self) -> bool:
+        """Whether it is all of a program that finds nothing to do."""
+        return not (self.lists or self.load or self.store or self.work.alone)
+
 
 class Kernel:
     """One trace running on one machine: a dispatcher of programs and a process for each place a core has for one."""
@@ -70,7 +75,7 @@ class Kernel:
         self.intervals: list[Interval] | None = [] if record else None
         self.in_flight: list[list[tuple[int, int]]] = [[] for _ in range(self.core.count)]
         self.flying = [0] * self.core.count
-        self.end = self.macs = self.tiles = self.programs = 0
+        self.end = self.macs = self.tiles = self.programs = self.merging = 0
         self.running: dict[int, int] = {}
         self.opened: dict[int, int] = {}
         self.dispatched = 0
@@ -88,7 +93,9 @@ class Kernel:
         self.env.run()
         end = max(self.end, int(self.env.now))
         places = slots * self.core.count
-        launch = self.machine.chip.launch_overhead + self.trace.launch_cycles * PS // self.core.clock
+        own, each = self.trace.launch_cycles
+        cycles = own + each * min(places, self.programs - self.merging)
+        launch = self.machine.chip.launch_overhead + cycles * PS // self.core.clock
         busy = {what: time // places for what, time in sorted(self.spent.items())}
         self.spent = {"launch": launch, **busy, "idle": end - sum(busy.values())}
         return launch + end
@@ -105,9 +112,10 @@ class Kernel:
         def request(first: int, count: int) -> Request | None:
             return Request(chunk.runs, indices, first, count) if count else None
 
-        parts, once = [], Work(0, 0, 0) if chunk.barrier else self.machine.units.once
+        units = self.machine.units
+        parts, once = [], units.code(chunk.once_cycles) if chunk.barrier else units.once
         for first, index, load, store, repeats, m1, n1, k1, m2, n2, k2, exps in chunk.steps.tolist():
-            work = self.machine.units.work(m1, n1, k1, m2, n2, k2, exps)
+            work = units.work(m1, n1, k1, m2, n2, k2, exps)
             self.machine.check_scores(m1, n1)
             parts.append(
                 Part(
@@ -140,6 +148,7 @@ class Kernel:
                 yield self.chunk_ended
             self.running[chunk] = self.running.get(chunk, 0) + 1
             self.programs += 1
+            self.merging += barrier
             if barrier and chunk and self.machine.chip.barrier:
                 opens = self.opened.setdefault(chunk, int(env.now) + self.machine.chip.barrier)
                 yield env.timeout(max(0, opens - int(env.now)))
@@ -193,8 +202,9 @@ class Kernel:
             if loaded and loaded[0][0] <= now:
                 part, repeat = steps[computed]
                 yield from self._compute(core, slot, part.work, part.scores, now)
-                if part.store:
+                if part.store or part.idle:
                     yield from self._compute(core, slot, part.once, (0, 0), int(env.now))
+                if part.store:
                     self.end = max(self.end, self.machine.top.serve(part.store, repeat, core, int(env.now)))
                 loaded.popleft()
                 computed += 1

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from workloads.distinct import distinct_tokens
 from workloads.kernel import tiled
 from workloads.layout import Paged, Placement, Rows, bases, place
+from workloads.merge import Merge
 from workloads.patterns import Range, merged
 from workloads.program import ORIGINS, Geometry, Part, ProgramWriter, Template, shares
 from workloads.selection import list_of, lists_of
@@ -65,8 +66,9 @@ class AttentionChunks:
                 programs["batch"], programs["head"] = batch, head
                 runs["base"] += self._origins(batch, head)[template.origins]
                 yield Chunk(programs, template.steps, runs, indices)
-        if "O" in self.bases and "partial" in self.bases:
-            yield self._combine()
+        merge = self.workload.tiling.merge
+        if "O" in self.bases and ("partial" in self.bases or (merge is not None and merge.always)):
+            yield self._merge()
 
     def _lists(self, batch: int, number: int, tiles: range) -> Iterator[NDArray[np.int32]]:
         """Numbers of the gathered pieces of q tiles `tiles`."""
@@ -114,26 +116,64 @@ class AttentionChunks:
             found["partial"] += 4 * row * lines * shape.value_dim
         return np.array([found[name] for name in ORIGINS], np.uint64)
 
-    def _combine(self) -> Chunk:
-        """The programs that merge partial outputs: one for each row, reading all of its splits."""
-        shape, fitted, tensors = self.workload.shape, self.fitted, self.geometry.tensors
-        rows, lines = _rows(self.workload, fitted), fitted.heads * shape.q_len
-        programs, steps, runs = np.zeros(rows, PROGRAM), np.zeros(rows, STEP), np.zeros((rows, 3), RUN)
-        written = self.geometry.place.heads("O", 0, shape.q_len, fitted.heads)
-        pieces = (
-            ("partial", READ, Rows(0, 0, 1, 4 * fitted.splits * lines * shape.value_dim)),
-            ("lse", READ, Rows(0, 0, 1, 4 * fitted.splits * lines)),
-            ("O", WRITE, written),
-        )
-        for batch, head in product(range(shape.batch), range(0, shape.q_heads, fitted.heads)):
-            row, origins = _row(self.workload, fitted, batch, head), self._origins(batch, head)
-            programs[row] = row, 1, batch, head
-            steps[row] = 3 * row, 0, 2, 1, 1, 0, 0, 0, 0, 0, 0, fitted.splits * lines
-            for i, (name, op, r) in enumerate(pieces):
-                tensor = tensors.index("partial" if op == READ else "O")
-                base = int(origins[ORIGINS.index(name)]) + r.offset
-                runs[row, i] = base, r.stride, r.count, r.bytes, -1, 0, op, tensor
-        return Chunk(programs, steps, runs.ravel(), np.zeros(0, np.int32), barrier=True)
+    def _merge(self) -> Chunk:
+        """The programs that merge the partial outputs of each row's splits, or find nothing to merge."""
+        shape, fitted = self.workload.shape, self.fitted
+        whole = Merge(rows=fitted.heads * shape.q_len, columns=shape.value_dim, ahead=fitted.splits)
+        merge = self.workload.tiling.merge or whole
+        heads, stretches = max(1, merge.rows // shape.q_len), -(-shape.value_dim // merge.columns)
+        programs: list[tuple[int, ...]] = []
+        steps: list[tuple[int, ...]] = []
+        runs: list[tuple[int, ...]] = []
+        for batch in range(shape.batch):
+            for head in range(0, shape.q_heads, fitted.heads):
+                origins = dict(zip(ORIGINS, self._origins(batch, head).tolist(), strict=True))
+                last = min(head + fitted.heads, shape.q_heads)
+                for first, stretch in product(range(head, last, heads), range(stretches)):
+                    own = range(first - head, min(first + heads, last) - head)
+                    begun = len(steps)
+                    for loads, stores, exps in self._merged(
+                        origins, batch, head, own, (stretch, stretches), merge.ahead
+                    ):
+                        steps.append((len(runs), 0, len(loads), len(stores), 1, 0, 0, 0, 0, 0, 0, exps))
+                        runs += loads + stores
+                    programs.append((begun, len(steps) - begun, batch, first))
+            for _ in range(merge.spare * stretches):
+                programs.append((len(steps), 1, batch, 0))
+                steps.append((len(runs), *[0] * 3, 1, *[0] * 7))
+        arrays = np.array(programs, PROGRAM), np.array(steps, STEP), np.array(runs, RUN)
+        return Chunk(*arrays, np.zeros(0, np.int32), barrier=True, once_cycles=merge.cycles)
+
+    def _merged(
+        self, origins: dict[str, int], batch: int, head: int, own: range, part: tuple[int, int], ahead: int
+    ) -> Iterator[tuple[list[tuple[int, ...]], list[tuple[int, ...]], int]]:
+        """Reads, writes and exponentials of each step of a program that merges heads `own` of the row that begins with
+        `head`, of their outputs the part (number, of how many); `ahead` splits a step."""
+        shape, splits, placed = self.workload.shape, self.fitted.splits, self.geometry.place
+        if "partial" not in self.bases:
+            yield [], [], 0
+            return
+        partial, output = (self.geometry.tensors.index(name) for name in ("partial", "O"))
+        lines, mine = self.fitted.heads * shape.q_len, len(own) * shape.q_len
+
+        def rows(name: str, first: int, count: int, wide: int, whole: bool) -> tuple[int, ...]:
+            stride, size = 4 * lines * wide, 4 * mine * wide
+            begin, end = (0, size) if whole else (size * (part[0] + i) // part[1] for i in (0, 1))
+            base = origins[name] + first * stride + 4 * own.start * shape.q_len * wide + begin
+            joined = (0, 1, count * stride) if end - begin == stride else (stride, count, end - begin)
+            return base, *joined, -1, 0, READ, partial
+
+        written = placed.heads("O", 0, shape.q_len, len(own))
+        begin, end = (written.bytes * (part[0] + i) // part[1] for i in (0, 1))
+        base = self.bases["O"] + placed.origin("O", batch, head + own.start) + written.offset + begin
+        for split in range(0, splits, ahead):
+            count = min(ahead, splits - split)
+            loads = [rows("partial", split, count, shape.value_dim, False)]
+            if not split:
+                loads.append(rows("lse", 0, splits, 1, True))
+            last = split + ahead >= splits
+            store = (base, written.stride, written.count, end - begin, -1, 0, WRITE, output)
+            yield loads, [store] if last else [], count * mine
 
 
 def attention(workload: Workload, budget: Budget) -> Trace:

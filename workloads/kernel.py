@@ -14,8 +14,9 @@ from workloads.errors import WorkloadError
 from workloads.kernel_names import FOLDER, find_kernel, kernel_names, unknown
 from workloads.kernel_parts import Call, Code, Count, Feed, Launch, Occupancy, Pipeline, Tiles
 from workloads.layout import Paged
+from workloads.merge import Merge
 from workloads.shape import DType, element_bytes
-from workloads.splits import RULES, Decode, SplitRule
+from workloads.splits import BOUNDED, RULES, Decode, SplitRule
 from workloads.tiling import LARGEST_ROWS, Auto, Budget, PadRule, Tiling, padded
 from workloads.workload import Workload
 
@@ -65,6 +66,8 @@ class Kernel(BaseModel):
     """Whether it computes all rows of its tile, queries or not."""
     combine: bool = True
     """Decode: whether the merge of partial outputs belongs to it."""
+    merge: Merge | None = None
+    """Decode: how it cuts that merge; `always` follows from the rule of its splits."""
     value_dim: Count | None = None
     """Elements of V, where that is the beginning of K's rows; absent: V is a tensor of its own."""
     page: Count | None = None
@@ -92,9 +95,11 @@ class Kernel(BaseModel):
         """The tile sizes for a head dimension (gather: for rows of `size` bytes) and a call."""
         return next(tiles for tiles in self.tiles if tiles.hold(size, call))
 
-    def code_for(self, size: int, selects: bool) -> Code:
-        """What the code takes for that head dimension (gather: bytes of a row): of the next size that is described."""
-        known = sorted((code for code in self.code if code.selects in (None, selects)), key=lambda code: code.size)
+    def code_for(self, size: int, selects: bool, element: int = PLAIN.element) -> Code:
+        """What the code takes for that head dimension (gather: bytes of a row) and size of K's elements: of the next
+        head dimension that is described."""
+        fitting = (code for code in self.code if code.selects in (None, selects) and code.element in (None, element))
+        known = sorted(fitting, key=lambda code: code.size)
         none = Code(size=max(1, size), selects=selects, step=(0, 0), once=(0, 0))
         return next((code for code in known if code.size >= size), known[-1] if known else none)
 
@@ -136,7 +141,7 @@ class Kernel(BaseModel):
         paged, element = isinstance(asked.layout, Paged), element_bytes(asked.dtypes.k)
         call = Call(self._rows(asked), masked, paged, element, budget.scratchpad_bytes)
         tiles = self.tiles_for(shape.head_dim, call)
-        splits = self._splits(asked, launch, budget, tiles)
+        splits, merges = self._splits(asked, launch, budget, tiles)
         if splits == 1 and self.unsplit is not None:
             tiles = load_kernel(self.unsplit).tiles_for(shape.head_dim, call)
         tiles = tiles.model_copy(
@@ -145,7 +150,11 @@ class Kernel(BaseModel):
         warps = launch.num_warps or tiles.num_warps
         shared = launch.shared if launch.shared is not None else self._shared(asked, tiles)
         reported = Launch(shared=shared, regs=launch.regs or tiles.regs)
-        code = self.code_for(shape.head_dim, selects)
+        code = self.code_for(shape.head_dim, selects, element)
+        apart = budget.cores / (shape.kv_heads * (splits if isinstance(splits, int) else 1))
+        walk = round(code.walk * min(apart, shape.batch))
+        merging = round(code.merge[0] + code.merge[1] * shape.batch)
+        merge = self.merge and self.merge.model_copy(update={"cycles": (merging, merging), "always": merges})
         stages, lists_ahead = self.in_flight(launch.num_stages or tiles.num_stages, selects)
         return Tiling(
             block_q=tiles.block_q or "auto",
@@ -163,8 +172,9 @@ class Kernel(BaseModel):
             cluster=tiles.cluster,
             combine=self.combine,
             step_cycles=code.step,
-            once_cycles=code.once,
+            once_cycles=(code.once[0] + walk, code.once[1] + walk),
             launch_cycles=code.launch,
+            merge=merge,
             query_first=self.pipeline.query_first,
             lists_ahead=lists_ahead,
             engine=self._engine(warps, tiles),
@@ -190,16 +200,18 @@ class Kernel(BaseModel):
         """Query rows that programs of one head, or of one group where they are packed, have to share out."""
         return asked.shape.q_len * (asked.shape.group if self._packs(asked) else 1)
 
-    def _splits(self, asked: Workload, launch: Launch, budget: Budget, tiles: Tiles) -> int | Auto:
-        """Splits of the context: as launched, as the description says, or as its rule gives."""
-        rule = launch.splits or self.splits
+    def _splits(self, asked: Workload, launch: Launch, budget: Budget, tiles: Tiles) -> tuple[int | Auto, bool]:
+        """Splits of the context: as launched, as the description says, or as its rule gives; and whether a kernel that
+        merges them is launched even where there is but one."""
+        rule = self.splits if self.splits in BOUNDED else launch.splits or self.splits
         if isinstance(rule, int) or rule == "auto":
-            return rule
+            return rule, False
         shape, block_q = asked.shape, tiles.block_q if isinstance(tiles.block_q, int) else LARGEST_ROWS
         heads = shape.kv_heads if self._packs(asked) else shape.q_heads
         rows = shape.batch * heads * ceil(self._rows(asked) / block_q)
-        tokens = sum(asked.list_sizes(0, shape.q_len))
-        return RULES[rule](Decode(rows, budget.cores, tokens, launch.block_n or tiles.block_kv, shape.group))
+        tokens, size = sum(asked.list_sizes(0, shape.q_len)), launch.block_n or tiles.block_kv
+        call = Decode(rows, shape.batch, budget.cores, tokens, size, shape.group, launch.splits)
+        return RULES[rule](call), rule in BOUNDED and BOUNDED[rule](call) > 1
 
     def _shared(self, asked: Workload, tiles: Tiles) -> int | None:
         """Scratchpad of a program that no compiler reports: buffers of K and V, and Q; None leaves it to the fit."""

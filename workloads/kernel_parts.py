@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from workloads.engine import Instruction
+from workloads.merge import Cycles
 from workloads.tiling import Auto
 
 Count = Annotated[int, Field(ge=1, le=2**31)]
@@ -150,9 +151,6 @@ class Feed(BaseModel):
         return self.under_way or max(1, ((warps or 0) - self.producer_warps) // 4)
 
 
-Cycles = tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]]
-
-
 class Code(BaseModel):
     """What the kernel's code takes beside waiting for memory, in cycles of the core: (of a program that has the core to
     itself, of the core's issue slots). Measured with all data in the cache beside the cores."""
@@ -163,12 +161,18 @@ class Code(BaseModel):
     """Head dimension (gather: bytes of a row)."""
     selects: bool | None = None
     """Whether index lists are loaded; absent: whether or not."""
+    element: Count | None = None
+    """Bytes of an element of K; absent: any."""
     step: Cycles
     """Of a step with a matrix product."""
     once: Cycles
     """Of a program's code outside its steps."""
-    launch: Annotated[int, Field(ge=0)] = 0
-    """Cycles that a launch takes once, beside its programs: persistent kernels set themselves up."""
+    walk: Annotated[float, Field(ge=0)] = 0
+    """The same for each sequence between two programs of a core, where these look for theirs among all sequences."""
+    launch: Cycles = (0, 0)
+    """Cycles that a launch takes once, beside its programs: (of the launch, for each program that begins with it)."""
+    merge: tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]] = (0, 0)
+    """Decode: of a program of the kernel that merges splits: (whatever the call, for each sequence of the call)."""
     rounds: tuple[Count, Count] = (1, 1)
     """Gather: parts in which a program loads its rows, and how many of them at once at first; the others follow one by
     one, as registers become free."""

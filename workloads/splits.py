@@ -23,6 +23,8 @@ class Decode:
 
     rows: int
     """Rows of programs: batch entries x kv heads x blocks of packed query rows."""
+    batch: int
+    """Batch entries."""
     cores: int
     """Cores of the chip."""
     tokens: int
@@ -31,6 +33,8 @@ class Decode:
     """Tokens of a tile."""
     group: int
     """Query heads of a kv head."""
+    most: int | None = None
+    """Splits that the caller allows; None: as many as the rule does."""
 
     @property
     def tiles(self) -> int:
@@ -60,9 +64,20 @@ def fa2(call: Decode) -> int:
     return num_splits_heuristic(call.rows, 2 * call.cores, call.tiles, uneven=False)
 
 
+def fa3_most(call: Decode) -> int:
+    """FlashAttention-3 on sequences of lengths of their own: the most splits that one may get, which is what the kernel
+    is launched for: one of four tiles or fewer, else as many as fill the cores (hopper/heuristics.h)."""
+    if call.most is not None:
+        return call.most
+    alone = call.rows // call.batch
+    return 1 if call.tiles <= 4 else num_splits_heuristic(alone, call.cores, call.tiles, uneven=True)
+
+
 def fa3(call: Decode) -> int:
-    """FlashAttention-3: one program a core, and no split of four tiles or fewer."""
-    return 1 if call.tiles <= 4 else num_splits_heuristic(call.rows, call.cores, call.tiles, uneven=True)
+    """FlashAttention-3: as many as give each core its share of all tiles, and a tenth more
+    (hopper/flash_prepare_scheduler.cu), at most `fa3_most`."""
+    share = ceil(1.1 * call.rows * call.tiles / call.cores)
+    return max(1, min(ceil(call.tiles / share), fa3_most(call)))
 
 
 def flashmla(call: Decode) -> int:
@@ -92,3 +107,6 @@ RULES: dict[str, Callable[[Decode], int]] = {
     "fia": fia,
 }
 """The rules by the name that a kernel's description gives."""
+BOUNDED: dict[str, Callable[[Decode], int]] = {"fa3": fa3_most}
+"""The rules that a launch bounds, and the bound: if it is more than one, partial outputs have a kernel that merges them
+however many there are in the end."""

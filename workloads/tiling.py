@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from workloads.engine import Engine
 from workloads.errors import WorkloadError
+from workloads.merge import Merge
 from workloads.shape import AttentionShape, DTypes, Phase, element_bytes
 
 Auto = Literal["auto"]
@@ -63,8 +64,10 @@ class Tiling(BaseModel):
     core's issue slots; (0, 0) leaves it to the units. See `workloads.kernel.Code`."""
     once_cycles: tuple[int, int] = (0, 0)
     """The same for a program's code outside its steps."""
-    launch_cycles: int = Field(default=0, ge=0)
-    """Cycles that a launch takes once, beside its programs."""
+    launch_cycles: tuple[int, int] = (0, 0)
+    """Cycles that a launch takes once, beside its programs: of the launch, and for each program that begins with it."""
+    merge: Merge | None = None
+    """How partial outputs are merged; absent: a program for each row of programs."""
     query_first: bool = False
     """Whether a program waits for its query rows before it asks for K and V."""
     lists_ahead: int = Field(default=1, ge=0, le=1)

@@ -86,6 +86,8 @@ class Chunk:
     """What gathered runs are indexed by; `RUN.index` counts within the chunk."""
     barrier: bool = False
     """Whether its programs start only when all earlier ones have ended: a kernel of its own."""
+    once_cycles: tuple[int, int] = (0, 0)
+    """`Trace.once_cycles` of a program behind a barrier."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,10 +119,11 @@ class Trace:
     """Cycles that the kernel's code takes for a step with a matrix product, whatever its data: (for a program that has
     the core to itself, of the core's issue slots); (0, 0) leaves it to the units."""
     once_cycles: tuple[int, int] = (0, 0)
-    """The same for a program's code outside its steps, which runs before its stores; not of a program behind a barrier,
-    which is another kernel's."""
-    launch_cycles: int = 0
-    """Cycles that the kernel's code takes once a launch, beside its programs."""
+    """The same for a program's code outside its steps, which runs before its stores, and of a program that finds
+    nothing to load; not of a program behind a barrier, which is another kernel's."""
+    launch_cycles: tuple[int, int] = (0, 0)
+    """Cycles that the kernel's code takes once a launch, beside its programs: (of the launch, for each program that
+    begins with it)."""
     lists_ahead: int = 1
     """Steps by which index lists are asked for ahead of the rows that they name; 0: when these have a place."""
     engine: tuple[str, int, str, int] | None = None

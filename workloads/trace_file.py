@@ -28,12 +28,15 @@ class StoredChunks:
     """[chunks + 1, 4]: where each chunk ends in the four arrays; the first row is zero."""
     barriers: NDArray[np.bool_]
     """[chunks]: `Chunk.barrier`."""
+    once_cycles: NDArray[np.int64]
+    """[chunks, 2]: `Chunk.once_cycles`."""
 
     def __call__(self) -> Iterator[Chunk]:
         """The chunks, as views."""
-        for start, stop, barrier in zip(self.ends[:-1], self.ends[1:], self.barriers, strict=True):
+        each = zip(self.ends[:-1], self.ends[1:], self.barriers, self.once_cycles.tolist(), strict=True)
+        for start, stop, barrier, (course, issue) in each:
             cut = {name: self.arrays[name][a:b] for name, a, b in zip(_ARRAYS, start, stop, strict=True)}
-            yield Chunk(cut["programs"], cut["steps"], cut["runs"], cut["indices"], bool(barrier))
+            yield Chunk(cut["programs"], cut["steps"], cut["runs"], cut["indices"], bool(barrier), (course, issue))
 
 
 def save_trace(trace: Trace, path: str | Path) -> None:
@@ -49,7 +52,9 @@ def save_trace(trace: Trace, path: str | Path) -> None:
     }
     with Path(path).open("wb") as file:
         barriers = np.array([chunk.barrier for chunk in chunks], bool)
-        named: dict[str, NDArray[Any]] = {"meta": np.array(json.dumps(meta)), "ends": ends, "barriers": barriers}
+        cycles = np.array([chunk.once_cycles for chunk in chunks], np.int64).reshape(-1, 2)
+        named: dict[str, NDArray[Any]] = {"meta": np.array(json.dumps(meta)), "ends": ends}
+        named |= {"barriers": barriers, "once_cycles": cycles}
         np.savez_compressed(file, allow_pickle=False, **named, **arrays)
 
 
@@ -58,9 +63,11 @@ def load_trace(path: str | Path) -> Trace:
     try:
         with np.load(path, allow_pickle=False) as file:
             meta: dict[str, Any] = json.loads(str(file["meta"]))
-            stored = StoredChunks({name: file[name] for name in _ARRAYS}, file["ends"], file["barriers"])
+            arrays = {name: file[name] for name in _ARRAYS}
+            stored = StoredChunks(arrays, file["ends"], file["barriers"], file["once_cycles"])
         tensors = tuple(Tensor(**tensor) for tensor in meta.pop("tensors"))
-        meta |= {name: tuple(meta[name]) for name in ("step_cycles", "once_cycles")}
+        meta |= {name: tuple(meta[name]) for name in ("step_cycles", "once_cycles", "launch_cycles")}
+        meta["engine"] = meta["engine"] and tuple(meta["engine"])
         return Trace(tensors=tensors, make_chunks=stored, **meta)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         cause = " ".join(str(error).split())

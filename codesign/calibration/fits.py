@@ -1,8 +1,8 @@
 """Which numbers of a chip are fitted, in which order, on which rows: each on those whose time it decides.
 
-What is not listed is not fitted: capacities, ways, channels and peaks are the vendor's or stand for a hypothesis, and
-numbers whose effect on the time of every row is that of another listed one (`program_start` beside `launch_overhead`,
-`hbm.window` beside tFAW) cannot be told apart from it. A number is fitted within the `range` of the chip's YAML.
+What is not listed is not fitted: capacities, ways, channels and peaks are the vendor's or stand for a hypothesis,
+`program_start` and `max_bytes_in_flight` are measured by kernels of their own, and `hbm.window` cannot be told apart
+from tFAW: its effect on every row is the same. A number is fitted within the `range` of the chip's YAML.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from codesign.validation.records import Record
 MIB = 1 << 20
 EMPTY = "empty"
 """The family of kernels that do nothing (rows with `grid` and a time, and no family)."""
+DIRTY = "cold_dirty"
+"""The state of a row whose time is that from dirty caches."""
 ATTENTION = ("decode", "prefill")
 """Families that no chip may be fitted to."""
 
@@ -84,9 +86,19 @@ FITS = (
         "random rows of one access each: an activation a row",
     ),
     Fit(
+        "hbm.standard.timings.tRTRS",
+        ((Rows("gather", "cold", mib=(48, 256), row_bytes=(128, 512)),),),
+        "random rows of a few accesses each: every other one is of another rank",
+    ),
+    Fit(
         "hbm.standard.timings.tRFC",
         ((Rows("gather", "cold", mib=(96, 160), row_bytes=(256, 2048)), Rows("stream", mib=(96, 160))),),
         "bandwidth of long reads: what refreshes leave of the peak",
+    ),
+    Fit(
+        "l2.dirty_share",
+        ((Rows("gather", DIRTY, mib=(8, 256)),),),
+        "cold reads after a buffer was rewritten: the lines that have to be written back first",
     ),
 )
 """The numbers, in the order in which they are fitted."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 from codesign.calibration.empty import EmptyCase
 from codesign.calibration.fits import EMPTY
@@ -14,9 +14,6 @@ from codesign.rows import Row
 from codesign.validation.cases import Case, Maker
 from codesign.validation.records import Record
 from hwmodels import load_chip
-
-if TYPE_CHECKING:
-    from codesign.task import Point
 
 Settings = Mapping[str, Any]
 """Dotted overrides of the chip."""
@@ -56,7 +53,7 @@ class Predictor:
         cases = [self._case(maker, settings, self.records[row]) for row in rows]
         slowest = sorted(range(len(rows)), key=lambda i: self.records[rows[i]].real("kernel_time_us") or 0.0)[::-1]
         try:
-            promises: dict[int, Future[Row]] = {i: self._pool.submit(cast("Point", cases[i])) for i in slowest}
+            promises: dict[int, Future[Row]] = {i: self._pool.submit(cases[i]) for i in slowest}
             wait(promises.values(), return_when=FIRST_EXCEPTION)
             times = [float(promises[i].result()["predicted_time_us"]) for i in range(len(rows))]
         except self._pool.lost:

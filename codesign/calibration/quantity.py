@@ -37,7 +37,7 @@ class Quantity:
     high: float
     """Upper end of its range."""
     kind: str
-    """What it is: count, size, bandwidth, duration or frequency."""
+    """What it is: count, share, size, bandwidth, duration or frequency."""
 
     @property
     def whole(self) -> bool:
@@ -68,6 +68,8 @@ def _read(text: Any, chip: Chip) -> tuple[str, float]:
     """Kind and value of a number as the YAML has it."""
     if isinstance(text, int) and not isinstance(text, bool):
         return "count", text
+    if isinstance(text, float):
+        return "share", text
     clocks = _CLOCKS.match(str(text))
     if clocks:
         return "duration", int(clocks[1]) * chip.dram.standard.clock_period
@@ -87,6 +89,7 @@ _PARSERS: dict[str, Callable[[Any], int]] = {
 }
 _FORMATS: dict[str, Callable[[float], Any]] = {
     "count": int,
+    "share": float,
     "size": lambda value: f"{int(value)} B",
     "bandwidth": format_bandwidth,
     "duration": format_duration,

@@ -7,6 +7,8 @@ made, as the collector of github ai-dynamo/aiconfigurator says (collector/helper
   the other. So the same call ran just before (`l2_state` is warm), the host's launches are hidden, and whatever else
   belongs to the call is in the time: the write of the new token's K and V, conversions to fp8, the merge of splits.
 - `step` is the tokens cached before; the call attends to one more. `latency` is in ms.
+- vLLM's builder of metadata takes up to 512 new tokens for a full CUDA graph: FlashAttention-3 is then launched for up
+  to 32 splits, with the kernel that merges them, however many there are (vllm/v1/attention/backends/flash_attn.py).
 - K and V lie in pages of 64 tokens: vLLM's in random order, the others' in sequence; TensorRT-LLM's prefill reads them
   where the projection left them. FlashAttention-3 needs queries of the type of the cache, so they are fp8 where it is.
 
@@ -26,7 +28,7 @@ import pandas as pd
 
 from codesign.errors import CodesignError
 from codesign.shipped import suggest
-from codesign.validation.cases import AUTO
+from codesign.validation.asked import AUTO
 from codesign.validation.records import Record
 from hwmodels import Chip, load_chip
 
@@ -43,8 +45,15 @@ LATENT_DIM, LATENT_VALUES = 576, 512
 """Elements of a row of the latent cache of DeepSeek-V3, and of its beginning that is V."""
 LARGE_KV = 200_000_000
 """Bytes of K and V above which a decode row counts as large."""
+UNKNOWN = "kernel not described"
+"""The group of rows of other kernels, such as what vLLM runs for head dimension 512."""
 LONG_PROMPT = 1024
 """Tokens above which a prefill row counts as long."""
+GRAPH_TOKENS, GRAPH_SPLITS = 512, "32"
+"""New tokens up to which vLLM launches FlashAttention-3 as for a CUDA graph, and the splits that it then allows."""
+REPLAY, WRITE = 1, 1.5
+"""How many empty kernels the replay of a graph takes beside its kernels, and the write of new tokens
+(hwmodels/measurements/h100_flash3_paged.csv, h100_write_token.csv)."""
 DTYPES = {"bfloat16": "bf16", "float16": "fp16", "fp8": "fp8", "int8": "int8"}
 """Our names of the tables' element types."""
 Cells = dict[str, str]
@@ -56,18 +65,20 @@ class Runs:
 
     kernel: str = AUTO
     """Our description of the attention kernel; auto where there is none."""
-    others: int = 1
+    others: float = WRITE
     """Kernels beside it where K and V are stored as they come: the write of new tokens into the cache."""
-    others_fp8: int = 1
+    others_fp8: float = WRITE
     """The same where they are stored as fp8."""
+    for_graphs: bool = False
+    """Whether up to GRAPH_TOKENS new tokens are launched for GRAPH_SPLITS; beyond, a counter is set to zero first."""
     splits_groups_only: bool = False
     """Whether the context of a query head that has a KV head for itself is not split."""
 
 
 FLASH_2, FLASH_3, MLA = Runs("flash_attention_2"), Runs("flash_attention_3"), Runs("flashmla")
 KERNELS: dict[tuple[str, str], Runs] = {
-    ("generation_attention", "vllm_flash_attn_fa3"): FLASH_3,
-    ("generation_attention", "fa3"): Runs(FLASH_3.kernel, others_fp8=4),
+    ("generation_attention", "vllm_flash_attn_fa3"): Runs(FLASH_3.kernel, for_graphs=True),
+    ("generation_attention", "fa3"): Runs(FLASH_3.kernel, others=1 + WRITE, others_fp8=4 + WRITE),
     ("generation_attention", "vllm_flash_attn"): Runs(FLASH_2.kernel, splits_groups_only=True),
     ("generation_attention", "flash_attention"): FLASH_2,
     ("context_attention", "vllm_flash_attn_fa3"): FLASH_3,
@@ -170,8 +181,11 @@ def _decode(row: Mapping[str, Any], chip: Chip) -> Cells:
     seen = min(window or tokens, tokens)
     stored = DTYPES[row["kv_cache_dtype"]]
     cells = _common(row, stored) | _paged(row) | {"head_dim": str(dim), "kv_heads": str(kv_heads), "dtype": stored}
-    alone = heads == kv_heads and _runs(row).splits_groups_only
-    group = {"q_heads_per_kv_head": str(heads // kv_heads)} | ({"splits": "1"} if alone else {})
+    group, runs = {"q_heads_per_kv_head": str(heads // kv_heads)}, _runs(row)
+    if runs.splits_groups_only and heads == kv_heads:
+        group |= {"splits": "1"}
+    if runs.for_graphs and row["batch_size"] <= GRAPH_TOKENS:
+        group |= {"splits": GRAPH_SPLITS}
     return cells | group | _tokens(row, chip, seen, 2 * kv_heads * dim, heads * dim, heads * dim)
 
 
@@ -215,10 +229,12 @@ def _runs(row: Mapping[str, Any]) -> Runs:
 def _common(row: Mapping[str, Any], stored: str) -> Cells:
     """What cells of all operations say."""
     runs = _runs(row)
+    others = runs.others_fp8 if stored == "fp8" else runs.others
+    others += runs.for_graphs and row["batch_size"] > GRAPH_TOKENS
     return {
         "device": row["device"],
         "kernel": runs.kernel,
-        "other_kernels": str(runs.others_fp8 if stored == "fp8" else runs.others),
+        "other_kernels": str(others + REPLAY),
         "l2_state": "warm",
         "batch": str(row["batch_size"]),
         "kv_dtype": stored,
@@ -245,7 +261,7 @@ def _tokens(row: Mapping[str, Any], chip: Chip, seen: int, wide: int, queries: i
     kv = row["batch_size"] * seen * wide * stored
     return {
         "family": "decode",
-        "group": f"decode, {_size(kv, chip)}",
+        "group": f"decode, {UNKNOWN if _runs(row).kernel == AUTO else _size(kv, chip)}",
         "context": str(row["step"] + 1),
         "selection": "window" if seen <= row["step"] else "dense",
         "selected_tokens": str(seen),

@@ -14,6 +14,7 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -21,16 +22,18 @@ from codesign.task import budget
 from hwmodels import load_chip
 from sim import simulate
 from workloads import Launch, Trace, attention, gather, load_kernel, parse_workload
+from workloads.kernel_parts import Call
 
 HERE = Path(__file__).parents[2]
 CSV = HERE / "hwmodels" / "measurements" / "h100_kernel_code.csv"
-FLASH = CSV.with_name("h100_flash3.csv")
+FLASH = CSV.with_name("h100_flash3_paged.csv")
 KINDS = ("decode", "prefill", "gather")
 SMS, MEASURED_SMS = 12, 132
 CHIP = load_chip("h100_sxm", {"sm.count": SMS})
 CYCLES = 1980  # a microsecond
 ROUNDS, CLOSE = 8, 0.005
-ONE_BY_ONE = 16
+ONE_BY_ONE, LONGER = 16, (512, 2048)
+BYTES = {"bf16": 2, "fp8": 1}
 
 
 @dataclass(frozen=True)
@@ -170,52 +173,98 @@ def test_measured_times_come_back(kind: str, dim: int, variant: str) -> None:
         assert simulated(kind, dim, variant, crowded, steps) == pytest.approx(times[crowded, steps], rel=0.2)
 
 
-def flash(dim: int, heads: int, sequences: int, tokens: int) -> float:
-    """Measured time in us."""
-    table = pd.read_csv(FLASH).set_index(["dim", "q_heads", "sequences", "tokens"])
-    return float(table.kernel_time_us[dim, heads, sequences, tokens])
+def flash(dim: int, dtype: str, sequences: int, tokens: int, column: str = "kernel_time_us", most: int = 0) -> float:
+    """Measured time in us; at most 0 the splits are as many as the rule gives."""
+    table = pd.read_csv(FLASH).set_index(["dim", "dtype", "most_splits", "sequences", "tokens"])
+    return float(table[column][dim, dtype, most, sequences, tokens])
 
 
-def flash_simulated(dim: int, heads: int, sequences: int, tokens: int, code: dict[str, object]) -> float:
-    """The same by the simulator, on the small chip; heads are not packed, as the context is not split."""
-    tile = pd.read_csv(FLASH).set_index("dim").tile[dim].iloc[0]
-    block_q, block_kv, _ = map(int, tile.split("x"))
-    shape = {"q_heads": heads, "kv_heads": 1, "q_len": 1, "kv_len": tokens, "head_dim": dim, "batch": sequences}
-    raw = {"name": "flash", "kind": "attention", "phase": "decode", "dtype": "bf16", "layout": {"kind": "bsnd"}}
-    asked = parse_workload({**raw, "shape": shape, "pattern": {"kind": "dense"}})
-    launch = Launch(block_m=block_q, block_n=block_kv, splits=1, num_warps=4 + block_q // 16)
-    tiling = load_kernel("fa3_decode").tiling(asked, launch, budget(CHIP))
-    tiling = tiling.model_copy(update={"pack_group": False, **code})
+def flash_simulated(dim: int, dtype: str, sequences: int, tokens: int, code: dict[str, object]) -> float:
+    """The time of the attention kernel by the simulator, on the small chip."""
+    shape = {"q_heads": 8, "kv_heads": 1, "q_len": 1, "kv_len": tokens, "head_dim": dim, "batch": sequences}
+    raw: dict[str, object] = {"name": "flash", "kind": "attention", "phase": "decode", "shape": shape}
+    raw |= {
+        "layout": {"kind": "paged", "page": 64, "inner": "nhd", "placement": "shuffled"},
+        "pattern": {"kind": "dense"},
+    }
+    asked = parse_workload({**raw, "dtype": {"q": dtype, "k": dtype, "v": dtype, "o": "bf16"}})
+    tiling = load_kernel("fa3_decode").tiling(asked, Launch(), budget(CHIP))
+    tiling = tiling.model_copy(update={"merge": None, **code})
     found = attention(asked.model_copy(update={"tiling": tiling}), budget(CHIP))
     return simulate(CHIP, found, before=found).time / 1e6
 
 
-def derive_flash(dim: int) -> tuple[int, int]:
-    """Cycles of a program and of a launch: what the measured times are longer by than the simulated ones."""
-    nothing: dict[str, object] = {"once_cycles": (0, 0), "launch_cycles": 0}
-    one, many = (
-        flash(dim, per, MEASURED_SMS, 16) - flash_simulated(dim, per, SMS, 16, nothing) for per in (1, ONE_BY_ONE)
-    )
-    once = (many - one) / (ONE_BY_ONE - 1)
-    return round(once * CYCLES), round((one - once) * CYCLES)
+def derive_flash(dim: int, dtype: str) -> dict[str, object]:
+    """Cycles of a step, of a program, of a launch (and for each program of it), of a program of the merge."""
+
+    def off(per: int, tokens: int) -> float:
+        simulated_time = flash_simulated(dim, dtype, SMS * per, tokens, code)
+        return (flash(dim, dtype, MEASURED_SMS * per, tokens) - simulated_time) * CYCLES
+
+    kernel, (short, long) = load_kernel("fa3_decode"), LONGER
+    tiles = (long - short) / kernel.tiles_for(dim, Call(8, paged=True, element=BYTES[dtype])).block_kv
+    step = once = 0.0
+    for _ in range(ROUNDS):
+        code: dict[str, object] = {
+            "step_cycles": (round(step),) * 2,
+            "once_cycles": (round(once),) * 2,
+            "launch_cycles": (0, 0),
+        }
+        drift, more = off(1, long) - off(1, short), off(ONE_BY_ONE, 16) - off(1, 16)
+        if max(abs(drift), abs(more)) < CLOSE * CYCLES:
+            break
+        step, once = max(0.0, step + drift / tiles), max(0.0, once + more / (ONE_BY_ONE - 1))
+    walk = derive_walk(dim if dim != 192 else 128, dtype)
+    base = round(max(0.0, once - walk * MEASURED_SMS))
+    only = {**code, "once_cycles": (base, base)}
+    alone = (flash(dim, dtype, 1, 16) - flash_simulated(dim, dtype, 1, 16, only)) * CYCLES
+    each = (off(1, 16) - alone) / MEASURED_SMS
+    return {
+        "step": [round(step)] * 2,
+        "once": [base] * 2,
+        "walk": walk,
+        "launch": [round(alone), max(0, round(each))],
+        "merge": derive_merge(dim, dtype),
+    }
 
 
-FLASH_DIMS = (64, 128, 192, 256)
+def derive_walk(dim: int, dtype: str) -> float:
+    """Cycles of a program for each sequence since the one before on its SM: with one and with eight KV heads a
+    sequence, 1,024 sequences of a tile."""
+    table = pd.read_csv(FLASH.with_name("h100_write_token.csv")).set_index(["dim", "dtype", "kv_heads", "sequences"])
+    spent = {}
+    for heads in (1, 8):
+        many, one = (table.attention_us[dim, dtype, heads, sequences] for sequences in (1024, 1))
+        spent[heads] = (many - one) / (1024 * heads / MEASURED_SMS - 1)
+    return float(round((spent[1] - spent[8]) * CYCLES / (MEASURED_SMS - MEASURED_SMS / 8), 1))
 
 
-@pytest.mark.parametrize("dim", FLASH_DIMS)
-def test_measured_times_of_flash_attention_3_come_back(dim: int) -> None:
-    for per, close in ((1, 0.01), (ONE_BY_ONE, 0.01), (4, 0.09)):
-        measured_time = flash(dim, per, MEASURED_SMS, 16)
-        assert flash_simulated(dim, per, SMS, 16, {}) == pytest.approx(measured_time, rel=close)
-    longer = [flash_simulated(dim, 4, 1, tokens, {}) for tokens in (128, 4096)]
-    assert longer[1] - longer[0] == pytest.approx(flash(dim, 4, 1, 4096) - flash(dim, 4, 1, 128), rel=0.12), "steps"
+def derive_merge(dim: int, dtype: str) -> list[float]:
+    """Cycles of a program of the merge that has nothing to do, and those for each sequence: it looks for its own among
+    all. Of the SM's programs half belong to sequences, half are spare."""
+    kernel = load_kernel("fa3_decode")
+    assert kernel.merge is not None
+    sequences = np.array([MEASURED_SMS * per for per in (1, 2, 4, 7)])
+    times = [flash(dim, dtype, number, 16, "combine_time_us", 32) for number in sequences.tolist()]
+    programs = 2 * -(-dim // kernel.merge.columns) * sequences / MEASURED_SMS
+    _, own, each = np.linalg.lstsq(np.column_stack([programs**0, programs, programs * sequences]), times)[0]
+    return [max(0, round((own - (CHIP.matmul_core.program_start or 0) / 1e6) * CYCLES)), round(float(each) * CYCLES, 1)]
+
+
+FLASH_CASES = [(dim, dtype) for dim in (64, 128, 192, 256) for dtype in BYTES]
+
+
+@pytest.mark.parametrize(("dim", "dtype"), FLASH_CASES)
+def test_measured_times_of_flash_attention_3_come_back(dim: int, dtype: str) -> None:
+    assert flash_simulated(dim, dtype, 1, 16, {}) == pytest.approx(flash(dim, dtype, 1, 16), rel=0.02)
+    shorter, longer = ((flash(dim, dtype, 1, n), flash_simulated(dim, dtype, 1, n, {})) for n in (16, 256))
+    assert longer[1] - shorter[1] == pytest.approx(longer[0] - shorter[0], rel=0.55), "steps of a lone program"
 
 
 if __name__ == "__main__":
-    for dim in FLASH_DIMS if sys.argv[1:] in ([], ["flash"]) else ():
-        cycles, launch = derive_flash(dim)
-        print(f"  - {{size: {dim}, step: [0, 0], once: [{cycles}, {cycles}], launch: {launch}}}")
+    for size, dtype in FLASH_CASES if sys.argv[1:] in ([], ["flash"]) else ():
+        cycles = ", ".join(f"{name}: {value}" for name, value in derive_flash(size, dtype).items())
+        print(f"  - {{size: {size}, element: {BYTES[dtype]}, {cycles}}}", flush=True)
     for kind in [kind for kind in sys.argv[1:] or KINDS if kind in KINDS]:
         print(kind)
         for (dim, variant), times in measured(kind).items():

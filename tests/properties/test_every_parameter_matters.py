@@ -55,6 +55,8 @@ def small(name: str) -> dict[str, object]:
         found[f"{vector.name}.count"] = count * vector.count // core.count
     dram = chip.dram
     found |= {f"{dram.name}.channels": 2, f"{dram.name}.bandwidth": f"{2 * dram.bandwidth // dram.channels} B/s"}
+    if chip.cache is not None and chip.cache.dirty_share is not None:
+        found[f"{chip.cache.name}.dirty_share"] = 1.0  # so that small probes write enough back
     return found
 
 

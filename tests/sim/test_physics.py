@@ -145,7 +145,7 @@ def test_a_further_kernel_costs_a_barrier_and_the_code_of_a_launch_is_paid_once(
     later = [
         simulate(
             hwmodels.load_chip("toy", {"barrier": barrier}),
-            replace(synthetic.stream(24 << 16, 8192, 24, repeat_passes=3), launch_cycles=cycles),
+            replace(synthetic.stream(24 << 16, 8192, 24, repeat_passes=3), launch_cycles=(cycles, 0)),
         )
         for barrier, cycles in (("0 ns", 0), ("1 us", 0), ("1 us", 5000))
     ]

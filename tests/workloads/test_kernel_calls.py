@@ -50,14 +50,16 @@ def tiling(asked: Workload, budget: Budget = H100) -> Tiling:
 
 def test_splits_are_those_of_the_launchers() -> None:
     assert num_splits_heuristic(48, 108, 64, uneven=False) == 2  # the example in FlashAttention's own comment
-    assert fa2(Decode(8, 132, 65536, 128, 8)) == 29  # 28 of 264 places are 84.8 % of a wave, 29 are 87.9
-    assert fa2(Decode(212, 132, 65536, 128, 8)) == 1 == fa2(Decode(8, 132, 100, 128, 8))
-    assert fa2(Decode(8, 132, 11 * 128, 128, 8)) == 11  # 10 would leave blocks as 6 does: two a program
-    assert fa3(Decode(8, 132, 65536, 176, 8)) == 15
-    assert fa3(Decode(8, 132, 4 * 176, 176, 8)) == 1
-    assert flashmla(Decode(2 * 8, 132, 64000, 64, 128)) == 8  # 132 / 16 programs a sequence and block of heads
-    assert vllm(Decode(64, 132, 1025, 64, 8)) == 3
-    assert [fia(Decode(2, 24, 65536, 256, group)) for group in (1, 5, 16)] == [8, 12, 12]
+    assert fa2(Decode(8, 1, 132, 65536, 128, 8)) == 29  # 28 of 264 places are 84.8 % of a wave, 29 are 87.9
+    assert fa2(Decode(212, 1, 132, 65536, 128, 8)) == 1 == fa2(Decode(8, 1, 132, 100, 128, 8))
+    assert fa2(Decode(8, 1, 132, 11 * 128, 128, 8)) == 11  # 10 would leave blocks as 6 does: two a program
+    assert fa3(Decode(8, 1, 132, 65536, 176, 8)) == 15
+    assert fa3(Decode(8, 1, 132, 4 * 176, 176, 8)) == 1
+    assert fa3(Decode(8, 1, 132, 4 * 176, 176, 8, most=32)) == 4  # a graph allows more: blocks as there are
+    assert [fa3(Decode(8 * n, n, 132, 65536, 176, 8)) for n in (2, 16, 64)] == [8, 1, 1]
+    assert flashmla(Decode(2 * 8, 1, 132, 64000, 64, 128)) == 8  # 132 / 16 programs a sequence and block of heads
+    assert vllm(Decode(64, 1, 132, 1025, 64, 8)) == 3
+    assert [fia(Decode(2, 1, 24, 65536, 256, group)) for group in (1, 5, 16)] == [8, 12, 12]
 
 
 @pytest.mark.parametrize(

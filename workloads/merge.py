@@ -1,0 +1,30 @@
+"""The kernel that merges the partial outputs of a split decode, as far as an implementation's own is described."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Count = Annotated[int, Field(ge=1, le=2**20)]
+Cycles = tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]]
+
+
+class Merge(BaseModel):
+    """How it cuts its work; without a description it has a program for each row of programs, whose code takes no
+    time."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rows: Count
+    """Query rows, heads included, of a program."""
+    columns: Count
+    """Elements of the output of a program."""
+    spare: Annotated[int, Field(ge=0, le=2**20)] = 0
+    """Programs of a sequence (and of a stretch of columns) beyond those that rows need; they end at once."""
+    ahead: Count = 1
+    """Splits of which the partial outputs are under way at once."""
+    cycles: Cycles = (0, 0)
+    """Cycles that the code of a program takes: of a program alone on a core, and of the core's issue slots."""
+    always: bool = False
+    """Whether it is launched although nothing is split; its programs then end at once."""
