@@ -12,12 +12,9 @@ from typing import Any, Literal
 import pandas as pd
 import yaml
 
-import hwmodels
-import sim
-import workloads
 from codesign.cli.terminal import SweepProgress
 from codesign.validated import CLEAN, COLUMNS, DIRTY, family
-from codesign.validation.cases import DEVICES
+from codesign.validation.cases import DEVICES, source_digest
 from codesign.validation.channel import ERRORS, PREDICTED, validate_channel
 from codesign.validation.channel import MEASURED as CHANNEL_MEASURED
 from codesign.validation.compare import with_errors
@@ -132,7 +129,7 @@ def predict(source: Source) -> None:
             made = validate(source.measured, out=work, jobs=JOBS, watch=progress)
             frame, failures = kernel_table(made.frame), made.failures
         elif source.form == "channel":
-            found = validate_channel(source.measured, jobs=JOBS, watch=progress)
+            found = validate_channel(source.measured, out=work, jobs=JOBS, watch=progress)
             frame, failures = found.frame[list(_CHANNEL_COLUMNS)], found.failures
         else:
             compared = validate_points(source.measured, out=work, jobs=JOBS, watch=progress)
@@ -159,7 +156,7 @@ def point_table(frame: pd.DataFrame, measured: Path) -> pd.DataFrame:
 
 def read(source: Source) -> pd.DataFrame:
     """The committed rows of a file, with their errors."""
-    frame = pd.read_csv(source.kept, dtype={"id": str}, float_precision="round_trip", keep_default_na=True)
+    frame = pd.read_csv(source.kept, dtype={"id": str})
     return with_errors(frame) if source.form == "kernels" else frame
 
 
@@ -215,16 +212,6 @@ def note_provenance(source: Source, failures: list[str]) -> None:
 def file_digest(path: Path) -> str:
     """SHA-256 of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def source_digest() -> str:
-    """SHA-256 of the code and data that predictions follow from."""
-    digest = hashlib.sha256()
-    for module in (hwmodels, workloads, sim):
-        for path in sorted(Path(str(module.__file__)).parent.rglob("*")):
-            if path.suffix in (".py", ".yaml") and "measurements" not in path.parts:
-                digest.update(path.read_bytes())
-    return digest.hexdigest()
 
 
 def measured_ids(source: Source) -> list[str]:
