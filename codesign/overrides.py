@@ -12,7 +12,7 @@ import yaml
 from codesign.errors import CodesignError
 from codesign.shipped import suggest
 from hwmodels import Chip, load_chip
-from workloads import Workload
+from workloads import KINDS
 
 CHIP = "chip."
 _NUMBER = re.compile(r"^[+-]?[0-9.]+[eE][+-]?[0-9]+$")
@@ -39,7 +39,7 @@ def split(overrides: Mapping[str, Any], chip: str | Path) -> tuple[dict[str, Any
     says it outright. Raises CodesignError for a key that fits neither or both.
     """
     spec = load_chip(chip)
-    ours, theirs = chip_keys(spec), sorted(Workload.model_fields)
+    ours, theirs = chip_keys(spec), sorted({name for kind in KINDS.values() for name in kind.model_fields})
     to_chip: dict[str, Any] = {}
     to_workload: dict[str, Any] = {}
     for key, value in overrides.items():

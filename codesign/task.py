@@ -18,11 +18,12 @@ from codesign.shipped import find_workload, suggest
 from codesign.validated import trust
 from hwmodels import Chip, load_chip
 from hwmodels.units import format_bytes
-from sim import MODEL_VERSION, Result, simulate
+from sim import MODEL_VERSION, Result, simulate, simulate_sequence
 from workloads import (
     KINDS,
     AnyWorkload,
     Budget,
+    Indexed,
     RecordedSelection,
     Trace,
     Workload,
@@ -56,8 +57,9 @@ class Point:
     def id(self) -> str:
         """SHA-256 of the resolved inputs and the model's version: equal inputs, however written, have equal ids."""
         asked = self.workload.model_dump(mode="json")
-        if isinstance(self.workload, Workload) and isinstance(self.workload.selection, RecordedSelection):
-            asked["selection"]["path"] = _digest(self.workload.selection.path)
+        attended, inner = attention_of(self.workload), asked.get("attention", asked)
+        if attended is not None and isinstance(attended.selection, RecordedSelection):
+            inner["selection"]["path"] = _digest(attended.selection.path)
         inputs = {
             "chip": self.chip.model_dump(mode="json", exclude=_PROSE),
             "workload": asked,
@@ -67,15 +69,20 @@ class Point:
         text = json.dumps(inputs, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def trace(self) -> Trace:
-        """What the workload does on a machine with this chip's cores and scratchpad."""
+    def kernels(self) -> tuple[Trace, ...]:
+        """What the workload does on a machine with this chip's cores and scratchpad, kernel by kernel."""
         if isinstance(self.workload, Workload):
-            return attention(self.workload, budget(self.chip))
-        return self.workload.trace()
+            return (attention(self.workload, budget(self.chip)),)
+        if isinstance(self.workload, Indexed):
+            return self.workload.kernels(budget(self.chip))
+        return (self.workload.trace(),)
 
     def simulate(self, intervals: bool = False) -> Result:
         """What happens; raises WorkloadError or SimulationError."""
-        return simulate(self.chip, self.trace(), before=self.before, intervals=intervals)
+        kernels = self.kernels()
+        if len(kernels) == 1:
+            return simulate(self.chip, kernels[0], self.before, intervals)
+        return simulate_sequence(self.chip, kernels, self.before, intervals, self.workload.name)
 
     def run(self) -> Row:
         """One row: identity, inputs, metrics, counters, breakdown."""
@@ -145,6 +152,12 @@ class Task:
         return self.resolve().run()
 
 
+def attention_of(workload: AnyWorkload) -> Workload | None:
+    """The attention call of a workload; None if it is of another kind."""
+    found = workload.attention if isinstance(workload, Indexed) else workload
+    return found if isinstance(found, Workload) else None
+
+
 def budget(chip: Chip) -> Budget:
     """What a kernel may use of a chip: cores, bytes of scratchpad, programs on a core."""
     pad = chip.scratchpad
@@ -192,9 +205,10 @@ def _digest(path: str) -> str:
 
 
 def _check_fit(chip: Chip, workload: AnyWorkload) -> None:
-    if not isinstance(workload, Workload):
+    attended = attention_of(workload)
+    if attended is None:
         return
-    need, capacity = workload.kv_bytes, chip.dram.capacity
+    need, capacity = attended.kv_bytes, chip.dram.capacity
     if need > capacity:
         raise CodesignError(
             f"{workload.name}: K and V need {format_bytes(need)}, {chip.name}.{chip.dram.name} holds "

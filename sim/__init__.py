@@ -5,7 +5,7 @@ from sim.core import Interval
 from sim.errors import SimulationError
 from sim.metrics import METRICS, Metric
 from sim.result import Result
-from sim.simulate import BEFORE, simulate
+from sim.simulate import BEFORE, simulate, simulate_sequence
 from sim.version import MODEL_VERSION
 
 __all__ = [
@@ -18,4 +18,5 @@ __all__ = [
     "Result",
     "SimulationError",
     "simulate",
+    "simulate_sequence",
 ]

@@ -65,8 +65,11 @@ class Part:
 class Kernel:
     """One trace running on one machine: a dispatcher of programs and a process for each place a core has for one."""
 
-    def __init__(self, machine: Machine, trace: Trace, record: bool) -> None:
+    def __init__(self, machine: Machine, trace: Trace, record: bool, further: bool = False) -> None:
+        """`record` keeps intervals; a `further` kernel of a sequence costs the chip's barrier, not a launch."""
         self.machine, self.trace = machine, trace
+        chip = machine.chip
+        self.launch = chip.launch_overhead if not further or chip.barrier is None else chip.barrier
         self.env = simpy.Environment()
         self.core = machine.core
         self.most_in_flight = self.core.max_bytes_in_flight or 0
@@ -95,7 +98,7 @@ class Kernel:
         places = slots * self.core.count
         own, each = self.trace.launch_cycles
         cycles = own + each * min(places, self.programs - self.merging)
-        launch = self.machine.chip.launch_overhead + cycles * PS // self.core.clock
+        launch = self.launch + cycles * PS // self.core.clock
         busy = {what: time // places for what, time in sorted(self.spent.items())}
         self.spent = {"launch": launch, **busy, "idle": end - sum(busy.values())}
         return launch + end

@@ -37,26 +37,37 @@ class Machine:
     separate vector cores do.
     """
 
-    def __init__(self, chip: Chip, trace: Trace) -> None:
+    def __init__(self, chip: Chip, trace: Trace, mixed: bool = False) -> None:
+        """`mixed` says that traces on both kinds of core are to run."""
         self.chip = chip
         self.tensors = (*(tensor.name for tensor in trace.tensors), SCORES)
         core, vector = chip.matmul_core, chip.vector_core
         self.levels: list[Level] = [Dram(chip.dram, self.tensors)]
         shared = self._chain(chip.memory[:-1], self.levels[0], core)
-        self.top = self.vector_top = self._chain(core.near, self._port(PORT, core, shared), core)
+        self.matmul_top = self.vector_top = self._chain(core.near, self._port(PORT, core, shared), core)
         self.vectors_apart, self.vectors_per_core = vector is not core, 1
         if self.vectors_apart:
             self.vectors_per_core = vector.count // core.count
+            if mixed and chip.exchange != "memory":
+                raise SimulationError(
+                    f"{chip.name} passes scores directly, so kernels on {vector.name} cannot follow those on "
+                    f"{core.name}; run them apart"
+                )
             below = shared if chip.exchange == "memory" or trace.cores == "vector" else Wire()
             port = self._port(f"{vector.name}_{PORT}", vector, below, self.vectors_per_core)
             self.vector_top = self._chain(vector.near, port, vector)
-        self.core = core
+        self.turn(trace)
+
+    def turn(self, trace: Trace) -> None:
+        """Make ready for a trace; what the levels hold stays."""
+        chip = self.chip
+        self.core, self.top = chip.matmul_core, self.matmul_top
         if trace.cores == "vector":
-            self.core, self.top = vector, self.vector_top
+            self.core, self.top = chip.vector_core, self.vector_top
         if self.core.max_programs is None:
             raise SimulationError(
-                f"{trace.name} runs on the vector cores, and {chip.name} does not say how {vector.name} runs programs; "
-                f"set {vector.name}.max_programs, max_bytes_in_flight and program_start"
+                f"{trace.name} runs on the vector cores, and {chip.name} does not say how {self.core.name} runs "
+                f"programs; set {self.core.name}.max_programs, max_bytes_in_flight and program_start"
             )
         near = (level for level in self.core.near if isinstance(level, ScratchpadSpec))
         self.scratchpad = next(near, chip.scratchpad)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import html
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from sim.bounds import Bounds
 from sim.core import Interval
@@ -40,6 +42,8 @@ class Result:
     """Name of the last cache before the DRAM, if there is one."""
     intervals: tuple[Interval, ...] | None = None
     """What each program did when, if asked for."""
+    kernels: tuple[Result, ...] = ()
+    """The kernels of a sequence in order, if it is one."""
 
     def row(self) -> dict[str, Value]:
         """Metrics, model version, bounds, breakdown and counters, flat: a row of a sweep."""
@@ -50,6 +54,7 @@ class Result:
             "model_version": MODEL_VERSION,
             **{f"bound.{name}_us": time / 1e6 for name, time in self.bounds.items.items()},
             **{f"time.{name}_us": time / 1e6 for name, time in self.breakdown.items()},
+            **{f"kernel.{kernel.workload}_us": kernel.time / 1e6 for kernel in self.kernels},
             **self.counters,
         }
 
@@ -84,6 +89,11 @@ class Result:
             f"  {name:<26} {time / 1e6:>17,.3f} us {100 * time / self.time:6.1f} %"
             for name, time in self.breakdown.items()
         ]
+        rows += ["", "  kernels"] if self.kernels else []
+        rows += [
+            f"  {kernel.workload:<26} {kernel.time / 1e6:>17,.3f} us {100 * kernel.time / self.time:6.1f} %"
+            for kernel in self.kernels
+        ]
         return "\n".join(rows)
 
     def _repr_html_(self) -> str:
@@ -105,3 +115,28 @@ class Result:
             f"<div style='display:flex;gap:2em;align-items:flex-start'><table>{metrics}</table>"
             f"<table><caption>where the time went</caption>{parts}</table></div></div>"
         )
+
+
+def together(name: str, kernels: Sequence[Result]) -> Result:
+    """The results of a sequence as one: times, counters, breakdowns and bounds add; of resident programs, the most."""
+    first, counters, breakdown = kernels[0], Counter[str](), Counter[str]()
+    items, intervals, begin = Counter[str](), [], 0
+    for kernel in kernels:
+        counters.update(kernel.counters)
+        breakdown.update(kernel.breakdown)
+        items.update(kernel.bounds.items)
+        intervals += [replace(i, start=i.start + begin, end=i.end + begin) for i in kernel.intervals or ()]
+        begin += kernel.time
+    counters["core.resident"] = max(kernel.counters["core.resident"] for kernel in kernels)
+    return replace(
+        first,
+        workload=name,
+        time=begin,
+        counters=dict(counters),
+        breakdown=dict(breakdown),
+        bounds=Bounds(dict(items), sum(kernel.bounds.compulsory_bytes for kernel in kernels)),
+        useful_bytes=sum(kernel.useful_bytes for kernel in kernels),
+        macs=sum(kernel.macs for kernel in kernels),
+        intervals=tuple(intervals) if first.intervals is not None else None,
+        kernels=tuple(kernels),
+    )

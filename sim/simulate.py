@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from hwmodels.spec import Chip
@@ -10,7 +11,7 @@ from sim.cache import Cache
 from sim.core import Kernel
 from sim.errors import SimulationError
 from sim.machine import Machine
-from sim.result import Result
+from sim.result import Result, together
 from workloads.trace import Trace, count_macs
 
 Before = Literal["cold", "dirty", "warm"]
@@ -24,23 +25,70 @@ def simulate(chip: Chip, trace: Trace, before: Before | Trace = "cold", interval
     back first), "warm" (the same trace ran just before), or a trace that ran just before. With `intervals`, the result
     tells what each program did when. Raises SimulationError if the trace does not fit the chip.
     """
-    if isinstance(before, str) and before not in BEFORE:
+    if isinstance(before, Trace):
+        _check(chip, trace)
+        machine = Machine(chip, trace)
+        Kernel(machine, before, False).run()
+        machine.forget()
+        return _run(machine, trace, intervals, warm=True)
+    return _begin(chip, [trace], before, intervals)[0]
+
+
+def simulate_sequence(
+    chip: Chip, traces: Sequence[Trace], before: Before = "cold", intervals: bool = False, name: str = "sequence"
+) -> Result:
+    """Run kernels one after the other, as a graph of launches does, and say what happened, in all and in each.
+
+    Each begins when the one before has ended, costs the chip's `barrier` (where it has one) in place of a launch, and
+    finds the caches as that left them, lines to be written back included. `traces` lie in one memory, as
+    `workloads.in_one_memory` gives them; "warm" means that the whole sequence ran just before. Raises SimulationError
+    if there is no trace, if their tensors differ, or if one does not fit the chip.
+    """
+    if not traces:
+        raise SimulationError("no kernel to run in sequence; give one at least")
+    if any(trace.tensors != traces[0].tensors for trace in traces):
+        raise SimulationError("the kernels of a sequence have tensors of their own; pass what in_one_memory returns")
+    return together(name, _begin(chip, traces, before, intervals))
+
+
+def _begin(chip: Chip, traces: Sequence[Trace], before: Before, intervals: bool) -> tuple[Result, ...]:
+    """Run the traces on caches in the state `before`."""
+    if before not in BEFORE:
         raise SimulationError(f"before '{before}' is none of {', '.join(BEFORE)}; or pass a trace")
+    for trace in traces:
+        _check(chip, trace)
+    machine = Machine(chip, traces[0], len({trace.cores for trace in traces}) > 1)
+    if before == "dirty":
+        for level in machine.levels:
+            if isinstance(level, Cache):
+                level.fill_with(dirty=True)
+    elif before == "warm":
+        for trace in traces:
+            machine.turn(trace)
+            Kernel(machine, trace, False).run()
+            machine.forget()
+    found = []
+    for number, trace in enumerate(traces):
+        machine.turn(trace)
+        found.append(_run(machine, trace, intervals, before == "warm" or number > 0, number > 0))
+        machine.forget()
+    return tuple(found)
+
+
+def _check(chip: Chip, trace: Trace) -> None:
+    """Raise SimulationError if the memory does not hold the tensors."""
     footprint = sum(tensor.bytes for tensor in trace.tensors)
     if footprint > chip.dram.capacity:
         raise SimulationError(
             f"{trace.name} needs {footprint} bytes of memory, {chip.name} has {chip.dram.capacity} in "
             f"{chip.dram.name}; lower shape.kv_len or shape.batch, or use a smaller dtype"
         )
-    machine = Machine(chip, trace)
-    if before == "dirty":
-        for level in machine.levels:
-            if isinstance(level, Cache):
-                level.fill_with(dirty=True)
-    elif before != "cold":
-        Kernel(machine, trace if before == "warm" else before, False).run()
-        machine.forget()
-    kernel = Kernel(machine, trace, intervals)
+
+
+def _run(machine: Machine, trace: Trace, intervals: bool, warm: bool, further: bool = False) -> Result:
+    """Run a trace on a machine that is ready for it."""
+    chip = machine.chip
+    kernel = Kernel(machine, trace, intervals, further)
     time = kernel.run()
     counters = {f"{level.name}.{name}": count for level in machine.levels for name, count in level.counters().items()}
     counters |= {
@@ -55,7 +103,7 @@ def simulate(chip: Chip, trace: Trace, before: Before | Trace = "cold", interval
         time=time,
         counters=counters,
         breakdown=dict(kernel.spent),
-        bounds=bounds(chip, trace, before not in ("cold", "dirty")),
+        bounds=bounds(chip, trace, warm),
         useful_bytes=trace.useful_bytes,
         macs=count_macs(trace),
         dram=chip.dram.name,

@@ -6,6 +6,7 @@ from workloads.attention import attention
 from workloads.engine import Engine
 from workloads.errors import WorkloadError
 from workloads.gemm import Gemm
+from workloads.indexed import Indexed, Indexer
 from workloads.kernel import Kernel, load_kernel, tiled
 from workloads.kernel_names import ALIASES, find_kernel, kernel_names
 from workloads.kernel_parts import Launch
@@ -14,6 +15,7 @@ from workloads.load import KINDS, AnyWorkload, known_keys, load_any, load_worklo
 from workloads.matrix import Elementwise, MatrixRead
 from workloads.patterns import PATTERNS, Pattern
 from workloads.selection import SELECTIONS, RandomSelection, RecordedSelection, Selection
+from workloads.sequence import in_one_memory
 from workloads.shape import AttentionShape, DType, DTypes, Phase, element_bytes
 from workloads.synthetic import after_writes, gather, pointer_chase, stream, stride
 from workloads.tiling import Budget, FittedTiling, Tiling, fit_tiling, scratchpad_bytes
@@ -60,6 +62,8 @@ __all__ = [
     "FittedTiling",
     "Gemm",
     "Hold",
+    "Indexed",
+    "Indexer",
     "Kernel",
     "Launch",
     "Layout",
@@ -87,6 +91,7 @@ __all__ = [
     "find_kernel",
     "fit_tiling",
     "gather",
+    "in_one_memory",
     "kernel_names",
     "known_keys",
     "load_any",

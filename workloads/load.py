@@ -13,12 +13,14 @@ from pydantic_core import ErrorDetails
 
 from workloads.errors import WorkloadError
 from workloads.gemm import Gemm
+from workloads.indexed import Indexed
 from workloads.matrix import Elementwise, MatrixRead
 from workloads.workload import Workload
 
-AnyWorkload = Workload | MatrixRead | Elementwise | Gemm
-KINDS: dict[str, type[Workload] | type[MatrixRead] | type[Elementwise] | type[Gemm]] = {
+AnyWorkload = Workload | Indexed | MatrixRead | Elementwise | Gemm
+KINDS: dict[str, type[Workload] | type[Indexed] | type[MatrixRead] | type[Elementwise] | type[Gemm]] = {
     "attention": Workload,
+    "indexed": Indexed,
     "matrix_read": MatrixRead,
     "elementwise": Elementwise,
     "gemm": Gemm,

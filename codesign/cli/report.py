@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rich.bar import Bar
 from rich.console import RenderableType
@@ -23,12 +23,14 @@ _LEFT_OUT = ("time_us", "bound", "bound_time_us", "bound_share")
 def print_result(point: Point, result: Result, provenance: Mapping[str, Provenance]) -> None:
     """Print everything a person asks first."""
     screen = console()
+    kernels = [(kernel.workload, kernel.time) for kernel in result.kernels]
     parts: list[RenderableType] = [
         _heading(point, result),
         _metrics(result),
         _levels(point, result),
         _tensors(point, result),
-        _breakdown(result),
+        _shares("where the time went", [(name, time) for name, time in result.breakdown.items() if time], result.time),
+        *([_shares("kernels", kernels, result.time)] if kernels else []),
         Text(assumed(provenance.values())),
     ]
     for place, part in enumerate(parts):
@@ -103,24 +105,13 @@ def _tensors(point: Point, result: Result) -> Table:
     return table
 
 
-def _breakdown(result: Result) -> Table:
-    table = Table(
-        title="where the time went",
-        title_justify="left",
-        title_style="bold",
-        box=None,
-        pad_edge=False,
-        show_header=False,
-    )
-    for name, time in result.breakdown.items():
-        if time:
-            share = time / result.time
-            table.add_row(
-                name,
-                Text(_time(time), justify="right"),
-                Text(f"{share:.1%}", justify="right"),
-                Bar(1.0, 0.0, share, width=30),
-            )
+def _shares(title: str, times: Sequence[tuple[str, int]], whole: int) -> Table:
+    """Times with their shares of the whole, as bars."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, show_header=False)
+    for name, time in times:
+        share = time / whole
+        percent = Text(f"{share:.1%}", justify="right")
+        table.add_row(name, Text(_time(time), justify="right"), percent, Bar(1.0, 0.0, share, width=30))
     return table
 
 
