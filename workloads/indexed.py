@@ -5,7 +5,9 @@ A decode step is four kernels in one memory: the new token's rows are written; a
 index queries and writes a score for each; a selection reads the scores and writes the list of the best; attention reads
 that list and gathers. DeepSeek's sparse attention scores every token (132 bytes of key and scale, one list for all
 heads; github deepseek-ai/DeepSeek-V3.2-Exp, inference/model.py), Quest every page by its least and largest keys (arXiv
-2406.10774), MoBA every block by its mean key (arXiv 2502.13189).
+2406.10774), MoBA every block by its mean key (arXiv 2502.13189). DeepSeek V4's compressed attention does the same on
+rows that stand for 4 tokens each; the newest tokens, which its window reads as they are, then follow these rows in K.
+NSA (arXiv 2502.11089) scores blocks by attention over compressed rows: its index rows are these, K and V.
 """
 
 from __future__ import annotations
@@ -44,6 +46,8 @@ class Indexer(BaseModel):
 
     tokens: Size
     """Tokens that an index row stands for."""
+    newest: Annotated[int, Field(ge=0, le=2**31)] = 0
+    """Newest tokens without index rows: a window that is always read, beside what is indexed."""
     row_bytes: Size
     """Bytes of an index row, scales included."""
     heads: Size
@@ -82,6 +86,11 @@ class Indexed(BaseModel):
             raise WorkloadError(
                 f"attention of {self.name} is a {kind}, must be a decode with one; set phase: decode and selection"
             )
+        if self.indexer.newest >= asked.shape.kv_len:
+            raise WorkloadError(
+                f"indexer.newest is {self.indexer.newest} of {asked.shape.kv_len} tokens, which leaves none to index; "
+                "lower it"
+            )
         if asked.unit % unit:
             raise WorkloadError(
                 f"selection in units of {asked.unit} tokens, index rows of {unit}; the unit must be whole index rows: "
@@ -92,7 +101,7 @@ class Indexed(BaseModel):
     @property
     def rows(self) -> int:
         """Index rows of a list."""
-        return ceil(self.attention.shape.kv_len / self.indexer.tokens)
+        return ceil((self.attention.shape.kv_len - self.indexer.newest) / self.indexer.tokens)
 
     @property
     def lists(self) -> int:
@@ -100,6 +109,11 @@ class Indexed(BaseModel):
         selection, shape = self.attention.selection, self.attention.shape
         assert selection is not None
         return shape.batch * lists_of(selection.share, shape)
+
+    @property
+    def sets(self) -> int:
+        """Sets of index rows of all sequences: one a list, but lists of the heads of a group score the same rows."""
+        return min(self.lists, self.attention.shape.batch * self.attention.shape.kv_heads)
 
     def kernels(self, budget: Budget) -> tuple[Trace, ...]:
         """The kernels of a step in order, in one memory; raises WorkloadError if the attention does not fit."""
@@ -109,9 +123,9 @@ class Indexed(BaseModel):
     def _append(self) -> Trace:
         """A program a sequence writes the new token's rows of K, of V and of the index."""
         shape, placed = self.attention.shape, place(self.attention.layout, self.attention.shape, self.attention.dtypes)
-        lists, size = self.lists // shape.batch, self.indexer.row_bytes
+        sets, size = self.sets // shape.batch, self.indexer.row_bytes
         sizes = {name: placed.bytes_of(name) for name in shape.kv_tensors}
-        sizes["index"] = self.lists * self.rows * size
+        sizes["index"] = self.sets * self.rows * size
         at, names, writer = bases(sizes), list(sizes), Writer()
         newest = np.array([shape.kv_len - 1], np.int32)
         for sequence in range(shape.batch):
@@ -121,19 +135,19 @@ class Indexed(BaseModel):
                 for head in range(shape.kv_heads):
                     begin = at[name] + placed.origin(name, sequence, head) + row
                     stores.append((begin, placed.row(name), 0, WRITE, names.index(name)))
-            ends = [((sequence * lists + number + 1) * self.rows - 1) * size for number in range(lists)]
+            ends = [((sequence * sets + number + 1) * self.rows - 1) * size for number in range(sets)]
             stores += [(at["index"] + end, size, 0, WRITE, names.index("index")) for end in ends]
             writer.program(sequence)
             writer.step([], stores)
         tensors = tuple(Tensor(name, at[name], bytes_, 0) for name, bytes_ in sizes.items())
-        written = self.lists * size + shape.batch * shape.kv_heads * sum(placed.row(name) for name in shape.kv_tensors)
+        written = self.sets * size + shape.batch * shape.kv_heads * sum(placed.row(name) for name in shape.kv_tensors)
         return Trace("write", tensors, self.attention.dtypes.q, 0, 1, 1, 0, 0, written, writer.chunks())
 
     def _scan(self, budget: Budget) -> Trace:
         """Programs that share out the tiles of each list's index rows, and write a score a row."""
         indexer, rows, lists = self.indexer, self.rows, self.lists
         query = indexer.heads * indexer.dim * element_bytes(indexer.dtype)
-        sizes = {"index_q": lists * query, "index": lists * rows * indexer.row_bytes}
+        sizes = {"index_q": lists * query, "index": self.sets * rows * indexer.row_bytes}
         sizes["scores"] = lists * rows * SCORE_BYTES
         at, block = bases(sizes), indexer.block
         tiles = ceil(rows / block)
@@ -148,10 +162,10 @@ class Indexed(BaseModel):
                 whole, rest = divmod(end - begin, block)
                 for row, repeats, tall in ((begin, whole, block), (end - rest, 1, rest)):
                     if repeats and tall:
-                        place = number * rows + row
                         size, wide = indexer.row_bytes, SCORE_BYTES
-                        load = at["index"] + place * size, tall * size, block * size, READ, 1
-                        store = at["scores"] + place * wide, tall * wide, block * wide, WRITE, 2
+                        source, target = (index * rows + row for index in (number // (lists // self.sets), number))
+                        load = at["index"] + source * size, tall * size, block * size, READ, 1
+                        store = at["scores"] + target * wide, tall * wide, block * wide, WRITE, 2
                         writer.step([load], [store], repeats, (indexer.heads, tall, indexer.dim))
         need = STAGES * block * indexer.row_bytes + query
         useful = sizes["index"] + sizes["index_q"]

@@ -11,8 +11,7 @@ Cycles = tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]]
 
 
 class Merge(BaseModel):
-    """How it cuts its work; without a description it has a program for each row of programs, whose code takes no
-    time."""
+    """How it cuts its work."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -67,7 +67,7 @@ class Tiling(BaseModel):
     launch_cycles: tuple[int, int] = (0, 0)
     """Cycles that a launch takes once, beside its programs: of the launch, and for each program that begins with it."""
     merge: Merge | None = None
-    """How partial outputs are merged; absent: a program for each row of programs."""
+    """How partial outputs are merged; absent: a program for every 8 query rows, heads included."""
     query_first: bool = False
     """Whether a program waits for its query rows before it asks for K and V."""
     lists_ahead: int = Field(default=1, ge=0, le=1)

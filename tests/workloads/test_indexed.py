@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from workloads import Budget, Indexed, Trace, WorkloadError, attention, expand, parse_any, parse_workload
+import workloads
+from workloads import (
+    Budget,
+    Indexed,
+    Trace,
+    WorkloadError,
+    attention,
+    count_bytes,
+    expand,
+    load_any,
+    parse_any,
+    parse_workload,
+)
 from workloads.trace import READ, WRITE
 
+EXAMPLES = Path(workloads.__file__).parent / "examples"
 BUDGET = Budget(cores=3, scratchpad_bytes=65536, max_programs=2)
 KV_LEN, BATCH, HEADS, DIM = 37, 2, 4, 8
 
@@ -50,7 +64,7 @@ def every(size: int, times: int = 1) -> Counter[int]:
     [
         (1, "all", 1, {}),
         (2, "group", 4, {"tokens": 4, "row_bytes": 2 * DIM * 2, "heads": 2}),
-        (2, "group", 4, {"tokens": 4, "row_bytes": DIM * 2, "heads": 2, "block": 3, "selectors": 1}),
+        (2, "head", 4, {"tokens": 4, "row_bytes": DIM * 2, "heads": 1, "block": 3, "selectors": 1}),
     ],
     ids=["deepseek", "quest", "moba"],
 )
@@ -59,10 +73,11 @@ def test_a_step_is_what_its_definition_reads_and_writes(
 ) -> None:
     raw = step(kv_heads, share, unit, **indexer)
     own = raw["indexer"]
-    lists, rows = BATCH * kv_heads, -(-KV_LEN // own["tokens"])
+    rows, sets = -(-KV_LEN // own["tokens"]), BATCH * kv_heads
+    lists = BATCH * HEADS if share == "head" else sets
     traces = kernels(raw)
     assert list(traces) == ["write", "scan", "select", "attend"]
-    assert touched(traces["scan"], "index", READ) == every(lists * rows * own["row_bytes"])
+    assert touched(traces["scan"], "index", READ) == every(sets * rows * own["row_bytes"], lists // sets)
     assert touched(traces["scan"], "scores", WRITE) == every(lists * rows * 4)
     assert set(touched(traces["scan"], "index_q", READ)) == set(range(lists * own["heads"] * own["dim"]))
     assert touched(traces["select"], "scores", READ) == every(lists * rows * 4, own["passes"])
@@ -70,11 +85,12 @@ def test_a_step_is_what_its_definition_reads_and_writes(
     assert touched(traces["select"], "indices", WRITE) == every(entries)
     assert set(touched(traces["attend"], "indices", READ)) == set(range(entries))
     row, token = DIM * 2, kv_heads * DIM * 2
-    read = touched(traces["attend"], "K", READ)
-    assert len(read) == lists * (12 + KV_LEN % unit) * row  # the newest tokens that are no whole unit are always read
+    assert (
+        sum(touched(traces["attend"], "K", READ).values()) == lists * (12 + KV_LEN % unit) * row
+    )  # the newest tokens that are no whole unit are always read
     newest = [(sequence * KV_LEN + KV_LEN - 1) * token + i for sequence in range(BATCH) for i in range(token)]
     assert touched(traces["write"], "K", WRITE) == Counter(newest) == touched(traces["write"], "V", WRITE)
-    assert len(touched(traces["write"], "index", WRITE)) == lists * own["row_bytes"]
+    assert len(touched(traces["write"], "index", WRITE)) == sets * own["row_bytes"]
 
 
 def test_the_new_token_lies_where_its_page_lies() -> None:
@@ -88,6 +104,27 @@ def test_the_new_token_lies_where_its_page_lies() -> None:
     assert set(written) <= set(read)
     assert len(written) == BATCH * DIM * 2
     assert len(touched(attention(parse_workload(before), BUDGET), "K", READ)) == len(read) - len(written)
+
+
+@pytest.mark.parametrize(
+    ("example", "kv_len", "index", "rows"),
+    [
+        ("decode_dsa", 131072, 132 * 131072, 2048 * 656),
+        ("decode_csa", 65536 // 4 + 128, 1.11e6, 0.67e6),
+        ("decode_csa", 2**20 // 4 + 128, 17.83e6, 0.67e6),
+        ("decode_nsa", 65536, 4 * 4094 * 640, 4 * (1024 + 512) * 640),
+        ("decode_quest", 32768, 32 * 2048 * 512, 32 * 2048 * 512),
+    ],
+)
+def test_bytes_of_a_step_are_those_of_the_sources(example: str, kv_len: int, index: float, rows: float) -> None:
+    """DeepSeek V3.2: 132 and 656 B a token; V4-Pro: megabytes a layer; NSA: floor((s - l) / d) rows, 16 blocks
+    of 64 and 512 tokens, in 4 groups; Quest: two keys for 16 tokens."""
+    asked = load_any(EXAMPLES / f"{example}.yaml", {"attention.shape.kv_len": kv_len, "attention.kernel": None})
+    assert isinstance(asked, Indexed)
+    _, scan, _, attend = asked.kernels(Budget(cores=132, scratchpad_bytes=232448, max_programs=8))
+    read = {name: count_bytes(attend)[name][0] for name in asked.attention.shape.kv_tensors}
+    assert count_bytes(scan)["index"][0] == pytest.approx(index, rel=0.01)
+    assert sum(read.values()) == pytest.approx(rows, rel=0.01)
 
 
 def test_kernels_of_a_step_share_one_memory() -> None:
