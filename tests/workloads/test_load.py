@@ -8,7 +8,17 @@ import numpy as np
 import pytest
 import yaml
 
-from workloads import Budget, WorkloadError, attention, count_bytes, load_workload, parse_workload
+from workloads import (
+    Budget,
+    Indexed,
+    Workload,
+    WorkloadError,
+    attention,
+    count_bytes,
+    load_any,
+    load_workload,
+    parse_workload,
+)
 
 EXAMPLES = Path(str(__import__("workloads").__file__)).parent / "examples"
 H100 = Budget(cores=132, scratchpad_bytes=228 << 10, max_programs=32)
@@ -16,10 +26,12 @@ H100 = Budget(cores=132, scratchpad_bytes=228 << 10, max_programs=32)
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_examples_load_and_make_traces(path: Path) -> None:
-    workload = load_workload(path)
+    workload = load_any(path)
     assert workload.name == path.stem
-    trace = attention(workload, H100)
-    assert count_bytes(trace)["K"][0] >= trace.tensors[1].useful_bytes > 0
+    assert isinstance(workload, Workload | Indexed)
+    trace = workload.kernels(H100)[-1] if isinstance(workload, Indexed) else attention(workload, H100)
+    useful = next(tensor.useful_bytes for tensor in trace.tensors if tensor.name == "K")
+    assert count_bytes(trace)["K"][0] >= useful > 0
     for line in path.read_text().splitlines():
         assert line.endswith(":") or "# " in line
 
@@ -30,6 +42,7 @@ def test_there_is_an_example_of_each_kind() -> None:
         "decode_topk",
         "decode_hierarchical",
         "decode_mla",
+        *(f"decode_{mechanism}" for mechanism in ("dsa", "csa", "hca", "nsa", "quest", "moba")),
         "decode_paged",
         "prefill_causal",
         "prefill_window",
