@@ -13,8 +13,10 @@ from workloads.kernel_parts import Launch
 from workloads.layout import Contiguous, Layout, Paged
 from workloads.load import KINDS, AnyWorkload, known_keys, load_any, load_workload, parse_any, parse_workload
 from workloads.matrix import Elementwise, MatrixRead
+from workloads.model import Model, load_model, model_names
+from workloads.model_parts import Part
 from workloads.patterns import PATTERNS, Pattern
-from workloads.selection import SELECTIONS, RandomSelection, RecordedSelection, Selection
+from workloads.selection import SELECTIONS, LocalSelection, RandomSelection, RecordedSelection, Selection
 from workloads.sequence import in_one_memory
 from workloads.shape import AttentionShape, DType, DTypes, Phase, element_bytes
 from workloads.synthetic import after_writes, gather, pointer_chase, stream, stride
@@ -67,8 +69,11 @@ __all__ = [
     "Kernel",
     "Launch",
     "Layout",
+    "LocalSelection",
     "MatrixRead",
+    "Model",
     "Paged",
+    "Part",
     "Pattern",
     "Phase",
     "RandomSelection",
@@ -96,8 +101,10 @@ __all__ = [
     "known_keys",
     "load_any",
     "load_kernel",
+    "load_model",
     "load_trace",
     "load_workload",
+    "model_names",
     "parse_any",
     "parse_workload",
     "pointer_chase",

@@ -13,16 +13,20 @@ from typer.core import TyperCommand, TyperGroup
 VERBS = {
     "run": "Simulate one workload on one chip.",
     "sweep": "Answer every point of a grid; run again, it goes on.",
+    "scaling": "Say how a decode step grows with the context, by mechanism.",
     "plot": "Draw the rows of a sweep as heatmaps or lines.",
     "validate": "Hold predictions against measured rows.",
     "calibrate": "Fit numbers of a chip to its microbenchmarks.",
     "chips": "List the chips, or show one with its sources.",
+    "models": "List the models, or show one with its sources.",
     "kernels": "List the attention kernels, or show one with its sources.",
+    "trace": "Write, read, show and fit traces.",
     "examples": "List the workloads and sweeps of the package.",
     "explain": "Say what a number is, where it comes from, who reads it.",
     "schema": "Print the JSON Schema of a chip file, for editors.",
 }
-"""The verbs, each with the line that `memgrain --help` prints; a verb is `command` in the module of its name."""
+"""The verbs, each with the line that `memgrain --help` prints; a verb is `command` in the module of its name, or `app`
+where it has verbs of its own."""
 
 
 class _Verbs(TyperGroup):
@@ -40,6 +44,8 @@ class _Verbs(TyperGroup):
         """The verb itself, with its module."""
         name, _, rest = super().resolve_command(ctx, args)
         module = importlib.import_module(f"codesign.cli.{name}")
+        if hasattr(module, "app"):
+            return name, typer.main.get_command(module.app), rest
         alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
         alone.command(name, help=VERBS[str(name)])(module.command)
         return name, typer.main.get_command(alone), rest

@@ -6,20 +6,23 @@ from typing import Annotated
 
 from pydantic import Field
 
+from workloads.selection.local import LocalSelection
 from workloads.selection.random_units import RandomSelection, redraw, sample
 from workloads.selection.recorded import RecordedSelection
 from workloads.selection.share import Share, list_of, lists_of
 
-Selection = Annotated[RandomSelection | RecordedSelection, Field(discriminator="kind")]
+Selection = Annotated[RandomSelection | RecordedSelection | LocalSelection, Field(discriminator="kind")]
 
-SELECTIONS: dict[str, type[RandomSelection] | type[RecordedSelection]] = {
+SELECTIONS: dict[str, type[RandomSelection] | type[RecordedSelection] | type[LocalSelection]] = {
     "random": RandomSelection,
     "recorded": RecordedSelection,
+    "local": LocalSelection,
 }
 """Every selection by its `kind`."""
 
 __all__ = [
     "SELECTIONS",
+    "LocalSelection",
     "RandomSelection",
     "RecordedSelection",
     "Selection",

@@ -1,0 +1,227 @@
+"""`memgrain models`: the models by name, or the layers, caches and bytes of one with its sources."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from workloads.model import Model
+
+KI = 1024
+LENGTHS = tuple(KI << shift for shift in (2, 4, 6, 7, 8, 9, 10))
+"""Lengths for which bytes kept are shown: 4K to 1M tokens."""
+CONTEXTS = tuple(KI << shift for shift in (6, 7, 8, 10))
+"""Contexts for which bytes read by a decode step are shown: 64K to 1M tokens."""
+
+
+def command(
+    name: Annotated[str | None, typer.Argument(help="A model by name or a .yaml file; all if left out.")] = None,
+    cache: Annotated[str | None, typer.Option(help="Form of its cache; the first of the file if left out.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: one object, or one for each model.")] = False,
+) -> None:
+    """List the models, or show one: layers by kind, bytes kept and bytes read by a decode step, sources."""
+    from codesign.cli.terminal import console
+    from codesign.errors import CodesignError
+    from workloads.model import load_model, model_names
+
+    if name is None:
+        if cache is not None:
+            raise CodesignError(f"--cache {cache} is for one model; name it")
+        lines = [summary(load_model(known)) for known in model_names()]
+        if as_json:
+            print(json.dumps(lines, indent=2))
+        else:
+            _list(console(), lines)
+        return
+    model = load_model(name)
+    form = cache or next(iter(model.caches))
+    answer = {
+        **summary(model),
+        "cache": form,
+        "ffn_bytes": model.ffn_bytes(),
+        "kept": {str(length): components(model, "kept", length, form) for length in LENGTHS},
+        "read": {str(context): components(model, "read", context, form) for context in CONTEXTS},
+        "kept_bytes": {
+            kept: {str(length): model.kept_bytes(length, kept) for length in LENGTHS} for kept in model.caches
+        },
+        "read_bytes": {read: {str(size): model.read_bytes(size, read) for size in CONTEXTS} for read in model.caches},
+        "model": model.model_dump(mode="json"),
+    }
+    if as_json:
+        print(json.dumps(answer, indent=2))
+    else:
+        _show(console(), model, form)
+
+
+def summary(model: Model) -> dict[str, Any]:
+    """What the list says of a model; bytes a token are those of its first cache at its longest context, or at 1M."""
+    length = model.context or LENGTHS[-1]
+    return {
+        "name": model.name,
+        "title": model.title,
+        "layers": len(model.order),
+        "kinds": model.kinds,
+        "kv_bytes_per_token": round(model.kept_bytes(length) / length, 1),
+        "context": model.context,
+    }
+
+
+def components(model: Model, what: str, length: int, cache: str) -> list[dict[str, Any]]:
+    """Rows and bytes kept of that many tokens, or read at that context, by kind of layer and component."""
+    return [
+        {
+            "kind": kind,
+            "layers": layers,
+            "component": part.component,
+            "rows_per_layer": part.rows,
+            "row_bytes": part.row_bytes,
+            "bytes_per_layer": part.bytes,
+            "bytes": layers * part.bytes,
+        }
+        for kind, layers in model.kinds.items()
+        for part in (model.kept if what == "kept" else model.read)(kind, length, cache)
+    ]
+
+
+def _list(screen: Console, lines: list[dict[str, Any]]) -> None:
+    table = _table("name", "model", ">layers", "kinds of attention", ">KV bytes a token", ">context")
+    for line in lines:
+        kinds = " + ".join(f"{count} {kind}" for kind, count in line["kinds"].items())
+        context = f"{line['context']:,}" if line["context"] else "–"
+        table.add_row(
+            line["name"], line["title"], str(line["layers"]), kinds, f"{line['kv_bytes_per_token']:,.0f}", context
+        )
+    screen.print(table)
+
+
+def _show(screen: Console, model: Model, form: str) -> None:
+    """Print all that is known of a model, its bytes with that form of its cache."""
+    screen.print(f"[bold]{model.title}[/bold] ({model.name})")
+    if model.note:
+        screen.print(model.note, markup=False)
+    screen.print(_facts(model), markup=False)
+    screen.print()
+    _print_layers(screen, model)
+    limit = f", made for {model.context:,} tokens; * is beyond" if model.context else ""
+    screen.print(f"\nbytes kept and read of one sequence{limit}", markup=False)
+    _print_bytes(screen, model, form, "kept", LENGTHS)
+    _print_bytes(screen, model, form, "read", CONTEXTS)
+    screen.print()
+    for source in model.sources.values():
+        screen.print(f"source     {', '.join(source.of)}: {source.cite}", markup=False)
+    for item in model.assumed:
+        span = f" [{item.range[0]:g}, {item.range[1]:g}]" if item.range else ""
+        screen.print(f"assumed    {', '.join(item.of)}{span}: {item.reason}", markup=False)
+    for doubt in model.unchecked:
+        screen.print(f"unchecked  {', '.join(doubt.of)}: {doubt.reason}", markup=False)
+    for gap in model.missing:
+        screen.print(f"not known  {gap}", markup=False)
+
+
+def _facts(model: Model) -> str:
+    """Sizes in lines of words."""
+    keys = ("hidden", "vocab", "context", "mtp_layers")
+    facts = [f"{key} {value:,}" for key in keys if (value := getattr(model, key)) is not None]
+    facts.append(f"heads {_settings(model.heads)}")
+    if model.residual_streams > 1:
+        facts.append(f"residual_streams {model.residual_streams}")
+    if model.parameters:
+        facts.append(f"parameters {model.parameters.total:,}, {model.parameters.active:,} active")
+    if model.weights:
+        facts.append(f"weights {_settings(model.weights)}")
+    if size := model.ffn_bytes():
+        facts.append(f"feed-forward weights {_size(size[0])}, {_size(size[1])} of them for a token")
+    return "\n".join(facts)
+
+
+def _print_layers(screen: Console, model: Model) -> None:
+    """The layers from first to last, then what each kind is."""
+    screen.print(f"{len(model.order)} layer{'s' * (len(model.order) > 1)}, first to last")
+    for stretch in model.layers:
+        names = ", ".join(layer.attention + (f" + {layer.ffn}" if layer.ffn else "") for layer in stretch.of)
+        screen.print(f"  {stretch.repeat:>4} x  {names}", markup=False)
+    table = _table("name", ">layers", "what", "numbers")
+    for name, count in model.kinds.items():
+        table.add_row(name, str(count), "attention", f"{_settings(model.attention[name])}")
+    for name, ffn in model.ffn.items():
+        count = sum(layer.ffn == name for layer in model.order)
+        table.add_row(name, str(count), "ffn", _settings(ffn))
+    for name, cache in model.caches.items():
+        table.add_row(name, "", "cache", f"{_settings(cache, ('title',))}: {cache.title}")
+    screen.print(table)
+
+
+def _print_bytes(screen: Console, model: Model, form: str, what: str, lengths: tuple[int, ...]) -> None:
+    """A table of bytes by component for some lengths, with the sums for every form of the cache."""
+    said = "kept" if what == "kept" else "read by a decode step"
+    first = f"{said}, cache {form}"
+    columns = [_length(length, model.context) for length in lengths]
+    longest = model.context or lengths[-1]
+    at = _length(longest, None) if longest % KI == 0 else f"{longest:,}"
+    table = _table(
+        first,
+        ">row B",
+        f">rows a layer at {at}",
+        *([">B a token"] if what == "kept" else []),
+        *(f">{c}" for c in columns),
+    )
+    found = [components(model, what, length, form) for length in (longest, *lengths)]
+    for place, at_longest in enumerate(found[0]):
+        per_token = [f"{at_longest['bytes'] / longest:,.0f}"] if what == "kept" else []
+        table.add_row(
+            f"{at_longest['layers']} {at_longest['kind']}: {at_longest['component']}",
+            str(at_longest["row_bytes"]),
+            f"{at_longest['rows_per_layer']:,}",
+            *per_token,
+            *(_size(column[place]["bytes"]) for column in found[1:]),
+        )
+    total = model.kept_bytes if what == "kept" else model.read_bytes
+    for name in (form, *(other for other in model.caches if other != form)):
+        per_token = [f"{total(longest, name) / longest:,.0f}"] if what == "kept" else []
+        sums = (_size(total(length, name)) for length in lengths)
+        table.add_row(f"all layers, {name}", "", "", *per_token, *sums, style="bold" if name == form else None)
+    screen.print(table)
+
+
+def _table(*columns: str) -> Any:
+    """A table without lines; columns that begin with > stand to the right."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in columns:
+        right = column.startswith(">")
+        table.add_column(column.lstrip(">"), justify="right" if right else "left", overflow="fold")
+    return table
+
+
+def _settings(part: Any, without: tuple[str, ...] = ()) -> str:
+    """The keys of a part of the file with their values, those of parts within it in brackets."""
+    texts = []
+    for key in type(part).model_fields:
+        value = getattr(part, key)
+        if value is None or key in without or key not in part.model_fields_set:
+            continue
+        if hasattr(value, "model_fields_set"):
+            texts.append(f"{key} ({_settings(value)})")
+        else:
+            texts.append(str(value) if key == "kind" else f"{key} {str(value).lower()}")
+    return ", ".join(texts)
+
+
+def _length(length: int, limit: int | None) -> str:
+    """A number of tokens as people write it, with * beyond what the model is made for."""
+    text = f"{length // KI**2}M" if length >= KI**2 else f"{length // KI}K"
+    return f"{text}*" if limit is not None and length > limit else text
+
+
+def _size(count: int) -> str:
+    """Bytes in decimal units, three digits."""
+    for unit, scale in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= scale:
+            return f"{count / scale:.3g} {unit}" if count < 1000 * scale else f"{count / scale:,.0f} {unit}"
+    return f"{count} B"

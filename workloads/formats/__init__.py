@@ -1,0 +1,143 @@
+"""Files in which traces come and go: our own forms, and flat ones of other simulators; one file a format."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+
+from workloads.errors import WorkloadError
+from workloads.formats import dinero, dramsim3, oracle_general, ramulator
+from workloads.formats.files import cause, compression, plain_name, read_lines
+from workloads.formats.flat import GRANULE, accesses, blocks_of, check_granule
+from workloads.formats.parquet import load_parquet, save_parquet
+from workloads.formats.rebuild import rebuild
+from workloads.trace import Records, Trace
+from workloads.trace_file import load_trace, save_trace
+
+
+@dataclass(frozen=True)
+class FlatFormat:
+    """A file of accesses to granules, for another simulator."""
+
+    title: str
+    """What reads it, and what a record looks like."""
+    suffix: str
+    """How names of such files end, in small letters."""
+    line: str
+    """What a first line looks like (regular expression); nothing for a binary file."""
+    write: Callable[[Iterable[Records], Path], None]
+    """Writes FLAT blocks."""
+    read: Callable[[Path, int], Iterator[Records]]
+    """Reads FLAT blocks; where the file has no sizes, of granules of so many bytes."""
+
+
+OWN = {"parquet": (save_parquet, load_parquet), "npz": (save_trace, load_trace)}
+"""Forms of our own, which hold a trace as it is: how to write and read each; their names are their endings."""
+FLAT_FORMATS = {
+    "ramulator2": FlatFormat(
+        "Ramulator 2 (LD 0x1f40)", ".ramulator2", r"(LD|ST)\s+\w+\s*$", ramulator.write, ramulator.read
+    ),
+    "dramsim3": FlatFormat(
+        "DRAMSim3 (0x1f40 READ 12)", ".dramsim3", r"(0x)?[0-9a-fA-F]+\s+[A-Za-z_]+\s+\d+\s*$", dramsim3.write,
+        dramsim3.read,
+    ),
+    "oracle_general": FlatFormat(
+        "libCacheSim (24-byte records)", ".oraclegeneral", "", oracle_general.write, oracle_general.read
+    ),
+    "dinero": FlatFormat(
+        "Dinero IV -informat D (r 1f40 40)", ".xdin", r"[rwimcv]\s+(0x)?[0-9a-fA-F]+\s+(0x)?[0-9a-fA-F]+\b",
+        dinero.write_extended, dinero.read_extended,
+    ),
+    "din": FlatFormat(
+        "Dinero IV -informat d (0 1f40)", ".din", r"[0-4]\s+(0x)?[0-9a-fA-F]+\b", dinero.write_traditional,
+        dinero.read_traditional,
+    ),
+}  # fmt: skip
+"""Flat formats by name."""
+FORMATS = (*OWN, *FLAT_FORMATS)
+"""All names."""
+
+
+def check_format(name: str) -> None:
+    """Raise WorkloadError unless `name` is a format."""
+    if name not in FORMATS:
+        raise WorkloadError(f"format '{name}' is none of {', '.join(FORMATS)}; choose one of them")
+
+
+def format_of(path: Path) -> str | None:
+    """The format that a file's name tells; None if it tells none."""
+    name = plain_name(path)
+    endings = {f".{own}": own for own in OWN} | {flat.suffix: key for key, flat in FLAT_FORMATS.items()}
+    return next((key for suffix, key in endings.items() if name.endswith(suffix)), None)
+
+
+def detect(path: Path) -> str:
+    """The format of a file, by its name or, of text, by its first line; WorkloadError if neither tells."""
+    if named := format_of(path):
+        return named
+    first = next((line for line in islice(read_lines(path), 1)), b"").decode(errors="replace")
+    fitting = [key for key, flat in FLAT_FORMATS.items() if flat.line and re.match(rf"\s*{flat.line}", first)]
+    if len(fitting) != 1:
+        raise WorkloadError(f"{path.name}: neither name nor first line tells its format; give --format")
+    return fitting[0]
+
+
+def export(traces: Sequence[Trace], path: Path, form: str, granule: int = GRANULE) -> None:
+    """Write `traces` (kernels in one memory, one after the other) to `path` in a format by name.
+
+    Flat formats get accesses to aligned granules of `granule` bytes, streamed, and compressed where the file's name
+    ends in .gz or .zst. Our own forms hold one kernel. Raises WorkloadError.
+    """
+    check_format(form)
+    check_granule(granule)
+    if form in FLAT_FORMATS:
+        FLAT_FORMATS[form].write(blocks_of(accesses_of(traces, granule)), path)
+        return
+    if compression(path):
+        raise WorkloadError(f"{path.name}: {form} is compressed already; leave out '{path.suffix}'")
+    if len(traces) != 1:
+        names = ", ".join(trace.name for trace in traces)
+        raise WorkloadError(f"{form} holds one kernel, these are {names}; name one of them")
+    try:
+        OWN[form][0](traces[0], path)
+    except OSError as error:
+        raise WorkloadError(f"{path}: cannot be written ({cause(error)}); choose another place") from None
+
+
+def accesses_of(traces: Sequence[Trace], granule: int) -> Iterator[Records]:
+    """The accesses of kernels in one memory, one kernel after the other, as FLAT blocks."""
+    return chain.from_iterable(accesses(trace, granule) for trace in traces)
+
+
+def load(path: Path, form: str | None = None, granule: int = GRANULE) -> Trace:
+    """The trace in a file, its format by name or found out; a flat one as one program (see `rebuild`).
+
+    Raises WorkloadError.
+    """
+    if not path.is_file():
+        raise WorkloadError(f"{path}: no such file; check the path")
+    check_granule(granule)
+    form = form or detect(path)
+    check_format(form)
+    if form in OWN:
+        return OWN[form][1](path)
+    return rebuild(plain_name(path).partition(".")[0], FLAT_FORMATS[form].read(path, granule))
+
+
+__all__ = [
+    "FLAT_FORMATS",
+    "FORMATS",
+    "GRANULE",
+    "OWN",
+    "FlatFormat",
+    "accesses_of",
+    "check_format",
+    "check_granule",
+    "detect",
+    "export",
+    "format_of",
+    "load",
+]

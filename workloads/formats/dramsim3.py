@@ -1,0 +1,45 @@
+"""Traces of DRAMSim3: a line `0x1f40 READ 12` for each request: byte address, kind, cycle from which it may be sent.
+
+Format: `operator>>(istream&, Transaction&)` in src/common.cc of github.com/umd-memsys/DRAMsim3, used by
+`TraceBasedCPU` in src/cpu.cc: a hexadecimal address, an operation (WRITE, write, P_MEM_WR and BOFF write, all else
+reads) and a decimal cycle; the next request is looked at when the one before was taken. A request has no size: it is
+one burst. Our traces have no time, so the cycle written is the number of the access: one a cycle at most, or as fast
+as the memory takes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from workloads.formats.files import Lines, read_accesses, writing
+from workloads.trace import Records
+
+_KINDS = {b"READ": False, b"read": False, b"P_MEM_RD": False, b"P_FETCH": False}
+_KINDS |= {b"WRITE": True, b"write": True, b"P_MEM_WR": True, b"BOFF": True}
+
+
+def write(blocks: Iterable[Records], path: Path) -> None:
+    """Write the accesses (FLAT blocks)."""
+    first = 0
+    with writing(path) as stream:
+        for block in blocks:
+            lines = Lines(len(block)).add(b"0x").number(block["address"], 16)
+            lines.choose(block["write"], b" WRITE ", b" READ ")
+            stream.write(lines.number(np.arange(first, first + len(block), dtype=np.uint64), 10).text())
+            first += len(block)
+
+
+def read(path: Path, granule: int) -> Iterator[Records]:
+    """The accesses as FLAT blocks, each to the aligned `granule` bytes around its address; cycles are dropped."""
+    return read_accesses(path, partial(_parse, granule), "address, READ or WRITE and cycle, such as 0x1f40 READ 12")
+
+
+def _parse(granule: int, fields: list[bytes]) -> tuple[int, int, bool]:
+    address, kind, cycle = fields
+    if int(cycle) < 0:
+        raise ValueError
+    return int(address, 16) // granule * granule, granule, _KINDS[kind]

@@ -1,0 +1,37 @@
+"""Load/store traces of Ramulator 2: a line `LD 0x1f40` or `ST 0x1f40` for each request.
+
+Format: `LoadStoreTrace::init_trace` in src/frontend/impl/memory_trace/loadstore_trace.cpp of
+github.com/CMU-SAFARI/ramulator2: two fields parted by a space, LD or ST, and a byte address, hexadecimal after 0x,
+otherwise decimal, below 2**63. A request has no size: it is one burst of the DRAM, so export with its bytes as the
+granule. In that file's `tick` at commit 2b9b3ae a store is sent as a read and a load as a write, at commit 58f2819
+they are not; look which your copy has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+from pathlib import Path
+
+from workloads.formats.files import Lines, read_accesses, writing
+from workloads.trace import Records
+
+_WRITES = {b"LD": False, b"ST": True}
+
+
+def write(blocks: Iterable[Records], path: Path) -> None:
+    """Write the accesses (FLAT blocks)."""
+    with writing(path) as stream:
+        for block in blocks:
+            lines = Lines(len(block)).choose(block["write"], b"ST 0x", b"LD 0x")
+            stream.write(lines.number(block["address"], 16).text())
+
+
+def read(path: Path, granule: int) -> Iterator[Records]:
+    """The accesses as FLAT blocks, each to the aligned `granule` bytes around its address."""
+    return read_accesses(path, partial(_parse, granule), "LD or ST and an address, such as LD 0x1f40")
+
+
+def _parse(granule: int, fields: list[bytes]) -> tuple[int, int, bool]:
+    kind, address = fields
+    return int(address, 16 if address[:2] in (b"0x", b"0X") else 10) // granule * granule, granule, _WRITES[kind]

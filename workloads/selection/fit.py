@@ -1,0 +1,218 @@
+"""The dials of a local selection, fitted to recorded lists by the statistics that a cache feels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import least_squares
+from scipy.special import ndtr, ndtri
+
+from workloads.errors import WorkloadError
+from workloads.selection.local import LocalSelection
+from workloads.selection.locality import Locality, ages_selected, average, locality
+
+BOUNDS = {"overlap": 0.05, "misses": 0.2, "pages": 0.15}
+"""Largest error of a good fit: of an overlap in absolute terms, of the others relative to what was measured."""
+START = {"burst": 0.1, "popularity": 0.0, "cluster": 0.4, "octave": 4.0}
+"""Where the search begins; octave is the logarithm of the segment to base 2."""
+LOWEST = {"burst": 0.0, "popularity": -1.8, "cluster": 0.0, "octave": 1.5}
+"""Lower bounds of the search."""
+HIGHEST = {"burst": 0.6, "popularity": 1.8, "cluster": 0.95, "octave": 7.5}
+"""Upper bounds of the search."""
+STRIDE = np.array([0.05, 0.25, 0.1, 0.6])
+"""Differences that show the slopes: smaller ones drown in the chance of single lists."""
+ROUNDS = 2
+"""Rounds of correcting overlap and recency, and searching the others."""
+EVALUATIONS = 4
+"""Steps of the search in a round; each takes as many selections again as there are dials, for the slopes."""
+ALWAYS = 0.9
+"""Share of the steps at which one of the first tokens must be selected to count as a sink."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Lists that a model was recorded to select, one token of context more at each step."""
+
+    positions: NDArray[np.int64]
+    """Sorted token numbers, [layer, step, K]."""
+    stops: NDArray[np.int64]
+    """Tokens of context at each step."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Dials, and what they give beside what was measured."""
+
+    selection: LocalSelection
+    """The dials."""
+    measured: Locality
+    """Statistics of the recording."""
+    generated: Locality
+    """Statistics of as many steps that the dials give."""
+
+    def errors(self) -> dict[str, dict[float, float]]:
+        """Generated less measured, overlaps in absolute terms, the others relative to the measured; as BOUNDS."""
+        found: dict[str, dict[float, float]] = {}
+        for name in BOUNDS:
+            want, got = getattr(self.measured, name), getattr(self.generated, name)
+            found[name] = {at: got[at] - want[at] if name == "overlap" else got[at] / want[at] - 1 for at in want}
+        return found
+
+    def within(self) -> dict[str, dict[float, bool]]:
+        """Whether each error keeps to its bound."""
+        return {name: {at: abs(e) <= BOUNDS[name] for at, e in found.items()} for name, found in self.errors().items()}
+
+
+def load_recording(path: str | Path) -> Recording:
+    """The array `positions` [layer, step, K] (or [step, K]) of a .npz file, checked.
+
+    The context of a step ends at the newest token that any layer selects, one token later at each step. Raises
+    WorkloadError in one line.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as loaded:
+            array = np.asarray(loaded["positions"])
+    except (OSError, ValueError, KeyError, IndexError, AttributeError, EOFError, BadZipFile) as error:
+        cause = " ".join(str(error).split())
+        raise WorkloadError(
+            f"{path}: cannot read a recording ({cause}); give a .npz file with an array positions [layer, step, K]"
+        ) from None
+    if array.dtype.kind not in "iu" or array.ndim not in (2, 3) or not array.size:
+        raise WorkloadError(
+            f"{path}: positions are {array.dtype} of shape {array.shape}, must be integers [layer, step, K]; "
+            "save token numbers as int32"
+        )
+    positions = np.sort(array.astype(np.int64).reshape((-1, *array.shape[-2:])), axis=-1)
+    steps, size = positions.shape[1:]
+    if steps < 3 or size < 2:
+        raise WorkloadError(f"{path}: {steps} steps of {size} tokens, must be 3 of 2 at least; record more")
+    if positions[..., 0].min() < 0:
+        raise WorkloadError(f"{path}: token {positions.min()} is negative, must be 0 or more; mend the recording")
+    if np.any(positions[..., 1:] == positions[..., :-1]):
+        raise WorkloadError(f"{path}: a token occurs twice in a list, must be distinct; drop it")
+    newest = positions[..., -1].max(axis=0)
+    stops = int((newest - np.arange(steps)).max()) + 1 + np.arange(steps)
+    return Recording(positions, stops)
+
+
+def fit(recording: Recording, layer: int | None = None) -> Fitted:
+    """Dials for one layer, or without `layer` for the mean of the statistics of all layers.
+
+    Sinks, recency and overlap by lag are measured, and then corrected by what lists made from them show instead (method
+    of moments); burst, popularity, cluster and segment are searched for the least squares of the errors in overlap,
+    misses and pages, each over its bound. Raises WorkloadError for a layer that was not recorded.
+    """
+    layers = len(recording.positions)
+    if layer is not None and not 0 <= layer < layers:
+        raise WorkloadError(f"layer {layer} was not recorded, the recording has 0 to {layers - 1}; choose one of them")
+    chosen = recording.positions if layer is None else recording.positions[layer : layer + 1]
+    stops = recording.stops
+    measured = average([locality(lists, stops) for lists in chosen])
+    near = [ages_selected(lists, stops) for lists in chosen]
+    recency = {age: float(np.mean([found[age] for found in near])) for age in near[0]}
+    sinks = 0
+    while sinks < 16 and np.mean([(lists == sinks).any(axis=1).mean() for lists in chosen]) >= ALWAYS:
+        sinks += 1
+    wanted = falling(measured.overlap)
+    size = chosen.shape[-1]
+
+    def made(x: NDArray[np.float64], overlap: dict[int, float], ages: dict[int, float]) -> LocalSelection:
+        return LocalSelection(
+            kind="local",
+            tokens=size,
+            overlap={lag: round(share, 4) for lag, share in overlap.items()},
+            recency={age: float(f"{chance:.4g}") for age, chance in ages.items()},
+            sinks=sinks,
+            burst=round(float(x[0]), 4),
+            popularity=round(float(x[1]), 4),
+            cluster=round(float(x[2]), 4),
+            segment=round(2 ** float(x[3])),
+            pool=max(2.0, float(np.ceil(4 * stops[-1] / size))),
+        )
+
+    x, overlap, ages = np.array(list(START.values())), dict(wanted), dict(recency)
+    best: tuple[float, Fitted] | None = None
+
+    def tried(x: NDArray[np.float64]) -> NDArray[np.float64]:
+        nonlocal best
+        selection = made(x, overlap, ages)
+        lists = made_lists(selection, stops)
+        found = Fitted(selection, measured, locality(lists, stops))
+        off = residuals(found)
+        cost = float(np.sum(off**2) + 10 * np.sum(np.maximum(0, np.abs(off) - 0.9) ** 2))
+        if best is None or cost < best[0]:
+            best = cost, found
+        return off
+
+    for _ in range(ROUNDS):
+        for _ in range(2):
+            lists = made_lists(made(x, overlap, ages), stops)
+            shown, seen = locality(lists, stops), ages_selected(lists, stops)
+            overlap = falling(
+                {
+                    g: float(np.clip(overlap[g] + 0.8 * (measured.overlap[g] - shown.overlap[g]), 0, 0.999))
+                    for g in wanted
+                }
+            )
+            ages = {age: _moved(ages[age], recency[age], seen[age]) for age in ages}
+        x = _searched(tried, x)
+    assert best is not None
+    return best[1]
+
+
+def residuals(found: Fitted) -> NDArray[np.float64]:
+    """Errors over their bounds; the misses and pages by the logarithm of the ratio."""
+    off = [e / BOUNDS["overlap"] for e in found.errors()["overlap"].values()]
+    for name in ("misses", "pages"):
+        off += [float(np.log(max(1 + e, 1e-3))) / BOUNDS[name] for e in found.errors()[name].values()]
+    return np.array(off)
+
+
+def made_lists(selection: LocalSelection, stops: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The lists [step, K] that a selection gives with these contexts."""
+    steps = list(range(len(stops)))
+    return np.array(selection.sequence(0, 0, 0, [int(stop) for stop in stops], steps, 1), np.int64)
+
+
+def falling(shares: dict[int, float]) -> dict[int, float]:
+    """The nearest shares (least squares) that do not rise with the lag: neighbours that rise take their mean."""
+    blocks: list[list[float]] = []
+    for lag in sorted(shares):
+        blocks.append([shares[lag]])
+        while len(blocks) > 1 and np.mean(blocks[-2]) < np.mean(blocks[-1]):
+            blocks[-2:] = [blocks[-2] + blocks[-1]]
+    level = [float(np.mean(block)) for block in blocks for _ in block]
+    return dict(zip(sorted(shares), level, strict=True))
+
+
+def _moved(chance: float, wanted: float, seen: float) -> float:
+    """A chance moved, in normal quantiles, by most of what was wanted less what was seen."""
+    low = 1e-5
+    off = ndtri(np.clip(wanted, low, 1 - low)) - ndtri(np.clip(seen, low, 1 - low))
+    return float(ndtr(np.clip(ndtri(np.clip(chance, low, 1 - low)) + 0.7 * np.clip(off, -0.5, 0.5), -4.5, 4.5)))
+
+
+def _searched(
+    tried: Callable[[NDArray[np.float64]], NDArray[np.float64]], x: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Some steps of least squares, with slopes from differences of STRIDE."""
+
+    def slopes(at: NDArray[np.float64]) -> NDArray[np.float64]:
+        here = tried(at)
+        columns = []
+        for place, stride in enumerate(STRIDE):
+            beside = at.copy()
+            beside[place] += stride if at[place] + stride <= high[place] else -stride
+            columns.append((tried(beside) - here) / (beside[place] - at[place]))
+        return np.array(columns).T
+
+    low, high = np.array(list(LOWEST.values())), np.array(list(HIGHEST.values()))
+    found = least_squares(
+        tried, np.clip(x, low + 1e-3, high - 1e-3), slopes, bounds=(low, high), x_scale=STRIDE, max_nfev=EVALUATIONS
+    )
+    return np.asarray(found.x)
