@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from math import ceil
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from workloads.described import read_described
 from workloads.engine import Engine
 from workloads.errors import WorkloadError
 from workloads.kernel_names import FOLDER, find_kernel, kernel_names, unknown
@@ -253,20 +253,4 @@ def load_kernel(name: str | Path) -> Kernel:
     path = FOLDER / f"{name}.yaml" if str(name) in known else Path(name)
     if path.suffix not in (".yaml", ".yml"):
         raise unknown(str(name))
-    try:
-        raw: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise WorkloadError(f"{path.name}: cannot be read ({reason}); name one of {', '.join(known)}") from None
-    except yaml.YAMLError as error:
-        raise WorkloadError(f"{path.name}: not valid YAML ({' '.join(str(error).split())}); mend the line") from None
-    if not isinstance(raw, dict):
-        raise WorkloadError(f"{path.name}: expected a mapping of keys, got {type(raw).__name__}; begin with title:")
-    try:
-        return Kernel.model_validate({**raw, "name": path.stem})
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the top"
-        raise WorkloadError(
-            f"{path.name}: {' '.join(first['msg'].removeprefix('Value error, ').split())} @ {where}; correct it"
-        ) from None
+    return read_described(path, Kernel, known)

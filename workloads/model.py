@@ -5,11 +5,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
+from workloads.described import read_described
 from workloads.errors import WorkloadError
 from workloads.kernel_names import plain
 from workloads.model_attention import Attention
@@ -302,23 +302,7 @@ def load_model(name: str | Path) -> Model:
         close = difflib.get_close_matches(plain(str(name)), known, 2, 0.5)
         mend = f"did you mean {' or '.join(repr(known[word]) for word in close)}?" if close else "see memgrain models"
         raise WorkloadError(f"no model '{name}'; {mend}")
-    try:
-        raw: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise WorkloadError(f"{path.name}: cannot be read ({reason}); name one of {', '.join(model_names())}") from None
-    except yaml.YAMLError as error:
-        raise WorkloadError(f"{path.name}: not valid YAML ({' '.join(str(error).split())}); mend the line") from None
-    if not isinstance(raw, dict):
-        raise WorkloadError(f"{path.name}: expected a mapping of keys, got {type(raw).__name__}; begin with title:")
-    try:
-        return Model.model_validate({**raw, "name": path.stem})
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the top"
-        raise WorkloadError(
-            f"{path.name}: {' '.join(first['msg'].removeprefix('Value error, ').split())} @ {where}; correct it"
-        ) from None
+    return read_described(path, Model, model_names())
 
 
 def _positive(tokens: int) -> int:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 from typing import Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+
+from codesign.cli.verbs import group
 
 VERBS = {
     "run": "Simulate one workload on one chip.",
@@ -29,28 +29,6 @@ VERBS = {
 where it has verbs of its own."""
 
 
-class _Verbs(TyperGroup):
-    """The group of verbs; a verb's module is imported when the verb is called, not when it is listed."""
-
-    def list_commands(self, ctx: Any) -> list[str]:
-        """The verbs, in the order of the table."""
-        return list(VERBS)
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """What the list of verbs shows."""
-        return TyperCommand(cmd_name, help=VERBS[cmd_name]) if cmd_name in VERBS else None
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The verb itself, with its module."""
-        name, _, rest = super().resolve_command(ctx, args)
-        module = importlib.import_module(f"codesign.cli.{name}")
-        if hasattr(module, "app"):
-            return name, typer.main.get_command(module.app), rest
-        alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-        alone.command(name, help=VERBS[str(name)])(module.command)
-        return name, typer.main.get_command(alone), rest
-
-
 def _version(asked: bool) -> None:
     if asked:
         from importlib.metadata import version
@@ -59,7 +37,9 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
-app = typer.Typer(cls=_Verbs, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = typer.Typer(
+    cls=group(VERBS, __name__, {}), add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
+)
 
 
 @app.callback(invoke_without_command=True)

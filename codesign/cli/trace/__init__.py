@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+
+from codesign.cli.verbs import group
 
 VERBS = {
     "export": "Write a workload's trace to a file, for us or another simulator.",
@@ -18,28 +18,9 @@ VERBS = {
 MODULES = {"import": "import_"}
 """Modules of verbs that are keywords."""
 
-
-class _Verbs(TyperGroup):
-    """The group of verbs; a verb's module is imported when the verb is called, not when it is listed."""
-
-    def list_commands(self, ctx: Any) -> list[str]:
-        """The verbs, in the order of the table."""
-        return list(VERBS)
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """What the list of verbs shows."""
-        return TyperCommand(cmd_name, help=VERBS[cmd_name]) if cmd_name in VERBS else None
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The verb itself, with its module."""
-        name, _, rest = super().resolve_command(ctx, args)
-        module = importlib.import_module(f"codesign.cli.trace.{MODULES.get(str(name), name)}")
-        alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-        alone.command(name, help=VERBS[str(name)])(module.command)
-        return name, typer.main.get_command(alone), rest
-
-
-app = typer.Typer(cls=_Verbs, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = typer.Typer(
+    cls=group(VERBS, __name__, MODULES), add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
+)
 
 
 @app.callback(invoke_without_command=True)
