@@ -7,8 +7,7 @@ import math
 import pickle
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from functools import cache, partial
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -35,7 +34,6 @@ from workloads import (
 )
 from workloads.layout import Paged, place
 from workloads.selection import list_of
-from workloads.trace import READ, WRITE, Chunk
 
 Make = Callable[..., Workload]
 BUDGET = Budget(cores=3, scratchpad_bytes=65536, max_programs=2)
@@ -330,40 +328,6 @@ def test_partial_outputs_are_written_and_read_once(small: Make) -> None:
     alone = attention(small(tiling={"block_kv": 8, "splits": 3, "combine": False}), BUDGET)
     assert count_bytes(alone)["partial"] == (0, moved)
     assert "O" not in count_bytes(alone)
-
-
-@pytest.mark.parametrize("layout", ["bnsd", "bsnd"])
-@pytest.mark.parametrize(("rows", "columns", "ahead"), [(1, 4, 3), (2, 2, 1), (8, 3, 2), (1, 1, 8)])
-def test_the_programs_of_a_merge_share_out_the_partial_outputs(
-    small: Make, layout: str, rows: int, columns: int, ahead: int
-) -> None:
-    merge = {"rows": rows, "columns": columns, "ahead": ahead, "spare": 2, "cycles": (7, 5)}
-    trace = attention(small("dense", layout, tiling={"block_kv": 8, "splits": 3, "merge": merge}), BUDGET)
-    merging = replace(trace, make_chunks=partial(last_of, trace))
-    (chunk,) = merging.chunks()
-    assert chunk.barrier
-    assert chunk.once_cycles == (7, 5)
-    seen = {(name, op): Counter(bytes_of(merging, name, op)) for name, op in (("partial", READ), ("O", WRITE))}
-    assert set(seen["O", WRITE].values()) == {1}
-    assert len(seen["O", WRITE]) == next(t.bytes for t in trace.tensors if t.name == "O")
-    assert len(seen["partial", READ]) == 3 * 8 * (4 + 1) * 4
-    idle = attention(small(tiling={"block_kv": 8, "splits": 1, "merge": merge | {"always": True}}), BUDGET)
-    last = list(idle.chunks())[-1]
-    assert (len(last.runs), len(last.programs)) == (0, len(chunk.programs))
-    assert len(list(attention(small(tiling={"block_kv": 8, "splits": 1, "merge": merge}), BUDGET).chunks())) == 4
-
-
-def last_of(trace: Trace) -> Iterator[Chunk]:
-    """The last chunk alone."""
-    yield list(trace.chunks())[-1]
-
-
-def bytes_of(trace: Trace, name: str, op: int) -> Iterator[int]:
-    """Address of every byte of a tensor that is read or written, as often as it is."""
-    number = [tensor.name for tensor in trace.tensors].index(name)
-    for access in expand(trace):
-        if access["tensor"] == number and access["op"] == op:
-            yield from range(int(access["address"]), int(access["address"] + access["bytes"]))
 
 
 def test_index_list_and_block_table_bytes(small: Make) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
+from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,6 +75,8 @@ def load_recording(path: str | Path) -> Recording:
     WorkloadError in one line.
     """
     try:
+        if not is_zipfile(path):
+            raise BadZipFile("no .npz file" if Path(path).is_file() else "no such file")
         with np.load(path, allow_pickle=False) as loaded:
             array = np.asarray(loaded["positions"])
     except (OSError, ValueError, KeyError, IndexError, AttributeError, EOFError, BadZipFile) as error:
