@@ -49,7 +49,9 @@ def interval(
 
     Raises CodesignError if the chip assumes nothing, and what `Task.resolve` and the simulation raise.
     """
-    assumed = [item for item in read_chip(chip, chip_set).provenance.values() if item.kind == "assumed" and item.range]
+    found = read_chip(chip, chip_set).provenance.values()
+    alone = (item for item in found if not item.path.startswith("interconnect."))
+    assumed = [item for item in alone if item.kind == "assumed" and item.range]
     if not assumed:
         raise CodesignError(f"{chip} has no assumed number with a range; leave --assumptions out")
 

@@ -18,6 +18,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from hwmodels.errors import HardwareError
+from hwmodels.interconnect import Interconnect, Protocol, Tier
 from hwmodels.spec import Cache, Chip, Core, Scratchpad
 from hwmodels.standard import DramStandard
 
@@ -26,7 +27,7 @@ KINDS = ("measured", "vendor", "derived", "assumed")
 _KEYS = {"value", "kind", "source", "range", "reason"}
 _OPTIONAL = {
     name
-    for model in (Cache, Chip, Core, Scratchpad)
+    for model in (Cache, Chip, Core, Scratchpad, Interconnect, Tier, Protocol)
     for name, field in model.model_fields.items()
     if not field.is_required()
 }

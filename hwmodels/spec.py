@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from hwmodels.interconnect import Interconnect
 from hwmodels.record import Spec
 from hwmodels.standard import DramStandard
 from hwmodels.units import Bandwidth, Bytes, Count, Duration, Frequency, Rate, Share
@@ -273,6 +274,9 @@ class Core(Spec):
         default=None,
         description="from the end of a program to the start of the next in its place; the first starts with the launch",
     )
+    multicast: Count = Field(
+        default=1, description="cores that one load of a product's operands can serve (a thread block cluster)"
+    )
     bandwidth: Bandwidth = Field(description="bytes per second between a core and the first shared level")
     write_bandwidth: Bandwidth | None = Field(
         default=None,
@@ -323,6 +327,9 @@ class Chip(Spec):
     cores: list[Core] = Field(min_length=1, description="kinds of core")
     memory: list[Level] = Field(
         min_length=1, description="shared levels, from the cores outward; the last one is the DRAM"
+    )
+    interconnect: Interconnect | None = Field(
+        default=None, description="links to other chips and collectives over them; absent: not described"
     )
 
     @property

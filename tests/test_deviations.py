@@ -48,6 +48,8 @@ def assumed(chip: str) -> dict[str, Row]:
 
 def experiment(path: str) -> str:
     """Name of the experiment that settles a number."""
+    if path.startswith("interconnect."):
+        return "links"
     last = path.split(".")[-1]
     return next(name for name, settled in EXPERIMENTS.items() if last in settled.split())
 

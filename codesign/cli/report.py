@@ -31,7 +31,7 @@ def print_result(point: Point, result: Result, provenance: Mapping[str, Provenan
         _tensors(point, result),
         _shares("where the time went", [(name, time) for name, time in result.breakdown.items() if time], result.time),
         *([_shares("kernels", kernels, result.time)] if kernels else []),
-        Text(assumed(provenance.values())),
+        Text(assumed(item for item in provenance.values() if not item.path.startswith("interconnect."))),
     ]
     for place, part in enumerate(parts):
         if place:

@@ -49,6 +49,7 @@ def test_the_shipped_chips() -> None:
         "ascend_910c_die",
         "ascend_950pr",
         "ascend_910b_article",
+        "ascend_950dt",
         "mlu370_s4",
         "mlu370_x4",
         "mlu370_x8",

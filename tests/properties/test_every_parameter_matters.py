@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 
 import hwmodels
+from codesign.task import budget
 from hwmodels.load import read_chip
 from sim import Result, SimulationError, simulate
+from sim.collectives import collective
+from sim.schedule import MAKERS
 from tests.properties.workloads_of import trace_of
-from workloads import MatrixRead, Trace, synthetic
+from workloads import Linear, MatrixRead, Trace, count_bytes, synthetic
 from workloads.trace import PROGRAM, RUN, STEP, WRITE, Chunk, Cores, Tensor
 
 CHOICES = {
@@ -57,6 +60,8 @@ def small(name: str) -> dict[str, object]:
     found |= {f"{dram.name}.channels": 2, f"{dram.name}.bandwidth": f"{2 * dram.bandwidth // dram.channels} B/s"}
     if chip.cache is not None and chip.cache.dirty_share is not None:
         found[f"{chip.cache.name}.dirty_share"] = 1.0  # so that small probes write enough back
+    if chip.interconnect is not None:
+        found["interconnect.node.chips"] = 4
     return found
 
 
@@ -143,7 +148,51 @@ def dead(name: str) -> list[str]:
     traces = probes(chip)
     usual = {probe: outcome(chip, *case) for probe, case in traces.items()}
     numbers = {path: base.get(path, item.value) for path, item in read_chip(name).provenance.items()}
-    return [path for path, value in numbers.items() if not moves(name, base, path, value, traces, usual)]
+    links = {path: value for path, value in numbers.items() if path.startswith("interconnect.")}
+    planned = {path: value for path, value in numbers.items() if path.endswith(".multicast")}
+    alone = [
+        path
+        for path, value in numbers.items()
+        if path not in links | planned and not moves(name, base, path, value, traces, usual)
+    ]
+    alone += [path for path in planned if product_of({**base, path: 1}, name) == product_of(base, name)]
+    return alone + [path for path, value in links.items() if not moves_collectives(name, base, path, value)]
+
+
+def product_of(base: dict[str, object], name: str) -> dict[str, tuple[int, int]]:
+    """Bytes that a product cut for the chip asks for."""
+    sizes = {"tokens": 1024, "inputs": 1024, "outputs": 1024}
+    types = {"weights": "bf16", "dtype": "bf16", "out_dtype": "bf16"}
+    asked = Linear.model_validate({"kind": "linear", "name": "product", **sizes, **types})
+    return count_bytes(asked.trace(budget(hwmodels.load_chip(name, base))))
+
+
+def collectives(chip: hwmodels.Chip) -> Iterator[int | str]:
+    """Times of collectives of every kind within a node and over two, as far as the chip has links, or the refusal."""
+    assert chip.interconnect is not None
+    network = chip.interconnect.network
+    for chips in (8, 2, 4, *([network.chips] if network and network.chips else [])):
+        for op in MAKERS:
+            for size in (1, 1 << 13, 1 << 15, 1 << 17, 1 << 21, 1 << 29):
+                try:
+                    yield collective(chip, op, size, chips).time
+                except SimulationError as error:
+                    yield str(error)
+
+
+def moves_collectives(name: str, base: dict[str, object], path: str, value: object) -> bool:
+    """Whether another value of a link changes the time of some collective, or is refused; or none can be had alone."""
+    usual = list(collectives(hwmodels.load_chip(name, base)))
+    tied = True
+    for other in others(path, value):
+        try:
+            changed = hwmodels.load_chip(name, {**base, path: other})
+        except hwmodels.HardwareError:
+            continue
+        tied = False
+        if any(now != before for now, before in zip(collectives(changed), usual, strict=False)):
+            return True
+    return tied
 
 
 def moves(

@@ -1,0 +1,103 @@
+"""What joins a chip to others: tiers of links from near to far, and what its library of collectives makes of them.
+
+A tier answers two questions: how long until the first byte of a message is there, and how many bytes a second follow
+(alpha and beta of the usual model). Libraries send small messages by protocols of their own that trade the one for the
+other; the numbers of the tier itself are those of large messages.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from hwmodels.record import Spec
+from hwmodels.units import Bandwidth, Bytes, Count, Duration, Share
+
+Topology = Literal["switch", "full_mesh", "ring"]
+Algorithm = Literal["ring", "tree", "direct", "one_shot", "pairwise", "in_network"]
+
+
+class Protocol(Spec):
+    """Another way of sending a message over the same links, such as data and flag in one word."""
+
+    latency: Duration = Field(description="time of a message of no bytes")
+    share: Share = Field(description="share of the tier's bandwidth that data reach")
+    largest_exchange: Bytes | None = Field(
+        default=None, description="largest message of a send or an all-to-all that goes so; nothing where none does"
+    )
+
+
+class InNetwork(Spec):
+    """A switch that adds what chips send, and sends what one chip sends to all (NVLS, SHARP)."""
+
+    latency: Duration = Field(description="time of an operation of no bytes through the switch")
+    share: Share = Field(description="share of the tier's bandwidth that it reaches")
+
+
+class Tier(Spec):
+    """Links between chips that reach each other in the same way."""
+
+    topology: Topology = Field(
+        description="whether messages share a chip's port to a switch, or each pair of chips (of neighbours on a ring) "
+        "has a link"
+    )
+    chips: Count | None = Field(
+        default=None, description="chips that the tier joins, nearer tiers included; nothing where it sets no bound"
+    )
+    bandwidth: Bandwidth = Field(description="bytes per second of data that one chip sends while it receives as many")
+    pair_bandwidth: Bandwidth | None = Field(
+        default=None,
+        description="bytes per second from one chip to another: of their own link, or of one stream through a switch; "
+        "nothing where one stream fills the port",
+    )
+    latency: Duration = Field(description="time of a message of no bytes; on a ring, for each link on its way")
+    fence: Duration | None = Field(
+        default=None,
+        description="time that a phase of large messages takes beside: fences, filling of buffers; nothing where "
+        "it takes none, or the startup has it",
+    )
+    protocols: dict[str, Protocol] = Field(
+        default_factory=dict, description="what the library sends smaller messages by, where that is quicker"
+    )
+    in_network: InNetwork | None = Field(
+        default=None, description="what the switch computes itself; nothing where it only forwards"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Tier:
+        if self.topology != "switch" and self.pair_bandwidth is None:
+            raise ValueError(f"a {self.topology} has a link for each pair of chips; add pair_bandwidth")
+        if self.topology != "switch" and self.in_network is not None:
+            raise ValueError(f"in_network is for a switch, topology is {self.topology}; remove in_network")
+        if self.pair_bandwidth is not None and self.pair_bandwidth > self.bandwidth:
+            raise ValueError(
+                f"pair_bandwidth {self.pair_bandwidth} B/s exceeds the chip's bandwidth {self.bandwidth} B/s; lower it"
+            )
+        return self
+
+
+class Interconnect(Spec):
+    """A chip's links, and what every collective costs beside its messages."""
+
+    algorithms: list[Algorithm] = Field(
+        min_length=1, description="what the chip's library takes the quickest of, for operations that it has it for"
+    )
+    startup: Duration = Field(description="time of a collective beside its messages: launch, and meeting of the chips")
+    copy_bandwidth: Bandwidth | None = Field(
+        default=None,
+        description="bytes per second at which a chip takes its own part over into the result, after the rest; nothing "
+        "where that takes no time",
+    )
+    node: Tier = Field(description="links within a node")
+    network: Tier | None = Field(default=None, description="links between nodes; nothing where none are described")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Interconnect:
+        near = self.node.chips
+        if near is None:
+            raise ValueError("node.chips says how many chips a node has; add it")
+        far = self.network.chips if self.network else None
+        if far is not None and (far <= near or far % near):
+            raise ValueError(f"network.chips {far} is no multiple of the {near} chips of a node; correct it")
+        return self
