@@ -86,9 +86,14 @@ class Budget:
     """On-chip memory of one core, shared by the programs resident there."""
     max_programs: int
     """Programs that may be resident on a core at once."""
+    multicast: int = 1
+    """Cores that one load of a matrix product's operands can serve; 1: none but its own."""
+    request_bytes: int = 128
+    """Bytes of a row that a copy should ask for at once: the width of a swizzled row of a GPU's scratchpad (CUTLASS,
+    DeepGEMM), or the largest request of a DMA engine."""
 
     def __post_init__(self) -> None:
-        for name in ("cores", "scratchpad_bytes", "max_programs"):
+        for name in ("cores", "scratchpad_bytes", "max_programs", "multicast", "request_bytes"):
             if getattr(self, name) < 1:
                 raise WorkloadError(f"budget {name} is {getattr(self, name)}, must be at least 1; pass the chip's")
 
