@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict, deque
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import simpy
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sim.compute import Work
 from sim.level import PS, Level
 from sim.machine import PROBABILITY_BYTES, SCORE_BYTES, Machine
+from sim.prefetch import Engine
 from sim.request import NO_INDEX, Request
 from workloads.trace import READ, RUN, WRITE, Chunk, Trace
 
@@ -65,11 +66,19 @@ class Part:
 class Kernel:
     """One trace running on one machine: a dispatcher of programs and a process for each place a core has for one."""
 
-    def __init__(self, machine: Machine, trace: Trace, record: bool, further: bool = False) -> None:
-        """`record` keeps intervals; a `further` kernel of a sequence costs the chip's barrier, not a launch."""
+    def __init__(
+        self, machine: Machine, trace: Trace, record: bool, further: bool = False, engines: Sequence[Engine] = ()
+    ) -> None:
+        """`record` keeps intervals; a `further` kernel of a sequence costs the chip's barrier, not a launch, as does
+        one that is joined to the kernel before it; `engines` prefetch beside it, and those that began before it do so
+        during the barrier too."""
         self.machine, self.trace = machine, trace
         chip = machine.chip
         self.launch = chip.launch_overhead if not further or chip.barrier is None else chip.barrier
+        if trace.joined:
+            self.launch = chip.barrier or 0
+        self.engines = engines
+        self.begin = self.launch if any(engine.begun for engine in engines) else 0
         self.env = simpy.Environment()
         self.core = machine.core
         self.most_in_flight = self.core.max_bytes_in_flight or 0
@@ -90,11 +99,10 @@ class Kernel:
     def run(self) -> int:
         """Run to the end; returns the time in ps, the launch included, and leaves the breakdown in `spent`."""
         slots = self.machine.resident(self.trace)
-        for slot in range(slots):
-            for core in range(self.core.count):
-                self.env.process(self._place(core, slot))
-        self.env.run()
-        end = max(self.end, int(self.env.now))
+        working = [
+            self.env.process(self._place(core, slot)) for slot in range(slots) for core in range(self.core.count)
+        ]
+        end = self._until_all_end(working) - self.begin
         places = slots * self.core.count
         own, each = self.trace.launch_cycles
         cycles = own + each * min(places, self.programs - self.merging)
@@ -102,6 +110,23 @@ class Kernel:
         busy = {what: time // places for what, time in sorted(self.spent.items())}
         self.spent = {"launch": launch, **busy, "idle": end - sum(busy.values())}
         return launch + end
+
+    def _until_all_end(self, working: list[simpy.Process]) -> int:
+        """Run until programs and stores have ended; returns when that is. Engines may have more to do."""
+        if not self.engines:
+            self.env.run()
+            return max(self.end, int(self.env.now))
+        for engine in self.engines:
+            self.env.process(engine.work(self.env, self.begin))
+        self.env.run(until=self.env.all_of(working))
+        if self.end > self.env.now:
+            self.env.run(until=self.end)
+        end = int(self.env.now)
+        for engine in self.engines:
+            engine.turn(end)
+        if self.intervals is not None:
+            self.intervals = [replace(i, start=i.start - self.begin, end=i.end - self.begin) for i in self.intervals]
+        return end
 
     def _programs(self) -> Iterator[tuple[int, bool, list[Part]]]:
         """Every program of the trace in launch order: its chunk, whether that waits for the earlier ones, its parts."""
@@ -145,6 +170,8 @@ class Kernel:
 
         Starting the first one is part of the launch; each later one begins `program_start` after its predecessor."""
         env, begin = self.env, 0
+        if self.begin:
+            yield env.timeout(self.begin)
         for chunk, barrier, parts in self.supply:
             start = int(env.now)
             while barrier and min(self.running, default=chunk) < chunk:
@@ -195,7 +222,7 @@ class Kernel:
                     break
                 listed.popleft()
                 done, label = self._load(part.load, repeat, core, now)
-                if size > self.most_in_flight:
+                if size > self.most_in_flight and done > now:
                     done = max(done, now + self.machine.top.latency * size // self.most_in_flight)
                 if size:
                     heapq.heappush(self.in_flight[core], (done, size))

@@ -24,6 +24,8 @@ PORT = "port"
 """Name of the link between a core and the first shared level; that of separate vector cores is `<kind>_port`."""
 SCORES = "scores"
 """Name under which traffic between matrix and vector cores is counted, beside the trace's tensors."""
+PREFETCH = "prefetch"
+"""Name under which levels count what engines beside the cores ask for, where there are any."""
 
 
 SCORE_BYTES, PROBABILITY_BYTES = 4, 2
@@ -37,30 +39,24 @@ class Machine:
     separate vector cores do.
     """
 
-    def __init__(self, chip: Chip, trace: Trace, mixed: bool = False) -> None:
-        """`mixed` says that traces on both kinds of core are to run."""
+    def __init__(self, chip: Chip, trace: Trace, prefetches: bool = False) -> None:
+        """`prefetches` says that engines fetch beside the cores."""
         self.chip = chip
-        self.tensors = (*(tensor.name for tensor in trace.tensors), SCORES)
+        self.tensors = (*(tensor.name for tensor in trace.tensors), SCORES, *((PREFETCH,) if prefetches else ()))
         core, vector = chip.matmul_core, chip.vector_core
         self.levels: list[Level] = [Dram(chip.dram, self.tensors)]
         shared = self._chain(chip.memory[:-1], self.levels[0], core)
         self.matmul_top = self.vector_top = self._chain(core.near, self._port(PORT, core, shared), core)
-        self.vectors_apart, self.vectors_per_core = vector is not core, 1
-        if self.vectors_apart:
-            self.vectors_per_core = vector.count // core.count
-            if mixed and chip.exchange != "memory":
-                raise SimulationError(
-                    f"{chip.name} passes scores directly, so kernels on {vector.name} cannot follow those on "
-                    f"{core.name}; run them apart"
-                )
-            below = shared if chip.exchange == "memory" or trace.cores == "vector" else Wire()
-            port = self._port(f"{vector.name}_{PORT}", vector, below, self.vectors_per_core)
-            self.vector_top = self._chain(vector.near, port, vector)
+        self.shared, self.lasting = shared, len(self.levels)
+        self.vectors_apart = vector is not core
+        self.vectors_per_core = vector.count // core.count if self.vectors_apart else 1
         self.turn(trace)
 
     def turn(self, trace: Trace) -> None:
         """Make ready for a trace; what the levels hold stays."""
         chip = self.chip
+        if self.vectors_apart:
+            self.vector_top = self._vectors(trace)
         self.core, self.top = chip.matmul_core, self.matmul_top
         if trace.cores == "vector":
             self.core, self.top = chip.vector_core, self.vector_top
@@ -72,6 +68,15 @@ class Machine:
         near = (level for level in self.core.near if isinstance(level, ScratchpadSpec))
         self.scratchpad = next(near, chip.scratchpad)
         self.units = Units(chip, trace.dtype, trace)
+
+    def _vectors(self, trace: Trace) -> Level:
+        """The levels of separate vector cores, which lead to memory, or, where scores pass directly, nowhere while the
+        matrix cores work; they hold nothing from one trace to the next."""
+        vector = self.chip.vector_core
+        del self.levels[self.lasting :]
+        below = self.shared if self.chip.exchange == "memory" or trace.cores == "vector" else Wire()
+        port = self._port(f"{vector.name}_{PORT}", vector, below, self.vectors_per_core)
+        return self._chain(vector.near, port, vector)
 
     def _port(self, name: str, core: Core, below: Level, gathers: int = 1) -> Level:
         shared = instances("core", core)

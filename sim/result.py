@@ -54,9 +54,16 @@ class Result:
             "model_version": MODEL_VERSION,
             **{f"bound.{name}_us": time / 1e6 for name, time in self.bounds.items.items()},
             **{f"time.{name}_us": time / 1e6 for name, time in self.breakdown.items()},
-            **{f"kernel.{kernel.workload}_us": kernel.time / 1e6 for kernel in self.kernels},
+            **self._kernel_times(),
             **self.counters,
         }
+
+    def _kernel_times(self) -> dict[str, Value]:
+        """Times of the kernels of a sequence by name; kernels of one name together."""
+        sums = Counter[str]()
+        for kernel in self.kernels:
+            sums[f"kernel.{kernel.workload}_us"] += kernel.time
+        return {name: time / 1e6 for name, time in sums.items()}
 
     def metrics(self) -> dict[str, Value]:
         """All metrics by name."""

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 from hwmodels.spec import Chip
 from sim.bounds import bounds
 from sim.cache import Cache
-from sim.core import Kernel
+from sim.core import WORKSPACE, Kernel
 from sim.errors import SimulationError
 from sim.machine import Machine
+from sim.prefetch import Engine, engines, watch
+from sim.prefetched import COUNTS
 from sim.result import Result, together
+from workloads.prefetch import Prefetch
 from workloads.trace import Trace, count_macs
 
 Before = Literal["cold", "dirty", "warm"]
@@ -35,29 +39,45 @@ def simulate(chip: Chip, trace: Trace, before: Before | Trace = "cold", interval
 
 
 def simulate_sequence(
-    chip: Chip, traces: Sequence[Trace], before: Before = "cold", intervals: bool = False, name: str = "sequence"
+    chip: Chip,
+    traces: Sequence[Trace],
+    before: Before = "cold",
+    intervals: bool = False,
+    name: str = "sequence",
+    prefetch: Sequence[Prefetch] = (),
+    following: bool = False,
 ) -> Result:
     """Run kernels one after the other, as a graph of launches does, and say what happened, in all and in each.
 
     Each begins when the one before has ended, costs the chip's `barrier` (where it has one) in place of a launch, and
     finds the caches as that left them, lines to be written back included. `traces` lie in one memory, as
-    `workloads.in_one_memory` gives them; "warm" means that the whole sequence ran just before. Raises SimulationError
-    if there is no trace, if their tensors differ, or if one does not fit the chip.
+    `workloads.in_one_memory` gives them; with `following`, other kernels ran before the first; "warm" means that the
+    whole sequence ran just before, without prefetch. Each `prefetch` has an engine of its own, which works beside the
+    kernels on the levels below the cores' ports (into scratchpads: through the ports); the result then counts what
+    became of it as `prefetch.bytes` and so on, see `sim.prefetched.COUNTS`. Raises SimulationError if there is no
+    trace, if their tensors differ, or if a trace or a prefetch does not fit the chip.
     """
     if not traces:
         raise SimulationError("no kernel to run in sequence; give one at least")
     if any(trace.tensors != traces[0].tensors for trace in traces):
         raise SimulationError("the kernels of a sequence have tensors of their own; pass what in_one_memory returns")
-    return together(name, _begin(chip, traces, before, intervals))
+    return together(name, _begin(chip, traces, before, intervals, prefetch, following))
 
 
-def _begin(chip: Chip, traces: Sequence[Trace], before: Before, intervals: bool) -> tuple[Result, ...]:
-    """Run the traces on caches in the state `before`."""
+def _begin(
+    chip: Chip,
+    traces: Sequence[Trace],
+    before: Before,
+    intervals: bool,
+    prefetch: Sequence[Prefetch] = (),
+    following: bool = False,
+) -> tuple[Result, ...]:
+    """Run the traces on caches in the state `before`, the first behind other kernels if it is `following`."""
     if before not in BEFORE:
         raise SimulationError(f"before '{before}' is none of {', '.join(BEFORE)}; or pass a trace")
     for trace in traces:
         _check(chip, trace)
-    machine = Machine(chip, traces[0], len({trace.cores for trace in traces}) > 1)
+    machine = Machine(chip, traces[0], bool(prefetch))
     if before == "dirty":
         for level in machine.levels:
             if isinstance(level, Cache):
@@ -67,12 +87,34 @@ def _begin(chip: Chip, traces: Sequence[Trace], before: Before, intervals: bool)
             machine.turn(trace)
             Kernel(machine, trace, False).run()
             machine.forget()
+    every = engines(machine, traces, prefetch, _beside(chip, traces)) if prefetch else []
     found = []
     for number, trace in enumerate(traces):
         machine.turn(trace)
-        found.append(_run(machine, trace, intervals, before == "warm" or number > 0, number > 0))
+        for engine in every:
+            if engine.prefetch.kernel == number:
+                watch(engine, machine, trace)
+        at_work = [engine for engine in every if engine.concerns(number)]
+        warm, further = before == "warm" or number > 0, following or number > 0
+        result = _run(machine, trace, intervals, warm, further, at_work)
+        found.append(replace(result, counters=result.counters | _prefetched(every)) if every else result)
         machine.forget()
     return tuple(found)
+
+
+def _beside(chip: Chip, traces: Sequence[Trace]) -> int:
+    """First address beyond all tensors and the workspaces for scores."""
+    core = chip.matmul_core
+    end = max((tensor.base + tensor.bytes for tensor in traces[0].tensors), default=0)
+    return -(-end // WORKSPACE) * WORKSPACE + (core.count * (core.max_programs or 1) + 1) * WORKSPACE
+
+
+def _prefetched(every: Sequence[Engine]) -> dict[str, int]:
+    """What all engines counted during a kernel; they begin anew."""
+    found = {f"prefetch.{name}": sum(engine.counts[name] for engine in every) for name in COUNTS}
+    for engine in every:
+        engine.counts.clear()
+    return found
 
 
 def _check(chip: Chip, trace: Trace) -> None:
@@ -85,10 +127,17 @@ def _check(chip: Chip, trace: Trace) -> None:
         )
 
 
-def _run(machine: Machine, trace: Trace, intervals: bool, warm: bool, further: bool = False) -> Result:
-    """Run a trace on a machine that is ready for it."""
+def _run(
+    machine: Machine,
+    trace: Trace,
+    intervals: bool,
+    warm: bool,
+    further: bool = False,
+    at_work: Sequence[Engine] = (),
+) -> Result:
+    """Run a trace on a machine that is ready for it, with engines beside it."""
     chip = machine.chip
-    kernel = Kernel(machine, trace, intervals, further)
+    kernel = Kernel(machine, trace, intervals, further, at_work)
     time = kernel.run()
     counters = {f"{level.name}.{name}": count for level in machine.levels for name, count in level.counters().items()}
     counters |= {

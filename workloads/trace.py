@@ -132,6 +132,9 @@ class Trace:
 
     cores: Cores = "matmul"
     """What its programs run on; those on vector cores multiply no matrices."""
+    joined: bool = False
+    """Whether it belongs to the kernel before it: its programs wait for all of that kernel's, and nothing is
+    launched."""
 
     def chunks(self) -> Iterator[Chunk]:
         """The chunks in launch order, from the first."""
