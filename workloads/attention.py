@@ -72,9 +72,10 @@ class AttentionChunks:
         if "O" in self.bases and ("partial" in self.bases or (merge is not None and merge.always)):
             yield self._merge()
 
-    def _lists(self, batch: int, number: int, tiles: range) -> Iterator[NDArray[np.int32]]:
-        """Numbers of the gathered pieces of q tiles `tiles`."""
+    def _lists(self, batch: int, number: int, tiles: range) -> list[NDArray[np.int32]]:
+        """Numbers of the gathered pieces of q tiles `tiles`, in each way of numbering them."""
         selection, unit, piece = self.workload.selection, self.workload.unit, self.geometry.list_piece
+        placed, found = self.geometry.place, []
         for tile in tiles if selection is not None else ():
             assert selection is not None
             candidates = self.workload.visits(*_queries(self.workload, self.fitted, tile)).candidates
@@ -82,41 +83,43 @@ class AttentionChunks:
                 first = selection.choose(batch, number, tile, candidates, unit)
                 within = np.arange(0, unit, piece, dtype=np.int32)
                 tokens: NDArray[np.int32] = first if piece == unit else (first[:, None] + within).ravel()
-                yield self.geometry.place.numbers(batch, tokens, piece)
+                found.append(tokens)
+        return [placed.numbers(batch, tokens, piece, grid) for grid in placed.grids(piece) for tokens in found]
 
     def _page_numbers(self, batch: int) -> NDArray[np.int32]:
-        """Numbers of all page pieces of a sequence and, for tiles that are no whole pages, the table entry of each part
-        of a tile that lies in one page."""
+        """Numbers of all page pieces of a sequence, in each way of numbering them, and, for tiles that are no whole
+        pages, the table entry of each part of a tile that lies in one page."""
         layout, size, tokens = self.workload.layout, self.geometry.block_kv, self.workload.shape.kv_len
         if not isinstance(layout, Paged) or not self.streams:
             return np.zeros(0, np.int32)
-        piece = self.geometry.page_piece
-        found = [self.geometry.place.numbers(batch, np.arange(0, tokens, piece, dtype=np.int32), piece)]
+        piece, placed = self.geometry.page_piece, self.geometry.place
+        begin = np.arange(0, tokens, piece, dtype=np.int32)
+        found = [placed.numbers(batch, begin, piece, grid) for grid in placed.grids(piece)]
         if size % layout.page:
             grain = gcd(size, layout.page)
             found.append(np.arange(0, tokens, grain, dtype=np.int32) // np.int32(layout.page))
         return np.concatenate(found)
 
     def _origins(self, batch: int, head: int) -> NDArray[np.uint64]:
-        """Addresses of the first bytes that the runs of a row are counted from, in the order of ORIGINS."""
+        """Addresses of the first bytes that the runs of a row are counted from, in the order of `Geometry.origins`."""
         shape, placed, fitted = self.workload.shape, self.geometry.place, self.fitted
         found = dict.fromkeys(ORIGINS, 0) | self.bases
         for name in "QO":
             found[name] += placed.origin(name, batch, head)
-        for name in shape.kv_tensors:
-            found[name] += placed.origin(name, batch, head // shape.group)
+        for slot in (slot for slots in placed.slots.values() for slot in slots):
+            found[slot.name] = self.bases[slot.tensor] + placed.begin(slot, batch, head // shape.group)
         if self.workload.selection is not None:
             share = self.workload.selection.share
             number = batch * lists_of(share, shape) + list_of(share, shape, head)
             found["indices"] += 4 * number * self.list_tokens
         if isinstance(self.workload.layout, Paged):
-            found["table"] += 4 * batch * -(-shape.kv_len // self.workload.layout.page)
+            found["table"] += 4 * placed.context(batch) * -(-shape.kv_len // self.workload.layout.page)
         if "partial" in self.bases:
             row, lines = _row(self.workload, fitted, batch, head), fitted.splits * fitted.heads * shape.q_len
             accumulators = _accumulator_bytes(self.workload, fitted)
             found["lse"] = found["partial"] + -(-accumulators // LINE) * LINE + 4 * row * lines
             found["partial"] += 4 * row * lines * shape.value_dim
-        return np.array([found[name] for name in ORIGINS], np.uint64)
+        return np.array([found[name] for name in self.geometry.origins], np.uint64)
 
     def _merge(self) -> Chunk:
         """The programs that merge the partial outputs of each row's splits, or find nothing to merge."""
@@ -129,7 +132,7 @@ class AttentionChunks:
         runs: list[tuple[int, ...]] = []
         for batch in range(shape.batch):
             for head in range(0, shape.q_heads, fitted.heads):
-                origins = dict(zip(ORIGINS, self._origins(batch, head).tolist(), strict=True))
+                origins = dict(zip(self.geometry.origins, self._origins(batch, head).tolist(), strict=True))
                 last = min(head + fitted.heads, shape.q_heads)
                 for first, stretch in product(range(head, last, heads), range(stretches)):
                     own = range(first - head, min(first + heads, last) - head)
@@ -216,7 +219,8 @@ def attention(workload: Workload, budget: Budget) -> Trace:
     useful = dict(sizes)
     queries = [_queries(workload, fitted, tile) for tile in range(len(parts))]
     read = distinct_tokens(workload, queries)
-    useful |= {name: read * placed.row(name) for name in shape.kv_tensors}
+    rows = [placed.row_bytes(name) for name in shape.kv_tensors]
+    useful |= {tensor: read * size for row in rows for tensor, size in row.items()}
     return Trace(
         workload.name,
         tuple(Tensor(name, chunks.bases[name], sizes[name], useful[name]) for name in sizes),
@@ -224,7 +228,7 @@ def attention(workload: Workload, budget: Budget) -> Trace:
         fitted.scratchpad_bytes,
         fitted.stages,
         fitted.resident,
-        useful["Q"] + sum(useful[name] for name in shape.kv_tensors),
+        useful["Q"] + read * sum(sum(row.values()) for row in rows),
         sizes.get("indices", 0) + sizes.get("table", 0),
         sizes["O"] if "O" in sizes else sizes["partial"],
         chunks,
@@ -286,9 +290,10 @@ def _template(
     """The programs of a row for q tiles `tiles`."""
     shape, placed = workload.shape, geometry.place
     entries = [part for tile in tiles for part in parts[tile] if part.selected]
-    pages_at = sum(part.tokens for part in entries) // geometry.list_piece
-    entries_at = pages_at + -(-shape.kv_len // geometry.page_piece)
-    writer = ProgramWriter(geometry, entries[0].start if entries else 0, pages_at, entries_at)
+    listed, piece, paged = sum(part.tokens for part in entries), geometry.list_piece, geometry.page_piece
+    pages_at = len(placed.grids(piece)) * (listed // piece)
+    entries_at = pages_at + len(placed.grids(paged)) * -(-shape.kv_len // paged)
+    writer = ProgramWriter(geometry, entries[0].start if entries else 0, listed, pages_at, entries_at)
     for tile in reversed(tiles) if workload.tiling.longest_first else tiles:
         first, last = _queries(workload, fitted, tile)
         rows, queries = (last - first) * fitted.heads, last - first
@@ -335,9 +340,9 @@ def _sizes(
 ) -> dict[str, int]:
     """Bytes of each tensor that the kernel touches, in the order in which they lie in memory."""
     shape, split = workload.shape, _leaves_partials(workload, fitted)
-    sizes = {name: placed.bytes_of(name) for name in f"Q{shape.kv_tensors}"}
-    if workload.tiling.combine or not split:
-        sizes["O"] = placed.bytes_of("O")
+    sizes: dict[str, int] = {}
+    for name in f"Q{shape.kv_tensors}{'O' if workload.tiling.combine or not split else ''}":
+        sizes |= placed.tensor_bytes(name)
     if workload.selection is not None and list_tokens:
         sizes["indices"] = 4 * shape.batch * lists_of(workload.selection.share, shape) * list_tokens
     if placed.table is not None and streams:

@@ -72,6 +72,8 @@ class Kernel(BaseModel):
     """Elements of V, where that is the beginning of K's rows; absent: V is a tensor of its own."""
     page: Count | None = None
     """Tokens of the pages in which it finds K and V; absent: they need no pages."""
+    page_sizes: tuple[Count, ...] = ()
+    """Tokens of the pages that it takes; empty: of any pages."""
     k_row_bytes: Count | None = None
     """Bytes of a row of K that holds more than its elements."""
     pipeline: Pipeline = Pipeline(held_back=0, index_level=False)
@@ -184,6 +186,12 @@ class Kernel(BaseModel):
         """Whether it computes such a call at all."""
         if self.phase != asked.phase:
             raise WorkloadError(f"kernel {self.name} is for {self.phase}, the call is {asked.phase}; name another")
+        if self.page_sizes and isinstance(asked.layout, Paged) and asked.layout.page not in self.page_sizes:
+            sizes = " or ".join(map(str, self.page_sizes))
+            raise WorkloadError(
+                f"kernel {self.name} takes pages of {sizes} tokens, layout.page is {asked.layout.page}; set it to "
+                f"{self.page_sizes[0]} or name another kernel"
+            )
         if self.value_dim is not None and (not asked.shape.v_in_k or asked.shape.value_dim != self.value_dim):
             raise WorkloadError(
                 f"kernel {self.name} reads V as the first {self.value_dim} elements of K's rows; set shape.v_in_k: "

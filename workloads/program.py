@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import gcd
 
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.layout import Paged, Placement, Rows
+from workloads.layout import Paged, Placement, Rows, Slot
 from workloads.trace import PROGRAM, READ, RUN, STEP, WRITE, Records
 
 ORIGINS = ("Q", "K", "V", "O", "indices", "table", "partial", "lse")
-"""What the base of a run is counted from; the chunk of a row of programs adds the origins of its head."""
+"""What the base of a run is counted from; the chunk of a row of programs adds the origins of its head. Further parts
+of rows of K and V follow."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Template:
     runs: Records
     """RUN records whose base is relative to `origins`."""
     origins: NDArray[np.uint8]
-    """For each run, what its base is relative to: a position in ORIGINS."""
+    """For each run, what its base is relative to: a position in `Geometry.origins`."""
     tiles: range
     """The q tiles whose index lists the template's chunk holds."""
 
@@ -66,6 +68,11 @@ class Geometry:
     tensors: tuple[str, ...]
     """Tensor names in the order of the trace."""
 
+    @cached_property
+    def origins(self) -> tuple[str, ...]:
+        """ORIGINS, and the names of further parts of rows."""
+        return (*ORIGINS, *(slot.name for slots in self.place.slots.values() for slot in slots[1:]))
+
 
 @dataclass
 class ProgramWriter:
@@ -74,8 +81,10 @@ class ProgramWriter:
     geometry: Geometry
     first_entry: int
     """First entry of the index lists that the chunk holds; the chunk's indices begin with it."""
+    entries: int
+    """Entries of the index lists that the chunk holds; they are there once in each way of numbering pieces."""
     pages_at: int
-    """Where in the chunk's indices the physical pages begin."""
+    """Where in the chunk's indices the physical pages begin, in each way of numbering."""
     entries_at: int
     """Where in the chunk's indices, for tiles that are no whole pages, the block-table entries of their parts begin."""
     _programs: list[tuple[int, ...]] = field(default_factory=list)
@@ -89,7 +98,7 @@ class ProgramWriter:
         self._member = member
         self._programs.append((len(self._steps), 0, 0, 0))
         first = len(self._runs)
-        self._run("Q", q, READ)
+        self._run("Q", "Q", q, READ)
         waited, beside = (1, 0) if self.geometry.query_first else (0, 1)
         self._steps.append((first, waited, beside, 0, 1, 0, 0, 0, 0, 0, 0, 0))
 
@@ -103,8 +112,9 @@ class ProgramWriter:
         for tile, repeats, tokens in steps:
             first_run = len(self._runs)
             index_runs = self._index_runs(part, tile, tokens)
-            for name in self.geometry.place.shape.kv_tensors:
-                self._load_rows(name, part, tile, tokens)
+            for slots in self.geometry.place.slots.values():
+                for slot in slots:
+                    self._load_rows(slot, part, tile, tokens)
             loads = len(self._runs) - first_run - index_runs
             self._steps.append(
                 (
@@ -127,7 +137,7 @@ class ProgramWriter:
         """End the program; its last step writes `stores`."""
         first = len(self._runs)
         for origin, rows in stores:
-            self._run(origin, rows, WRITE)
+            self._run(origin, "partial" if origin == "lse" else origin, rows, WRITE)
         self._steps.append((first, 0, 0, len(stores), 1, 0, 0, 0, 0, 0, 0, 0))
         begun = self._programs[-1][0]
         self._programs[-1] = (begun, len(self._steps) - begun, 0, 0)
@@ -142,10 +152,10 @@ class ProgramWriter:
             tiles,
         )
 
-    def _run(self, origin: str, rows: Rows, op: int, index: int = -1, advance: int = 0) -> None:
-        tensor = self.geometry.tensors.index("partial" if origin == "lse" else origin)
-        self._runs.append((rows.offset, rows.stride, rows.count, rows.bytes, index, advance, op, tensor))
-        self._origins.append(ORIGINS.index(origin))
+    def _run(self, origin: str, tensor: str, rows: Rows, op: int, index: int = -1, advance: int = 0) -> None:
+        number = self.geometry.tensors.index(tensor)
+        self._runs.append((rows.offset, rows.stride, rows.count, rows.bytes, index, advance, op, number))
+        self._origins.append(self.geometry.origins.index(origin))
 
     def _index_runs(self, part: Part, tile: int, tokens: int) -> int:
         """The read of the index list (4 B a token) or of the block table (4 B a page); number of runs."""
@@ -153,39 +163,42 @@ class ProgramWriter:
         step = -1 if self.geometry.reverse else 1
         if part.selected:
             entry = Rows(4 * (part.start + tile * size), 0, 1, 4 * tokens)
-            self._run("indices", entry, READ, advance=4 * step * size)
+            self._run("indices", "indices", entry, READ, advance=4 * step * size)
         elif not isinstance(layout, Paged):
             return 0
         elif size % layout.page == 0:
             page = (part.start + tile * size) // layout.page
             entries = Rows(4 * page, 0, 1, 4 * -(-tokens // layout.page))
-            self._run("table", entries, READ, advance=4 * step * (size // layout.page))
+            self._run("table", "table", entries, READ, advance=4 * step * (size // layout.page))
         else:
             grain = gcd(size, layout.page)
             at = self.entries_at + (part.start + tile * size) // grain
             entries = Rows(0, 4, -(-tokens // grain), 4)
-            self._run("table", entries, READ, index=at, advance=step * (size // grain))
+            self._run("table", "table", entries, READ, index=at, advance=step * (size // grain))
         return 1
 
-    def _load_rows(self, name: str, part: Part, tile: int, tokens: int) -> None:
-        """The reads of a tile's rows of K or V."""
-        size, place = self.geometry.block_kv, self.geometry.place
-        step = -1 if self.geometry.reverse else 1
+    def _load_rows(self, slot: Slot, part: Part, tile: int, tokens: int) -> None:
+        """The reads of a part of a tile's rows of K or V."""
+        geometry, size, paged = self.geometry, self.geometry.block_kv, self.geometry.place.paged
+        step = -1 if geometry.reverse else 1
         token = part.start + tile * size
-        stride, row = place.token_stride(name), place.row(name)
-        if not part.selected and not isinstance(place.layout, Paged):
-            first, last = (tokens * (self._member + i) // self.geometry.cluster for i in (0, 1))
+        if not part.selected and not paged:
+            first, last = (tokens * (self._member + i) // geometry.cluster for i in (0, 1))
             if first < last:
-                own = place.tokens(name, token + first, last - first)
-                self._run(name, own, READ, advance=step * size * stride)
+                own = slot.stretch(token + first, last - first)
+                self._run(slot.name, slot.tensor, own, READ, advance=step * size * slot.stride)
             return
-        piece = self.geometry.list_piece if part.selected else self.geometry.page_piece
-        at = (token - self.first_entry) // piece if part.selected else self.pages_at + token // piece
-        whole, rest = divmod(tokens, piece)
-        if whole:
-            self._run(name, Rows(0, piece * stride, whole, piece * row), READ, index=at, advance=step * (size // piece))
-        if rest:
-            self._run(name, Rows(0, piece * stride, 1, rest * row), READ, index=at + whole)
+        piece = geometry.list_piece if part.selected else geometry.page_piece
+        at, held = self.pages_at + token // piece, -(-geometry.place.shape.kv_len // piece)
+        if part.selected:
+            at, held = (token - self.first_entry) // piece, self.entries // piece
+        at += held * geometry.place.grids(piece).index(slot.grid(piece, paged))
+        unit, (whole, rest) = slot.unit(piece, paged), divmod(tokens, piece)
+        for one in slot.adjoining(piece) if whole else ():
+            rows = Rows(one.offset, unit, whole, one.bytes)
+            self._run(slot.name, slot.tensor, rows, READ, index=at, advance=step * (size // piece))
+        for one in slot.adjoining(rest) if rest else ():
+            self._run(slot.name, slot.tensor, Rows(one.offset, unit, 1, one.bytes), READ, index=at + whole)
 
 
 def shares(parts: list[Part], block_kv: int, splits: int, reverse: bool) -> Iterator[list[tuple[Part, int, int]]]:

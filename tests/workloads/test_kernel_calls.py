@@ -48,6 +48,12 @@ def tiling(asked: Workload, budget: Budget = H100) -> Tiling:
     return load_kernel(find_kernel(asked.kernel or "", asked.phase)).tiling(asked, Launch(), budget)
 
 
+def test_kernels_refuse_pages_that_they_do_not_take() -> None:
+    for kernel, page in (("flashmla_dense", 16), ("ascend_fia_decode", 64)):
+        with pytest.raises(WorkloadError, match=rf"{kernel} takes pages of .* layout\.page is {page}; set it to"):
+            tiling(call(kernel, "decode", 4096, page=page))
+
+
 def test_splits_are_those_of_the_launchers() -> None:
     assert num_splits_heuristic(48, 108, 64, uneven=False) == 2  # the example in FlashAttention's own comment
     assert fa2(Decode(8, 1, 132, 65536, 128, 8)) == 29  # 28 of 264 places are 84.8 % of a wave, 29 are 87.9
