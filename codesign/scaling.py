@@ -61,11 +61,27 @@ MECHANISMS = (
         lambda n: {"shape.kv_len": n, "shape.head_dim": 96, "selection.ratio": 0.05},
         "log n",
     ),
+    Mechanism(
+        "article, scan",
+        "decode_article_scan",
+        lambda n: {"attention.shape.kv_len": n},
+        "log n",
+    ),
+    Mechanism(
+        "article, tree",
+        "decode_article_tree",
+        lambda n: {"attention.shape.kv_len": n},
+        "log n",
+    ),
+    Mechanism("StreamingLLM", "decode_streaming", lambda n: {"attention.pattern.context": n}, "1"),
+    Mechanism("H2O", "decode_h2o", lambda n: {"attention.pattern.context": n}, "n, a fifth"),
     Mechanism("DSA", "decode_dsa", lambda n: {"attention.shape.kv_len": n}, "n, 132 B each"),
     Mechanism("CSA (V4)", "decode_csa", lambda n: {"attention.shape.kv_len": n // 4 + WINDOW}, "n, 17 B each"),
-    Mechanism("HCA (V4)", "decode_hca", lambda n: {"shape.kv_len": n // 128 + WINDOW}, "n, 4.6 B each"),
+    Mechanism("HCA (V4)", "decode_hca", lambda n: {"attention.shape.kv_len": n // 128 + WINDOW}, "n, 4.6 B each"),
 )
-"""What is compared. The article's pattern reads 5 to 10 % of the distant tokens; the study takes the 5."""
+"""What is compared. The article's pattern reads 5 to 10 % of the distant tokens; the study takes the 5. "hierarchical"
+is the attention alone; beside it stands the step with its choice: by a scan of an index row for each token, as released
+models choose, and by a search that reads O(log n) of them."""
 
 
 @dataclass(frozen=True)

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from workloads.attention import attention
+from workloads.conversion import conversion
 from workloads.engine import Engine
 from workloads.errors import WorkloadError
 from workloads.gemm import Gemm
-from workloads.indexed import Indexed, Indexer
+from workloads.indexed import Indexed
+from workloads.indexer import Indexer
 from workloads.kernel import Kernel, load_kernel, tiled
 from workloads.kernel_names import ALIASES, find_kernel, kernel_names
 from workloads.kernel_parts import Launch
+from workloads.layers.step import Shard, Step
+from workloads.layers.workload import Layers
 from workloads.layout import Contiguous, Layout, Paged
-from workloads.load import KINDS, AnyWorkload, known_keys, load_any, load_workload, parse_any, parse_workload
+from workloads.linear import Linear
+from workloads.linear_tiling import FittedLinear, LinearTiling
+from workloads.load import KINDS, AnyWorkload, load_any, load_workload, parse_any, parse_workload
 from workloads.matrix import Elementwise, MatrixRead
 from workloads.model import Model, load_model, model_names
 from workloads.model_parts import Part
 from workloads.patterns import PATTERNS, Pattern
+from workloads.prefetch import Prefetch
 from workloads.selection import SELECTIONS, LocalSelection, RandomSelection, RecordedSelection, Selection
 from workloads.sequence import in_one_memory
 from workloads.shape import AttentionShape, DType, DTypes, Phase, element_bytes
@@ -40,6 +47,7 @@ from workloads.trace import (
 )
 from workloads.trace_file import load_trace, save_trace
 from workloads.workload import Hold, Workload
+from workloads.wrong import known_keys
 
 __all__ = [
     "ACCESS",
@@ -61,6 +69,7 @@ __all__ = [
     "DTypes",
     "Elementwise",
     "Engine",
+    "FittedLinear",
     "FittedTiling",
     "Gemm",
     "Hold",
@@ -68,7 +77,10 @@ __all__ = [
     "Indexer",
     "Kernel",
     "Launch",
+    "Layers",
     "Layout",
+    "Linear",
+    "LinearTiling",
     "LocalSelection",
     "MatrixRead",
     "Model",
@@ -76,9 +88,12 @@ __all__ = [
     "Part",
     "Pattern",
     "Phase",
+    "Prefetch",
     "RandomSelection",
     "RecordedSelection",
     "Selection",
+    "Shard",
+    "Step",
     "Tensor",
     "Tiling",
     "Trace",
@@ -86,6 +101,7 @@ __all__ = [
     "WorkloadError",
     "after_writes",
     "attention",
+    "conversion",
     "count_bytes",
     "count_exps",
     "count_flops",

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from workloads.errors import WorkloadError
 from workloads.layout import Layout, Placement
-from workloads.patterns import BlockSparse, Pattern, Visits, in_units
+from workloads.patterns import EVICTING, BlockSparse, HeavyHitters, Pattern, Streaming, Visits, in_units
 from workloads.selection import Selection
 from workloads.shape import AttentionShape, DType, DTypes, Phase
 from workloads.tiling import Tiling
@@ -36,7 +36,8 @@ class Workload(BaseModel):
     phase: Phase
     """prefill: many queries in q tiles, heads apart; decode: few queries, the context split among programs."""
     shape: AttentionShape
-    """Heads, lengths and head dimensions; shape.q_heads may be absent under `hold`."""
+    """Heads, lengths and head dimensions; shape.q_heads may be absent under `hold`, shape.kv_len under a pattern that
+    keeps only what it reads."""
     hold: Hold | None = None
     """What decides shape.q_heads where it is absent."""
     dtype: DType | DTypes
@@ -75,12 +76,40 @@ class Workload(BaseModel):
             raise WorkloadError(f"q_heads {shape['q_heads']} contradicts hold, which gives {heads}; leave one out")
         return {**raw, "shape": {**shape, "q_heads": heads}}
 
+    @model_validator(mode="before")
+    @classmethod
+    def _keep(cls, raw: Any) -> Any:
+        """Fill in shape.kv_len from the context of a cache that evicts."""
+        pattern, shape = (raw.get(key) for key in ("pattern", "shape")) if isinstance(raw, Mapping) else (None, None)
+        if not isinstance(pattern, Mapping) or pattern.get("kind") not in EVICTING or not isinstance(shape, Mapping):
+            return raw
+        try:
+            kept = EVICTING[pattern["kind"]].model_validate(pattern).kept
+        except ValidationError:
+            return {**raw, "shape": {"kv_len": shape.get("q_len", 1), **shape}}  # so that the pattern is what is blamed
+        if shape.get("kv_len", kept) != kept:
+            raise WorkloadError(
+                f"kv_len {shape['kv_len']} contradicts pattern.context {pattern['context']}, of which {kept} tokens "
+                "are kept; leave kv_len out"
+            )
+        return {**raw, "shape": {**shape, "kv_len": kept}}
+
     @model_validator(mode="after")
     def _agree(self) -> Workload:
+        Placement(self.layout, self.shape, self.dtypes, None).check()
         if self.pattern.needs_selection and self.selection is None:
             raise WorkloadError(
                 f"pattern {self.pattern.kind} chooses tokens and there is no selection; add "
                 "selection: {kind: random, ratio: 0.05}"
+            )
+        if isinstance(self.pattern, Streaming | HeavyHitters) and (self.phase == "prefill" or self.shape.q_len > 1):
+            raise WorkloadError(
+                f"pattern {self.pattern.kind} is a cache in decode, phase is {self.phase} with q_len "
+                f"{self.shape.q_len}; use phase: decode and q_len: 1"
+            )
+        if isinstance(self.pattern, Streaming | HeavyHitters) and self.layout.shared:
+            raise WorkloadError(
+                f"pattern {self.pattern.kind} keeps other tokens in each sequence, layout.shared is true; leave it out"
             )
         if self.phase == "prefill" and self.selection is not None and self.selection.kind == "recorded":
             raise WorkloadError(

@@ -30,6 +30,13 @@ def test_what_reads_everything_grows_as_the_context_and_a_window_does_not(tmp_pa
     assert exponents["window 4K"] == pytest.approx(0.0, abs=0.02)
     assert 0.5 < exponents["hierarchical (article)"] < 1.0
     assert exponents["DSA"] > 0.8
+    assert exponents["StreamingLLM"] == pytest.approx(0.0, abs=0.02)
+    assert exponents["H2O"] == pytest.approx(1.0, abs=0.02)
+    at = found.rows.set_index(["mechanism", "context"])["read_bytes"].to_dict()
+    scanned, searched = (at[f"article, {way}", 1 << 17] - at[f"article, {way}", 1 << 16] for way in ("scan", "tree"))
+    chosen = 0.05 * (1 << 16) * 2 * 8 * 96 * 2  # bytes of K and V that the longer context adds, whatever the search
+    assert scanned - searched > 0.9 * 132 * (1 << 16)
+    assert searched > 0.9 * chosen
     again = scaling("toy", [1 << 16, 1 << 17], tmp_path, jobs=1)
     assert again.rows.equals(found.rows)
 

@@ -121,7 +121,8 @@ def test_bytes_of_a_step_are_those_of_the_sources(example: str, kv_len: int, ind
     of 64 and 512 tokens, in 4 groups; Quest: two keys for 16 tokens."""
     asked = load_any(EXAMPLES / f"{example}.yaml", {"attention.shape.kv_len": kv_len, "attention.kernel": None})
     assert isinstance(asked, Indexed)
-    _, scan, _, attend = asked.kernels(Budget(cores=132, scratchpad_bytes=232448, max_programs=8))
+    traces = {trace.name: trace for trace in asked.kernels(Budget(cores=132, scratchpad_bytes=232448, max_programs=8))}
+    scan, attend = traces["scan"], traces["attend"]
     read = {name: count_bytes(attend)[name][0] for name in asked.attention.shape.kv_tensors}
     assert count_bytes(scan)["index"][0] == pytest.approx(index, rel=0.01)
     assert sum(read.values()) == pytest.approx(rows, rel=0.01)

@@ -11,6 +11,7 @@ import yaml
 from workloads import (
     Budget,
     Indexed,
+    Linear,
     Workload,
     WorkloadError,
     attention,
@@ -28,12 +29,16 @@ H100 = Budget(cores=132, scratchpad_bytes=228 << 10, max_programs=32)
 def test_examples_load_and_make_traces(path: Path) -> None:
     workload = load_any(path)
     assert workload.name == path.stem
-    assert isinstance(workload, Workload | Indexed)
-    trace = workload.kernels(H100)[-1] if isinstance(workload, Indexed) else attention(workload, H100)
-    useful = next(tensor.useful_bytes for tensor in trace.tensors if tensor.name == "K")
-    assert count_bytes(trace)["K"][0] >= useful > 0
     for line in path.read_text().splitlines():
         assert line.endswith(":") or "# " in line
+    if isinstance(workload, Linear):
+        assert count_bytes(workload.trace(H100))["W"][0] == workload.matrix_bytes
+        return
+    assert isinstance(workload, Workload | Indexed)
+    steps = workload.kernels(H100) if isinstance(workload, Indexed) else (attention(workload, H100),)
+    trace = next(trace for trace in steps if trace.name in ("attend", workload.name))
+    useful = next(tensor.useful_bytes for tensor in trace.tensors if tensor.name == "K")
+    assert count_bytes(trace)["K"][0] >= useful > 0
 
 
 def test_there_is_an_example_of_each_kind() -> None:
@@ -43,7 +48,12 @@ def test_there_is_an_example_of_each_kind() -> None:
         "decode_hierarchical",
         "decode_mla",
         *(f"decode_{mechanism}" for mechanism in ("dsa", "csa", "hca", "nsa", "quest", "moba")),
+        *(f"decode_{mechanism}" for mechanism in ("streaming", "h2o", "article_scan", "article_tree")),
+        *(f"prefill_{mechanism}" for mechanism in ("a_shape", "vertical_slash", "blocks", "dsa")),
         "decode_paged",
+        "linear_decode",
+        *(f"decode_{layout}" for layout in ("nz", "latent_rope", "v4_pages")),
+        "chunk_topk",
         "prefill_causal",
         "prefill_window",
     }

@@ -9,30 +9,42 @@ from pydantic import Field
 from workloads.patterns.block_sparse import BlockSparse
 from workloads.patterns.causal import Causal
 from workloads.patterns.dense import Dense
+from workloads.patterns.heavy_hitters import HeavyHitters
 from workloads.patterns.hierarchical import Hierarchical
 from workloads.patterns.sliding_window import SlidingWindow
+from workloads.patterns.streaming import Streaming
+from workloads.patterns.vertical_slash import VerticalSlash
 from workloads.patterns.visits import Range, Visits, in_units, merged
 
-Pattern = Annotated[Dense | Causal | SlidingWindow | BlockSparse | Hierarchical, Field(discriminator="kind")]
+AnyPattern = Dense | Causal | SlidingWindow | BlockSparse | Hierarchical | VerticalSlash | Streaming | HeavyHitters
+Pattern = Annotated[AnyPattern, Field(discriminator="kind")]
+EVICTING: dict[str, type[Streaming] | type[HeavyHitters]] = {"streaming": Streaming, "heavy_hitters": HeavyHitters}
+"""Patterns of caches that keep only what they read, by `kind`; their context decides shape.kv_len."""
 
-PATTERNS: dict[str, type[Dense] | type[Causal] | type[SlidingWindow] | type[BlockSparse] | type[Hierarchical]] = {
+PATTERNS: dict[str, type[AnyPattern]] = {
     "dense": Dense,
     "causal": Causal,
     "sliding_window": SlidingWindow,
     "block_sparse": BlockSparse,
     "hierarchical": Hierarchical,
+    "vertical_slash": VerticalSlash,
+    **EVICTING,
 }
 """Every pattern by its `kind`."""
 
 __all__ = [
+    "EVICTING",
     "PATTERNS",
     "BlockSparse",
     "Causal",
     "Dense",
+    "HeavyHitters",
     "Hierarchical",
     "Pattern",
     "Range",
     "SlidingWindow",
+    "Streaming",
+    "VerticalSlash",
     "Visits",
     "in_units",
     "merged",

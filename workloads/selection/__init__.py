@@ -6,22 +6,26 @@ from typing import Annotated
 
 from pydantic import Field
 
+from workloads.selection.columns import ColumnSelection
 from workloads.selection.local import LocalSelection
 from workloads.selection.random_units import RandomSelection, redraw, sample
 from workloads.selection.recorded import RecordedSelection
 from workloads.selection.share import Share, list_of, lists_of
 
-Selection = Annotated[RandomSelection | RecordedSelection | LocalSelection, Field(discriminator="kind")]
+AnySelection = RandomSelection | RecordedSelection | LocalSelection | ColumnSelection
+Selection = Annotated[AnySelection, Field(discriminator="kind")]
 
-SELECTIONS: dict[str, type[RandomSelection] | type[RecordedSelection] | type[LocalSelection]] = {
+SELECTIONS: dict[str, type[AnySelection]] = {
     "random": RandomSelection,
     "recorded": RecordedSelection,
     "local": LocalSelection,
+    "columns": ColumnSelection,
 }
 """Every selection by its `kind`."""
 
 __all__ = [
     "SELECTIONS",
+    "ColumnSelection",
     "LocalSelection",
     "RandomSelection",
     "RecordedSelection",
