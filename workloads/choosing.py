@@ -15,8 +15,8 @@ from workloads.writer import Move, Pieces, Writer
 
 SCORE_BYTES = 4
 """Bytes of a score (fp32) and of an entry of a list or a block table (int32)."""
-SCORE_TILE = 1 << 14
-"""Bytes of scores that a program of the selection asks for at once."""
+SCORE_TILE = 1 << 12
+"""Bytes of scores that a program of the selection asks for at once: one for each of 1,024 threads (SGLang, topk.cu)."""
 STAGES = 2
 """Tiles of index rows or scores in flight."""
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from workloads.choosing import SCORE_BYTES, SCORE_TILE, STAGES
+from workloads.choosing import SCORE_BYTES, STAGES
 from workloads.indexer import IndexRows
 from workloads.layout import Placement, bases, place
 from workloads.matrix import Size
@@ -17,6 +17,9 @@ from workloads.tiling import WAVES, Budget
 from workloads.trace import READ, WRITE, Tensor, Trace
 from workloads.workload import Workload
 from workloads.writer import Move, Writer
+
+ROW_TILE = 1 << 14
+"""Bytes of a row of attention that a program asks for at once."""
 
 
 class Compressor(BaseModel):
@@ -120,17 +123,17 @@ def account(workload: Workload, budget: Budget) -> Trace:
     gives it: the rows are read and written. What is added comes from the attention's registers."""
     shape, row = workload.shape, workload.shape.kv_len * SCORE_BYTES
     rows = shape.batch * shape.kv_heads
-    splits = max(1, min(-(-row // SCORE_TILE), -(-min(WAVES, budget.max_programs) * budget.cores // rows)))
+    splits = max(1, min(-(-row // ROW_TILE), -(-min(WAVES, budget.max_programs) * budget.cores // rows)))
     writer = Writer()
     for number in range(rows):
         for part in range(splits):
             begin, end = (shape.kv_len * i // splits * SCORE_BYTES for i in (part, part + 1))
-            whole, rest = divmod(end - begin, SCORE_TILE)
+            whole, rest = divmod(end - begin, ROW_TILE)
             writer.program(number // shape.kv_heads)
-            for start, repeats, size in ((begin, whole, SCORE_TILE), (end - rest, 1, rest)):
+            for start, repeats, size in ((begin, whole, ROW_TILE), (end - rest, 1, rest)):
                 if repeats and size:
                     at = number * row + start
                     writer.step([(at, size, size, READ, 0)], [(at, size, size, WRITE, 0)], repeats)
     tensor = Tensor("attended", 0, rows * row, rows * row)
-    need = STAGES * SCORE_TILE
+    need = STAGES * ROW_TILE
     return Trace("account", (tensor,), "fp32", need, STAGES, None, rows * row, 0, rows * row, writer.chunks())

@@ -220,12 +220,12 @@ class Model(Spec):
     def kept(self, kind: str, length: int, cache: str | None = None) -> tuple[Part, ...]:
         """What a layer of that kind keeps of a sequence of `length` tokens; raises WorkloadError for an unknown kind or
         cache."""
-        return self._kind(kind).kept(self._cache(cache).rows(self.heads), _positive(length))
+        return self._kind(kind).kept(self.cache_form(cache).rows(self.heads), _positive(length))
 
     def read(self, kind: str, context: int, cache: str | None = None) -> tuple[Part, ...]:
         """What a layer of that kind reads of the cache in a decode step, for one sequence of `context` tokens, the new
         one included; errors as `kept`."""
-        return self._kind(kind).read(self._cache(cache).rows(self.heads), _positive(context))
+        return self._kind(kind).read(self.cache_form(cache).rows(self.heads), _positive(context))
 
     def kept_bytes(self, length: int, cache: str | None = None) -> int:
         """Bytes that all layers keep of a sequence of `length` tokens."""
@@ -278,7 +278,8 @@ class Model(Spec):
             raise WorkloadError(f"model {self.name} has no attention '{kind}'; it has {', '.join(self.attention)}")
         return self.attention[kind]
 
-    def _cache(self, cache: str | None) -> Cache:
+    def cache_form(self, cache: str | None = None) -> Cache:
+        """A form of the cache by name, the first if none is named; raises WorkloadError if there is none of it."""
         if cache is None:
             return next(iter(self.caches.values()))
         if cache not in self.caches:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import workloads
+from tests.workloads.touched import touched
 from workloads import (
     Budget,
     Indexed,
@@ -17,7 +18,6 @@ from workloads import (
     WorkloadError,
     attention,
     count_bytes,
-    expand,
     load_any,
     parse_any,
     parse_workload,
@@ -42,17 +42,6 @@ def kernels(raw: dict[str, Any]) -> dict[str, Trace]:
     asked = parse_any(raw)
     assert isinstance(asked, Indexed)
     return {trace.name: trace for trace in asked.kernels(BUDGET)}
-
-
-def touched(trace: Trace, name: str, op: int) -> Counter[int]:
-    """How often each byte of a tensor, counted from its beginning, is read or written."""
-    number = next(i for i, tensor in enumerate(trace.tensors) if tensor.name == name)
-    found: Counter[int] = Counter()
-    for access in expand(trace):
-        if access["tensor"] == number and access["op"] == op:
-            first = int(access["address"]) - trace.tensors[number].base
-            found.update(range(first, first + int(access["bytes"])))
-    return found
 
 
 def every(size: int, times: int = 1) -> Counter[int]:

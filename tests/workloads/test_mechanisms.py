@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codesign.cli import call
-from workloads import Budget, Indexed, Trace, count_bytes, expand, parse_any
+from tests.workloads.touched import touched
+from workloads import Budget, Indexed, Trace, count_bytes, parse_any
 from workloads.indexer import IndexRows, Tree
 from workloads.layout import place
 from workloads.patterns import HeavyHitters, Streaming, VerticalSlash
@@ -36,17 +37,6 @@ def step(shape: dict[str, Any], attention: dict[str, Any], **sections: Any) -> I
 
 def kernels(asked: Indexed) -> dict[str, Trace]:
     return {trace.name: trace for trace in asked.kernels(BUDGET)}
-
-
-def touched(trace: Trace, name: str, op: int) -> Counter[int]:
-    """How often each byte of a tensor, counted from its beginning, is read or written."""
-    number = next(i for i, tensor in enumerate(trace.tensors) if tensor.name == name)
-    found: Counter[int] = Counter()
-    for access in expand(trace):
-        if access["tensor"] == number and access["op"] == op:
-            first = int(access["address"]) - trace.tensors[number].base
-            found.update(range(first, first + int(access["bytes"])))
-    return found
 
 
 def rows(*numbers: int, size: int = ROW, times: int = 1) -> Counter[int]:

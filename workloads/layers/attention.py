@@ -1,0 +1,285 @@
+"""The attention of a layer on one chip as a workload: its share of heads and tokens, over pages of the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import ceil
+from typing import Any, Literal
+
+from workloads.errors import WorkloadError
+from workloads.indexed import Indexed
+from workloads.layers.matrices import said
+from workloads.layers.step import Shard, Step, cut
+from workloads.model import Model
+from workloads.model_attention import Attention, Blocks, Csa, Dsa, Full, Hca, Nsa, Share, SlidingWindow
+from workloads.model_attention import Indexer as ModelIndexer
+from workloads.model_parts import Cache, Grouped, Latent
+from workloads.shape import DType
+from workloads.workload import Workload
+from workloads.wrong import checked
+
+STATE_BYTES = 4
+"""Of an element of a compressor's state (fp32)."""
+Family = Literal["hopper", "ampere", "ascend"]
+"""Chips that attention kernels are described for."""
+KERNELS: dict[tuple[Family, str], str] = {
+    ("hopper", "grouped decode"): "fa3_decode",
+    ("hopper", "grouped prefill"): "fa3_prefill",
+    ("hopper", "latent decode"): "flashmla_dense",
+    ("hopper", "latent fp8 decode"): "flashmla_sparse",
+    ("ampere", "grouped decode"): "fa2_decode",
+    ("ampere", "grouped prefill"): "fa2_prefill",
+    ("ascend", "grouped decode"): "ascend_fia_decode",
+    ("ascend", "grouped prefill"): "ascend_fia_prefill",
+}
+"""What vLLM and vllm-ascend run by default, as far as it is described here; tiles are chosen automatically elsewhere.
+FlashMLA's kernel for fp8 rows also takes those of DeepSeek V4 (`MODEL1` in its csrc/sm90/decode/sparse_fp8)."""
+TILE, PASSES, SELECTORS = 128, 2, 1
+"""Of the indexers: index rows of a tile; times that the scores are read (a histogram, then those above its threshold)
+and programs that share those of a list, as in SGLang's kernel (sgl-kernel, topk.cu)."""
+
+
+@dataclass(frozen=True)
+class Heads:
+    """What one chip has of a layer's heads."""
+
+    q_heads: int
+    """Query heads."""
+    kv_heads: int
+    """KV heads, at least one."""
+    k: int
+    """Elements of a row of Q and K."""
+    v: int
+    """Elements of a row of V."""
+    latent: bool
+    """Whether V is the beginning of K's row."""
+
+
+def heads_on_chip(model: Model, step: Step, shard: Shard) -> Heads:
+    """The heads of one chip; latent ones, absorbed in decode, are heads of their own in prefill over all tokens.
+
+    Raises WorkloadError if the chips cannot share the query heads evenly.
+    """
+    heads, parts = model.heads, shard.head_groups
+    q_heads = cut("heads.q_heads", said(model, "heads.q_heads", heads.q_heads), parts)
+    if isinstance(heads, Grouped):
+        kv_heads = cut("heads.kv_heads", heads.kv_heads, parts) if heads.kv_heads > parts else 1
+        return Heads(q_heads, kv_heads, heads.head_dim, heads.head_dim_v or heads.head_dim, False)
+    if not isinstance(heads, Latent):
+        return Heads(q_heads, 1, heads.head_dim, heads.head_dim, True)
+    return Heads(q_heads, 1, heads.kv_rank + heads.rope, heads.kv_rank, True)
+
+
+def attention_workload(
+    model: Model, kind: str, step: Step, shard: Shard, family: Family | None = None
+) -> Workload | Indexed:
+    """The attention of a layer of that kind, with its indexer where it has one, as one chip does it.
+
+    In prefill, where each query reads rows of its own choice, queries are sequences that share one context. Raises
+    WorkloadError for what the model's file does not say, and where chips cannot share heads evenly.
+    """
+    layer, heads = model.attention[kind], heads_on_chip(model, step, shard)
+    cache = model.cache_form(step.cache)
+    parts = _Parts(layer, heads, cache, step, shard)
+    if step.phase == "prefill" and isinstance(layer, Full | SlidingWindow):
+        return parts.prefill(model, family)
+    if isinstance(layer, Dsa):
+        attend = parts.attend(parts.share(step.context), {"kind": "dense"}, layer.indexer.top_k, family=family)
+        return parts.indexed(attend, parts.index(layer.indexer, cache), 0)
+    if isinstance(layer, Csa):
+        entries, window = parts.share(step.context // layer.ratio), parts.share(min(layer.window, step.context))
+        if not entries or (step.tokens > entries and entries <= layer.indexer.top_k):
+            # A prompt's beginning: all entries are read, and the new tokens are more than they.
+            return parts.attend(entries + window, {"kind": "dense"}, family=family)
+        if step.tokens > entries:
+            raise WorkloadError(
+                f"{step.tokens} new tokens that each choose {layer.indexer.top_k} of {entries} entries, fewer "
+                f"than they; lower tokens to {entries}"
+            )
+        pattern = {"kind": "hierarchical", "window": window}
+        attend = parts.attend(entries + window, pattern, layer.indexer.top_k, family=family)
+        state = parts.compressor(layer, window, 2, layer.indexer.dim)
+        return parts.indexed(attend, parts.index(layer.indexer, cache), window, state)
+    if isinstance(layer, Hca):
+        entries, window = parts.share(step.context // layer.ratio), parts.share(min(layer.window, step.context))
+        attend = parts.attend(entries + window, {"kind": "dense"}, family=family)
+        state = parts.compressor(layer, window, 1, 0) if entries else None
+        return parts.indexed(attend, None, 0, state) if state else attend
+    if isinstance(layer, SlidingWindow):
+        return parts.attend(parts.share(min(layer.window, step.context)), {"kind": "dense"}, family=family)
+    if isinstance(layer, Full):
+        return parts.attend(parts.share(step.context), {"kind": "dense"}, family=family)
+    if isinstance(layer, Nsa):
+        return parts.nsa(layer)
+    return parts.blocks(layer) if isinstance(layer, Blocks) else parts.part(layer)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What the workloads of a layer are put together from."""
+
+    layer: Attention
+    heads: Heads
+    cache: Cache
+    step: Step
+    shard: Shard
+
+    def share(self, tokens: int) -> int:
+        """A chip's part of some tokens."""
+        return ceil(tokens / self.shard.context)
+
+    def apart(self, chosen: int | None) -> bool:
+        """Whether new tokens of a sequence are queries that read the cache each for itself."""
+        return self.step.tokens > 1 and (chosen is not None or self.step.phase == "prefill")
+
+    def prefill(self, model: Model, family: Family | None) -> Workload:
+        """A chunk's queries in tiles over all tokens before them; of latent heads, each has K and V of its own."""
+        latent, step, heads = model.heads, self.step, self.heads
+        kept = step.context
+        pattern: dict[str, Any] = {"kind": "causal"}
+        if isinstance(self.layer, SlidingWindow):
+            kept = min(step.context, self.layer.window + step.tokens)
+            pattern = {"kind": "sliding_window", "window": self.layer.window}
+        shape = {"q_heads": heads.q_heads, "kv_heads": heads.kv_heads, "head_dim": heads.k}
+        if isinstance(latent, Latent):
+            size = {"head_dim": latent.nope + latent.rope, "head_dim_v": latent.v}
+            shape = {"q_heads": heads.q_heads, "kv_heads": heads.q_heads, **size}
+        elif heads.latent:
+            shape |= {"head_dim_v": heads.v, "v_in_k": True}
+        elif heads.v != heads.k:
+            shape |= {"head_dim_v": heads.v}
+        apart = isinstance(latent, Latent)
+        raw = {
+            "kind": "attention",
+            "name": "attend",
+            "phase": "prefill",
+            "shape": {"batch": step.batch, "q_len": step.tokens, "kv_len": kept, **shape},
+            "dtype": "bf16" if apart else self._types(),
+            "pattern": pattern,
+            "layout": {"kind": "bsnd"} if apart else self._layout(),
+            "kernel": KERNELS.get((family, "grouped prefill")) if family and (apart or not heads.latent) else None,
+        }
+        return _attention(raw)
+
+    def attend(
+        self,
+        rows: int,
+        pattern: Mapping[str, Any],
+        chosen: int | None = None,
+        unit: int = 1,
+        share: str = "all",
+        family: Family | None = None,
+    ) -> Workload:
+        """A decode over `rows` rows of the cache; of those that `pattern` leaves open, `chosen` are gathered."""
+        heads, apart = self.heads, self.apart(chosen)
+        shape = {"batch": self.step.rows if apart else self.step.batch, "q_len": 1 if apart else self.step.tokens}
+        shape |= {"q_heads": heads.q_heads, "kv_heads": heads.kv_heads}
+        shape |= {"kv_len": rows, "head_dim": heads.k, "head_dim_v": heads.v, "v_in_k": heads.latent}
+        selection = None
+        if chosen is not None:
+            tokens = max(unit, self.share(chosen))
+            selection = {"kind": "random", "tokens": tokens, "unit": unit, "share": share, "seed": self.step.seed}
+        raw = {
+            "kind": "attention",
+            "name": "attend",
+            "phase": "decode",
+            "shape": shape,
+            "dtype": self._types(),
+            "pattern": pattern,
+            "selection": selection,
+            "layout": self._layout(apart),
+            "kernel": self._kernel(family) if chosen is None or heads.latent else None,
+        }
+        return _attention(raw)
+
+    def nsa(self, layer: Nsa) -> Workload | Indexed:
+        """Compressed rows are scored, blocks that they choose for a KV group are read, and a window."""
+        rows, heads, first = self.share(self.step.context), self.heads, layer.first * layer.block
+        if rows <= layer.window + first:
+            return self.attend(rows, {"kind": "dense"})
+        pattern = {"kind": "hierarchical", "window": layer.window, "sinks": first}
+        attend = self.attend(rows, pattern, layer.blocks * layer.block - first, layer.block, "group")
+        size = sum(width for _, width in self._streams())
+        index = {"tokens": layer.stride, "row_bytes": size, "heads": heads.q_heads // heads.kv_heads, "block": 64}
+        return self.indexed(attend, {**index, "dim": heads.k + heads.v, "dtype": "bf16"}, 0)
+
+    def blocks(self, layer: Blocks) -> Workload | Indexed:
+        """Whole blocks that a KV group or a head chooses, by keys that stand for blocks where the file has such."""
+        rows, heads, window = self.share(self.step.context), self.heads, layer.local * layer.block
+        if rows <= layer.blocks * layer.block:
+            return self.attend(rows, {"kind": "dense"})
+        pattern = {"kind": "hierarchical", "window": window} if window else {"kind": "dense"}
+        attend = self.attend(rows, pattern, layer.blocks * layer.block - window, layer.block, layer.share)
+        if layer.block_keys is None:
+            return attend
+        queries = 1 if layer.share == "head" else heads.q_heads // heads.kv_heads
+        size = layer.block_keys * self._streams()[0][1]
+        index = {"tokens": layer.block, "row_bytes": size, "heads": queries, "block": 64}
+        return self.indexed(attend, {**index, "dim": layer.block_keys * heads.k, "dtype": "bf16"}, 0)
+
+    def part(self, layer: Share) -> Workload:
+        """A window, and a share of the tokens before it that each KV group chooses."""
+        near = min(self.step.context - 1, layer.window or 0)
+        pattern = {"kind": "hierarchical", "window": near} if near else {"kind": "dense"}
+        chosen = max(1, int(layer.ratio * (self.step.context - near) + 1e-9))
+        return self.attend(self.share(self.step.context), pattern, chosen, share="group")
+
+    def index(self, indexer: ModelIndexer, cache: Cache) -> dict[str, Any]:
+        """An index of a key a row, one list for all heads; the row's bytes say in which type keys are multiplied."""
+        row = cache.index_row or 0
+        dtype: DType = "bf16" if row >= 2 * indexer.dim else self.step.index_product
+        found = {"tokens": 1, "row_bytes": row, "heads": indexer.heads, "dim": indexer.dim, "dtype": dtype}
+        return {**found, "block": TILE}
+
+    def compressor(self, layer: Csa | Hca, window: int, overlap: int, index_dim: int) -> dict[str, Any] | None:
+        """The state of what makes entries: for a token a value and a weight in fp32 for each element of the entry and
+        of its index key, as often as entries overlap (inference/model.py of DeepSeek-V4). The token is one in the
+        middle of its entry, as most are; None for several new tokens."""
+        if self.step.tokens > 1:
+            return None
+        token = max(1, layer.ratio // 2)
+        row = 2 * overlap * (self.heads.k + index_dim) * STATE_BYTES
+        state = {"state_row_bytes": row, "state_rows": overlap * layer.ratio}
+        return {"tokens": layer.ratio, "token": token, "window": window, **state}
+
+    def indexed(
+        self,
+        attend: Workload,
+        index: Mapping[str, Any] | None,
+        newest: int,
+        compressor: Mapping[str, Any] | None = None,
+    ) -> Indexed:
+        """The attention behind what chooses its rows and what makes them."""
+        raw = {"kind": "indexed", "name": "step", "attention": attend.model_dump(mode="json", exclude_none=True)}
+        if index is not None:
+            raw["indexer"] = {**index, "newest": newest, "passes": PASSES, "selectors": SELECTORS}
+        if compressor is not None:
+            raw["compressor"] = compressor
+        return checked(Indexed, raw, "layer")
+
+    def _kernel(self, family: Family | None) -> str | None:
+        if family is None:
+            return None
+        form = "grouped" if not self.heads.latent else "latent" if self.cache.element == "bf16" else "latent fp8"
+        return KERNELS.get((family, f"{form} decode"))
+
+    def _types(self) -> dict[str, str]:
+        """Queries and outputs in bf16, K and V as the cache keeps them."""
+        kept = self.cache.element or "fp8"
+        return {"q": "bf16", "k": kept, "v": kept, "o": "bf16"}
+
+    def _layout(self, shared: bool = False) -> dict[str, Any]:
+        layout = {"kind": "paged", "page": self.step.page, "inner": self.step.inner, "seed": self.step.seed}
+        if shared:
+            layout["shared"] = True
+        return layout if self.cache.kv_row is None else {**layout, "k_row_bytes": self.cache.kv_row}
+
+    def _streams(self) -> tuple[tuple[str, int], ...]:
+        """Bytes of a row of each of the cache's tensors."""
+        size = 1 if self.cache.element in ("fp8", "int8") else 2
+        return ("K", self.heads.k * size), ("V", self.heads.v * size)
+
+
+def _attention(raw: Mapping[str, Any]) -> Workload:
+    return checked(Workload, {key: value for key, value in raw.items() if value is not None}, "layer")

@@ -1,0 +1,44 @@
+"""Kernels without a product: rows come in, rows go out (norms, activations, rotations, permutations, sampling)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from workloads.layout import bases
+from workloads.shape import DType
+from workloads.tiling import Budget
+from workloads.trace import READ, WRITE, Tensor, Trace
+from workloads.writer import Move, Writer
+
+PIECE = 1 << 14
+"""Bytes of a row that a program asks for at once."""
+
+
+def rowwise(name: str, rows: int, reads: Mapping[str, int], writes: Mapping[str, int], budget: Budget) -> Trace:
+    """A program for each row, or for a share of the rows where there are more than cores; each row is read and written
+    whole. `reads` and `writes` give the bytes of a row of each tensor; a tensor may be in both."""
+    sizes = {tensor: rows * max(reads.get(tensor, 0), writes.get(tensor, 0)) for tensor in (*reads, *writes)}
+    at, order, writer = bases(sizes), list(sizes), Writer()
+    programs = min(rows, budget.cores)
+    for number in range(programs):
+        first, last = rows * number // programs, rows * (number + 1) // programs
+        writer.program(0)
+        pieces = -(-max([*reads.values(), *writes.values()]) // PIECE)
+
+        def moves(
+            tensors: Mapping[str, int], op: int, part: int, first: int = first, pieces: int = pieces
+        ) -> list[Move]:
+            found = []
+            for tensor, size in tensors.items():
+                low, high = size * part // pieces, size * (part + 1) // pieces
+                if low < high:
+                    found.append((at[tensor] + first * size + low, high - low, size, op, order.index(tensor)))
+            return found
+
+        for part in range(pieces):
+            writer.step(moves(reads, READ, part), moves(writes, WRITE, part), last - first)
+    tensors = tuple(Tensor(tensor, at[tensor], size, rows * reads.get(tensor, 0)) for tensor, size in sizes.items())
+    read, written = rows * sum(reads.values()), rows * sum(writes.values())
+    dtype: DType = "bf16"
+    need = 2 * min(PIECE, max([*reads.values(), *writes.values()])) * (len(reads) + len(writes))
+    return Trace(name, tensors, dtype, need, 2, None, read, 0, written, writer.chunks(), cores="vector")

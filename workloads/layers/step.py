@@ -1,0 +1,152 @@
+"""What is asked of a model: a step of decoding or a chunk of a prompt, and the chips that share its layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from workloads.errors import WorkloadError
+from workloads.model_parts import Count, Spec
+from workloads.shape import DType
+from workloads.trace import Trace
+
+Component = Literal["projection", "index", "attention", "ffn", "norm", "head", "exchange"]
+COMPONENTS: tuple[Component, ...] = ("projection", "index", "attention", "ffn", "norm", "head", "exchange")
+"""What kernels of a model are for, in the order in which tables name them."""
+MOST_DRAFTS = 16
+"""New tokens of a sequence in decode."""
+Stored = Literal["bf16", "fp8", "fp4", "int8", "int4"]
+"""Element types of weights in memory."""
+Collective = Literal["all_reduce", "all_gather", "reduce_scatter", "all_to_all"]
+
+
+class Step(Spec):
+    """A forward pass: `batch` sequences of `context` tokens each, of which the last `tokens` are new."""
+
+    phase: Literal["decode", "prefill"]
+    """decode: a token or a few of each sequence; prefill: a chunk of a prompt."""
+    batch: Count
+    """Sequences."""
+    context: Count
+    """Tokens of each, the new ones included."""
+    tokens: Count = 1
+    """New tokens of each: those of the chunk in prefill; in decode 1, or drafts that are checked together (speculative
+    decoding)."""
+    cache: str | None = None
+    """Form of the cache, by its name in the model's file; absent: the first."""
+    page: Count = 64
+    """Rows of a page of the cache."""
+    inner: Literal["nhd", "hnd"] = "nhd"
+    """Order in a page: rows of all KV heads side by side (vLLM on GPUs and Ascend), or head by head."""
+    weights: Stored | None = None
+    """Element type of all weights, in place of those that the model was released with."""
+    integers: bool = False
+    """Whether weights of 8 and 4 bits are integers in place of floating-point numbers, as chips without fp8 have them
+    (W8A8 and W4A8 of vllm-ascend)."""
+    product: DType = "bf16"
+    """Element type of the products with weights, and of what they are multiplied with."""
+    index_product: DType = "fp8"
+    """Element type in which an indexer's keys of a byte or less are multiplied."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Of what is chosen at random: experts, selected tokens, pages."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Step:
+        if self.tokens > self.context:
+            raise WorkloadError(f"tokens {self.tokens} exceed the context of {self.context} that holds them; lower it")
+        if self.phase == "decode" and self.tokens > MOST_DRAFTS:
+            raise WorkloadError(
+                f"tokens is {self.tokens} in decode, at most {MOST_DRAFTS} are checked at once; lower it, or use "
+                "phase: prefill for a chunk of a prompt"
+            )
+        if self.tokens > 1 and self.batch > 1:
+            raise WorkloadError(
+                f"batch is {self.batch} with {self.tokens} new tokens of each, must be 1: chunks and drafts are those "
+                "of one sequence; lower one of them"
+            )
+        return self
+
+    @property
+    def rows(self) -> int:
+        """New tokens of all sequences: rows of every product with weights."""
+        return self.batch * self.tokens
+
+
+class Shard(Spec):
+    """How chips share a model: groups of `tensor` chips hold a layer together, `data` such groups have sequences of
+    their own, and all chips share out the experts if `expert` says so."""
+
+    tensor: Count = 1
+    """Chips that share heads, columns of matrices and the vocabulary (tensor parallel; Megatron-LM, arXiv
+    1909.08053)."""
+    context: Count = 1
+    """Of these, chips that hold different tokens of the same KV heads (context parallel in decode, as vLLM's
+    decode_context_parallel_size); divides `tensor`."""
+    data: Count = 1
+    """Groups of chips, each with its own sequences (data parallel)."""
+    expert: bool = False
+    """Whether whole experts are dealt out over all chips (expert parallel), where else each is cut over a group."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Shard:
+        if self.tensor % self.context:
+            raise WorkloadError(
+                f"context {self.context} does not divide the {self.tensor} chips of tensor, whose KV it shares out; "
+                f"choose a divisor of {self.tensor}"
+            )
+        return self
+
+    @property
+    def chips(self) -> int:
+        """All chips."""
+        return self.tensor * self.data
+
+    @property
+    def head_groups(self) -> int:
+        """Parts into which query heads are cut during attention."""
+        return self.tensor // self.context
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """What chips pass to one another between kernels."""
+
+    op: Collective
+    """The collective operation."""
+    bytes: int
+    """Bytes of the vector: what each chip ends up with (all_reduce, all_gather), begins with (reduce_scatter), or sends
+    in all (all_to_all)."""
+    chips: int
+    """Chips that take part."""
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """A kernel, or an exchange between chips, of a layer."""
+
+    name: str
+    """What it does."""
+    component: Component
+    """What it is for."""
+    trace: Trace | None = None
+    """The kernel; None for an exchange."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """Its tensors that have another name in the layer's memory."""
+    exchange: Exchange | None = None
+    """What is passed between chips; None for a kernel."""
+
+    @property
+    def named(self) -> Trace:
+        """The kernel under the stage's name."""
+        assert self.trace is not None
+        return replace(self.trace, name=self.name)
+
+
+def cut(what: str, size: int, chips: int) -> int:
+    """The part of `size` that each of `chips` has; raises WorkloadError if they do not share it evenly."""
+    if size % chips:
+        raise WorkloadError(f"{what} {size} cannot be shared evenly by {chips} chips; choose a divisor of {size}")
+    return size // chips

@@ -1,0 +1,75 @@
+"""Layers of a model as a workload: what one chip does for them, kernel by kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from workloads.errors import WorkloadError
+from workloads.layers.attention import Family
+from workloads.layers.fusion import Fusion, fuse
+from workloads.layers.stages import LayerStages
+from workloads.layers.step import Shard, Stage, Step
+from workloads.matrix import Size
+from workloads.model import load_model
+from workloads.sequence import in_one_memory
+from workloads.tiling import Budget
+from workloads.trace import Trace
+
+OWN = ("weights of ", "K", "V", "index", "table")
+"""How names of tensors begin of which each layer has its own."""
+
+
+class Layers(BaseModel):
+    """Layers of one kind, one after the other; what chips pass to one another is no part of it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["layers"]
+    """What the YAML says first."""
+    name: str = Field(min_length=1)
+    """Name in tables and figures."""
+    model: str = Field(min_length=1)
+    """A model by name, or its YAML file."""
+    layer: Annotated[int, Field(ge=0)] = 0
+    """Number of the layer, from 0."""
+    repeat: Size = 1
+    """Layers like it, each with weights and cache of its own."""
+    step: Step
+    """What is asked of them."""
+    shard: Shard = Shard()
+    """Chips that share them, of which this is one."""
+    kernels: Family | None = None
+    """Chips whose attention kernels are meant; absent: tiles are chosen automatically."""
+    fusions: tuple[Fusion, ...] = ()
+    """Which kernels are made into one."""
+
+    def traces(self, budget: Budget) -> tuple[Trace, ...]:
+        """The kernels in order, in one memory; raises WorkloadError if the model or the layer is none, or does not
+        fit."""
+        model = load_model(self.model)
+        if self.layer >= len(model.order):
+            raise WorkloadError(f"layer {self.layer} of {model.name}, which has {len(model.order)}; name another")
+        stages = LayerStages(model, self.step, self.shard, budget, self.kernels).layer(model.order[self.layer])
+        for fusion in self.fusions:
+            stages, _ = fuse(stages, fusion, budget)
+        return in_sequence(stages, self.repeat)
+
+
+def in_sequence(stages: tuple[Stage, ...], repeat: int = 1) -> tuple[Trace, ...]:
+    """The kernels of some stages in one memory, as often as layers follow one another."""
+    kernels = [stage for stage in stages if stage.trace is not None]
+    traces = [stage.named for stage in kernels] * repeat
+    names = [_own(stage, number) for number in range(repeat) for stage in kernels]
+    return in_one_memory(traces, names)
+
+
+def _own(stage: Stage, number: int) -> Mapping[str, str]:
+    """The names of a stage's tensors in layer `number`."""
+    assert stage.trace is not None
+    found = {tensor.name: stage.names.get(tensor.name, tensor.name) for tensor in stage.trace.tensors}
+    if number == 0:
+        return found
+    return {own: f"{name} {number}" if name.startswith(OWN) else name for own, name in found.items()}
