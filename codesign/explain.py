@@ -71,13 +71,13 @@ def explain(path: str, chip: str | None = None) -> Explanation:
     if path in METRICS:
         metric = METRICS[path]
         return Explanation(path, metric.sentence, metric.unit or "ratio", readers=readers(path, None))
-    if chip is None and path in known_keys():
+    if chip is None and path in known_keys(Workload):
         return _workload_key(path)
     files = [read_chip(name) for name in ([chip] if chip else chip_names())]
     found = {file.chip.name: place for file in files if (place := _locate(file.chip, path)) is not None}
     if found:
         return _chip_number(path, files, found)
-    known = sorted({*(name for file in files for name in file.provenance), *known_keys(), *METRICS})
+    known = sorted({*(name for file in files for name in file.provenance), *known_keys(Workload), *METRICS})
     where = f"on {files[0].chip.name}" if chip else "on any chip, in a workload or among the metrics"
     raise CodesignError(f"no '{path}' {where}{suggest(path, known)}; 'memgrain chips NAME' lists the numbers of a chip")
 

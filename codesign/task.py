@@ -24,6 +24,8 @@ from workloads import (
     AnyWorkload,
     Budget,
     Indexed,
+    Layers,
+    Linear,
     RecordedSelection,
     Trace,
     Workload,
@@ -35,8 +37,8 @@ from workloads import (
 
 Before = Literal["cold", "dirty", "warm"]
 BEFORE: tuple[Before, ...] = ("cold", "dirty", "warm")
-_PROSE = {"title": True, "vendor": True, "note": True}
-"""What a chip file tells people, which changes no result."""
+PROSE = {"title": True, "vendor": True, "note": True, "interconnect": True}
+"""What a chip file tells people, and its links to other chips: they change no result of one."""
 Files = dict[str, Any]
 """Chips and workloads already read, by name and overrides, so that a sweep reads each once."""
 
@@ -61,7 +63,7 @@ class Point:
         if attended is not None and isinstance(attended.selection, RecordedSelection):
             inner["selection"]["path"] = _digest(attended.selection.path)
         inputs = {
-            "chip": self.chip.model_dump(mode="json", exclude=_PROSE),
+            "chip": self.chip.model_dump(mode="json", exclude=PROSE),
             "workload": asked,
             "before": self.before,
             "model_version": MODEL_VERSION,
@@ -75,6 +77,10 @@ class Point:
             return (attention(self.workload, budget(self.chip)),)
         if isinstance(self.workload, Indexed):
             return self.workload.kernels(budget(self.chip))
+        if isinstance(self.workload, Layers):
+            return self.workload.traces(budget(self.chip))
+        if isinstance(self.workload, Linear):
+            return (self.workload.trace(budget(self.chip)),)
         return (self.workload.trace(),)
 
     def simulate(self, intervals: bool = False) -> Result:
@@ -166,7 +172,13 @@ def budget(chip: Chip) -> Budget:
             f"{chip.name}: no scratchpad to hold a program's tiles; give {chip.matmul_core.name}.near one"
         )
     core = chip.matmul_core
-    return Budget(cores=core.count, scratchpad_bytes=pad.capacity, max_programs=core.max_programs or 1)
+    return Budget(
+        cores=core.count,
+        scratchpad_bytes=pad.capacity,
+        max_programs=core.max_programs or 1,
+        multicast=core.multicast,
+        request_bytes=pad.requests.largest if pad.requests else Budget.request_bytes,
+    )
 
 
 def _once(files: Files | None, key: tuple[Any, ...], read: Any) -> Any:

@@ -77,7 +77,12 @@ class Trust:
 
 def trust(chip: Chip, workload: AnyWorkload, before: str) -> Trust:
     """What validation says about results of this workload on this chip, from that state of the caches."""
-    found = _table().get((chip.name, family(workload), DIRTY if before == DIRTY else CLEAN))
+    return trust_in(chip, family(workload), DIRTY if before == DIRTY else CLEAN)
+
+
+def trust_in(chip: Chip, family: str, caches: str = CLEAN) -> Trust:
+    """What validation says about results of that family on this chip."""
+    found = _table().get((chip.name, family, caches))
     return Trust(found, found is not None and chip == _shipped(chip.name))
 
 

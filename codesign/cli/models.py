@@ -89,14 +89,16 @@ def components(model: Model, what: str, length: int, cache: str) -> list[dict[st
 
 
 def _list(screen: Console, lines: list[dict[str, Any]]) -> None:
-    table = _table("name", "model", ">layers", "kinds of attention", ">KV bytes a token", ">context")
+    from codesign.cli.tables import table
+
+    shown = table("name", "model", ">layers", "kinds of attention", ">KV bytes a token", ">context")
     for line in lines:
         kinds = " + ".join(f"{count} {kind}" for kind, count in line["kinds"].items())
         context = f"{line['context']:,}" if line["context"] else "–"
-        table.add_row(
+        shown.add_row(
             line["name"], line["title"], str(line["layers"]), kinds, f"{line['kv_bytes_per_token']:,.0f}", context
         )
-    screen.print(table)
+    screen.print(shown)
 
 
 def _show(screen: Console, model: Model, form: str) -> None:
@@ -125,6 +127,8 @@ def _show(screen: Console, model: Model, form: str) -> None:
 
 def _facts(model: Model) -> str:
     """Sizes in lines of words."""
+    from codesign.cli.tables import size_text
+
     keys = ("hidden", "vocab", "context", "mtp_layers")
     facts = [f"{key} {value:,}" for key in keys if (value := getattr(model, key)) is not None]
     facts.append(f"heads {_settings(model.heads)}")
@@ -135,35 +139,39 @@ def _facts(model: Model) -> str:
     if model.weights:
         facts.append(f"weights {_settings(model.weights)}")
     if size := model.ffn_bytes():
-        facts.append(f"feed-forward weights {_size(size[0])}, {_size(size[1])} of them for a token")
+        facts.append(f"feed-forward weights {size_text(size[0])}, {size_text(size[1])} of them for a token")
     return "\n".join(facts)
 
 
 def _print_layers(screen: Console, model: Model) -> None:
     """The layers from first to last, then what each kind is."""
+    from codesign.cli.tables import table
+
     screen.print(f"{len(model.order)} layer{'s' * (len(model.order) > 1)}, first to last")
     for stretch in model.layers:
         names = ", ".join(layer.attention + (f" + {layer.ffn}" if layer.ffn else "") for layer in stretch.of)
         screen.print(f"  {stretch.repeat:>4} x  {names}", markup=False)
-    table = _table("name", ">layers", "what", "numbers")
+    shown = table("name", ">layers", "what", "numbers")
     for name, count in model.kinds.items():
-        table.add_row(name, str(count), "attention", f"{_settings(model.attention[name])}")
+        shown.add_row(name, str(count), "attention", f"{_settings(model.attention[name])}")
     for name, ffn in model.ffn.items():
         count = sum(layer.ffn == name for layer in model.order)
-        table.add_row(name, str(count), "ffn", _settings(ffn))
+        shown.add_row(name, str(count), "ffn", _settings(ffn))
     for name, cache in model.caches.items():
-        table.add_row(name, "", "cache", f"{_settings(cache, ('title',))}: {cache.title}")
-    screen.print(table)
+        shown.add_row(name, "", "cache", f"{_settings(cache, ('title',))}: {cache.title}")
+    screen.print(shown)
 
 
 def _print_bytes(screen: Console, model: Model, form: str, what: str, lengths: tuple[int, ...]) -> None:
     """A table of bytes by component for some lengths, with the sums for every form of the cache."""
+    from codesign.cli.tables import size_text, table
+
     said = "kept" if what == "kept" else "read by a decode step"
     first = f"{said}, cache {form}"
     columns = [_length(length, model.context) for length in lengths]
     longest = model.context or lengths[-1]
     at = _length(longest, None) if longest % KI == 0 else f"{longest:,}"
-    table = _table(
+    shown = table(
         first,
         ">row B",
         f">rows a layer at {at}",
@@ -173,30 +181,19 @@ def _print_bytes(screen: Console, model: Model, form: str, what: str, lengths: t
     found = [components(model, what, length, form) for length in (longest, *lengths)]
     for place, at_longest in enumerate(found[0]):
         per_token = [f"{at_longest['bytes'] / longest:,.0f}"] if what == "kept" else []
-        table.add_row(
+        shown.add_row(
             f"{at_longest['layers']} {at_longest['kind']}: {at_longest['component']}",
             str(at_longest["row_bytes"]),
             f"{at_longest['rows_per_layer']:,}",
             *per_token,
-            *(_size(column[place]["bytes"]) for column in found[1:]),
+            *(size_text(column[place]["bytes"]) for column in found[1:]),
         )
     total = model.kept_bytes if what == "kept" else model.read_bytes
     for name in (form, *(other for other in model.caches if other != form)):
         per_token = [f"{total(longest, name) / longest:,.0f}"] if what == "kept" else []
-        sums = (_size(total(length, name)) for length in lengths)
-        table.add_row(f"all layers, {name}", "", "", *per_token, *sums, style="bold" if name == form else None)
-    screen.print(table)
-
-
-def _table(*columns: str) -> Any:
-    """A table without lines; columns that begin with > stand to the right."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in columns:
-        right = column.startswith(">")
-        table.add_column(column.lstrip(">"), justify="right" if right else "left", overflow="fold")
-    return table
+        sums = (size_text(total(length, name)) for length in lengths)
+        shown.add_row(f"all layers, {name}", "", "", *per_token, *sums, style="bold" if name == form else None)
+    screen.print(shown)
 
 
 def _settings(part: Any, without: tuple[str, ...] = ()) -> str:
@@ -217,11 +214,3 @@ def _length(length: int, limit: int | None) -> str:
     """A number of tokens as people write it, with * beyond what the model is made for."""
     text = f"{length // KI**2}M" if length >= KI**2 else f"{length // KI}K"
     return f"{text}*" if limit is not None and length > limit else text
-
-
-def _size(count: int) -> str:
-    """Bytes in decimal units, three digits."""
-    for unit, scale in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if count >= scale:
-            return f"{count / scale:.3g} {unit}" if count < 1000 * scale else f"{count / scale:,.0f} {unit}"
-    return f"{count} B"

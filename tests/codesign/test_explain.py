@@ -8,7 +8,7 @@ from codesign.cli import call
 from codesign.explain import explain
 from codesign.readers import readers
 from hwmodels import load_chip, read_chip
-from workloads import known_keys
+from workloads import Workload, known_keys
 
 
 def test_a_number_of_a_chip() -> None:
@@ -59,7 +59,7 @@ def test_every_number_of_a_chip_and_every_key_of_a_workload_can_be_explained(mon
     for path in read_chip("toy").provenance:
         if "constraints" not in path:
             assert explain(path, "toy").sentence, path
-    for path in known_keys():
+    for path in known_keys(Workload):
         assert explain(path).sentence or "." not in path, path
 
 

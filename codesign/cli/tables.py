@@ -1,0 +1,30 @@
+"""Tables without lines, and sizes and times as people write them, for what verbs print."""
+
+from __future__ import annotations
+
+from rich.table import Table
+
+
+def table(*columns: str) -> Table:
+    """A table without lines; columns that begin with > stand to the right."""
+    found = Table(box=None, pad_edge=False, header_style="dim")
+    for column in columns:
+        right = column.startswith(">")
+        found.add_column(column.lstrip(">"), justify="right" if right else "left", overflow="fold")
+    return found
+
+
+def size_text(count: int) -> str:
+    """Bytes in decimal units, three digits."""
+    for unit, scale in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= scale:
+            return f"{count / scale:.3g} {unit}" if count < 1000 * scale else f"{count / scale:,.0f} {unit}"
+    return f"{count} B"
+
+
+def time_text(picoseconds: int) -> str:
+    """A time in us, ms or s, four digits."""
+    for unit, scale in (("s", 10**12), ("ms", 10**9)):
+        if picoseconds >= scale:
+            return f"{picoseconds / scale:,.4g} {unit}"
+    return f"{picoseconds / 1e6:,.4g} us"

@@ -1,0 +1,61 @@
+"""Which kernels of a layer have their weights or their part of the cache fetched before they begin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from workloads.prefetch import Prefetch
+from workloads.trace import READ, Trace
+
+What = Literal["weights", "cache"]
+Where = Literal["cache", "scratchpad"]
+WHAT: tuple[What, ...] = ("weights", "cache")
+"""What may be fetched: weights of projections and networks, or K, V and index."""
+WEIGHTS = "weights of "
+"""How names of weights begin."""
+KEPT = ("K", "V", "index")
+"""Tensors that belong to the cache."""
+PIECE = 1 << 16
+"""Bytes of a piece of weights."""
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """Dials of a prefetch; see `workloads.prefetch.Prefetch`."""
+
+    what: tuple[What, ...]
+    """What is fetched."""
+    hit_probability: float
+    """Probability that a piece is one that the kernel will read."""
+    lead: int
+    """Kernels ahead."""
+    limit: int
+    """Bytes for a kernel at most."""
+    into: Where = "cache"
+    """Where to."""
+
+    def orders(self, kernels: Sequence[Trace], page: int) -> tuple[Prefetch, ...]:
+        """An order for each kernel that reads such tensors and has another before it; pieces of the cache are rows of a
+        page, of 512 B each or so."""
+        found = []
+        for number, kernel in enumerate(kernels):
+            read = {int(i) for chunk in kernel.chunks() for i in chunk.runs["tensor"][chunk.runs["op"] == READ]}
+            names = [tensor.name for place, tensor in enumerate(kernel.tensors) if place in read]
+            for what, piece in (("weights", PIECE), ("cache", page * 512)):
+                chosen = tuple(n for n in names if (n.startswith(WEIGHTS) if what == "weights" else n in KEPT))
+                if number and what in self.what and chosen:
+                    lead = min(self.lead, number)
+                    found.append(
+                        Prefetch(
+                            number,
+                            chosen,
+                            piece,
+                            lead,
+                            hit_probability=self.hit_probability,
+                            limit=self.limit,
+                            into=self.into,
+                        )
+                    )
+        return tuple(found)

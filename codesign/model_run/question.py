@@ -1,0 +1,148 @@
+"""What is asked of a model on a chip, with everything that is left open filled in from both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from codesign.errors import CodesignError
+from codesign.model_run.ahead import Ahead
+from hwmodels import Chip
+from workloads.layers.attention import Family
+from workloads.layers.fusion import Fusion
+from workloads.layers.step import Shard, Step, Stored
+from workloads.model import Model
+from workloads.shape import DType, Phase
+from workloads.wrong import checked
+
+CHUNK = 2048
+"""Tokens of a chunk of a prompt (vLLM, max_num_batched_tokens of chunked prefill, default)."""
+PAGES: dict[Family | None, int] = {"ascend": 128}
+"""Rows of a page where it is not 64: vllm-ascend has 128."""
+INNER: dict[str, Literal["hnd", "nhd"]] = {"Cambricon": "hnd", "Google": "hnd"}
+"""Order in a page by the chip's vendor, where it is not token by token: vLLM-MLU's `get_kv_cache_shape` (github
+Cambricon/vllm-mlu, vllm_mlu/attention/backends/flash_attn.py) has it head by head; JAX's kernel for TPUs
+(jax/experimental/pallas/ops/tpu/ragged_paged_attention.py) copies a page of a block of heads as one piece, to which a
+head's stretch of a page comes closest here."""
+MEMORY_SHARE = 0.9
+"""Share of a chip's memory that weights, cache and activations may take (vLLM, gpu_memory_utilization, default)."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A model, a chip, a step, and how chips share the model."""
+
+    chip: Chip
+    """The chip, each of them."""
+    model: Model
+    """The model."""
+    step: Step
+    """What one group of chips that holds the model does; its batch is that of the group."""
+    shard: Shard
+    """The chips."""
+    family: Family | None
+    """Attention kernels that are described for the chip; None: tiles are chosen automatically."""
+    memory_share: float
+    """Share of a chip's memory that may be taken."""
+    accepted: float | None = None
+    """Drafts that are accepted in a step, on average, where the model's own draft layer makes `step.tokens - 1` of them
+    before each step (multi-token prediction); None: no such passes, and every new token counts."""
+    fusions: tuple[Fusion, ...] = ()
+    """Which kernels are made into one."""
+    ahead: Ahead | None = None
+    """What is fetched before its kernel begins; None: nothing."""
+
+    @classmethod
+    def of(
+        cls,
+        chip: Chip,
+        model: Model,
+        phase: Phase,
+        context: int,
+        batch: int = 1,
+        tokens: int | None = None,
+        shard: Shard | None = None,
+        cache: str | None = None,
+        weights: Stored | None = None,
+        page: int | None = None,
+        memory_share: float = MEMORY_SHARE,
+        seed: int = 0,
+        accepted: float | None = None,
+        fusions: tuple[Fusion, ...] = (),
+        ahead: Ahead | None = None,
+    ) -> Question:
+        """The question whose open ends are filled in; `batch` counts the sequences of all chips together.
+
+        On a chip without fp8, weights of 8 and 4 bits are integers and the cache is in the first form whose elements
+        it has a rate for. Raises CodesignError or WorkloadError for what cannot be.
+        """
+        shard = shard or Shard()
+        if shard.context > 1 and phase == "prefill":
+            raise CodesignError(
+                f"{shard.context} context parts in prefill, where every chip of a group reads all tokens: they are for "
+                "decode; leave them out"
+            )
+        if batch % shard.data:
+            raise CodesignError(
+                f"batch {batch} cannot be shared evenly by {shard.data} groups of chips; "
+                f"choose a multiple of {shard.data}, or fewer groups"
+            )
+        if phase == "prefill" and batch != shard.data:
+            raise CodesignError(
+                f"batch {batch} in prefill, must be 1 for each group of chips: prompts are read one after the other, "
+                f"in chunks; set batch to {shard.data}"
+            )
+        if model.context is not None and context > model.context:
+            raise CodesignError(
+                f"context {context} exceeds the {model.context} tokens that {model.name} is made for; lower it"
+            )
+        if not 0 < memory_share <= 1:
+            raise CodesignError(f"memory share {memory_share} must be above 0 and at most 1; correct it")
+        if accepted is not None and (
+            phase != "decode" or not model.mtp_layers or not 0 <= accepted <= (tokens or 1) - 1
+        ):
+            raise CodesignError(
+                f"accepted {accepted} of {(tokens or 1) - 1} drafts: that is for a decode of a model with mtp_layers, "
+                "from 0 to all; correct tokens or accepted"
+            )
+        rates = chip.matmul_core.matmul.macs_per_cycle if chip.matmul_core.matmul else {}
+        floats, known = "fp8" in rates, family(chip)
+        form = cache or next(
+            name for name, kept in model.caches.items() if floats or (kept.element != "fp8" and not kept.kv_row)
+        )
+        new = (1 if phase == "decode" else CHUNK) if tokens is None else tokens
+        step = {
+            "phase": phase,
+            "batch": batch // shard.data,
+            "context": context,
+            "tokens": new if phase == "decode" else min(new, context),
+            "cache": form,
+            "page": PAGES.get(known, 64) if page is None else page,
+            "inner": INNER.get(chip.vendor, "nhd"),
+            "weights": weights,
+            "integers": not floats and "int8" in rates,
+            "product": _product(model, weights, set(rates)),
+            "index_product": "fp8" if floats else "int8" if "int8" in rates else "bf16",
+            "seed": seed,
+        }
+        return cls(chip, model, checked(Step, step, "step"), shard, known, memory_share, accepted, fusions, ahead)
+
+
+def family(chip: Chip) -> Family | None:
+    """Whose attention kernels run on a chip: what NVIDIA's GPUs of compute capability 8.0 and 9.0 and Ascend's 910 run
+    is described, see `memgrain kernels`."""
+    matmul = chip.matmul_core.matmul
+    if chip.vendor == "NVIDIA" and matmul is not None:
+        if matmul.sync_share is not None:
+            return "hopper"
+        return None if "fp8" in matmul.macs_per_cycle else "ampere"
+    return "ascend" if chip.vendor == "Huawei" and chip.exchange == "memory" else None
+
+
+def _product(model: Model, weights: Stored | None, rates: set[str]) -> DType:
+    """Element type of products: that of 8-bit weights where the chip has a rate for it, else bf16, to which weights are
+    converted."""
+    stored = weights or (model.weights.rest if model.weights else "bf16")
+    if stored in ("fp8", "fp4") and "fp8" in rates:
+        return "fp8"
+    return "int8" if stored in ("fp8", "fp4", "int8", "int4") and "int8" in rates else "bf16"
