@@ -11,11 +11,10 @@ import time
 
 import pytest
 
-from codesign.task import Task
 from codesign.validation.cases import Maker
 from codesign.validation.channel import read_cases
 from codesign.validation.compare import report
-from codesign.validation.points import load_points
+from codesign.validation.points import load_points, resolve
 from codesign.validation.records import read_records
 from sim import MODEL_VERSION
 from tests.validation_document import BEGIN, DOCUMENT, END, README, document, draw, readme_block
@@ -37,6 +36,8 @@ SAMPLE = {
     "h200_microbench": ["50"],
     "dramsim3": ["2", "6", "16"],
     "ascend_910b": ["M12-6", "G7-1536", "G6-4096", "F-1024", "A1-128"],
+    "h100_layers": ["L70-1-1K", "P3-1-8K-parts"],
+    "ascend_950dt": ["F-8K"],
 }
 """Rows predicted on every run of the tests: cheap ones, of every family."""
 SAME = 1e-9
@@ -76,7 +77,7 @@ def points(source: Source, names: list[str]) -> dict[str, dict[str, float]]:
     found = {}
     for point in load_points(source.measured).points:
         if point.id in names:
-            row = Task(point.chip, point.set, {"name": point.id, **point.workload}, {}, point.before).run()
+            row = resolve(source.measured, point, {}, {}).run()
             found[point.id] = {name: float(row[name]) for name in point.measured}
     return found
 

@@ -147,6 +147,7 @@ def _section(source: Source) -> str:
     tables = {"kernels": _kernels, "channel": _channel}.get(source.form, partial(_points, source))(frame)
     missing = noted["without_prediction"]
     lines = [f"## {source.title}", "", f"`tests/validation/{source.file}`. {source.use}", "", *tables[0], ""]
+    lines += [source.note, ""] if source.note else []
     lines += [f"![Predicted ÷ measured]({source.figure.relative_to(FOLDER.parent).as_posix()})", ""]
     lines += ["The worst:", "", *tables[1], ""]
     if missing:
@@ -259,6 +260,6 @@ def draw(source: Source) -> None:
     else:
         if source.form == "points":
             names = {"measured": "kernel_time_us", "error": "time_error", "chip": "device"}
-            frame = frame[frame["quantity"] == "time_us"].rename(columns=names)
+            frame = frame[frame["quantity"].str.endswith("_us")].rename(columns=names)
         figure = validation.scatter(frame)
     figure.savefig(source.figure, metadata={"Software": None})

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from codesign.labels import value_text
+from codesign.validation.module import Module, module
+from codesign.validation.product import Product, product
 from codesign.validation.records import Record
 from workloads import (
     Budget,
@@ -69,7 +71,7 @@ class Gather:
         return replace(found, scratchpad_bytes=self.program_bytes, resident=self.resident)
 
 
-Asked = Gather | Workload
+Asked = Gather | Workload | Product | Module
 
 
 Made = tuple[Asked, Asked | None, tuple[int, int]]
@@ -159,12 +161,31 @@ def _prefill(record: Record, kernel: Kernel | None, launch: Launch, chip: Budget
     return made, None, (moved, 2 * (dim + values) * heads * batch * pairs)
 
 
+def _linear(record: Record, kernel: Kernel | None, launch: Launch, chip: Budget) -> Made:
+    if kernel is not None:
+        raise WorkloadError(f"kernel {kernel.name} is none of products with weights; leave the cell empty")
+    if launch != Launch():
+        raise WorkloadError("a launch is given, and a product with weights has a tiling of its own; empty its cells")
+    asked, work = product(record)
+    asked.linear.fit(chip)
+    return asked, None, work
+
+
+def _module(record: Record, kernel: Kernel | None, launch: Launch, chip: Budget) -> Made:
+    if kernel is not None or launch != Launch():
+        raise WorkloadError("a kernel or a launch is given, and a module runs several of its own; empty its cells")
+    asked, work = module(record, chip)
+    return asked, None, work
+
+
 ASK: dict[str, Callable[[Record, Kernel | None, Launch, Budget], Made]] = {
     "stream": _gather,
     "gather": _gather,
     "gather_step": _gather,
     "decode": _decode,
     "prefill": _prefill,
+    "linear": _linear,
+    "module": _module,
 }
 
 
@@ -201,6 +222,12 @@ def _layout(record: Record, kernel: Kernel | None) -> dict[str, object]:
 def title(record: Record) -> str:
     """The row in a few words."""
     cells, words = record.cells, [record.text("family"), record.cells.get("selection", "")]
+    if cells.get("title"):
+        return cells["title"]
+    if cells.get("outputs"):
+        return (
+            f"{words[0]} {' x '.join(cells[name] for name in ('tokens', 'outputs', 'inputs'))} {cells.get('dtype', '')}"
+        )
     if cells.get("head_dim"):
         context, chosen = record.maybe("context"), record.maybe("selected_tokens")
         words += ["" if chosen in (None, context) else f"{value_text('', chosen)} of", value_text("", context)]

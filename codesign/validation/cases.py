@@ -14,8 +14,10 @@ import sim
 import workloads
 from codesign.errors import CodesignError
 from codesign.rows import Row
-from codesign.task import budget
+from codesign.task import PROSE, budget
 from codesign.validation.asked import ASK, AUTO, Asked, Gather, title
+from codesign.validation.module import Module
+from codesign.validation.product import Product
 from codesign.validation.records import Record
 from hwmodels import Chip, chip_names, load_chip
 from sim import MODEL_VERSION, simulate
@@ -44,6 +46,8 @@ KERNELS = {
     "gather_step": "triton_gt_gather",
     "decode": "triton_gt_decode",
     "prefill": "triton_gt_prefill",
+    "linear": AUTO,
+    "module": AUTO,
 }
 """The kernel of a row that names none, by family."""
 State = Literal["cold", "cold_dirty", "warm", "prev_step"]
@@ -91,6 +95,8 @@ class Case:
 
     def run(self) -> Row:
         """The prediction; raises WorkloadError or SimulationError."""
+        if isinstance(self.asked, Product | Module):
+            return self._sequence(self.asked)
         trace = _trace(self.asked, self.chip)
         primer = trace if self.state == "warm" else _trace(self.earlier, self.chip) if self.earlier else None
         if primer is not None:
@@ -115,10 +121,30 @@ class Case:
             "roofline_time_us": self.roofline() * 1e6,
         }
 
+    def _sequence(self, asked: Product | Module) -> Row:
+        """The prediction of several kernels in a row, of which no time from dirty caches was measured."""
+        time, result, calls = asked.simulate(self.chip)
+        others = self.other_kernels * (self.chip.barrier or 0) / 1e12
+        lookups = [result.counters.get(f"{result.cache}.{name}") for name in ("sector_lookups", "sector_hits")]
+        return {
+            "id": self.key,
+            "row": self.number,
+            "chip": self.chip.name,
+            "predicted_time_us": (time + others) * 1e6,
+            "predicted_time_dirty_us": None,
+            "predicted_dram_read_bytes": result.counters[f"{result.dram}.read_bytes"] // calls,
+            "predicted_l2_read_sectors_32b": lookups[0] and lookups[0] // calls,
+            "predicted_l2_read_hit_sectors_32b": lookups[1] and lookups[1] // calls,
+            "bottleneck": result.metrics()["bottleneck"],
+            "roofline_time_us": self.roofline() * 1e6,
+        }
+
     def roofline(self) -> float:
         """Seconds: useful bytes over the DRAM's peak or useful operations over the matrix units', whichever is more."""
         core = self.chip.matmul_core
         dtype = self.asked.dtypes.q if isinstance(self.asked, Workload) else "bf16"
+        dtype = self.asked.linear.dtype if isinstance(self.asked, Product) else dtype
+        dtype = self.asked.dtype if isinstance(self.asked, Module) else dtype
         assert core.matmul is not None
         peak = 2 * core.matmul.macs_per_cycle[dtype] * core.clock * core.count
         return max(self.useful_bytes / self.chip.dram.bandwidth, self.useful_flops / peak)
@@ -134,6 +160,8 @@ class Case:
 
 
 def _trace(asked: Asked, chip: Chip) -> Trace:
+    if isinstance(asked, Product | Module):
+        raise CodesignError("a row of several kernels is not one trace; simulate it as a sequence")
     return asked.trace() if isinstance(asked, Gather) else attention(asked, budget(chip))
 
 
@@ -171,7 +199,7 @@ class Maker:
         useful = record.maybe("useful_bytes") or work[0], record.maybe("useful_flops") or work[1]
         earlier = earlier if state == "prev_step" else None
         inputs = {
-            "chip": chip.model_dump(mode="json", exclude={"title": True, "vendor": True, "note": True}),
+            "chip": chip.model_dump(mode="json", exclude=PROSE),
             "asked": [_plain(asked), _plain(earlier)],
             "state": state,
             "dirty": self.dirty,
@@ -210,6 +238,8 @@ class Maker:
 def _plain(asked: Asked | None) -> Any:
     if asked is None:
         return None
+    if isinstance(asked, Product | Module):
+        return asked.plain()
     return asked.model_dump(mode="json") if isinstance(asked, Workload) else vars(asked)
 
 

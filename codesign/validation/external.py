@@ -1,5 +1,8 @@
 """Latencies that others measured, out of a package that ships them: each row as a record, as if read from a CSV.
 
+Products with weights have a module of their own, `external_products`, and so have whole layers' modules,
+`external_modules`; the rest is about attention.
+
 aiconfigurator-core (Apache-2.0) has NVIDIA's tables of attention as vLLM, SGLang and TensorRT-LLM run it. How they were
 made, as the collector of github ai-dynamo/aiconfigurator says (collector/helper.py, collector/*/collect_attn.py):
 
@@ -29,6 +32,8 @@ import pandas as pd
 from codesign.errors import CodesignError
 from codesign.shipped import suggest
 from codesign.validation.asked import AUTO
+from codesign.validation.external_modules import MODULES, READ
+from codesign.validation.external_products import REPLAY, product_cells
 from codesign.validation.records import Record
 from hwmodels import Chip, load_chip
 
@@ -51,9 +56,9 @@ LONG_PROMPT = 1024
 """Tokens above which a prefill row counts as long."""
 GRAPH_TOKENS, GRAPH_SPLITS = 512, "32"
 """New tokens up to which vLLM launches FlashAttention-3 as for a CUDA graph, and the splits that it then allows."""
-REPLAY, WRITE = 1, 1.5
-"""How many empty kernels the replay of a graph takes beside its kernels, and the write of new tokens
-(hwmodels/measurements/h100_flash3_paged.csv, h100_write_token.csv)."""
+WRITE = 1.5
+"""How many empty kernels the write of new tokens takes (hwmodels/measurements/h100_flash3_paged.csv,
+h100_write_token.csv)."""
 DTYPES = {"bfloat16": "bf16", "float16": "fp16", "fp8": "fp8", "int8": "int8"}
 """Our names of the tables' element types."""
 Cells = dict[str, str]
@@ -136,7 +141,10 @@ def records(folder: Path, chip: Chip, op: str, backend: str | None) -> list[Reco
         raise CodesignError(f"no op '{op}'{suggest(op, [*OPS, *REFUSED])}; known: {', '.join(OPS)}")
     if backend is not None and backend not in BACKENDS:
         raise CodesignError(f"no backend '{backend}'{suggest(backend, list(BACKENDS))}; known: {', '.join(BACKENDS)}")
-    tables = {name: _newest(folder.glob(f"*/{name}/*/{op}_perf.parquet")) for name in BACKENDS}
+    known = READ if op in MODULES else BACKENDS
+    if backend is not None and backend not in known:
+        raise CodesignError(f"what {backend} runs for {op} is not described; choose --backend {' or '.join(known)}")
+    tables = {name: _newest(folder.glob(f"*/{name}/*/{op}_perf.parquet")) for name in known}
     there = {name: pd.read_parquet(path) for name, path in tables.items() if path and backend in (None, name)}
     if not there:
         having = [name for name, path in tables.items() if path]
@@ -151,7 +159,10 @@ def records(folder: Path, chip: Chip, op: str, backend: str | None) -> list[Reco
         raise CodesignError(f"{name}: beam_width is {sorted(beams)}, must be 1; use another version of the package")
     whole = (dict(zip(rows.columns, row, strict=True)) | {"op": op} for row in rows.itertuples(index=False))
     cells = (OPS[op](row, chip) for row in whole)
-    return [Record(name, str(number), row) for number, row in enumerate(cells) if row]
+    found = [Record(name, str(number), row) for number, row in enumerate(cells) if row]
+    if not found and op in MODULES:
+        raise CodesignError(f"{name}: what the rows of {op} measured is not described; choose another --backend")
+    return found
 
 
 def _folder() -> Path:
@@ -282,25 +293,22 @@ OPS: dict[str, Callable[[Mapping[str, Any], Chip], Cells]] = {
     "generation_attention": _decode,
     "context_attention": _prefill,
     "generation_mla": _latent,
+    "gemm": product_cells,
+    **MODULES,
 }
 """What `--op` may name, and how a row of it becomes cells; none if it says nothing of attention alone."""
-_MODULE = "its rows are whole modules, matrix products of the model included"
 REFUSED = {
     "context_mla": "frameworks compute it in different ways, over latent rows or over those made of them",
     **dict.fromkeys(
         (
-            "mla_generation_module",
             "mla_context_module",
             "wideep_generation_mla",
             "wideep_context_mla",
-            "dsa_generation_module",
             "dsa_context_module",
-            "dsv4_csa_generation_module",
             "dsv4_csa_context_module",
-            "dsv4_hca_generation_module",
             "dsv4_hca_context_module",
         ),
-        _MODULE,
+        "its rows are whole modules, of which decode alone is described",
     ),
 }
 """Operations of the tables that no workload expresses, and why."""

@@ -12,7 +12,7 @@ points:
     set: {aic.count: 20}               # overrides of the chip (may be absent)
     before: cold                       # state of the caches (cold if absent)
     fitted: true                       # whether numbers of the chip were fitted to it (false if absent)
-    workload: {kind: matrix_read, ...} # as in a workload's file
+    workload: {kind: matrix_read, ...} # as in a workload's file, or kind: model_run (a step of a whole model)
     measured: {time_us: 215.82}        # metrics or counters of a result
     source: KEY
 left_out:                              # measurements that are not compared
@@ -35,9 +35,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from codesign.errors import CodesignError
 from codesign.execute import Watch, run_points
+from codesign.model_run.point import KIND, ModelPoint
 from codesign.rows import read_rows
 from codesign.task import Files, Point, Task
-from hwmodels import HardwareError
+from hwmodels import HardwareError, load_chip
 from sim import METRICS
 from workloads import WorkloadError
 
@@ -172,7 +173,7 @@ def validate_points(
         known = {point.id: point for point in file.points}
         wanted += [(other.name, known[name], other.set) for other in file.alternatives for name in other.points]
     files: Files = {}
-    resolved = [_resolve(path, point, more, files) for _, point, more in wanted]
+    resolved = [resolve(path, point, more, files) for _, point, more in wanted]
     with tempfile.TemporaryDirectory() as scratch:
         folder = out or Path(scratch)
         outcome = run_points(resolved, [], folder, jobs, None, watch)
@@ -221,8 +222,14 @@ def load_points(path: Path) -> PointsFile:
     return file
 
 
-def _resolve(path: Path, point: Measured, more: dict[str, Any], files: Files) -> Point:
+def resolve(path: Path, point: Measured, more: dict[str, Any], files: Files) -> Point | ModelPoint:
+    """The job of a point of the file at `path`, `more` being set on its chip; raises CodesignError in one line."""
     chip = str(path.parent / point.chip) if point.chip.endswith((".yaml", ".yml")) else point.chip
+    if point.workload.get("kind") == KIND:
+        try:
+            return ModelPoint.of(load_chip(chip, {**point.set, **more}), {"name": point.id, **point.workload})
+        except (HardwareError, WorkloadError, CodesignError) as error:
+            raise CodesignError(f"{path.name}: point {point.id}: {error}") from None
     task = Task(chip, {**point.set, **more}, {"name": point.id, **point.workload}, {}, point.before)
     try:
         return task.resolve(files)

@@ -16,6 +16,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "gather_step": ("row_bytes", "row_stride_bytes", "pool_bytes", "n_rows", "step_overlap"),
     "decode": ("head_dim", "context", "kv_heads", "q_heads_per_kv_head", "selection", "layout"),
     "prefill": ("head_dim", "context", "heads", "kv_heads"),
+    "linear": ("tokens", "inputs", "outputs"),
 }
 """The families, and the columns without which their rows say too little."""
 MEASURED = (

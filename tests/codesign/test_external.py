@@ -15,6 +15,7 @@ from codesign.cli import call
 from codesign.validation import External, external
 from codesign.validation.cases import Case, Maker
 from codesign.validation.external import OPS, PAGE, SYSTEMS, read_external
+from codesign.validation.product import Product
 from hwmodels import load_chip
 from workloads import Contiguous, Paged, Workload
 
@@ -38,6 +39,18 @@ GENERATION: dict[str, Any] = {
 }
 """A row as the package has them; its numbers are made up."""
 CONTEXT = GENERATION | {"op_name": "context_attention", "isl": 256, "step": 0, "num_heads": 4}
+PRODUCT: dict[str, Any] = {
+    "framework": "VLLM",
+    "version": "0.10.0",
+    "device": "NVIDIA H100 80GB HBM3",
+    "op_name": "gemm",
+    "kernel_source": "torch.nn.functional.linear",
+    "gemm_dtype": "bfloat16",
+    "m": 16,
+    "n": 512,
+    "k": 2048,
+    "latency": 0.004,
+}
 Rows = list[dict[str, Any]]
 
 
@@ -65,6 +78,9 @@ def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     latent = {name: cell for name, cell in GENERATION.items() if name not in ("head_dim", "num_key_value_heads")}
     latent |= {"op_name": "mla_generation", "kernel_source": "default", "num_heads": 128}
     table(tmp_path, "mla/trtllm/1.0.0rc2", "generation_mla", [latent | {"framework": "TRTLLM"}])
+    products = [PRODUCT, PRODUCT | {"gemm_dtype": "fp8"}, PRODUCT | {"gemm_dtype": "fp8_block"}, PRODUCT | {"m": 2**28}]
+    table(tmp_path, "gemm/vllm/0.10.0", "gemm", products)
+    table(tmp_path, "gemm/trtllm/1.0.0rc2", "gemm", [PRODUCT | {"framework": "TRTLLM", "n": 8192}])
     table(tmp_path, "mla/sglang/0.5.14", "generation_mla", [latent | {"framework": "SGLang", "kv_cache_dtype": "fp8"}])
     monkeypatch.setattr(external, "_folder", lambda: tmp_path)
     return tmp_path
@@ -128,6 +144,32 @@ def test_a_latent_row_reads_v_with_k(tables: Path) -> None:
     assert (asked.shape.q_heads, asked.shape.kv_heads, asked.shape.kv_len) == (128, 1, 512)
     assert case.useful_bytes == 2 * (512 * 576 + 128 * (576 + 512)) * 2
     assert made("generation_mla", "sglang") == [], "converts its fp8 cache first"
+
+
+def test_a_product_row_is_the_layers_that_were_measured(tables: Path) -> None:
+    plain, converted = made("gemm", "vllm")
+    assert isinstance(plain.asked, Product)
+    assert isinstance(converted.asked, Product)
+    asked = plain.asked.linear
+    assert (asked.tokens, asked.outputs, asked.inputs, asked.weights) == (16, 512, 2048, "bf16")
+    assert (plain.asked.copies, plain.asked.converted, converted.asked.converted) == (6, None, "bf16")
+    assert (converted.asked.linear.weights, converted.asked.linear.dtype) == ("fp8", "fp8")
+    chip = load_chip("h100_sxm")
+    names = {tensor.name for tensor in converted.asked.kernels(chip)[0].tensors}
+    assert {"X", "A", "C", *(f"W{layer}" for layer in range(6))} <= names, "weights of their own, the rest shared"
+    assert len(converted.asked.kernels(chip)) == 12
+    assert converted.run()["predicted_time_us"] > plain.run()["predicted_time_us"], "a kernel more"
+    assert plain.useful_flops == 2 * 16 * 512 * 2048
+    (few,) = made("gemm", "trtllm")
+    assert isinstance(few.asked, Product)
+    assert few.asked.copies == 2, "as many as reach the size of the L2"
+
+
+def test_copies_that_fit_the_cache_are_not_read_from_memory(tables: Path) -> None:
+    small, large = made("gemm", "vllm")[0], made("gemm", "trtllm")[0]
+    assert small.run()["predicted_dram_read_bytes"] == 0
+    assert isinstance(large.asked, Product)
+    assert large.run()["predicted_dram_read_bytes"] == pytest.approx(large.asked.linear.matrix_bytes, rel=0.1)
 
 
 def test_kernels_beside_the_attention_cost_what_a_further_kernel_costs(tables: Path) -> None:
