@@ -22,6 +22,8 @@ Weights = Literal["bf16", "fp16", "fp8", "int8", "fp4", "int4"]
 Ints = NDArray[np.int64]
 PARTIAL_BYTES = 4
 """Of an element of a partial sum (fp32)."""
+MERGED = 256
+"""Elements of C that a program of the merge takes at least."""
 
 
 @dataclass(frozen=True)
@@ -319,7 +321,3 @@ class LinearChunks:
         programs = np.zeros(len(start), PROGRAM)
         programs["first_step"], programs["steps"] = np.arange(len(start)), 1
         return Chunk(programs, steps, runs.ravel(), np.zeros(0, np.int32), True)
-
-
-MERGED = 256
-"""Elements of C that a program of the merge takes at least."""
