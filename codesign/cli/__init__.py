@@ -31,6 +31,10 @@ VERBS = {
 where it has verbs of its own."""
 
 
+SIMULATING = frozenset({"run", "sweep", "scaling", "prefetch", "validate", "calibrate", "model"})
+"""Verbs that simulate."""
+
+
 def _version(asked: bool) -> None:
     if asked:
         from importlib.metadata import version
@@ -63,6 +67,8 @@ def main() -> None:
 def call(arguments: list[str]) -> int:
     """Run a verb and say with which status the process should exit: 0, 2 for an error, 130 for Ctrl-C."""
     debug = "--debug" in arguments
+    if set(arguments[:1]) & SIMULATING and "--help" not in arguments:
+        _announce()
     try:
         status = app([a for a in arguments if a != "--debug"], prog_name="memgrain", standalone_mode=False)
         sys.stdout.flush()
@@ -82,6 +88,14 @@ def call(arguments: list[str]) -> int:
         print(f"memgrain: {message or fault}", file=sys.stderr)
         return 2 if message else 1
     return int(status or 0)
+
+
+def _announce() -> None:
+    """Say so if the hot loops have to be compiled first, which takes some 20 s and is kept for later processes."""
+    from sim.compiled.jit import CACHE_FOLDER, FRESH
+
+    if FRESH:
+        print(f"memgrain: compiling the hot loops, once; they are kept in {CACHE_FOLDER.parent}", file=sys.stderr)
 
 
 def _one_line(error: Exception) -> str | None:

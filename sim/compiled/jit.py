@@ -37,6 +37,8 @@ def _cache_folder() -> Path:
 
 
 CACHE_FOLDER = _cache_folder()
+FRESH = not any(CACHE_FOLDER.iterdir())
+"""Whether the hot loops have yet to be compiled: nothing was in the folder when this process came to it."""
 
 
 def _cached(function: Callable[..., Any], inline: bool) -> Callable[..., Any]:

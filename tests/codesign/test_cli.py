@@ -239,3 +239,16 @@ def test_chips_and_examples_are_listed(capsys: pytest.CaptureFixture[str]) -> No
     assert yaml.safe_load(capsys.readouterr().out)["name"] == "decode_topk"
     assert call(["schema"]) == 0
     assert json.loads(capsys.readouterr().out)["type"] == "object"
+
+
+def test_the_first_simulation_says_that_it_compiles(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sim.compiled.jit.FRESH", True)
+    assert call(["run", "toy", "no_such_workload"]) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("memgrain: compiling the hot loops, once; they are kept in ")
+    assert "no_such_workload" in second
+    for quiet in (["run", "--help"], ["chips"]):
+        assert call(quiet) == 0
+        assert "compiling" not in capsys.readouterr().err

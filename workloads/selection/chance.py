@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import nnls
-from scipy.special import ndtr, ndtri
 
 Floats = NDArray[np.float64]
 
@@ -31,7 +30,7 @@ class Chances:
         self, recency: Mapping[int, float], context: int, wanted: int, unit: int, newest: int, pool: float
     ) -> None:
         self.known = np.log2(sorted(recency))
-        self.quantiles = ndtri(np.clip([recency[age] for age in sorted(recency)], 1e-6, 1 - 1e-6))
+        self.quantiles = scipy.special.ndtri(np.clip([recency[age] for age in sorted(recency)], 1e-6, 1 - 1e-6))
         self.unit, self.newest, self.pool, self.shift = unit, newest, pool, 0.0
         octaves = np.log2(context + 1)
         edges = np.unique(np.round(2 ** np.linspace(0, octaves, int(octaves * BINS_PER_OCTAVE) + 2)))
@@ -40,7 +39,7 @@ class Chances:
         raised, low, high = self.level(self.ages), -12.0, 12.0
         for _ in range(50):
             self.shift = (low + high) / 2
-            few = (self.units * ndtr(raised + self.shift)).sum() < wanted
+            few = (self.units * scipy.special.ndtr(raised + self.shift)).sum() < wanted
             low, high = (self.shift, high) if few else (low, self.shift)
 
     def level(self, ages: NDArray[np.floating]) -> Floats:
@@ -48,7 +47,7 @@ class Chances:
         level = np.interp(np.log2(ages * self.unit), self.known, self.quantiles)
         if self.pool < 1:
             old = ages > self.newest
-            level[old] = ndtri(np.minimum(ndtr(level[old]) / self.pool, 0.999))
+            level[old] = scipy.special.ndtri(np.minimum(scipy.special.ndtr(level[old]) / self.pool, 0.999))
         found: Floats = level + self.shift
         return found
 
@@ -62,8 +61,10 @@ class Chances:
         lasting = amplitude(kept, now, popularity) * amplitude(kept, later, popularity)
         rho = np.clip(np.asarray(correlation)[:, None] * lasting, 0, 1 - 1e-6)[:, :, None]
         shared, own = np.sqrt(rho) * NODES, np.sqrt(1 - rho)
-        both = (ndtr((now[:, None] + shared) / own) * ndtr((later[:, None] + shared) / own)) @ WEIGHTS
-        found: Floats = both @ self.units / np.sqrt(2 * np.pi) / (self.units @ ndtr(now))
+        both = (
+            scipy.special.ndtr((now[:, None] + shared) / own) * scipy.special.ndtr((later[:, None] + shared) / own)
+        ) @ WEIGHTS
+        found: Floats = both @ self.units / np.sqrt(2 * np.pi) / (self.units @ scipy.special.ndtr(now))
         return found
 
     def shares(self, overlap: Mapping[int, float], constants: Sequence[int], popularity: float) -> Floats:
@@ -84,7 +85,7 @@ class Chances:
 
     def common(self, overlap: float) -> float:
         """Share of the scores that two lists have in common whose overlap is that, the others being independent."""
-        chance = ndtr(self.level(self.ages))
+        chance = scipy.special.ndtr(self.level(self.ages))
         apart = float((self.units @ chance**2) / (self.units @ chance))
         return float(np.clip((overlap - apart) / max(1 - apart, 1e-9), 0, 1))
 
@@ -107,6 +108,6 @@ def rates(wanted: Mapping[int, float], constants: Sequence[int]) -> Floats:
     lags = np.array(sorted(wanted), float)
     still = np.array([np.maximum(0, 1 - lags / constant) for constant in constants] + [np.ones(len(lags))]).T
     right = [wanted[lag] for lag in sorted(wanted)]
-    shares, _ = nnls(np.vstack([still, 1e3 * np.ones(still.shape[1])]), np.append(right, 1e3))
+    shares, _ = scipy.optimize.nnls(np.vstack([still, 1e3 * np.ones(still.shape[1])]), np.append(right, 1e3))
     found: Floats = shares / shares.sum()
     return found

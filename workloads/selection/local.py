@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from scipy.special import betaincinv
 
 from workloads.errors import WorkloadError
 from workloads.selection.chance import Chances, Floats, amplitude
@@ -226,7 +226,7 @@ class LocalSelection(BaseModel):
         kept = np.full(len(steps), mean)
         if self.burst >= LEAST_BURST and 0 < mean < 1 - 1e-6:
             sure = 1 / self.burst - 1
-            kept = betaincinv(mean * sure, (1 - mean) * sure, spread_evenly(int(base), steps))
+            kept = scipy.special.betaincinv(mean * sure, (1 - mean) * sure, spread_evenly(int(base), steps))
         kept = np.maximum(kept, 0.1)
         factor = amplitude(kept[:, None], level, self.popularity).astype(np.float32)
         # With less that lasts, scores spread more: the levels by age count for less at such a step.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 Words = NDArray[np.uint64]
 
@@ -34,12 +34,12 @@ def drawn(
 ) -> NDArray[np.float32]:
     """Normal numbers [step, name], each redrawn every `constant` steps at a phase of its own; at 0 never."""
     if constant == 0:
-        return np.asarray(ndtri(uniform(seed, name)))[None, :]
+        return np.asarray(scipy.special.ndtri(uniform(seed, name)))[None, :]
     with np.errstate(over="ignore"):
         phase = (mixed(seed + np.uint64(1), name) % np.uint64(constant)).astype(np.int64)
     turns = (steps[:, None] + phase) // constant
     first = int(turns.min())
-    values = np.array([ndtri(uniform(seed, name, turn)) for turn in range(first, int(turns.max()) + 1)])
+    values = np.array([scipy.special.ndtri(uniform(seed, name, turn)) for turn in range(first, int(turns.max()) + 1)])
     found: NDArray[np.float32] = values[turns - first, np.arange(len(name))]
     return found
 
