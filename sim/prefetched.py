@@ -158,7 +158,7 @@ class Held:
                 self.counts["used_bytes"] += size - int(part.sum())
                 part[:] = True
                 there = max(there, stay.there)
-            kept.append(_runs(rest, int(run["tensor"])))
+            kept.append(reads(rest, int(run["tensor"])))
         runs = np.concatenate(kept)
         return there, Request(runs, request.indices, 0, len(runs))
 
@@ -229,18 +229,28 @@ def holds(cache: Cache, grains: NDArray[np.int64], core: int) -> NDArray[np.bool
 
 
 def _request(piece: Piece, number: int) -> Request:
-    return Request(_runs([(piece.address, piece.bytes)], number), NO_INDEX, 0, 1)
+    return Request(reads([(piece.address, piece.bytes)], number), NO_INDEX, 0, 1)
 
 
-def _runs(stretches: Sequence[tuple[int, int]], tensor: int) -> NDArray[np.void]:
-    """Reads of stretches of memory, those that follow on each other as one."""
+def reads(stretches: Sequence[tuple[int, int]], tensor: int) -> NDArray[np.void]:
+    """Reads of stretches of memory: those that follow on each other are one, those of one size at a regular distance
+    one run, so that a DMA engine takes no more commands for what is left of a run than for all of it."""
     joined: list[tuple[int, int]] = []
     for low, size in stretches:
         if joined and sum(joined[-1]) == low:
             joined[-1] = joined[-1][0], joined[-1][1] + size
         else:
             joined.append((low, size))
-    runs = np.zeros(len(joined), RUN)
-    for i, (low, size) in enumerate(joined):
-        runs[i] = (low, 0, 1, size, -1, 0, READ, tensor)
+    found: list[list[int]] = []
+    for low, size in joined:
+        last = found[-1] if found and found[-1][3] == size else None
+        if last is not None and last[2] == 1:
+            last[1], last[2] = low - last[0], 2
+        elif last is not None and low == last[0] + last[1] * last[2]:
+            last[2] += 1
+        else:
+            found.append([low, 0, 1, size])
+    runs = np.zeros(len(found), RUN)
+    for i, (low, stride, count, size) in enumerate(found):
+        runs[i] = (low, stride, count, size, -1, 0, READ, tensor)
     return runs

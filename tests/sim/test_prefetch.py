@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import hwmodels
 from sim import Result, SimulationError, simulate_sequence
 from sim.level import PS
-from sim.prefetched import COUNTS, holds
+from sim.prefetched import COUNTS, holds, reads
 from tests.sim.conftest import ask, cache_of, pieces
 from workloads import (
     PROGRAM,
@@ -296,3 +296,19 @@ def test_scratchpads_of_vector_cores_are_reached_through_their_own_ports() -> No
     direct = hwmodels.load_chip("ascend_910b1", {"exchange": "direct"})
     with pytest.raises(SimulationError, match="aiv of ascend_910b1 reaches memory only while no kernel runs on aic"):
         simulate_sequence(direct, in_one_memory(traces), prefetch=[Prefetch(1, ("X",), PIECE, into="scratchpad")])
+
+
+@given(
+    rows=st.integers(1, 40), size=st.sampled_from([32, 128]), gap=st.integers(0, 300), held=st.sets(st.integers(0, 39))
+)
+def test_what_is_left_of_a_run_is_read_whole_and_in_few_runs(rows: int, size: int, gap: int, held: set[int]) -> None:
+    left = [(row * (size + gap), size) for row in range(rows) if row not in held]
+    runs = reads(left, 3)
+    touched = [
+        int(run["base"]) + i * int(run["stride"]) + byte
+        for run in runs
+        for i in range(int(run["count"]))
+        for byte in range(int(run["bytes"]))
+    ]
+    assert touched == [low + byte for low, _ in left for byte in range(size)]
+    assert len(runs) <= max(1, 2 * len(held & set(range(rows))) + 1)
