@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from workloads.layers.step import KEPT, WEIGHTS
 from workloads.prefetch import Prefetch
 from workloads.trace import READ, Trace
 
@@ -13,10 +14,6 @@ What = Literal["weights", "cache"]
 Where = Literal["cache", "scratchpad"]
 WHAT: tuple[What, ...] = ("weights", "cache")
 """What may be fetched: weights of projections and networks, or K, V and index."""
-WEIGHTS = "weights of "
-"""How names of weights begin."""
-KEPT = ("K", "V", "index")
-"""Tensors that belong to the cache."""
 PIECE = 1 << 16
 """Bytes of a piece of weights."""
 
@@ -36,14 +33,14 @@ class Ahead:
     into: Where = "cache"
     """Where to."""
 
-    def orders(self, kernels: Sequence[Trace], page: int) -> tuple[Prefetch, ...]:
-        """An order for each kernel that reads such tensors and has another before it; pieces of the cache are rows of a
-        page, of 512 B each or so."""
+    def orders(self, kernels: Sequence[Trace], page_bytes: int) -> tuple[Prefetch, ...]:
+        """An order for each kernel that reads such tensors and has another before it; pieces of the cache are pages of
+        so many bytes."""
         found = []
         for number, kernel in enumerate(kernels):
             read = {int(i) for chunk in kernel.chunks() for i in chunk.runs["tensor"][chunk.runs["op"] == READ]}
             names = [tensor.name for place, tensor in enumerate(kernel.tensors) if place in read]
-            for what, piece in (("weights", PIECE), ("cache", page * 512)):
+            for what, piece in (("weights", PIECE), ("cache", page_bytes)):
                 chosen = tuple(n for n in names if (n.startswith(WEIGHTS) if what == "weights" else n in KEPT))
                 if number and what in self.what and chosen:
                     lead = min(self.lead, number)

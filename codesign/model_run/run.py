@@ -14,10 +14,11 @@ from codesign.validated import Trust, trust_in
 from sim import Result, simulate_sequence
 from sim.collectives import collective
 from sim.prefetched import COUNTS
+from workloads.layers.attention import heads_on_chip
 from workloads.layers.fusion import Fused, fuse
 from workloads.layers.matrices import draft_layer
 from workloads.layers.stages import LayerStages
-from workloads.layers.step import COMPONENTS, Component, Stage
+from workloads.layers.step import COMPONENTS, KEPT, WEIGHTS, Component, Stage
 from workloads.layers.workload import in_sequence
 from workloads.model import Layer
 from workloads.trace import Trace
@@ -26,10 +27,6 @@ DRAFT = "draft"
 """Name of the passes of the layer that makes drafts."""
 HEAD = "head"
 """Name of what stands before and behind all layers."""
-KEPT = frozenset({"K", "V", "index"})
-"""Tensors that belong to the cache."""
-WEIGHTS = "weights of "
-"""How names of weights begin."""
 
 
 @dataclass(frozen=True)
@@ -148,10 +145,17 @@ def _draft(asked: Question) -> tuple[Stage, ...]:
     return (writer.join(), *writer.layer(draft_layer(asked.model)), *writer.head())
 
 
+def _page_bytes(asked: Question) -> int:
+    """Bytes of a page of one tensor of the cache, with all heads that a chip has."""
+    rows = asked.model.cache_form(asked.step.cache).rows(asked.model.heads)
+    heads = heads_on_chip(asked.model, asked.step, asked.shard)
+    return asked.step.page * heads.kv_heads * rows.streams[0][1]
+
+
 def _lines(asked: Question, name: str, count: int, stages: Sequence[Stage]) -> tuple[list[Line], dict[str, int]]:
     """The stages of a kind of layer, simulated one after the other, and what became of prefetches."""
     kernels = in_sequence(tuple(stages))
-    orders = asked.ahead.orders(kernels, asked.step.page) if asked.ahead else ()
+    orders = asked.ahead.orders(kernels, _page_bytes(asked)) if asked.ahead else ()
     result = simulate_sequence(asked.chip, kernels, name=name, prefetch=orders, following=name != HEAD)
     ran = iter(result.kernels)
     lines = [_line(asked, name, count, stage, None if stage.trace is None else next(ran)) for stage in stages]

@@ -34,7 +34,7 @@ from typing import Any
 
 import numpy as np
 
-from codesign.validation.external_products import LAUNCH_CYCLES, MULTICAST, REPLAY
+from codesign.validation.external_products import LAUNCH_CYCLES, REPLAY, multicasts
 from hwmodels import Chip
 
 MODELS = {
@@ -104,7 +104,7 @@ def attention_module(row: Mapping[str, Any], chip: Chip) -> Cells:
         "batch": str(batch),
         "context": str(context),
         "kernels": "hopper" if chip.name in HOPPER else "",
-        "launch_cycles": str(LAUNCH_CYCLES if chip.name in MULTICAST else 0),
+        "launch_cycles": str(LAUNCH_CYCLES if multicasts(chip) else 0),
         "other_kernels": str(REPLAY),
         "title": f"{model[0]} {weights} weights {cache} cache {heads} heads batch {batch} context {context} {backend}",
     }

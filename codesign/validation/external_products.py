@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hwmodels import Chip
+from workloads.layers.products import tiling
 
 REPLAY = 1
 """How many empty kernels the replay of a graph takes beside its kernels (hwmodels/measurements/h100_replay.csv)."""
@@ -28,14 +29,16 @@ FEW_TOKENS, MANY_TOKENS = 64, 2048
 """Rows of A up to which a product counts as decode, and from which as prefill."""
 LARGEST = 2**39
 """Multiply-accumulates (8192 x 8192 x 8192) beyond which a row is left out: its simulation takes minutes."""
-MULTICAST = ("h100_sxm", "h200_sxm", "b200")
-"""Chips whose kernels load W for clusters of two cores (cuBLAS's kernels name it: nvjet .. 2x1)."""
-LAUNCH_CYCLES = 1500
-"""Cycles that the code of such a kernel takes beside loads, products and stores: on an H100, six products of
-1 x 64 x 64 in a graph take 2.51 us each and six empty kernels 1.27 us each; 0.5 us of the rest are latencies of the L2
-(PyTorch 2.11 and cuBLAS 13.1, timed as hwmodels/measurements/replay.py does)."""
+LAUNCH_CYCLES = tiling("hopper").launch_cycles[0]
+"""Cycles that the code of such a kernel takes beside loads, products and stores."""
 TYPES = {"bfloat16": "bf16", "float16": "fp16", "fp8": "fp8", "fp8_block": "fp8"}
 """Our names of the element types, of A and of the weights."""
+
+
+def multicasts(chip: Chip) -> bool:
+    """Whether kernels load W for clusters of two cores, where a load can serve several (cuBLAS's kernels name it:
+    nvjet .. 2x1)."""
+    return chip.matmul_core.multicast > 1
 
 
 def product_cells(row: Mapping[str, Any], chip: Chip) -> dict[str, str]:
@@ -64,8 +67,8 @@ def product_cells(row: Mapping[str, Any], chip: Chip) -> dict[str, str]:
         "copies": str(layers),
         "own_inputs": str(backend == "sglang"),
         "converted": "bf16" if dtype == "fp8" else "",
-        "cluster": "2" if chip.name in MULTICAST else "1",
-        "launch_cycles": str(LAUNCH_CYCLES if chip.name in MULTICAST else 0),
+        "cluster": "2" if multicasts(chip) else "1",
+        "launch_cycles": str(LAUNCH_CYCLES if multicasts(chip) else 0),
         "other_kernels": str(REPLAY / layers),
         "kernel_time_us": str(1000 * row["latency"]),
     }

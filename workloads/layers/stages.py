@@ -27,7 +27,7 @@ from workloads.layers.matrices import (
 from workloads.layers.products import tiling
 from workloads.layers.routing import busiest, routed
 from workloads.layers.rowwise import rowwise
-from workloads.layers.step import Exchange, Shard, Stage, Step
+from workloads.layers.step import WEIGHTS, Exchange, Shard, Stage, Step
 from workloads.linear import Linear
 from workloads.model import Layer, Model
 from workloads.model_attention import Csa, Dsa, Full, SlidingWindow
@@ -237,7 +237,7 @@ class LayerStages:
             out_dtype="bf16",
             tiling=tiling(self.family),
         )
-        names = {"A": source, "W": f"weights of {name}", "C": target}
+        names = {"A": source, "W": f"{WEIGHTS}{name}", "C": target}
         return Stage(name, matrix.component, asked.trace(self.budget), names)
 
     def _sum(self, name: str) -> Stage:

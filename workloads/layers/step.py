@@ -16,6 +16,10 @@ from workloads.trace import Trace
 Component = Literal["projection", "index", "attention", "ffn", "norm", "head", "exchange"]
 COMPONENTS: tuple[Component, ...] = ("projection", "index", "attention", "ffn", "norm", "head", "exchange")
 """What kernels of a model are for, in the order in which tables name them."""
+WEIGHTS = "weights of "
+"""How names of weights begin, among the tensors of a layer."""
+KEPT = ("K", "V", "index")
+"""Tensors of a layer that belong to the cache."""
 MOST_DRAFTS = 16
 """New tokens of a sequence in decode."""
 Stored = Literal["bf16", "fp8", "fp4", "int8", "int4"]

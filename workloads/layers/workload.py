@@ -11,14 +11,14 @@ from workloads.errors import WorkloadError
 from workloads.layers.attention import Family
 from workloads.layers.fusion import Fusion, fuse
 from workloads.layers.stages import LayerStages
-from workloads.layers.step import Shard, Stage, Step
+from workloads.layers.step import KEPT, WEIGHTS, Shard, Stage, Step
 from workloads.matrix import Size
 from workloads.model import load_model
 from workloads.sequence import in_one_memory
 from workloads.tiling import Budget
 from workloads.trace import Trace
 
-OWN = ("weights of ", "K", "V", "index", "table")
+OWN = (WEIGHTS, *KEPT, "table")
 """How names of tensors begin of which each layer has its own."""
 
 

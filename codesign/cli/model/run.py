@@ -90,6 +90,7 @@ def command(
     from codesign.model_run import Question, prompt_time, run_model
     from codesign.overrides import parse
     from hwmodels import load_chip
+    from workloads.layers.fusion import FUSIONS
     from workloads.layers.step import Shard
     from workloads.model import load_model
     from workloads.wrong import checked
@@ -108,7 +109,7 @@ def command(
     asked = load_model(model)
     whole = experts == "whole" or (experts is None and chips > 1 and any(ffn.routed for ffn in asked.ffn.values()))
     for name in fusions or ():
-        _one_of("fuse", name, ("ffn", "attention", "layer"))
+        _one_of("fuse", name, FUSIONS)
     where = load_chip(chip, parse(set_ or []))
     ahead = _ahead(where, prefetch or [], prefetch_hit, prefetch_lead, prefetch_limit, prefetch_into)
     question = Question.of(
@@ -147,6 +148,7 @@ def _ahead(
     """The dials of a prefetch, those left out filled in; None if nothing is to be fetched."""
     from codesign.errors import CodesignError
     from codesign.model_run import Ahead
+    from codesign.model_run.ahead import WHAT
     from hwmodels.units import parse_bytes
 
     if not what:
@@ -157,7 +159,7 @@ def _ahead(
             )
         return None
     for name in what:
-        _one_of("prefetch", name, ("weights", "cache"))
+        _one_of("prefetch", name, WHAT)
     _one_of("prefetch-into", into, (None, "cache", "scratchpad"))
     try:
         room = parse_bytes(limit) if limit else chip.cache.capacity // 2 if chip.cache else 1 << 20
