@@ -12,6 +12,7 @@ from sim.dram import Dram
 from sim.level import PS
 from sim.request import NO_INDEX, Request
 from tests.sim.conftest import pieces
+from tests.sim.dram_reference import place_of
 from workloads.trace import READ, WRITE
 
 REFERENCE = Path(__file__).parents[1] / "validation" / "dramsim3.csv"
@@ -128,10 +129,9 @@ def test_writes_turn_the_bus_round() -> None:
 
 @pytest.mark.parametrize("hashed", [False, True])
 def test_the_map_is_one_to_one(hashed: bool) -> None:
-    from sim.compiled.address import decode
-
     dram = channel("hbm2", channels=5, channel_hash=hashed)
-    seen = {decode(i, dram.order, dram.sizes, hashed) for i in range(5 * 16 * 8)}
+    places = (place_of(i, dram.book) for i in range(5 * 16 * 8))
+    seen = {(channel, *place) for channel, _, *place in places}
     assert len(seen) == 5 * 16 * 8
 
 
