@@ -7,10 +7,11 @@ from numpy.typing import NDArray
 
 from hwmodels.spec import Cache as CacheSpec
 from sim.compiled import book as bk
-from sim.compiled import expand, lookup, ways
+from sim.compiled import cohorts, expand, lookup, ways
 from sim.compiled.address import reciprocal
 from sim.compiled.lanes import LANES
-from sim.compiled.replacement import POLICIES, count_notes, ordered_by_age
+from sim.compiled.outgoing import PATTERN
+from sim.compiled.replacement import POLICIES, RANDOM, count_notes, ordered_by_age
 from sim.errors import SimulationError
 from sim.level import PS, Level
 from sim.request import NO_INDEX, Request
@@ -40,9 +41,10 @@ _WAITS = 1 << 12
 class Cache:
     """One cache of the spec for each core, cluster or chip; all of them in one set of arrays.
 
-    `sets[i]` holds cache i, see `sim.compiled.ways`; `book` the geometry, what the request served last carries along,
-    and counts, see `sim.compiled.book`, and at its end, for each cache, the times until which its slices are booked.
-    `arrivals` tells when what was fetched has arrived, for slots that hold a place in it instead of a time.
+    `sets[i]` holds cache i, see `sim.compiled.ways` and `sim.compiled.cohorts`; `book` the geometry, what the request
+    served last carries along, and counts, see `sim.compiled.book`, and at its end, for each cache, the times until
+    which its slices are booked. `arrivals` tells when what was fetched has arrived, for slots that hold a place in it
+    instead of a time.
     """
 
     def __init__(self, spec: CacheSpec, shared: tuple[int, int], below: Level, tensors: tuple[str, ...]) -> None:
@@ -64,7 +66,13 @@ class Cache:
         self.book[bk.GRANULES : bk.GRANULES + (1 << sectors)] = [
             sum(1 << i for i in range(0, sectors, per) if mask >> i & ((1 << per) - 1)) for mask in range(1 << sectors)
         ]
-        size = groups * (self.positions + self.width)
+        cohorts_at = self.slots_at + groups * self.width
+        copies_at = cohorts_at + 1 + groups
+        size = -(-(copies_at + bool(spec.replicate) * groups * spec.ways) // _HOST_LINE) * _HOST_LINE
+        self.groups, self.book[bk.COHORTS], self.book[bk.ARRIVALS] = groups, cohorts_at, copies_at
+        # sets of their own random numbers are never alike
+        self.coarsest = 1 if policy == RANDOM else min(cohorts.COARSEST, spec.sets & -spec.sets)
+        self._cut(self.coarsest)
         room = np.zeros(self.number * size + _HOST_LINE, np.int32)
         aligned = -room.ctypes.data // room.itemsize % _HOST_LINE
         self.sets = room[aligned : aligned + self.number * size].reshape(self.number, size)
@@ -76,7 +84,6 @@ class Cache:
             )
             for core in range(self.number * self.share)
         ]
-        self._words()[:] = ways.FORMER << ways.TAG_BITS  # positions that there are no ways for
         self._enter(ways.EMPTY, 0, len(tensors))
         self.queue_of_lines = np.zeros(expand.ENTRIES, np.int32)
         self.out, self.room = np.zeros(0, RUN), -1
@@ -122,7 +129,26 @@ class Cache:
             bk.SEED: _SEED,
             bk.COUNTS_AT: self.counts_at,
             bk.EVICTED_AT: self.evicted_at,
+            bk.LINES: 1,
         }
+
+    def _cut(self, grain: int) -> None:
+        """Let so many lines be a grain."""
+        self.grain, self.book[bk.GRAIN], self.book[bk.GRAIN_BITS] = grain, grain, grain.bit_length() - 1
+
+    def set_grain(self, grain: int) -> None:
+        """Look up to so many lines, a power of two, up at once where whole aligned stretches of as many are asked for,
+        see `sim.compiled.cohorts` and `grain_of`. Nothing changes but the time that it takes."""
+        grain = min(grain, self.coarsest)
+        if grain == self.grain:
+            return
+        if self.grain > 1:
+            for sets in self.sets:
+                cohorts.part_all(self.groups, sets, self.book)
+        self._cut(grain)
+        if grain > 1:
+            for sets in self.sets:
+                cohorts.join_all(self.groups, sets, self.arrivals, self.book)
 
     def serve(self, request: Request, repeat: int, core: int, now: int) -> int:
         """See `Level.serve`: looks the runs up, hands misses and write-backs down, and notes when what they fetch will
@@ -169,7 +195,7 @@ class Cache:
         granules = self.spec.line // self.spec.fill_granule
         if lines > self.room:
             self.room = 2 * lines + 1
-            self.out = np.zeros(self.room * (granules + 2 * (granules // 2 + 1)), RUN)
+            self.out = np.zeros(self.room * (granules + 2 * (granules // 2 + 1)) + PATTERN, RUN)
         if 2 * lines > self.waits:
             more = len(self.arrivals) + 2 * lines + _WAITS
             self.arrivals = np.concatenate([self.arrivals, np.zeros(more, np.int64)])
@@ -201,7 +227,8 @@ class Cache:
         self.book[[bk.WAIT, bk.NEXT]] = 0
         self.past.forget()
         self.waits = len(self.arrivals) - 1
-        self._slots()[..., ways.ARRIVAL] = 0
+        for sets in self.sets:
+            cohorts.forget_arrivals(self.groups, sets, self.book)
 
     def fill_with(self, dirty: bool) -> None:
         """Fill every way of every set with lines that no trace will ask for, clean or, as a buffer rewritten before
@@ -214,13 +241,35 @@ class Cache:
         self._enter(ways.FORMER, (1 << (self.spec.line // self.spec.sector)) - 1, 0)
         if dirty:
             number, most = self.spec.dirty_ways, self.spec.ways
-            some = np.arange(number) * most // max(number, 1)
-            self._slots()[:, :, some, ways.STATE] |= self._slots()[:, :, some, ways.STATE] << ways.DIRTY_SHIFT
+            some, kept = np.arange(number) * most // max(number, 1), self._kept_of_all()
+            slots = self._slots()
+            for sets in slots:
+                sets[kept[:, None], some, ways.STATE] |= sets[kept[:, None], some, ways.STATE] << ways.DIRTY_SHIFT
 
     def _enter(self, quotient: int, valid: int, owner: int) -> None:
-        """Make all ways alike; the way at the front of a set is number 0."""
-        self._words()[..., : self.spec.ways] = (quotient << ways.TAG_BITS) + np.arange(self.spec.ways)
-        self._slots()[..., ways.STATE] = valid | owner << ways.OWNER_SHIFT
+        """Make all ways of all sets alike; the way at the front of a set is number 0."""
+        self.sets[:, self.book[bk.COHORTS] :] = 0
+        if self.grain > 1:
+            self.sets[:, self.book[bk.COHORTS]] = self.groups // self.grain
+        kept, words = self._kept_of_all(), np.full(self.positions, ways.FORMER << ways.TAG_BITS, np.int32)
+        words[: self.spec.ways] = (quotient << ways.TAG_BITS) + np.arange(self.spec.ways)
+        self._words()[:, kept] = words  # where there is no way for a position, it never fits
+        self._slots()[:, kept, :, ways.STATE] = valid | owner << ways.OWNER_SHIFT
+
+    def _kept_of_all(self) -> NDArray[np.int64]:
+        """The leaders of all cohorts."""
+        return self._leaders(np.arange(0, self.groups, self.grain))
+
+    def _leaders(self, groups: NDArray[np.int64]) -> NDArray[np.int64]:
+        """See `sim.compiled.cohorts.leader`."""
+        return (groups & -self.grain) + (groups // self.grain & (self.grain - 1))
+
+    def kept(self, sets: NDArray[np.int32], groups: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where in one of the caches' `sets` what sets hold is kept."""
+        if self.grain == 1:
+            return groups
+        there = sets[self.book[bk.COHORTS] + 1 + groups // self.grain]
+        return np.where(there == 0, self._leaders(groups), groups)
 
     def _words(self) -> NDArray[np.int32]:
         """View of the words of every set: [cache, set, position]."""
@@ -228,5 +277,6 @@ class Cache:
 
     def _slots(self) -> NDArray[np.int32]:
         """View of the slots of every set: [cache, set, way, entry]."""
-        part = self.sets[:, self.slots_at :].reshape(self.number, -1, self.width)[..., : ways.SLOT * self.spec.ways]
+        part = self.sets[:, self.slots_at : self.book[bk.COHORTS]].reshape(self.number, -1, self.width)
+        part = part[..., : ways.SLOT * self.spec.ways]
         return part.reshape(*part.shape[:2], self.spec.ways, ways.SLOT)

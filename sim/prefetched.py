@@ -219,7 +219,7 @@ def holds(cache: Cache, grains: NDArray[np.int64], core: int) -> NDArray[np.bool
         queue[expand.ASKED + places] = 0
         expand.place(count, queue, cache.book)
         group = queue[expand.SET + places].astype(np.int64)
-        for there in (group, group + queue[expand.TO_HOME + places]):
+        for there in (cache.kept(sets, group), cache.kept(sets, group + queue[expand.TO_HOME + places])):
             found, position = np.nonzero((words[there] & TAG) == queue[expand.KEY + places][:, None])
             way = (words[there[found], position] & WAY).astype(np.int64)
             state = sets[cache.slots_at + there[found] * cache.width + SLOT * way + STATE]

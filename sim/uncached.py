@@ -25,13 +25,17 @@ class Uncached:
         self.spec, self.below, self.queue = spec, below, 0
         self.free = np.zeros(LINES if spec.uncached == "serial" else 0, np.int64)
 
-    def serve(self, request: Request, repeat: int, core: int, now: int) -> int:
-        """See `Level.serve`."""
+    def check(self) -> None:
+        """Raise SimulationError if the chip does not say how such reads go."""
         if self.spec.uncached is None:
             raise SimulationError(
                 f"the trace reads past {self.spec.name}, and the chip does not say how that goes; set "
                 f"{self.spec.name}.uncached to serial or parallel, or read through it"
             )
+
+    def serve(self, request: Request, repeat: int, core: int, now: int) -> int:
+        """See `Level.serve`."""
+        self.check()
         done = self.below.serve(request, repeat, core, now)
         self.queue = 0
         if self.spec.uncached == "serial":

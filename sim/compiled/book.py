@@ -25,6 +25,11 @@ The book is one int64 array, because an array costs a call seven arguments and a
     NOTES,
     POSITIONS,
     WIDTH,
+    # cohorts: lines of a grain, its logarithm, where in `sets` begins what is known of them; see `cohorts`
+    GRAIN,
+    GRAIN_BITS,
+    COHORTS,
+    ARRIVALS,
     # partitions and slices, times in ps, how writes are treated
     PARTITIONS,
     REPLICATE,
@@ -48,13 +53,15 @@ The book is one int64 array, because an array costs a call seven arguments and a
     WAIT,
     NEXT,
     BEYOND,
+    LINES,
+    WITHIN,
     SEED,
     # where the tables begin whose length differs
     COUNTS_AT,
     EVICTED_AT,
     # for each set of sectors of a line, the granules it has one of: a bit each, that of its first sector
     GRANULES,
-) = range(44)
+) = range(50)
 AFTER_GRANULES = GRANULES + 256
 # a row of counts for each tensor
 (

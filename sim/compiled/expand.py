@@ -17,6 +17,8 @@ MASK, TENSOR, PART, FIRST, WRITES, FAR = 0xFF, 8, 16, 1 << 24, 1 << 25, 1 << 26
 """What is asked of a line, as bits: sectors; the tensor's number; those of the sectors that are written only in part;
 whether the line is the first of its run, whether it is written, whether the partition looked up first is a far one."""
 
+BITS_31, BITS_32 = 0x7FFFFFFF, 0xFFFFFFFF
+
 
 @inlined
 def entry(part, k, queue):
@@ -49,20 +51,30 @@ def add(line, count, asked, k, queue):
         queue[index(ASKED + k + i)] = asked
 
 
+@inlined
+def place_of(line, book):
+    """Of a line: its home partition, the one that is looked up first, its set within either, and its quotient."""
+    number = line ^ ((line ^ fold(line)) & -book[bk.HASHED])
+    quotient = (number * book[bk.DIVIDE_FACTOR]) >> book[bk.DIVIDE_SHIFT]
+    home = scale(mix(line >> 5), book[bk.PARTITIONS])
+    first = home ^ ((home ^ book[bk.NEAR]) & -book[bk.REPLICATE])
+    return home, first, number - quotient * book[bk.SETS], quotient
+
+
 @compiled
 def place(count, queue, book):
     """Work out where the first `count` lines of the queue lie. There is no branch in the loop, so that the host's
-    vectors take many lines at a time."""
-    partitions, slices, sets, near = book[bk.PARTITIONS], book[bk.PARTITION_SLICES], book[bk.SETS], book[bk.NEAR]
-    first_slice = book[bk.SLICES]
-    factor, shift = book[bk.DIVIDE_FACTOR], book[bk.DIVIDE_SHIFT]
+    vectors take many lines at a time; they multiply 32 bits at once what LLVM can see to be no more."""
+    partitions, slices = book[bk.PARTITIONS] & BITS_31, book[bk.PARTITION_SLICES] & BITS_31
+    sets, near, first_slice = book[bk.SETS] & BITS_31, book[bk.NEAR], book[bk.SLICES]
+    factor, shift = book[bk.DIVIDE_FACTOR] & BITS_32, book[bk.DIVIDE_SHIFT] & 63
     if_hashed, if_replicated = -book[bk.HASHED], -book[bk.REPLICATE]
     for k in range(count):
-        line = np.int64(queue[index(LINE + k)])
+        line = np.int64(queue[index(LINE + k)]) & BITS_31
         number = line ^ ((line ^ fold(line)) & if_hashed)
-        quotient = (number * factor) >> shift
+        quotient = ((number * factor) >> shift) & BITS_31
         home = scale(mix(line >> 5), partitions)
-        first = home ^ ((home ^ near) & if_replicated)
+        first = (home ^ ((home ^ near) & if_replicated)) & BITS_31
         queue[index(ASKED + k)] |= FAR if first != near else 0
         queue[index(HOME + k)] = home
         queue[index(SET + k)] = first * sets + number - quotient * sets

@@ -3,11 +3,13 @@
 import numpy as np
 
 from sim.compiled import book as bk
-from sim.compiled.expand import ASKED, HOME, KEY, LINE, MASK, PART, SET, SLICE, TENSOR, TO_HOME, entry
+from sim.compiled.cohorts import arrivals_of, leader
+from sim.compiled.expand import ASKED, HOME, KEY, LINE, MASK, PART, SET, TENSOR, TO_HOME, entry
 from sim.compiled.jit import compiled, inlined
 from sim.compiled.lanes import population
 from sim.compiled.outgoing import evict, fetch, send, write_back
 from sim.compiled.replacement import fill, hit, ordered, victim
+from sim.compiled.slices import SCRATCH, reserve_of
 from sim.compiled.ways import (
     DIRTY,
     DIRTY_SHIFT,
@@ -16,6 +18,7 @@ from sim.compiled.ways import (
     SETTLED,
     STATE,
     TAG_BITS,
+    UNLIKE,
     VALID,
     WAY,
     arrive,
@@ -31,17 +34,9 @@ from sim.compiled.ways import (
 
 
 @inlined
-def reserve(channel, sectors, book):
-    """Reserve the slice whose time is at `channel` for so many sectors; returns when it begins to serve them."""
-    start = max(book[index(channel)], book[bk.NOW])
-    book[index(channel)] = start + sectors * book[bk.SECTOR_TIME]
-    return start
-
-
-@inlined
 def count_granules(mask, book):
-    """In how many granules `mask` has a sector."""
-    return population(book[bk.GRANULES + mask])
+    """In how many granules of the lines that an entry stands for `mask` has a sector."""
+    return population(book[bk.GRANULES + mask]) * book[bk.LINES]
 
 
 @compiled
@@ -75,7 +70,7 @@ def read_line(k, start, sets, arrivals, out, queue, book):
     """Read line `k` of the queue, which its slice serves from `start` on. Its sectors have been counted as found near;
     what was not is taken off."""
     line, home, group, key = entry(LINE, k, queue), entry(HOME, k, queue), entry(SET, k, queue), entry(KEY, k, queue)
-    asked, channel = entry(ASKED, k, queue), entry(SLICE, k, queue)
+    asked = entry(ASKED, k, queue)
     mask, tensor = asked & MASK, (asked >> TENSOR) & 0xFF
     near, counts = book[bk.NEAR], book[bk.COUNTS_AT] + tensor * bk.COUNTS
     first = near if book[bk.REPLICATE] else home
@@ -93,40 +88,56 @@ def read_line(k, start, sets, arrivals, out, queue, book):
     missing = mask & ~have
     if missing:
         book[counts + hits] -= count_granules(missing, book)
-        book[counts + bk.SECTOR_HITS] -= population(missing)
+        book[counts + bk.SECTOR_HITS] -= population(missing) * book[bk.LINES]
         if slot < 0:
             slot = take_way(key, tensor << OWNER_SHIFT, group, sets, out, book)
         if first == home:
             fetch_into(slot, line, missing, tensor, sets, arrivals, out, book)
         else:
-            group += entry(TO_HOME, k, queue)
-            channel += (home - near) * book[bk.PARTITION_SLICES]
-            copy(slot, line, missing, tensor, group, key, channel, sets, arrivals, out, book)
+            copy(k, slot, missing, sets, arrivals, out, queue, book)
 
 
 @inlined
-def copy(slot, line, mask, tensor, group, key, channel, sets, arrivals, out, book):
-    """The reader's partition asks the home partition, where the line belongs into set `group`, for the sectors of
-    `mask`, and keeps a copy of what comes in `slot`."""
-    counts, have = book[bk.COUNTS_AT] + tensor * bk.COUNTS, 0
-    book[counts + bk.SECTOR_LOOKUPS] += population(mask)
-    start = reserve(channel, population(mask), book)
-    book[bk.LATEST] = max(book[bk.LATEST], start)
+def copy(k, slot, mask, sets, arrivals, out, queue, book):
+    """The reader's partition asks the home partition of line `k` of the queue for the sectors of `mask`, and keeps a
+    copy of what comes in `slot`."""
+    home, key, near_group = entry(HOME, k, queue), entry(KEY, k, queue), entry(SET, k, queue)
+    tensor, group = (entry(ASKED, k, queue) >> TENSOR) & 0xFF, near_group + entry(TO_HOME, k, queue)
+    counts, have, done = book[bk.COUNTS_AT] + tensor * bk.COUNTS, 0, 0
+    book[counts + bk.SECTOR_LOOKUPS] += population(mask) * book[bk.LINES]
     at = find(key, group, sets, book)
     if at >= 0:
-        source, have, done = present(at, mask, start, book[bk.FAR_LATENCY], group, sets, arrivals, book)
-        book[bk.DONE] = max(book[bk.DONE], done)
-        if have:
-            arrive(slot, tick(done), sets, arrivals, book)
+        source, have, done = present(at, mask, book[bk.NOW], book[bk.FAR_LATENCY], group, sets, arrivals, book)
     else:
         source = take_way(key, tensor << OWNER_SHIFT, group, sets, out, book)
+    start = reserve_of(k, home, population(mask), done, queue, book)
+    book[bk.LATEST] = max(book[bk.LATEST], start)
     missing = mask & ~have
+    if have:
+        done = max(done, start + book[bk.FAR_LATENCY])
+        book[bk.DONE] = max(book[bk.DONE], done)
+        arrive(slot, tick(done), sets, arrivals, book)
+        if book[bk.LINES] > 1:
+            note_arrivals(slot, near_group, done, sets, queue, book)
     book[counts + bk.FAR_HITS] += count_granules(mask, book) - count_granules(missing, book)
-    book[counts + bk.SECTOR_HITS] += population(have)
+    book[counts + bk.SECTOR_HITS] += population(have) * book[bk.LINES]
     if missing:
-        have |= fetch_into(source, line, missing, tensor, sets, arrivals, out, book)
+        have |= fetch_into(source, entry(LINE, k, queue), missing, tensor, sets, arrivals, out, book)
         await_fetch(slot, sets, arrivals, book)
     sets[slot + STATE] |= have
+
+
+@inlined
+def note_arrivals(slot, group, latest, sets, queue, book):
+    """A grain is copied into a slot of the leader `group`: if its lines are not all there at the time of the `latest`,
+    note when each is, as `reserve_grain` left it."""
+    base, within, same = arrivals_of(slot, group, book), book[bk.WITHIN], True
+    for i in range(book[bk.GRAIN]):
+        then = queue[index(SCRATCH + i)]
+        sets[index(base + (i ^ within))] = then
+        same &= then == tick(latest)
+    if not same:
+        sets[slot + STATE] |= UNLIKE
 
 
 @compiled
@@ -134,15 +145,13 @@ def write_line(k, sets, arrivals, out, queue, book):
     """Write line `k` of the queue."""
     line, home, key, asked = entry(LINE, k, queue), entry(HOME, k, queue), entry(KEY, k, queue), entry(ASKED, k, queue)
     mask, part, tensor = asked & MASK, (asked >> PART) & MASK, (asked >> TENSOR) & 0xFF
-    counts, to_home = book[bk.COUNTS_AT] + tensor * bk.COUNTS, entry(TO_HOME, k, queue)
-    group, channel = entry(SET, k, queue) + to_home, entry(SLICE, k, queue)
-    if to_home:
-        channel += (home - book[bk.NEAR]) * book[bk.PARTITION_SLICES]
+    counts, group = book[bk.COUNTS_AT] + tensor * bk.COUNTS, entry(SET, k, queue) + entry(TO_HOME, k, queue)
     if book[bk.REPLICATE]:
         for other in range(book[bk.PARTITIONS]):
             if other != home:
-                invalidate(mask, key, group + (other - home) * book[bk.SETS], sets, book)
-    start = reserve(channel, population(mask), book)
+                there = group + (other - home) * book[bk.SETS]
+                invalidate(mask, key, leader(there, book) if book[bk.LINES] > 1 else there, sets, book)
+    start = reserve_of(k, home, population(mask), 0, queue, book)
     book[bk.LATEST] = max(book[bk.LATEST], start)
     book[bk.DONE] = max(book[bk.DONE], start + (book[bk.LATENCY] if home == book[bk.NEAR] else book[bk.FAR_LATENCY]))
     slot, touched = -1, count_granules(mask, book)

@@ -5,21 +5,19 @@ A *request* is the part of an access that lies in one fill granule; hits and mis
 misses and bytes from below are misses x granule. Sector lookups count 32-byte (or whatever the sector is) pieces over
 both partitions, as the hardware counters of GPUs do. See `sim.cache.Cache` for the arrays.
 
-`general` has all that can happen to a line. Here is a quick way for what happens to most, in caches whose ways are
-ordered by age and fill one vector: a read that finds all it asks for in the partition it looks up first, or that finds
-nothing of the line anywhere.
+`general` has all that can happen to a line, `quick` what happens to most. Whole grains of lines are looked up at once
+where their sets are in step, see `cohorts` and `grains`.
 """
 
 import numpy as np
 
 from sim.compiled import book as bk
+from sim.compiled.cohorts import any_in_step, in_step, part
 from sim.compiled.expand import (
     ASKED,
     FAR,
     FIRST,
-    HOME,
     KEY,
-    LINE,
     MASK,
     QUEUE,
     SET,
@@ -30,132 +28,63 @@ from sim.compiled.expand import (
     add,
     entry,
     place,
+    place_of,
     shape_of,
 )
-from sim.compiled.general import read_line, reserve, write_line
+from sim.compiled.general import read_line, write_line
+from sim.compiled.grains import enter_grain, serve_grain
 from sim.compiled.jit import compiled, inlined
-from sim.compiled.lanes import LANES, lowest, match, population, push
-from sim.compiled.outgoing import append_read, evict, sectors_of
+from sim.compiled.lanes import LANES, lowest, match, population
 from sim.compiled.prefetch import prefetch
-from sim.compiled.replacement import LRU
-from sim.compiled.ways import (
-    OWNER_SHIFT,
-    SETTLED,
-    STATE,
-    TAG,
-    TICK_BITS,
-    VALID,
-    WAY,
-    arrival,
-    fill_slot,
-    index,
-    settles,
-    slot_of,
-    tick,
-)
+from sim.compiled.quick import quick_read
+from sim.compiled.slices import reserve
+from sim.compiled.ways import TAG, index, slot_of, tick
 
-AHEAD = 16
-"""Lines ahead for which the host is asked for their sets."""
+AHEAD, SOON = 20, 8
+"""Lines ahead for which the host is asked for their words, and, where it takes a slot too, for that."""
 
 
 @inlined
-def expect(k, slots_too, apart, sets, queue, book):
-    """Have the host fetch what it will need of the sets of line `k` of the queue."""
+def expect(k, apart, sets, queue, book):
+    """Have the host fetch the words of the sets of line `k` of the queue."""
     group = entry(SET, k, queue)
-    expect_set(group, slots_too, sets, book)
+    prefetch(sets, group * book[bk.POSITIONS])
     if apart:
-        to_home = entry(TO_HOME, k, queue)
-        if to_home:
-            expect_set(group + to_home, slots_too, sets, book)
+        prefetch(sets, (group + entry(TO_HOME, k, queue)) * book[bk.POSITIONS])
 
 
 @inlined
-def expect_set(group, slots_too, sets, book):
-    """Have the host fetch what it will need of a set."""
-    prefetch(sets, group * book[bk.POSITIONS])
-    if slots_too:
+def expect_slots(k, quick, apart, sets, queue, book):
+    """Have the host fetch the slots that line `k` of the queue will need, whose words are there."""
+    group, key = entry(SET, k, queue), entry(KEY, k, queue)
+    expect_slot(group, key, quick, sets, book)
+    if apart:
+        expect_slot(group + entry(TO_HOME, k, queue), key, quick, sets, book)
+
+
+@inlined
+def expect_slot(group, key, quick, sets, book):
+    """Have the host fetch the slot of the line of `key` in a set, or that which will make room for it."""
+    if quick:
+        found = match(sets, group * LANES, key, TAG)
+        at = lowest(found) if found else book[bk.WAYS] - 1
+        prefetch(sets, slot_of(np.int64(sets[index(group * LANES + at)]), group, book))
+    else:
         slots = book[bk.SLOTS] + group * book[bk.WIDTH]
         prefetch(sets, slots)
         prefetch(sets, slots + LANES)
 
 
 @inlined
-def unsettled_hit(at, word, mask, start, group, sets, arrivals, book):
-    """When (ps) the sectors of `mask` of a line, whose slot has to be looked at, are at the core; -1: not all there."""
-    slot = slot_of(word, group, book)
-    valid = np.int64(sets[index(slot + STATE)]) & VALID
-    if mask & ~valid:
-        return -1
-    then = arrival(slot, sets, arrivals) << TICK_BITS
-    if settles(slot, valid, then, sets, book):
-        sets[index(group * LANES + at)] = word | SETTLED
-    return max(start + book[bk.LATENCY], then)
-
-
-@inlined
-def take_oldest(key, state, group, sets, out, book):
-    """Let a line that this request fetches have the last way of a set."""
-    base, last = group * LANES, book[bk.WAYS] - 1
-    word = np.int64(sets[index(base + last)])
-    slot = slot_of(word, group, book)
-    evict(word, slot, group, sets, out, book)
-    push(sets, base, last, key | word & WAY)
-    fill_slot(slot, state, ~book[bk.WAIT], sets)
-
-
-@inlined
-def quick_miss(k, mask, tensor, to_home, sets, out, queue, book):
-    """Fetch the sectors of `mask` of line `k` of the queue, which is nowhere, into its set and, if `to_home` is not 0,
-    that of its home partition too."""
-    bits, width, counts = book[index(bk.GRANULES + mask)], population(mask), book[bk.COUNTS_AT] + tensor * bk.COUNTS
-    group, key, state = entry(SET, k, queue), entry(KEY, k, queue), sectors_of(bits, book) | tensor << OWNER_SHIFT
-    take_oldest(key, state, group, sets, out, book)
-    if to_home:
-        away = (entry(HOME, k, queue) - book[bk.NEAR]) * book[bk.PARTITION_SLICES]
-        book[bk.LATEST] = max(book[bk.LATEST], reserve(entry(SLICE, k, queue) + away, width, book))
-        book[index(counts + bk.SECTOR_LOOKUPS)] += width
-        take_oldest(key, state, group + to_home, sets, out, book)
-    missed = population(bits)
-    book[index(counts + bk.SECTOR_HITS)] -= width
-    book[index(counts + bk.READ_HITS)] -= missed
-    book[index(counts + bk.MISSES)] += missed
-    book[bk.FETCHED] = 1
-    address = (entry(LINE, k, queue) << book[bk.LINE_BITS]) + lowest(bits) * book[bk.SECTOR]
-    append_read(address, missed * book[bk.GRANULE], tensor, out, book)
-
-
-@inlined
-def quick_read(k, mask, tensor, start, apart, sets, arrivals, out, queue, book):
-    """Read the sectors of `mask` of line `k` of the queue, which its slice serves from `start` on. Returns when (ps)
-    they are at the core, 0 if they are fetched, or -1 if it is nothing for the quick way; and whether a slot was
-    needed."""
-    group, key = entry(SET, k, queue), entry(KEY, k, queue)
-    base = group * LANES
-    found = match(sets, base, key, TAG)
-    if found:
-        at, done = lowest(found), start + book[bk.LATENCY]
-        word = np.int64(sets[index(base + at)])
-        unsettled = word & SETTLED == 0
-        if unsettled:
-            done = unsettled_hit(at, word, mask, start, group, sets, arrivals, book)
-        if at and done >= 0 and book[bk.POLICY] == LRU:
-            push(sets, base, at, np.int64(sets[index(base + at)]))
-        return done, unsettled
-    to_home = entry(TO_HOME, k, queue) if apart else 0
-    if to_home and match(sets, (group + to_home) * LANES, key, TAG):
-        return -1, True
-    quick_miss(k, mask, tensor, to_home, sets, out, queue, book)
-    return 0, True
-
-
-@inlined
 def serve_lines(count, apart, sets, arrivals, out, queue, book):
     """Read or write the first `count` lines of the queue. `apart` (whether there are partitions) is a constant where
     this is called, so that it is compiled once for either."""
-    done, latest, slot_needed = book[bk.DONE], book[bk.LATEST], 0
+    done, latest, slot_needed, quick = book[bk.DONE], book[bk.LATEST], 0, book[bk.QUICK]
     for k in range(-AHEAD, count):
         if k + AHEAD < count:
-            expect(k + AHEAD, k - slot_needed < AHEAD, apart, sets, queue, book)
+            expect(k + AHEAD, apart, sets, queue, book)
+        if 0 <= k + SOON < count and k - slot_needed < AHEAD:
+            expect_slots(k + SOON, quick, apart, sets, queue, book)
         if k < 0:
             continue
         asked = entry(ASKED, k, queue)
@@ -168,8 +97,8 @@ def serve_lines(count, apart, sets, arrivals, out, queue, book):
                 continue
         start = reserve(entry(SLICE, k, queue), population(mask), book)
         latest = max(latest, start)
-        if book[bk.QUICK] and asked < FAR:
-            found, slot_too = quick_read(k, mask, tensor, start, apart, sets, arrivals, out, queue, book)
+        if quick and asked < FAR:
+            found, slot_too = quick_read(k, 1, mask, tensor, start, apart, sets, arrivals, out, queue, book)
             if slot_too:
                 slot_needed = k
             if found >= 0:
@@ -179,14 +108,81 @@ def serve_lines(count, apart, sets, arrivals, out, queue, book):
     book[bk.DONE], book[bk.LATEST] = max(done, book[bk.DONE]), max(latest, book[bk.LATEST])
 
 
+@inlined
+def part_cohorts(count, sets, queue, book):
+    """Take the cohorts of the first `count` lines of the queue apart."""
+    for k in range(count):
+        group = entry(SET, k, queue)
+        if book[bk.REPLICATE] and entry(ASKED, k, queue) & WRITES:
+            for other in range(book[bk.PARTITIONS]):
+                part(group % book[bk.SETS] + other * book[bk.SETS], sets, book)
+        else:
+            part(group, sets, book)
+            part(group + entry(TO_HOME, k, queue), sets, book)
+
+
 @compiled
 def serve_queue(count, sets, arrivals, out, queue, book):
     """Read or write the first `count` lines of the queue."""
     place(count, queue, book)
+    if any_in_step(sets, book):
+        part_cohorts(count, sets, queue, book)
     if book[bk.PARTITIONS] > 1:
         serve_lines(count, True, sets, arrivals, out, queue, book)
     else:
         serve_lines(count, False, sets, arrivals, out, queue, book)
+
+
+@inlined
+def enter(line, lines, asked, whole, k, sets, arrivals, out, queue, book):
+    """Enter lines into the queue from `k` on, serving it whenever it is full; returns how many are left in it. Of the
+    first line is asked what `asked` says, of the others `whole`."""
+    while lines:
+        if k == QUEUE:
+            serve_queue(k, sets, arrivals, out, queue, book)
+            k = np.int64(0)
+        some = min(lines, QUEUE - k)
+        add(line, some, whole, k, queue)
+        queue[index(ASKED + k)] = asked
+        asked = whole
+        line, lines, k = line + some, lines - some, k + some
+    return k
+
+
+@inlined
+def together(home, first, group, writes, sets, arrivals, book):
+    """Whether all cohorts that a whole grain concerns are in step."""
+    size = book[bk.SETS]
+    if not in_step(first * size + group, sets, arrivals, book):
+        return False
+    if writes and book[bk.REPLICATE]:
+        for other in range(book[bk.PARTITIONS]):
+            if other != first and not in_step(other * size + group, sets, arrivals, book):
+                return False
+        return True
+    return home == first or in_step(home * size + group, sets, arrivals, book)
+
+
+@compiled
+def serve_grains(begin, grains, asked, whole, k, sets, arrivals, out, queue, book):
+    """Serve whole grains of lines at once where that is possible, otherwise enter their lines into the queue; returns
+    how many are left in it."""
+    grain, writes = book[bk.GRAIN], whole & WRITES
+    for number in range(grains):
+        line = begin + number * grain
+        home, first, group, quotient = place_of(line, book)
+        at_once = together(home, first, group, writes, sets, arrivals, book)
+        if at_once and k:
+            serve_queue(k, sets, arrivals, out, queue, book)
+            k = np.int64(0)
+            at_once = together(home, first, group, writes, sets, arrivals, book)
+        if at_once:
+            enter_grain(line, asked, home, first, group, quotient, queue, book)
+            at_once = serve_grain(sets, arrivals, out, queue, book)
+        if not at_once:
+            k = enter(line, grain, asked, whole, k, sets, arrivals, out, queue, book)
+        asked = whole
+    return k
 
 
 @inlined
@@ -220,16 +216,22 @@ def serve_run(run, indices, repeat, k, sets, arrivals, out, queue, book):
         granules += granules_here
         asked = whole & ~before | begin | first
         first = 0
-        while lines:
-            if k == QUEUE:
-                serve_queue(k, sets, arrivals, out, queue, book)
-                k = 0
-            some = min(lines, QUEUE - k)
-            add(line, some, whole, k, queue)
-            queue[index(ASKED + k)] = asked
-            asked = whole
-            line, lines, k = line + some, lines - some, k + some
-        queue[index(ASKED + k - 1)] = queue[index(ASKED + k - 1)] & ~after | end
+        grain = book[bk.GRAIN]
+        if grain > 1:
+            # lines before the first whole grain, which those that are asked for in part are no part of
+            head = min(lines, (-(line + (before | begin != 0)) & (grain - 1)) + (before | begin != 0))
+            grains = max(0, lines - head - (after | end != 0)) >> book[bk.GRAIN_BITS]
+            if grains:
+                if head:
+                    k = enter(line, head, asked, whole, k, sets, arrivals, out, queue, book)
+                    asked = whole
+                k = serve_grains(line + head, grains, asked, whole, k, sets, arrivals, out, queue, book)
+                asked = whole
+                head += grains * grain
+                line, lines = line + head, lines - head
+        if lines:
+            k = enter(line, lines, asked, whole, k, sets, arrivals, out, queue, book)
+            queue[index(ASKED + k - 1)] = queue[index(ASKED + k - 1)] & ~after | end
     if not writes:
         book[counts + bk.SECTOR_LOOKUPS] += sectors
         book[counts + bk.SECTOR_HITS] += sectors
@@ -251,7 +253,7 @@ def serve_runs(runs, indices, first, count, repeat, near, now, slices, arrived, 
     book[bk.WAIT] = book[bk.NEXT]
     arrivals[book[bk.WAIT]] = 0
     book[bk.NEXT] += 1
-    k = 0
+    k = np.int64(0)
     for r in range(first, first + count):
         k = serve_run(runs[r], indices, repeat, k, sets, arrivals, out, queue, book)
     if k:

@@ -6,10 +6,15 @@ from sim.compiled import book as bk
 from sim.compiled.address import unfold
 from sim.compiled.jit import compiled, inlined
 from sim.compiled.lanes import population
-from sim.compiled.ways import DIRTY, DIRTY_SHIFT, FORMER, OWNER_SHIFT, STATE, TAG_BITS, WAY, index
+from sim.compiled.ways import DIRTY, DIRTY_SHIFT, FORMER, OWNER, OWNER_SHIFT, STATE, TAG_BITS, WAY, index
 
 FORMER_LINE = 1 << 30
 """Number of the first line that was there before the trace: there is one for each way of each set."""
+ASKED_FOR, VICTIM, FORMER_VICTIM = range(3)
+"""Whose a run is that is to be repeated for the lines of a grain, noted as its stride; see `repeat_for_grain`."""
+PATTERN = 32
+"""Entries at the end of `out` for what goes down for one line: two evictions and one more write-back or fetch, of up to
+five runs each."""
 
 
 @inlined
@@ -42,7 +47,8 @@ def append_read(address, size, tensor, out, book):
 def send(line, bits, op, tensor, out, book):
     """Send the granules of `bits` (a bit each, that of its first sector) down, neighbours as one run; count them."""
     per, size = book[bk.GRANULE_SECTORS], book[bk.GRANULE]
-    book[book[bk.COUNTS_AT] + tensor * bk.COUNTS + (bk.WRITEBACKS if op else bk.MISSES)] += population(bits)
+    count = population(bits) * book[bk.LINES]
+    book[book[bk.COUNTS_AT] + tensor * bk.COUNTS + (bk.WRITEBACKS if op else bk.MISSES)] += count
     address = line << book[bk.LINE_BITS]
     while bits:
         length = 0
@@ -87,14 +93,43 @@ def line_of(word, group, book):
 @compiled
 def write_back(word, state, group, out, book):
     """Send the dirty sectors of a way down."""
-    bits = book[bk.GRANULES + ((state & DIRTY) >> DIRTY_SHIFT)]
-    send(line_of(word, group, book), bits, 1, state >> OWNER_SHIFT, out, book)
+    bits, first = book[bk.GRANULES + ((state & DIRTY) >> DIRTY_SHIFT)], book[bk.OUT]
+    send(line_of(word, group, book), bits, 1, (state >> OWNER_SHIFT) & OWNER, out, book)
+    if book[bk.LINES] > 1:
+        for i in range(first, book[bk.OUT]):
+            out[index(i)]["stride"] = FORMER_VICTIM if word >> TAG_BITS == FORMER else VICTIM
+            out[index(i)]["advance"] = group & (book[bk.GRAIN] - 1)
 
 
 @inlined
 def evict(word, slot, group, sets, out, book):
     """Count that a way loses its line, and send down what is dirty of it."""
     state = np.int64(sets[index(slot + STATE)])
-    book[index(book[bk.EVICTED_AT] + (state >> OWNER_SHIFT))] += 1
+    book[index(book[bk.EVICTED_AT] + ((state >> OWNER_SHIFT) & OWNER))] += book[bk.LINES]
     if state & DIRTY:
         write_back(word, state, group, out, book)
+
+
+@compiled
+def repeat_for_grain(first, last, within, out, book):
+    """Append the runs of `out` from `first` up to `last`, which a leader sends down for the first line of a grain, for
+    each of its lines, that line's set being the one that its number xor `within` is in the cohort.
+
+    A victim of another set of the cohort is that of the leader with another place in its grain; lines from before the
+    trace are numbered set by set."""
+    bits = book[bk.LINE_BITS]
+    for line in range(book[bk.GRAIN]):
+        for i in range(first, last):
+            run = out[index(i)]
+            address, size, tensor = np.int64(run["base"]), np.int64(run["bytes"]), np.int64(run["tensor"])
+            kind, kept = np.int64(run["stride"]), np.int64(run["advance"])
+            if kind == VICTIM:
+                address ^= (line ^ within ^ kept) << bits
+            elif kind == FORMER_VICTIM:
+                address += (((line ^ within) - kept) * book[bk.WAYS]) << bits
+            else:
+                address += line << bits
+            if run["op"] == 0:
+                append_read(address, size, tensor, out, book)
+            else:
+                append(address, size, 1, tensor, out, book)

@@ -2,7 +2,7 @@
 
 `sets` (int32) has two parts, so that a hit as a rule touches one line of the host's cache and a miss two. First, for
 each set, a word for each position (see `replacement`), `POSITIONS` of them in blocks of sixteen. Then, from `SLOTS` on
-and `WIDTH` a set, a slot for each way, and from `NOTES` on what the policy notes.
+and `WIDTH` a set, a slot for each way, and from `NOTES` on what the policy notes. What follows is of `cohorts`.
 
 A word is the line's number within the set (its quotient), shifted; one bit that says that the slot need not be looked
 at, because all sectors are valid and have arrived; and the way whose slot belongs to it.
@@ -22,8 +22,9 @@ EMPTY, FORMER = (1 << 24) - 1, (1 << 24) - 2
 """Quotients that no line of a trace has: of a way without a line, and of lines that were there before the trace."""
 STATE, ARRIVAL, SLOT = range(3)
 """The entries of a slot."""
-VALID, DIRTY, DIRTY_SHIFT, OWNER_SHIFT = 0xFF, 0xFF00, 8, 16
-"""A state: valid sectors, dirty ones, and number of the tensor (of a way without a line: one more than there are)."""
+VALID, DIRTY, DIRTY_SHIFT, OWNER, OWNER_SHIFT, UNLIKE = 0xFF, 0xFF00, 8, 0xFF, 16, 1 << 24
+"""A state: valid sectors, dirty ones, number of the tensor (of a way without a line: one more than there are), and
+whether what a leader's slot stands for arrives at different times, see `cohorts`."""
 TICK_BITS, LATEST_TICK = 10, 2**31 - 1
 """Arrivals are kept in 1,024 ps, rounded up: 2.2 s fit 32 bits. That of what a request fetches is not known before the
 level below has answered, so such slots hold `~n`, where `arrivals[n]` is written then."""
