@@ -29,8 +29,11 @@ def run(
     workload: str | Path | Mapping[str, Any],
     set: Mapping[str, Any] | None = None,
     before: str = "cold",
+    fold: float | None = None,
 ) -> Result:
     """The result of one workload on one chip; `set` holds dotted overrides of either, told apart by their first part.
+
+    `fold` is a tolerance (0.01: 1 %) at which long repeats are counted instead of simulated, see `sim.fold`.
 
     Raises HardwareError, WorkloadError, SimulationError or CodesignError.
     """
@@ -38,7 +41,7 @@ def run(
     from codesign.task import Task
 
     chip_set, workload_set = split(set or {}, chip)
-    return Task(str(chip), chip_set, workload, workload_set, before).resolve().simulate()
+    return Task(str(chip), chip_set, workload, workload_set, before, fold).resolve().simulate()
 
 
 def sweep(

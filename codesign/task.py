@@ -55,6 +55,8 @@ class Point:
     """State of the caches before the run: cold, dirty or warm."""
     overrides: dict[str, Any] = field(default_factory=dict)
     """What was set, by column name; for the row only, no part of the identity."""
+    fold: float | None = None
+    """Tolerance at which long repeats are counted instead of simulated, see `sim.fold`; None simulates all."""
 
     def id(self) -> str:
         """SHA-256 of the resolved inputs and the model's version: equal inputs, however written, have equal ids."""
@@ -62,12 +64,14 @@ class Point:
         attended, inner = attention_of(self.workload), asked.get("attention", asked)
         if attended is not None and isinstance(attended.selection, RecordedSelection):
             inner["selection"]["path"] = _digest(attended.selection.path)
-        inputs = {
+        inputs: dict[str, Any] = {
             "chip": self.chip.model_dump(mode="json", exclude=PROSE),
             "workload": asked,
             "before": self.before,
             "model_version": MODEL_VERSION,
         }
+        if self.fold is not None:
+            inputs["fold"] = self.fold
         text = json.dumps(inputs, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -84,11 +88,11 @@ class Point:
         return (self.workload.trace(),)
 
     def simulate(self, intervals: bool = False) -> Result:
-        """What happens; raises WorkloadError or SimulationError."""
-        kernels = self.kernels()
+        """What happens, with `intervals` without folding; raises WorkloadError or SimulationError."""
+        kernels, fold = self.kernels(), None if intervals else self.fold
         if len(kernels) == 1:
-            return simulate(self.chip, kernels[0], self.before, intervals)
-        return simulate_sequence(self.chip, kernels, self.before, intervals, self.workload.name)
+            return simulate(self.chip, kernels[0], self.before, intervals, fold=fold)
+        return simulate_sequence(self.chip, kernels, self.before, intervals, self.workload.name, fold=fold)
 
     def run(self) -> Row:
         """One row: identity, inputs, metrics, counters, breakdown."""
@@ -108,6 +112,7 @@ class Point:
             "chip_title": self.chip.title,
             "workload": self.workload.name,
             "before": self.before,
+            **({} if self.fold is None else {"fold": self.fold}),
             "overrides": list(self.overrides),
             **self.overrides,
         }
@@ -131,6 +136,8 @@ class Task:
     """Dotted overrides of the workload."""
     before: str = "cold"
     """State of the caches before the run."""
+    fold: float | None = None
+    """Tolerance of folding; see `Point.fold`."""
 
     def resolve(self, files: Files | None = None) -> Point:
         """The task with its files read and checked against each other.
@@ -140,6 +147,8 @@ class Task:
         before = next((known for known in BEFORE if known == self.before), None)
         if before is None:
             raise CodesignError(f"before '{self.before}' is none of {', '.join(BEFORE)}; choose one of them")
+        if self.fold is not None and not 0 < self.fold < 1:
+            raise CodesignError(f"fold is {self.fold}, must lie between 0 and 1; 0.01 lets windows differ by 1 %")
         chip = _once(files, ("chip", self.chip, self.chip_set), lambda: load_chip(self.chip, self.chip_set))
         workload = _once(
             files,
@@ -147,7 +156,7 @@ class Task:
             lambda: _load_workload(self.workload, self.workload_set),
         )
         _check_fit(chip, workload)
-        return Point(chip, workload, before, columns(self.chip_set, self.workload_set))
+        return Point(chip, workload, before, columns(self.chip_set, self.workload_set), self.fold)
 
     def id(self) -> str:
         """Identity of the resolved task; see `Point.id`."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hwmodels.spec import Cache, Chip
 from sim.compute import Units
 from sim.level import PS
-from workloads.trace import Trace, count_bytes, count_exps, count_macs
+from workloads.trace import Counts, Trace
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Bounds:
         return self.items[self.name]
 
 
-def bounds(chip: Chip, trace: Trace, warm: bool) -> Bounds:
-    """Roofline of `trace` on `chip`: compulsory bytes over DRAM peak, bytes asked over cache and port peaks, unpadded
-    work over unit peaks.
+def bounds(chip: Chip, trace: Trace, counts: Counts, warm: bool) -> Bounds:
+    """Roofline of `trace`, which asks for `counts`, on `chip`: compulsory bytes over DRAM peak, bytes asked over cache
+    and port peaks, unpadded work over unit peaks.
 
     With `warm` caches, what they can hold need not come from DRAM (Williams, Waterman and Patterson, CACM 2009,
     extended by levels).
@@ -41,12 +41,12 @@ def bounds(chip: Chip, trace: Trace, warm: bool) -> Bounds:
     running = chip.vector_core if trace.cores == "vector" else core
     held = sum(level.capacity for level in chip.memory if isinstance(level, Cache)) if warm else 0
     compulsory = max(0, trace.useful_bytes + trace.index_bytes - held)
-    reads = sum(read for read, _ in count_bytes(trace).values())
+    reads = int(counts.read.sum())
     items = {
         chip.dram.name: compulsory * PS // chip.dram.bandwidth,
         "port": reads * PS // (running.bandwidth * running.count),
-        "matmul": int(count_macs(trace) * PS / (units.macs_per_second * core.count)),
-        "vector": int(count_exps(trace) * PS / (units.exps_per_second * core.count)),
+        "matmul": int(counts.macs * PS / (units.macs_per_second * core.count)),
+        "vector": int(counts.exps * PS / (units.exps_per_second * core.count)),
     }
     for level in chip.memory:
         if isinstance(level, Cache):

@@ -256,8 +256,14 @@ class Kernel:
         if request is None:
             return now, ""
         self.tiles += 1
-        done = self.machine.top.serve(request, repeat, core, now)
+        done = self._serve(self.machine.top, request, repeat, core, now)
         return done, self._cause(now, done)
+
+    def _serve(self, level: Level, request: Request, repeat: int, core: int, now: int) -> int:
+        """Ask a level, and let levels that it does not ask in turn have no queue."""
+        for other, _ in self.labels:
+            other.queue = 0
+        return level.serve(request, repeat, core, now)
 
     def _cause(self, asked: int, done: int) -> str:
         """What the request served last waited for most: the longest queue, if it was longer than all the rest."""
@@ -302,7 +308,7 @@ class Kernel:
             self.crossings[key] = self._crossing(*key)
         last, cause = now, "stall.exchange"
         for level, number, request in self.crossings[key]:
-            done = level.serve(request, 0, number, now)
+            done = self._serve(level, request, 0, number, now)
             if done > last:
                 last, cause = done, self._cause(now, done)
         return last, "stall.exchange" if cause == "stall.latency" else cause

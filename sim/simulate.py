@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from hwmodels.spec import Chip
@@ -11,31 +11,76 @@ from sim.bounds import bounds
 from sim.cache import Cache
 from sim.core import WORKSPACE, Kernel
 from sim.errors import SimulationError
+from sim.loop import Loop
 from sim.machine import Machine
 from sim.prefetch import Engine, engines, watch
 from sim.prefetched import COUNTS
 from sim.result import Result, together
 from workloads.prefetch import Prefetch
-from workloads.trace import Trace, count_macs
+from workloads.trace import Trace, count
 
 Before = Literal["cold", "dirty", "warm"]
 BEFORE: tuple[Before, ...] = ("cold", "dirty", "warm")
+Loops = Literal["compiled", "simpy"]
+LOOPS: tuple[Loops, ...] = ("compiled", "simpy")
+"""What moves tiles: the compiled event loop, or SimPy's, which is slower and gives the same results."""
 
 
-def simulate(chip: Chip, trace: Trace, before: Before | Trace = "cold", intervals: bool = False) -> Result:
+@dataclass(frozen=True)
+class _How:
+    """How kernels are run."""
+
+    loop: Loops
+    """What moves tiles."""
+    intervals: bool
+    """Whether the result tells what each program did when."""
+    fold: float | None
+    """Tolerance of folding; None to simulate every tile."""
+
+    def __post_init__(self) -> None:
+        """Raises SimulationError if there is no such loop or tolerance, or if the two do not go together."""
+        if self.loop not in LOOPS:
+            raise SimulationError(f"loop '{self.loop}' is none of {', '.join(LOOPS)}; name one of them")
+        if self.fold is not None and not 0 < self.fold < 1:
+            raise SimulationError(f"fold is {self.fold}, must lie between 0 and 1; 0.01 lets windows differ by 1 %")
+        if self.fold is not None and self.loop == "simpy":
+            raise SimulationError(
+                "SimPy's loop, which keeps intervals and knows prefetch, does not fold; leave fold out"
+            )
+
+    def kernel(
+        self, machine: Machine, trace: Trace, further: bool = False, at_work: Sequence[Engine] = ()
+    ) -> Kernel | Loop:
+        """A trace on a machine that is ready for it, with engines beside it."""
+        if self.loop == "compiled":
+            return Loop(machine, trace, further, self.fold)
+        return Kernel(machine, trace, self.intervals, further, at_work)
+
+
+def simulate(
+    chip: Chip,
+    trace: Trace,
+    before: Before | Trace = "cold",
+    intervals: bool = False,
+    loop: Loops = "compiled",
+    fold: float | None = None,
+) -> Result:
     """Run `trace` on `chip` and say what happened.
 
     `before` is the state of the caches: "cold" (nothing of use in them), "dirty" (full of lines that have to be written
     back first), "warm" (the same trace ran just before), or a trace that ran just before. With `intervals`, the result
-    tells what each program did when. Raises SimulationError if the trace does not fit the chip.
+    tells what each program did when. `loop` is one of LOOPS; intervals are only kept by SimPy's. `fold` is a tolerance
+    (0.01: 1 %) at which long repeats are counted instead of simulated, see `sim.fold`; the result then says how much
+    was, and how far the time may be off. Raises SimulationError if the trace does not fit the chip.
     """
+    how = _How("simpy" if intervals else loop, intervals, fold)
     if isinstance(before, Trace):
         _check(chip, trace)
         machine = Machine(chip, trace)
-        Kernel(machine, before, False).run()
+        how.kernel(machine, before).run()
         machine.forget()
-        return _run(machine, trace, intervals, warm=True)
-    return _begin(chip, [trace], before, intervals)[0]
+        return _run(machine, trace, how, warm=True)
+    return _begin(chip, [trace], before, how)[0]
 
 
 def simulate_sequence(
@@ -46,6 +91,8 @@ def simulate_sequence(
     name: str = "sequence",
     prefetch: Sequence[Prefetch] = (),
     following: bool = False,
+    loop: Loops = "compiled",
+    fold: float | None = None,
 ) -> Result:
     """Run kernels one after the other, as a graph of launches does, and say what happened, in all and in each.
 
@@ -54,21 +101,23 @@ def simulate_sequence(
     `workloads.in_one_memory` gives them; with `following`, other kernels ran before the first; "warm" means that the
     whole sequence ran just before, without prefetch. Each `prefetch` has an engine of its own, which works beside the
     kernels on the levels below the cores' ports (into scratchpads: through the ports); the result then counts what
-    became of it as `prefetch.bytes` and so on, see `sim.prefetched.COUNTS`. Raises SimulationError if there is no
-    trace, if their tensors differ, or if a trace or a prefetch does not fit the chip.
+    became of it as `prefetch.bytes` and so on, see `sim.prefetched.COUNTS`. `loop` and `fold` are those of `simulate`;
+    intervals and prefetch are known to SimPy's loop alone. Raises SimulationError if there is no trace, if their
+    tensors differ, or if a trace or a prefetch does not fit the chip.
     """
     if not traces:
         raise SimulationError("no kernel to run in sequence; give one at least")
     if any(trace.tensors != traces[0].tensors for trace in traces):
         raise SimulationError("the kernels of a sequence have tensors of their own; pass what in_one_memory returns")
-    return together(name, _begin(chip, traces, before, intervals, prefetch, following))
+    how = _How("simpy" if intervals or prefetch else loop, intervals, fold)
+    return together(name, _begin(chip, traces, before, how, prefetch, following))
 
 
 def _begin(
     chip: Chip,
     traces: Sequence[Trace],
     before: Before,
-    intervals: bool,
+    how: _How,
     prefetch: Sequence[Prefetch] = (),
     following: bool = False,
 ) -> tuple[Result, ...]:
@@ -85,7 +134,7 @@ def _begin(
     elif before == "warm":
         for trace in traces:
             machine.turn(trace)
-            Kernel(machine, trace, False).run()
+            how.kernel(machine, trace).run()
             machine.forget()
     every = engines(machine, traces, prefetch, _beside(chip, traces)) if prefetch else []
     found = []
@@ -96,7 +145,7 @@ def _begin(
                 watch(engine, machine, trace)
         at_work = [engine for engine in every if engine.concerns(number)]
         warm, further = before == "warm" or number > 0, following or number > 0
-        result = _run(machine, trace, intervals, warm, further, at_work)
+        result = _run(machine, trace, how, warm, further, at_work)
         found.append(replace(result, counters=result.counters | _prefetched(every)) if every else result)
         machine.forget()
     return tuple(found)
@@ -130,14 +179,14 @@ def _check(chip: Chip, trace: Trace) -> None:
 def _run(
     machine: Machine,
     trace: Trace,
-    intervals: bool,
+    how: _How,
     warm: bool,
     further: bool = False,
     at_work: Sequence[Engine] = (),
 ) -> Result:
     """Run a trace on a machine that is ready for it, with engines beside it."""
     chip = machine.chip
-    kernel = Kernel(machine, trace, intervals, further, at_work)
+    kernel = how.kernel(machine, trace, further, at_work)
     time = kernel.run()
     counters = {f"{level.name}.{name}": count for level in machine.levels for name, count in level.counters().items()}
     counters |= {
@@ -146,17 +195,19 @@ def _run(
         "core.macs": kernel.macs,
         "core.resident": machine.resident(trace),
     }
+    counts = kernel.supply.counts if isinstance(kernel, Loop) else count(trace)
     return Result(
         chip=chip.name,
         workload=trace.name,
         time=time,
         counters=counters,
         breakdown=dict(kernel.spent),
-        bounds=bounds(chip, trace, warm),
+        bounds=bounds(chip, trace, counts, warm),
         useful_bytes=trace.useful_bytes,
-        macs=count_macs(trace),
+        macs=counts.macs,
         dram=chip.dram.name,
         dram_bandwidth=chip.dram.bandwidth,
         cache=chip.cache.name if chip.cache else None,
         intervals=tuple(kernel.intervals) if kernel.intervals is not None else None,
+        folded=kernel.folding.result(time) if isinstance(kernel, Loop) and kernel.folding else None,
     )

@@ -146,23 +146,63 @@ class Trace:
         return sum(tensor.bytes for tensor in self.tensors)
 
 
+@dataclass(frozen=True)
+class Counts:
+    """What some chunks ask for, repeats included."""
+
+    read: NDArray[np.int64]
+    """Bytes asked for by tensor; repeated reads count each time."""
+    written: NDArray[np.int64]
+    """Bytes written by tensor."""
+    macs: int
+    """Multiply-accumulates of all matrix products, padding by the kernel included, padding by the chip not."""
+    exps: int
+    """Exponentials."""
+    steps: int
+    """Steps executed."""
+
+    def __add__(self, other: Counts) -> Counts:
+        """Both together."""
+        return Counts(
+            self.read + other.read,
+            self.written + other.written,
+            self.macs + other.macs,
+            self.exps + other.exps,
+            self.steps + other.steps,
+        )
+
+
+def nothing(tensors: int) -> Counts:
+    """The counts of no chunk of a trace with so many tensors."""
+    return Counts(np.zeros(tensors, np.int64), np.zeros(tensors, np.int64), 0, 0, 0)
+
+
+def count_chunk(chunk: Chunk, tensors: int) -> Counts:
+    """What a chunk of a trace with so many tensors asks for."""
+    times, runs = _step_times(chunk), chunk.runs
+    s = {name: chunk.steps[name].astype(np.int64) for name in ("m1", "n1", "k1", "m2", "n2", "k2", "exps")}
+    asked = _run_times(chunk, times) * runs["count"].astype(np.int64) * runs["bytes"].astype(np.int64)
+    sums = np.zeros((2, tensors), np.int64)
+    np.add.at(sums, ((runs["op"] == WRITE).astype(np.intp), runs["tensor"]), asked)
+    macs = s["m1"] * s["n1"] * s["k1"] + s["m2"] * s["n2"] * s["k2"]
+    return Counts(sums[READ], sums[WRITE], int(np.dot(times, macs)), int(np.dot(times, s["exps"])), int(times.sum()))
+
+
+def count(trace: Trace) -> Counts:
+    """What a trace asks for, in one pass over its chunks."""
+    number = len(trace.tensors)
+    return sum((count_chunk(chunk, number) for chunk in trace.chunks()), nothing(number))
+
+
 def count_bytes(trace: Trace) -> dict[str, tuple[int, int]]:
     """Bytes asked for by tensor name: (read, written); repeated reads count each time."""
-    sums = np.zeros((2, len(trace.tensors)), np.int64)
-    for chunk in trace.chunks():
-        runs = chunk.runs
-        asked = _run_times(chunk) * runs["count"].astype(np.int64) * runs["bytes"].astype(np.int64)
-        np.add.at(sums, ((runs["op"] == WRITE).astype(np.intp), runs["tensor"]), asked)
-    return {t.name: (int(sums[READ, i]), int(sums[WRITE, i])) for i, t in enumerate(trace.tensors)}
+    found = count(trace)
+    return {t.name: (int(found.read[i]), int(found.written[i])) for i, t in enumerate(trace.tensors)}
 
 
 def count_macs(trace: Trace) -> int:
-    """Multiply-accumulates of all matrix products, padding by the kernel included, padding by the chip not."""
-    total = 0
-    for chunk in trace.chunks():
-        s = {name: chunk.steps[name].astype(np.int64) for name in ("m1", "n1", "k1", "m2", "n2", "k2")}
-        total += int(np.dot(_step_times(chunk), s["m1"] * s["n1"] * s["k1"] + s["m2"] * s["n2"] * s["k2"]))
-    return total
+    """Multiply-accumulates, see `Counts`."""
+    return count(trace).macs
 
 
 def count_flops(trace: Trace) -> int:
@@ -172,12 +212,12 @@ def count_flops(trace: Trace) -> int:
 
 def count_exps(trace: Trace) -> int:
     """Exponentials."""
-    return sum(int(np.dot(_step_times(c), c.steps["exps"].astype(np.int64))) for c in trace.chunks())
+    return count(trace).exps
 
 
 def count_steps(trace: Trace) -> int:
     """Steps executed, repeats included."""
-    return sum(int(_step_times(chunk).sum()) for chunk in trace.chunks())
+    return count(trace).steps
 
 
 def _step_times(chunk: Chunk) -> NDArray[np.int64]:
@@ -190,9 +230,9 @@ def _step_times(chunk: Chunk) -> NDArray[np.int64]:
     return times
 
 
-def _run_times(chunk: Chunk) -> NDArray[np.int64]:
-    """How often each run is executed."""
-    steps, times = chunk.steps, _step_times(chunk)
+def _run_times(chunk: Chunk, times: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How often each run is executed, its step being executed `times`."""
+    steps = chunk.steps
     edges = np.zeros(len(chunk.runs) + 1, np.int64)
     first = steps["first_run"].astype(np.int64)
     runs = steps["index_runs"].astype(np.int64) + steps["load_runs"] + steps["store_runs"]

@@ -20,6 +20,13 @@ def command(
         ),
     ] = None,
     before: Annotated[str, typer.Option(help="Caches before the run: cold, dirty or warm.")] = "cold",
+    fold: Annotated[
+        float | None,
+        typer.Option(
+            help="Count long repeats instead of simulating them where windows of them differ by no more than this "
+            "(0.01: 1 %); the answer says how far it may be off."
+        ),
+    ] = None,
     assumptions: Annotated[
         bool,
         typer.Option(
@@ -37,7 +44,7 @@ def command(
         from codesign.cli.assumptions import show_interval
 
         return show_interval(chip, chip_set, workload, workload_set, as_json)
-    point = Task(chip, chip_set, workload, workload_set, before).resolve()
+    point = Task(chip, chip_set, workload, workload_set, before, fold).resolve()
     result = point.simulate()
     if as_json:
         print(json.dumps(point.row(result), indent=2, default=int))
