@@ -15,6 +15,7 @@ VERBS = {
     "scaling": "Say how a decode step grows with the context, by mechanism.",
     "prefetch": "Say whether fetching ahead pays, and where it harms.",
     "collective": "Time an operation over several chips, such as an all-reduce.",
+    "curve": "Say how often reads miss at other capacities or ways of the last cache.",
     "plot": "Draw the rows of a sweep as heatmaps or lines.",
     "validate": "Hold predictions against measured rows.",
     "calibrate": "Fit numbers of a chip to its microbenchmarks.",
@@ -31,7 +32,7 @@ VERBS = {
 where it has verbs of its own."""
 
 
-SIMULATING = frozenset({"run", "sweep", "scaling", "prefetch", "validate", "calibrate", "model"})
+SIMULATING = frozenset({"run", "sweep", "scaling", "prefetch", "curve", "validate", "calibrate", "model"})
 """Verbs that simulate."""
 
 
