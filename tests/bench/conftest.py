@@ -1,60 +1,51 @@
-"""Figures of speed, printed beside their goals when all have been measured. Nothing here asserts a time."""
+"""Figures of speed and memory, printed beside their goals when all have been measured. No test here asserts a time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import os
+from pathlib import Path
 from time import perf_counter
 
 import pytest
 
+from tests.bench.document import Section, document, machine
+from tests.bench.figure import Report
 
-@dataclass(frozen=True)
-class Figure:
-    """One measured figure."""
-
-    name: str
-    """What was measured."""
-    value: float
-    """Its value."""
-    unit: str
-    """Its unit."""
-    goal: float | None = None
-    """What it should reach, if there is a goal."""
-    less: bool = False
-    """Whether smaller is better."""
-
-    def line(self) -> str:
-        """The figure, its goal, and whether the goal is reached."""
-        goal = "" if self.goal is None else f"{'<' if self.less else '≥'} {self.goal:g}"
-        reached = self.goal is not None and (self.value < self.goal if self.less else self.value >= self.goal)
-        word = "" if self.goal is None else "reached" if reached else "not yet"
-        return f"{self.name:<58} {self.value:>9.3g} {self.unit:<12} {goal:>8}  {word}".rstrip()
+_BEGIN = perf_counter()
+_MACHINE = machine()
+_SECTIONS: dict[str, Section] = {}
 
 
-_FIGURES: list[Figure] = []
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Where the figures are kept; `make bench` names docs/performance.md."""
+    parser.addoption("--document", type=Path, help="write the figures of tests/bench into this Markdown file")
 
 
 @pytest.fixture
-def report() -> Callable[[Figure], None]:
-    """Enters a figure into the table at the end."""
-    return _FIGURES.append
+def report(request: pytest.FixtureRequest) -> Report:
+    """Enters a figure into the table at the end, in the section of its module (HEADING and docstring)."""
+    module = request.module
+    section = _SECTIONS.setdefault(module.__name__, Section(module.HEADING, module.__doc__ or ""))
+    return section.figures.append
 
 
-def seconds(work: Callable[[], object], times: int = 3) -> float:
-    """Median wall time of `work` in seconds."""
-    found = []
-    for _ in range(times):
-        begin = perf_counter()
-        work()
-        found.append(perf_counter() - begin)
-    return sorted(found)[times // 2]
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the table."""
-    if _FIGURES:
-        terminalreporter.section("speed, one process, medians", sep="-")
-        terminalreporter.write_line(f"{'figure':<58} {'value':>9} {'unit':<12} {'goal':>8}")
-        for figure in _FIGURES:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
+    """Print the table; write the document if that was asked for, all went well, and this is no CI."""
+    if not _SECTIONS:
+        return
+    terminalreporter.section("speed and memory; medians", sep="-")
+    for section in _SECTIONS.values():
+        terminalreporter.write_line(f"{section.heading:<62} {'value':>9} {'unit':<12} {'goal':>8}")
+        for figure in section.figures:
             terminalreporter.write_line(figure.line())
+    path: Path | None = config.getoption("--document", None)
+    if path is None:
+        return
+    if exitstatus != pytest.ExitCode.OK:
+        terminalreporter.write_line(f"{path} stays as it was: a test failed")
+    elif os.environ.get("CI", "").lower() not in ("", "0", "false"):
+        terminalreporter.write_line(f"{path} stays as it was: CI is set, and figures of a shared machine are not kept")
+    else:
+        text = document(list(_SECTIONS.values()), _MACHINE, perf_counter() - _BEGIN)
+        path.write_text(text, encoding="utf-8")
+        terminalreporter.write_line(f"written: {path}")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 import hwmodels
 from codesign.model_run import Question, run_model
-from tests.bench.conftest import Figure, seconds
+from tests.bench.figure import Figure, Report, seconds
 from workloads import Shard, load_model
 
+HEADING = "A step of a whole model"
 GOAL = 60.0
 """Seconds for any model on any chips that hold it, on two cores."""
 LARGE = 1 << 20
@@ -25,7 +24,7 @@ LARGE = 1 << 20
         ("h100_sxm", "llama31_405b", LARGE >> 3, 16),
     ],
 )
-def test_seconds_of_a_step(chip: str, model: str, context: int, chips: int, report: Callable[[Figure], None]) -> None:
+def test_seconds_of_a_step(chip: str, model: str, context: int, chips: int, report: Report) -> None:
     described = load_model(model)
     shard = Shard(tensor=chips, expert=any(ffn.routed for ffn in described.ffn.values()))
     asked = Question.of(hwmodels.load_chip(chip), described, "decode", context, shard=shard)

@@ -1,69 +1,64 @@
-"""What a tile costs on the event side and below, how fast the DRAM channels answer, and the demo's largest point."""
+"""What a tile costs beside its lines, and how fast the DRAM channels answer.
+
+*The event side* of a tile is taking programs, waiting, asking the levels and computing. It is measured as what the same
+tiles cost where each run of the trace asks for a single sector, so the little that the levels do for that is in it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from time import perf_counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-import codesign
 import hwmodels
-from codesign.shipped import find_workload
-from codesign.task import budget
-from sim.core import Kernel
+import sim
+from codesign.task import Task
 from sim.dram import Dram
-from sim.machine import Machine
 from sim.request import NO_INDEX, Request
-from tests.bench.conftest import Figure, seconds
-from workloads import attention, load_workload
-from workloads.trace import READ, RUN
+from tests.bench.figure import Figure, Report, seconds, settled
+from workloads.trace import READ, RUN, Trace
 
+HEADING = "Tiles and DRAM"
 CHIP = "h100_sxm"
+SECTOR = 32
+"""Bytes."""
+TILED = {
+    "decode_dense": {"shape.kv_len": 1 << 18},
+    "decode_topk": {"shape.kv_len": 1 << 20, "selection.ratio": 0.1},
+}
+"""Examples whose tiles are timed, with enough of them that setting up the machine is little beside."""
 TILE_GOAL = 3.0
-"""Microseconds a tile on the event side: taking programs, waiting, computing, everything above the levels."""
-POINT_GOAL = 1.0
-"""Seconds: a million tokens of 8 heads x 128 are to take half a second, and these rows are twice as long."""
+"""Microseconds a tile on the event side."""
 ACCESS_GOAL = 15.0
 """Million accesses a second."""
-LARGEST = {"shape.head_dim": 256, "selection.ratio": 1.0, "shape.kv_len": 1 << 20}
 
 
 @pytest.mark.bench
-@pytest.mark.parametrize("example", ["decode_dense", "decode_topk"])
-def test_cost_of_a_tile(example: str, report: Callable[[Figure], None]) -> None:
-    chip = hwmodels.load_chip(CHIP)
-    trace = attention(load_workload(find_workload(example)), budget(chip))
-    totals, levels, tiles = [], [], 0
-    for _ in range(4):  # the first one compiles
-        machine = Machine(chip, trace)
-        serve, inside = machine.top.serve, 0.0
-
-        def timed(request: Request, repeat: int, core: int, now: int) -> int:
-            nonlocal inside
-            begin = perf_counter()
-            done = serve(request, repeat, core, now)  # noqa: B023
-            inside += perf_counter() - begin
-            return done
-
-        machine.top.serve = timed
-        kernel = Kernel(machine, trace, False)
-        begin = perf_counter()
-        kernel.run()
-        totals.append(perf_counter() - begin)
-        levels.append(inside)
-        tiles = kernel.tiles
-    place = sorted(range(1, 4), key=lambda i: totals[i])[1]
-    total, events = totals[place] / tiles * 1e6, (totals[place] - levels[place]) / tiles * 1e6
-    report(Figure(f"a tile of {example} on {CHIP}, everything ({tiles:,} tiles)", total, "us"))
+@pytest.mark.parametrize("example", TILED)
+def test_cost_of_a_tile(example: str, report: Report) -> None:
+    point = Task(CHIP, {}, example, TILED[example]).resolve()
+    (trace,) = point.kernels()
+    tiles = sim.simulate(point.chip, trace).counters["core.tiles"]
+    whole = settled(lambda: sim.simulate(point.chip, trace)) / tiles * 1e6
+    events = settled(lambda: sim.simulate(point.chip, of_single_sectors(trace))) / tiles * 1e6
+    report(Figure(f"a tile of {example} on {CHIP}, everything ({tiles:,} tiles)", whole, "us"))
     report(Figure("  the event side of it", events, "us", TILE_GOAL, less=True))
-    report(Figure("  its share", 100 * events / total, "%"))
+
+
+def of_single_sectors(trace: Trace) -> Trace:
+    """The same programs and steps, with a sector for each run."""
+    chunks = []
+    for chunk in trace.chunks():
+        runs = chunk.runs.copy()
+        runs["count"], runs["bytes"] = 1, SECTOR
+        chunks.append(replace(chunk, runs=runs))
+    return replace(trace, make_chunks=lambda: iter(chunks))
 
 
 @pytest.mark.bench
 @pytest.mark.parametrize("kind", ["stream", "random"])
-def test_dram_rate(kind: str, report: Callable[[Figure], None]) -> None:
+def test_dram_rate(kind: str, report: Report) -> None:
     spec = hwmodels.load_chip(CHIP).dram
     dram, rows, size = Dram(spec, ("X",)), 1 << 20, spec.smallest_access
     runs = np.zeros(1, RUN)
@@ -75,13 +70,6 @@ def test_dram_rate(kind: str, report: Callable[[Figure], None]) -> None:
         runs[0] = (0, size, rows, size, 0, 0, READ, 0)
     request = Request(runs, indices, 0, 1)
     dram.serve(request, 0, 0, 0)
-    before = dram.counters()["accesses"]
+    accesses = dram.counters()["accesses"]
     wall = seconds(lambda: dram.serve(request, 0, 0, 0))
-    accesses = (dram.counters()["accesses"] - before) / 3
     report(Figure(f"DRAM accesses of {size} B, {kind}", accesses / wall / 1e6, "M/s", ACCESS_GOAL))
-
-
-@pytest.mark.bench
-def test_largest_point_of_the_demo(report: Callable[[Figure], None]) -> None:
-    wall = seconds(lambda: codesign.run(CHIP, "decode_topk", LARGEST))
-    report(Figure(f"largest point of the demo ({CHIP}, 1M tokens x 256)", wall, "s", POINT_GOAL, less=True))
