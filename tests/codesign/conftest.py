@@ -25,12 +25,6 @@ SMALL: dict[str, Any] = {
 MEMGRAIN = [sys.executable, "-c", "from codesign.cli import main; main()"]
 
 
-@pytest.fixture(autouse=True)
-def compiled_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command is as in a later process: it does not say that it compiles, whichever test comes first."""
-    monkeypatch.setattr("sim.compiled.jit.FRESH", False)
-
-
 @pytest.fixture
 def small() -> dict[str, Any]:
     """A sweep of six points that take milliseconds."""
