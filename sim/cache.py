@@ -138,7 +138,7 @@ class Cache:
 
     def set_grain(self, grain: int) -> None:
         """Look up to so many lines, a power of two, up at once where whole aligned stretches of as many are asked for,
-        see `sim.compiled.cohorts` and `grain_of`. Nothing changes but the time that it takes."""
+        see `sim.compiled.cohorts`. Nothing changes but the time that it takes."""
         grain = min(grain, self.coarsest)
         if grain == self.grain:
             return
@@ -159,7 +159,7 @@ class Cache:
             return done
         lines = request.lines(self.line)
         if lines > self.room or 2 * lines > self.waits:
-            self._make_room(lines)
+            self.make_room(lines)
         near, slices, sets = self.of_core[core]
         done, self.queue, out, waits = lookup.serve_runs(
             request.runs,
@@ -180,7 +180,7 @@ class Cache:
         self.came = 0
         if out:
             if out < 0:
-                self._refuse()
+                self.refuse()
             arrived = self.below.serve(Request(self.out, NO_INDEX, 0, out), 0, core, now)
             if waits:
                 self.waits -= waits
@@ -189,7 +189,7 @@ class Cache:
                 done = max(done, arrived)
         return done
 
-    def _make_room(self, lines: int) -> None:
+    def make_room(self, lines: int) -> None:
         """Let `out` hold the worst case of so many lines, every granule of each missing and two dirty lines going down
         for it, and `arrivals` two that wait for each."""
         granules = self.spec.line // self.spec.fill_granule
@@ -201,7 +201,8 @@ class Cache:
             self.arrivals = np.concatenate([self.arrivals, np.zeros(more, np.int64)])
             self.waits = len(self.arrivals) - 1 - int(self.book[bk.NEXT])
 
-    def _refuse(self) -> None:
+    def refuse(self) -> None:
+        """Raise SimulationError for the line beyond the limit that was asked for."""
         line, limit = (int(self.book[entry]) for entry in (bk.BEYOND, bk.LIMIT))
         raise SimulationError(
             f"address {line * self.line} lies beyond the {limit * self.line} bytes that {self.name} tells apart with "

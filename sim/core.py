@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict, deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import simpy
 from numpy.typing import NDArray
 
+from hwmodels.spec import Chip, Core
 from sim.compute import Work
 from sim.level import PS, Level
 from sim.machine import PROBABILITY_BYTES, SCORE_BYTES, Machine
@@ -63,6 +64,25 @@ class Part:
         return not (self.lists or self.load or self.store or self.work.alone)
 
 
+def time_to_launch(chip: Chip, trace: Trace, further: bool) -> int:
+    """What it costs in ps to launch a kernel, its own code apart: a `further` one of a sequence, or one that belongs to
+    the kernel before it, costs the chip's barrier."""
+    if trace.joined:
+        return chip.barrier or 0
+    return chip.launch_overhead if not further or chip.barrier is None else chip.barrier
+
+
+def break_down(
+    launch: int, trace: Trace, core: Core, launched: int, spent: Mapping[str, int], places: int, end: int
+) -> dict[str, int]:
+    """Where the time went, in ps: `launch` and what the kernel's code adds to it for programs `launched` with it, a
+    place's mean share of what all `places` have `spent`, and the rest of `end`, which is idle."""
+    own, each = trace.launch_cycles
+    busy = {what: time // places for what, time in sorted(spent.items())}
+    code = (own + each * launched) * PS // core.clock
+    return {"launch": launch + code, **busy, "idle": end - sum(busy.values())}
+
+
 class Kernel:
     """One trace running on one machine: a dispatcher of programs and a process for each place a core has for one."""
 
@@ -73,10 +93,7 @@ class Kernel:
         one that is joined to the kernel before it; `engines` prefetch beside it, and those that began before it do so
         during the barrier too."""
         self.machine, self.trace = machine, trace
-        chip = machine.chip
-        self.launch = chip.launch_overhead if not further or chip.barrier is None else chip.barrier
-        if trace.joined:
-            self.launch = chip.barrier or 0
+        self.launch = time_to_launch(machine.chip, trace, further)
         self.engines = engines
         self.begin = self.launch if any(engine.begun for engine in engines) else 0
         self.env = simpy.Environment()
@@ -104,12 +121,9 @@ class Kernel:
         ]
         end = self._until_all_end(working) - self.begin
         places = slots * self.core.count
-        own, each = self.trace.launch_cycles
-        cycles = own + each * min(places, self.programs - self.merging)
-        launch = self.launch + cycles * PS // self.core.clock
-        busy = {what: time // places for what, time in sorted(self.spent.items())}
-        self.spent = {"launch": launch, **busy, "idle": end - sum(busy.values())}
-        return launch + end
+        launched = min(places, self.programs - self.merging)
+        self.spent = break_down(self.launch, self.trace, self.core, launched, self.spent, places, end)
+        return self.spent["launch"] + end
 
     def _until_all_end(self, working: list[simpy.Process]) -> int:
         """Run until programs and stores have ended; returns when that is. Engines may have more to do."""

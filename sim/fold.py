@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.compiled import programs, units
+from sim.compiled import tables, units
 from sim.supply import Supply
 from sim.wiring import Fills, Wiring
 
@@ -84,44 +84,44 @@ class Folding:
     doubt: float = 0.0
     """Time in ps by which that may be off."""
 
-    def look(self, stand: programs.Stand, levels: Wiring, supply: Supply) -> None:
+    def look(self, stand: tables.Stand, levels: Wiring, supply: Supply) -> None:
         """A window has ended: skip what can be skipped, and say when the next one ends."""
         facts, places = stand.facts, stand.places
-        busy = places[:, programs.STATE] >= programs.AT_WORK
+        busy = places[:, tables.STATE] >= tables.AT_WORK
         left = self._left(places[busy], supply) if self._under_way(facts, places, busy) else 0
         if not self.windows:
             self.repeats = max(SHORTEST, left // SHARE)
-        facts[programs.WINDOW] = facts[programs.REPEATED] + self.repeats * max(1, int(busy.sum()))
+        facts[tables.WINDOW] = facts[tables.REPEATED] + self.repeats * max(1, int(busy.sum()))
         if not left:
             self.windows.clear()
             return
-        counts = [stand.spent, facts[programs.TILES : programs.TILES + 1], *levels.counts()]
-        self.windows.append(_Window(int(facts[programs.NOW]), [part.copy() for part in counts], levels.fills()))
+        counts = [stand.spent, facts[tables.TILES : tables.TILES + 1], *levels.counts()]
+        self.windows.append(_Window(int(facts[tables.NOW]), [part.copy() for part in counts], levels.fills()))
         del self.windows[: -PERIOD - 1]
         # one period is simulated at the end of a step
         periods = left // (self.repeats * PERIOD) - 1
         if periods > 0 and len(self.windows) == PERIOD + 1 and self._alike() and not self._filling():
-            facts[programs.MACS] += periods * self.repeats * PERIOD * self._macs(places[busy], supply)
+            facts[tables.MACS] += periods * self.repeats * PERIOD * self._macs(places[busy], supply)
             self._skip(periods, counts, places, busy)
             self.windows.clear()
 
     def _under_way(self, facts: NDArray[np.int64], places: NDArray[np.int64], busy: NDArray[np.bool_]) -> bool:
         """Whether programs run, and no place is about to begin one."""
-        starting = np.isin(places[:, programs.STATE], (programs.OPENED, programs.STARTED)).any()
-        more = not facts[programs.EXHAUSTED] or facts[programs.NEXT] < facts[programs.AT_HAND]
+        starting = np.isin(places[:, tables.STATE], (tables.OPENED, tables.STARTED)).any()
+        more = not facts[tables.EXHAUSTED] or facts[tables.NEXT] < facts[tables.AT_HAND]
         return bool(busy.any()) and not starting and (bool(busy.all()) or not more)
 
     def _left(self, places: NDArray[np.int64], supply: Supply) -> int:
         """Repeats that each of these places has left, at least, of the step that it computes; 0 if one issues another
         step."""
-        step = places[:, programs.COMPUTE_STEP]
-        if (places[:, programs.AHEAD_STEP] != step).any() or (places[:, programs.ISSUE_STEP] != step).any():
+        step = places[:, tables.COMPUTE_STEP]
+        if (places[:, tables.AHEAD_STEP] != step).any() or (places[:, tables.ISSUE_STEP] != step).any():
             return 0
-        return int((supply.work.steps[step, programs.REPEATS] - places[:, programs.AHEAD_REPEAT]).min())
+        return int((supply.work.steps[step, tables.REPEATS] - places[:, tables.AHEAD_REPEAT]).min())
 
     def _macs(self, places: NDArray[np.int64], supply: Supply) -> int:
         """Multiply-accumulates of a repeat of each of these places' steps."""
-        works = supply.work.steps[places[:, programs.COMPUTE_STEP], programs.STEP_WORK]
+        works = supply.work.steps[places[:, tables.COMPUTE_STEP], tables.STEP_WORK]
         return int(supply.work.works[works, units.MACS].sum())
 
     def _alike(self) -> bool:
@@ -156,9 +156,9 @@ class Folding:
         for part, before, now in zip(counts, first.counts, last.counts, strict=True):
             part += periods * (now - before)
         repeats = periods * self.repeats * PERIOD
-        for entry in (programs.ISSUE_REPEAT, programs.AHEAD_REPEAT, programs.COMPUTE_REPEAT):
+        for entry in (tables.ISSUE_REPEAT, tables.AHEAD_REPEAT, tables.COMPUTE_REPEAT):
             places[busy, entry] += repeats
-        for entry in (programs.ISSUED, programs.COMPUTED):
+        for entry in (tables.ISSUED, tables.COMPUTED):
             places[busy, entry] += repeats
         skipped = periods * (last.time - first.time)
         self.tiles += periods * int(last.counts[1][0] - first.counts[1][0])

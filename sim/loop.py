@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from sim.compiled import programs, units
+from sim.compiled import programs, tables, units
 from sim.compiled.jit import compile_once
-from sim.core import WORKSPACE
+from sim.core import WORKSPACE, break_down, time_to_launch
 from sim.fold import Folding
-from sim.level import PS
 from sim.machine import PROBABILITY_BYTES, SCORE_BYTES, Machine
 from sim.supply import Supply
 from sim.wiring import Wiring
@@ -30,7 +29,7 @@ _CAUSES = (
     "stall.compute",
     "stall.exchange",
 )
-"""What time is spent on, behind the stalls for each level; see `sim.compiled.programs`."""
+"""What time is spent on, behind the stalls for each level; see `sim.compiled.tables`."""
 
 
 class Loop:
@@ -41,10 +40,7 @@ class Loop:
     def __init__(self, machine: Machine, trace: Trace, further: bool = False, fold: float | None = None) -> None:
         """See `Kernel`; `fold` is the tolerance of `sim.fold`, None to simulate every tile."""
         self.machine, self.trace = machine, trace
-        chip = machine.chip
-        self.launch = chip.launch_overhead if not further or chip.barrier is None else chip.barrier
-        if trace.joined:
-            self.launch = chip.barrier or 0
+        self.launch = time_to_launch(machine.chip, trace, further)
         self.core, self.slots = machine.core, machine.resident(trace)
         self.spent: dict[str, int] = {}
         self.macs = self.tiles = self.programs = 0
@@ -53,51 +49,51 @@ class Loop:
         self.folding = None if fold is None else Folding(fold)
         self.stand = self._stand()
 
-    def _stand(self) -> programs.Stand:
+    def _stand(self) -> tables.Stand:
         """The state in which nothing has begun: all places have their turn at time 0, in order."""
         machine, trace, core = self.machine, self.trace, self.core
         places, stages, ahead = self.slots * core.count, max(1, trace.stages), trace.lists_ahead + 1
-        facts = np.zeros(programs.STANDING, np.int64)
+        facts = np.zeros(tables.STANDING, np.int64)
         for entry, value in {
-            programs.CORES: core.count,
-            programs.OWN: self.levels.chain_of(machine.top),
-            programs.VECTOR_CHAIN: self.levels.chain_of(machine.vector_top),
-            programs.STAGES: stages,
-            programs.LISTS_AHEAD: trace.lists_ahead,
-            programs.MOST_IN_FLIGHT: core.max_bytes_in_flight or 0,
-            programs.TOP_LATENCY: machine.top.latency,
-            programs.DISPATCH: machine.chip.dispatch or 0,
-            programs.PROGRAM_START: core.program_start or 0,
-            programs.EXCHANGES: machine.vectors_apart,
-            programs.DIRECT: machine.chip.exchange == "direct",
-            programs.SHARE: machine.vectors_per_core,
-            programs.WORKSPACE_BASE: max((tensor.base + tensor.bytes for tensor in trace.tensors), default=0),
-            programs.WORKSPACE: WORKSPACE,
-            programs.MAX_PROGRAMS: core.max_programs or 1,
-            programs.SCORE_BYTES: SCORE_BYTES,
-            programs.PROBABILITY_BYTES: PROBABILITY_BYTES,
-            programs.LEVELS: len(self.levels.table),
-            programs.ORDER: places,
-            programs.EVENTS: places,
-            programs.WINDOW: 1 << 62 if self.folding is None else 0,
-            programs.PENDING: -1,
-            programs.TOLD: -1,
+            tables.CORES: core.count,
+            tables.OWN: self.levels.chain_of(machine.top),
+            tables.VECTOR_CHAIN: self.levels.chain_of(machine.vector_top),
+            tables.STAGES: stages,
+            tables.LISTS_AHEAD: trace.lists_ahead,
+            tables.MOST_IN_FLIGHT: core.max_bytes_in_flight or 0,
+            tables.TOP_LATENCY: machine.top.latency,
+            tables.DISPATCH: machine.chip.dispatch or 0,
+            tables.PROGRAM_START: core.program_start or 0,
+            tables.EXCHANGES: machine.vectors_apart,
+            tables.DIRECT: machine.chip.exchange == "direct",
+            tables.SHARE: machine.vectors_per_core,
+            tables.WORKSPACE_BASE: max((tensor.base + tensor.bytes for tensor in trace.tensors), default=0),
+            tables.WORKSPACE: WORKSPACE,
+            tables.MAX_PROGRAMS: core.max_programs or 1,
+            tables.SCORE_BYTES: SCORE_BYTES,
+            tables.PROBABILITY_BYTES: PROBABILITY_BYTES,
+            tables.LEVELS: len(self.levels.table),
+            tables.ORDER: places,
+            tables.EVENTS: places,
+            tables.WINDOW: 1 << 62 if self.folding is None else 0,
+            tables.PENDING: -1,
+            tables.TOLD: -1,
         }.items():
             facts[entry] = value
         heap = np.zeros((2 * places + 2, 3), np.int64)
         heap[:places, 1] = heap[:places, 2] = np.arange(places)
         crossing = np.zeros(1, RUN)
         crossing["count"], crossing["index"], crossing["tensor"] = 1, -1, len(trace.tensors)
-        return programs.Stand(
+        return tables.Stand(
             facts,
-            np.zeros((places, programs.PLACE), np.int64),
+            np.zeros((places, tables.PLACE), np.int64),
             np.zeros((places, stages, 2), np.int64),
             np.zeros((places, ahead), np.int64),
             np.zeros((core.count, 2 + self.slots * stages, 2), np.int64),
             np.zeros((core.count, units.FREE + self.slots + 1), np.int64),
             heap,
             np.zeros((places, 2), np.int64),
-            np.zeros(len(self.levels.table) + programs.CAUSES, np.int64),
+            np.zeros(len(self.levels.table) + tables.CAUSES, np.int64),
             crossing,
         )
 
@@ -107,38 +103,35 @@ class Loop:
         self._refill()
         compile_once(programs.run, (self.supply.work, self.stand, self.levels.arrays()))
         try:
-            while (why := programs.run(self.supply.work, self.stand, self.levels.arrays())) != programs.ENDED:
-                if why == programs.MORE_PROGRAMS:
+            while (why := programs.run(self.supply.work, self.stand, self.levels.arrays())) != tables.ENDED:
+                if why == tables.MORE_PROGRAMS:
                     self._refill()
-                elif why == programs.MORE_ROOM:
-                    self.levels.make_room(self.supply.most_lines, int(facts[programs.ROOM]))
-                elif why == programs.WINDOW_ENDED and self.folding is not None:
+                elif why == tables.MORE_ROOM:
+                    self.levels.make_room(self.supply.most_lines, int(facts[tables.ROOM]))
+                elif why == tables.WINDOW_ENDED and self.folding is not None:
                     self.folding.look(self.stand, self.levels, self.supply)
                 else:
                     self.levels.refuse()
         finally:
             self.levels.hand_back()
-        end = max(int(facts[programs.END]), int(facts[programs.NOW])) + (self.folding.time if self.folding else 0)
-        self.macs, self.tiles = int(facts[programs.MACS]), int(facts[programs.TILES])
-        self.programs = int(facts[programs.PROGRAMS])
+        end = max(int(facts[tables.END]), int(facts[tables.NOW])) + (self.folding.time if self.folding else 0)
+        self.macs, self.tiles = int(facts[tables.MACS]), int(facts[tables.TILES])
+        self.programs = int(facts[tables.PROGRAMS])
         places = self.slots * self.core.count
-        own, each = self.trace.launch_cycles
-        cycles = own + each * min(places, self.programs - int(facts[programs.MERGING]))
-        launch = self.launch + cycles * PS // self.core.clock
+        launched = min(places, self.programs - int(facts[tables.MERGING]))
         for name, time in zip((*self.levels.stalls, *_CAUSES), self.stand.spent.tolist(), strict=True):
             if time:
                 self.spent[name] = self.spent.get(name, 0) + time
-        busy = {what: time // places for what, time in sorted(self.spent.items())}
-        self.spent = {"launch": launch, **busy, "idle": end - sum(busy.values())}
-        return launch + end
+        self.spent = break_down(self.launch, self.trace, self.core, launched, self.spent, places, end)
+        return self.spent["launch"] + end
 
     def _refill(self) -> None:
         """Make the next programs ready, and room for what they ask of the caches."""
         facts = self.stand.facts
         dropped = self.supply.refill(self.stand.places)
-        facts[programs.NEXT], facts[programs.AT_HAND] = 0, len(self.supply.work.programs)
-        facts[programs.OLDEST] = max(0, int(facts[programs.OLDEST]) - dropped)
-        facts[programs.EXHAUSTED] = self.supply.exhausted
+        facts[tables.NEXT], facts[tables.AT_HAND] = 0, len(self.supply.work.programs)
+        facts[tables.OLDEST] = max(0, int(facts[tables.OLDEST]) - dropped)
+        facts[tables.EXHAUSTED] = self.supply.exhausted
         self.levels.check(self.supply.work.runs)
-        facts[programs.ROOM] = 2 * self.supply.most_lines + 2
-        self.levels.make_room(self.supply.most_lines, int(facts[programs.ROOM]))
+        facts[tables.ROOM] = 2 * self.supply.most_lines + 2
+        self.levels.make_room(self.supply.most_lines, int(facts[tables.ROOM]))

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.compiled import programs, units
+from sim.compiled import tables, units
 from sim.compiled.measure import measure
-from sim.compiled.programs import Work
+from sim.compiled.tables import Work
 from sim.compute import Work as Computation
 from sim.machine import SCORE_BYTES, Machine
 from sim.queueing import response
@@ -56,7 +56,7 @@ class Supply:
         self.works: list[tuple[int, ...]] = []
         self.rounds: list[int] = []
         self.slots = self.machine.resident(self.trace)
-        self.table = np.zeros((0, programs.CHUNK_FIELDS), np.int64)
+        self.table = np.zeros((0, tables.CHUNK_FIELDS), np.int64)
         cut = self.machine.scratchpad.requests if self.machine.scratchpad else None
         self.cut = (cut.largest, cut.smallest) if cut else (0, 0)
         cache = self.machine.chip.cache
@@ -64,7 +64,7 @@ class Supply:
 
     def refill(self, places: NDArray[np.int64]) -> int:
         """Make the next programs ready, all at hand having been taken; returns how many chunks were dropped, by which
-        positions in `places` ([place, programs.PLACE]) have been moved."""
+        positions in `places` ([place, tables.PLACE]) have been moved."""
         dropped = self._drop(places)
         ready: list[NDArray[np.int64]] = []
         size = 0
@@ -81,12 +81,12 @@ class Supply:
 
     def _drop(self, places: NDArray[np.int64]) -> int:
         """Drop chunks before the first one that a place is busy with."""
-        busy = places[:, programs.STATE] != programs.IDLE
-        number = int(places[busy, programs.PLACE_CHUNK].min()) if busy.any() else len(self.parts)
+        busy = places[:, tables.STATE] != tables.IDLE
+        number = int(places[busy, tables.PLACE_CHUNK].min()) if busy.any() else len(self.parts)
         steps = sum(len(part.steps) for part in self.parts[:number])
-        for entry in (programs.LAST_STEP, programs.ISSUE_STEP, programs.AHEAD_STEP, programs.COMPUTE_STEP):
+        for entry in (tables.LAST_STEP, tables.ISSUE_STEP, tables.AHEAD_STEP, tables.COMPUTE_STEP):
             places[busy, entry] -= steps
-        places[busy, programs.PLACE_CHUNK] -= number
+        places[busy, tables.PLACE_CHUNK] -= number
         del self.parts[:number]
         self.table = self.table[number:]
         return number
@@ -96,44 +96,44 @@ class Supply:
         indices = chunk.indices.astype(np.int64)
         self.parts.append(_Part(self._steps(chunk, indices), chunk.runs, indices))
         chip, units_ = self.machine.chip, self.machine.units
-        row = np.zeros((1, programs.CHUNK_FIELDS), np.int64)
-        row[0, programs.BARRIER] = chunk.barrier
-        row[0, programs.COSTS] = (chip.barrier or 0) if chunk.barrier and number else 0
-        row[0, programs.ONCE] = self._number(units_.code(chunk.once_cycles) if chunk.barrier else units_.once)
-        row[0, programs.OPENS] = -1
-        row[0, programs.LEFT] = len(chunk.programs)
+        row = np.zeros((1, tables.CHUNK_FIELDS), np.int64)
+        row[0, tables.BARRIER] = chunk.barrier
+        row[0, tables.COSTS] = (chip.barrier or 0) if chunk.barrier and number else 0
+        row[0, tables.ONCE] = self._number(units_.code(chunk.once_cycles) if chunk.barrier else units_.once)
+        row[0, tables.OPENS] = -1
+        row[0, tables.LEFT] = len(chunk.programs)
         self.table = np.concatenate([self.table, row])
-        found = np.zeros((len(chunk.programs), programs.PROGRAM), np.int64)
-        found[:, programs.FIRST_STEP] = chunk.programs["first_step"]
-        found[:, programs.STEPS] = chunk.programs["steps"]
-        found[:, programs.CHUNK] = len(self.parts) - 1
+        found = np.zeros((len(chunk.programs), tables.PROGRAM), np.int64)
+        found[:, tables.FIRST_STEP] = chunk.programs["first_step"]
+        found[:, tables.STEPS] = chunk.programs["steps"]
+        found[:, tables.CHUNK] = len(self.parts) - 1
         return found
 
     def _steps(self, chunk: Chunk, indices: NDArray[np.int64]) -> NDArray[np.int64]:
         """A chunk's steps, their runs counted within the chunk."""
         given = chunk.steps
-        found = np.zeros((len(given), programs.STEP), np.int64)
+        found = np.zeros((len(given), tables.STEP), np.int64)
         for entry, name in (
-            (programs.FIRST_RUN, "first_run"),
-            (programs.INDEX_RUNS, "index_runs"),
-            (programs.LOAD_RUNS, "load_runs"),
-            (programs.STORE_RUNS, "store_runs"),
-            (programs.REPEATS, "repeats"),
+            (tables.FIRST_RUN, "first_run"),
+            (tables.INDEX_RUNS, "index_runs"),
+            (tables.LOAD_RUNS, "load_runs"),
+            (tables.STORE_RUNS, "store_runs"),
+            (tables.REPEATS, "repeats"),
         ):
             found[:, entry] = given[name]
         products = np.column_stack([given[name].astype(np.int64) for name in _PRODUCTS])
         differs = np.ones(len(given), np.bool_)
         differs[1:] = (products[1:] != products[:-1]).any(axis=1)
         numbers = [self.known.get(row) or self._computation(row) for row in map(tuple, products[differs].tolist())]
-        found[:, programs.STEP_WORK] = np.array(numbers, np.int64)[np.cumsum(differs) - 1]
+        found[:, tables.STEP_WORK] = np.array(numbers, np.int64)[np.cumsum(differs) - 1]
         scored = given["exps"] > 0
-        found[:, programs.ROWS] = given["m1"] * scored
-        found[:, programs.COLUMNS] = given["n1"] * scored
-        counts = found[:, programs.INDEX_RUNS : programs.STORE_RUNS + 1]
+        found[:, tables.ROWS] = given["m1"] * scored
+        found[:, tables.COLUMNS] = given["n1"] * scored
+        counts = found[:, tables.INDEX_RUNS : tables.STORE_RUNS + 1]
         in_flight = np.zeros(len(given), np.int64)
-        lines = measure(chunk.runs, indices, found[:, programs.FIRST_RUN], counts, *self.cut, self.line, in_flight)
+        lines = measure(chunk.runs, indices, found[:, tables.FIRST_RUN], counts, *self.cut, self.line, in_flight)
         self.most_lines = max(self.most_lines, int(lines))
-        found[:, programs.IN_FLIGHT] = in_flight
+        found[:, tables.IN_FLIGHT] = in_flight
         return found
 
     def _computation(self, products: tuple[int, ...]) -> int:
@@ -158,13 +158,13 @@ class Supply:
 
     def _join(self, ready: list[NDArray[np.int64]]) -> Work:
         """The chunks at hand in one set of arrays, and the programs that are ready."""
-        steps, runs, indices = [np.zeros((0, programs.STEP), np.int64)], [np.zeros(0, RUN)], [np.zeros(0, np.int64)]
+        steps, runs, indices = [np.zeros((0, tables.STEP), np.int64)], [np.zeros(0, RUN)], [np.zeros(0, np.int64)]
         first_step, first_run, first_index = [], 0, 0
         at = 0
         for part in self.parts:
             first_step.append(at)
             steps.append(part.steps.copy())
-            steps[-1][:, programs.FIRST_RUN] += first_run
+            steps[-1][:, tables.FIRST_RUN] += first_run
             runs.append(part.runs.copy())
             runs[-1]["index"] += first_index * (part.runs["index"] >= 0)
             indices.append(part.indices)
@@ -173,8 +173,8 @@ class Supply:
                 first_run + len(part.runs),
                 first_index + len(part.indices),
             )
-        found = np.concatenate([np.zeros((0, programs.PROGRAM), np.int64), *ready])
-        found[:, programs.FIRST_STEP] += np.array([*first_step, 0], np.int64)[found[:, programs.CHUNK]]
+        found = np.concatenate([np.zeros((0, tables.PROGRAM), np.int64), *ready])
+        found[:, tables.FIRST_STEP] += np.array([*first_step, 0], np.int64)[found[:, tables.CHUNK]]
         return Work(
             found,
             self.table,

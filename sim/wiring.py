@@ -143,7 +143,7 @@ class Wiring:
         """Let the caches take requests of so many lines, and as many more entries in what waits for data."""
         for cache in self.caches:
             if lines > cache.room:
-                cache._make_room(lines)
+                cache.make_room(lines)
             if len(cache.arrivals) - 1 - cache.book[bk.NEXT] < waits:
                 more = np.zeros(len(cache.arrivals) + _GROWTH * waits, np.int64)
                 cache.arrivals = np.concatenate([cache.arrivals, more])
@@ -152,7 +152,7 @@ class Wiring:
         """Raise SimulationError for the cache that was asked for a line beyond what it tells apart."""
         for cache in self.caches:
             if cache.book[bk.BEYOND]:
-                cache._refuse()
+                cache.refuse()
 
     def counts(self) -> list[NDArray[np.int64]]:
         """Views of what the levels count."""

@@ -92,7 +92,7 @@ def call(arguments: list[str]) -> int:
 
 
 def _announce() -> None:
-    """Say so if the hot loops have to be compiled first, which takes some 20 s and is kept for later processes."""
+    """Say so if the hot loops have to be compiled first, which takes about a minute and is kept for later processes."""
     from sim.compiled.jit import CACHE_FOLDER, FRESH
 
     if FRESH:

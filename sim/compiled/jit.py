@@ -57,7 +57,7 @@ def compile_once(function: Callable[..., Any], arguments: Sequence[object]) -> N
         function.compile(tuple(map(numba.typeof, arguments)))  # type: ignore[attr-defined]
 
 
-def _cached(function: Callable[..., Any], inline: bool) -> Callable[..., Any]:
+def _cached(function: Callable[..., Any], inline: bool, nogil: bool = False) -> Callable[..., Any]:
     before = config.CACHE_DIR
     config.CACHE_DIR = str(CACHE_FOLDER)
     try:
@@ -68,6 +68,7 @@ def _cached(function: Callable[..., Any], inline: bool) -> Callable[..., Any]:
             forceinline=inline,
             _nrt=False,
             no_cfunc_wrapper=True,
+            nogil=nogil,
         )(function)
     finally:
         config.CACHE_DIR = before
@@ -77,6 +78,11 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function` compiled on first call, or loaded from the cache of an earlier process; as it is under
     NUMBA_DISABLE_JIT=1."""
     return _cached(function, False)
+
+
+def apart(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Like `compiled`, for loops that several threads run at once, each on arrays of its own."""
+    return _cached(function, False, nogil=True)
 
 
 def inlined(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import config, njit, types
+from numba import config, types
 from numba.extending import intrinsic
 
 from sim.compiled.address import fold, mix, scale
-from sim.compiled.jit import CACHE_FOLDER, compiled, inlined
+from sim.compiled.jit import apart, compiled, inlined
 from sim.compiled.prefetch import prefetch
 
 SHALLOW, DEEP = 16, 64
@@ -110,16 +110,6 @@ from the array's aligned begin; returns its position before, the number of tags 
 it where it is."""
 
 
-def _apart(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Like `compiled`, for loops that several threads run at once, each on arrays of its own."""
-    before = config.CACHE_DIR
-    config.CACHE_DIR = str(CACHE_FOLDER)
-    try:
-        return njit(cache=True, error_model="numpy", nogil=True, _nrt=False)(function)
-    finally:
-        config.CACHE_DIR = before
-
-
 @inlined
 def entry(i, array):
     """An entry of an array as int64."""
@@ -184,14 +174,14 @@ def walk(deep, lines, sets, factor, shift, part, parts, tags, queue_tags, queue_
     return seen
 
 
-@_apart
+@apart
 def walk_shallow(lines, sets, factor, shift, part, parts, tags, queue_tags, queue_stacks, counts):
     """`walk` on stacks of SHALLOW tags. Counts the lines whose set is in part number `part` of `parts` (a power of
     two); these two are uint32, `sets`, `factor` and `shift` uint64. Returns the bits that any tag has."""
     return walk(False, lines, sets, factor, shift, part, parts, tags, queue_tags, queue_stacks, counts)
 
 
-@_apart
+@apart
 def walk_deep(lines, sets, factor, shift, part, parts, tags, queue_tags, queue_stacks, counts):
     """`walk` on stacks of DEEP tags."""
     return walk(True, lines, sets, factor, shift, part, parts, tags, queue_tags, queue_stacks, counts)
@@ -292,7 +282,7 @@ def read(line, asked, group, tag, first, home, room, geometry, tags, depths, cou
             depths[index(at + granule)] = 0
 
 
-@_apart
+@apart
 def access(count, lines, asked, part, parts, geometry, tags, depths, counts):
     """Access the first `count` lines whose sets are in part number `part` of `parts` (a power of two): read granules
     are counted by tensor and by the ways, less one, in which they are hits.

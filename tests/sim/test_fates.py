@@ -13,7 +13,6 @@ from sim.cache import Cache
 from sim.compiled import book as bk
 from sim.compiled import ways
 from sim.compiled.address import mix, scale
-from sim.grain import grain_of
 from sim.request import Request
 from tests.sim.conftest import BASE, Sink, ask, pieces
 from workloads.trace import READ, RUN, WRITE
@@ -192,11 +191,3 @@ def test_a_cohort_is_taken_apart_and_comes_together() -> None:
 def in_step(cache: Cache) -> int:
     """Cohorts in step."""
     return int(cache.sets[0, cache.book[bk.COHORTS]])
-
-
-def test_the_grain_that_needs_fewest_lookups() -> None:
-    rows = [(2048, 8192, 4, 2048, -1, 0, READ, 0), (0, 1024, 9, 1024, 5, 3, READ, 0)]
-    assert grain_of(np.array([(0, 0, 1, 1 << 16, -1, 1 << 16, READ, 0)], RUN), LINE) == 32
-    assert grain_of(np.array(rows, RUN), LINE) == 8
-    assert grain_of(np.array([*rows, (1 << 20, 0, 1, 1 << 18, -1, 0, READ, 0)], RUN), LINE) == 32
-    assert grain_of(np.array([(0, 0, 1, 1 << 16, -1, 64, READ, 0)], RUN), LINE) == 1
