@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from hwmodels.spec import Cache as CacheSpec
 from sim.compiled import book as bk
-from sim.compiled import cohorts, expand, lookup, ways
+from sim.compiled import bundles, cohorts, expand, lookup, ways
 from sim.compiled.address import reciprocal
 from sim.compiled.lanes import LANES
 from sim.compiled.outgoing import PATTERN
@@ -68,7 +68,8 @@ class Cache:
         ]
         cohorts_at = self.slots_at + groups * self.width
         copies_at = cohorts_at + 1 + groups
-        size = -(-(copies_at + bool(spec.replicate) * groups * spec.ways) // _HOST_LINE) * _HOST_LINE
+        bundles_at = copies_at + bool(spec.replicate) * groups * spec.ways
+        size = -(-self._make_room_for_bundles(bundles_at, groups) // _HOST_LINE) * _HOST_LINE
         self.groups, self.book[bk.COHORTS], self.book[bk.ARRIVALS] = groups, cohorts_at, copies_at
         # sets of their own random numbers are never alike
         self.coarsest = 1 if policy == RANDOM else min(cohorts.COARSEST, spec.sets & -spec.sets)
@@ -131,6 +132,20 @@ class Cache:
             bk.EVICTED_AT: self.evicted_at,
             bk.LINES: 1,
         }
+
+    def _make_room_for_bundles(self, first: int, groups: int) -> int:
+        """Enter into the book where from `first` on there is room for what is known of bundles; returns its end."""
+        book, ways_ = self.book, self.spec.ways
+        self.bundles = bundles.count_bundles(groups * ways_)
+        book[bk.BUNDLES], book[bk.MEMBERS], book[bk.SEEN] = first, first + 1, first + 1 + groups * ways_
+        book[bk.READ_AT], book[bk.MOST_BUNDLES] = book[bk.SEEN] + groups, self.bundles
+        book[bk.MARKS] = book[bk.READ_AT] + self.bundles + 1
+        book[bk.TABLE] = book[bk.MARKS] + self.bundles + 1
+        served_near = self.spec.partitions == 1 or bool(self.spec.replicate)
+        book[bk.FEWEST] = bundles.FEWEST if book[bk.QUICK] and served_near else 0
+        if not book[bk.FEWEST]:
+            return first + 1
+        return int(book[bk.TABLE]) + self.bundles * (bundles.SHARES + self.spec.slices // self.spec.partitions)
 
     def _cut(self, grain: int) -> None:
         """Let so many lines be a grain."""
@@ -230,6 +245,7 @@ class Cache:
         self.waits = len(self.arrivals) - 1
         for sets in self.sets:
             cohorts.forget_arrivals(self.groups, sets, self.book)
+            bundles.forget_arrivals(sets, self.book)
 
     def fill_with(self, dirty: bool) -> None:
         """Fill every way of every set with lines that no trace will ask for, clean or, as a buffer rewritten before

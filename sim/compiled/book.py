@@ -30,6 +30,16 @@ The book is one int64 array, because an array costs a call seven arguments and a
     GRAIN_BITS,
     COHORTS,
     ARRIVALS,
+    # bundles: where in `sets` begins what is known of them, how many there may be, fewest lines of one (0: there are
+    # none); see `bundles`
+    BUNDLES,
+    MEMBERS,
+    SEEN,
+    READ_AT,
+    MARKS,
+    TABLE,
+    MOST_BUNDLES,
+    FEWEST,
     # partitions and slices, times in ps, how writes are treated
     PARTITIONS,
     REPLICATE,
@@ -61,7 +71,7 @@ The book is one int64 array, because an array costs a call seven arguments and a
     EVICTED_AT,
     # for each set of sectors of a line, the granules it has one of: a bit each, that of its first sector
     GRANULES,
-) = range(50)
+) = range(58)
 AFTER_GRANULES = GRANULES + 256
 # a row of counts for each tensor
 (

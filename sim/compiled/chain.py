@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sim.compiled import bank_timing as bt
 from sim.compiled import book as bk
 from sim.compiled import lookup
-from sim.compiled.jit import compiled, inlined
+from sim.compiled.jit import inlined
 from sim.compiled.runs import count_bytes, count_transfer
 from sim.compiled.turns import wait_for_turns
 
@@ -167,7 +167,7 @@ def serve_dram(i, runs, indices, first, count, repeat, now, table, dram):
     return dram.moving[bt.DONE], dram.moving[bt.FIRST], dram.moving[bt.CAME]
 
 
-@compiled
+@inlined
 def serve(chain, runs, indices, first, count, repeat, core, now, levels):
     """When (ps) the last byte of `count` runs from `first` on is at `core`, asked for at `now` along a chain; `NEVER`
     if a line lies beyond what a cache tells apart."""

@@ -15,6 +15,7 @@ is all that a whole grain asks about, and from `ARRIVALS` on, for each set and w
 import numpy as np
 
 from sim.compiled import book as bk
+from sim.compiled.bundles import in_use, leave, order
 from sim.compiled.jit import compiled, inlined
 from sim.compiled.ways import (
     ARRIVAL,
@@ -102,9 +103,16 @@ def part(group, sets, book):
 def join(group, sets, arrivals, book):
     """Let the cohort of a set be in step if its sets hold the same."""
     first = group & -book[bk.GRAIN]
+    if in_use(sets, book):
+        for there in range(first, first + book[bk.GRAIN]):
+            order(there, sets, book)
     for other in range(first + 1, first + book[bk.GRAIN]):
         if not alike(first, other, sets, arrivals, book):
             return
+    if in_use(sets, book):
+        for there in range(first, first + book[bk.GRAIN]):
+            for way in range(book[bk.WAYS]):
+                leave(way, there, sets, book)
     kept = leader(group, book)
     if kept != first:
         copy_set(first, kept, sets, book)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from sim.compiled import book as bk
+from sim.compiled.bundles import loosen
 from sim.compiled.cohorts import arrivals_of, leader
 from sim.compiled.expand import ASKED, HOME, KEY, LINE, MASK, PART, SET, TENSOR, TO_HOME, entry
 from sim.compiled.jit import compiled, inlined
@@ -91,6 +92,8 @@ def read_line(k, start, sets, arrivals, out, queue, book):
         book[counts + bk.SECTOR_HITS] -= population(missing) * book[bk.LINES]
         if slot < 0:
             slot = take_way(key, tensor << OWNER_SHIFT, group, sets, out, book)
+        else:
+            loosen(slot, group, sets, book)
         if first == home:
             fetch_into(slot, line, missing, tensor, sets, arrivals, out, book)
         else:
@@ -122,6 +125,7 @@ def copy(k, slot, mask, sets, arrivals, out, queue, book):
     book[counts + bk.FAR_HITS] += count_granules(mask, book) - count_granules(missing, book)
     book[counts + bk.SECTOR_HITS] += population(have) * book[bk.LINES]
     if missing:
+        loosen(source, group, sets, book)
         have |= fetch_into(source, entry(LINE, k, queue), missing, tensor, sets, arrivals, out, book)
         await_fetch(slot, sets, arrivals, book)
     sets[slot + STATE] |= have
@@ -161,6 +165,7 @@ def write_line(k, sets, arrivals, out, queue, book):
         base = group * book[bk.POSITIONS]
         at = hit(at, base, notes_of(group, book), book[bk.POLICY], book[bk.WAYS], sets)
         slot = slot_of(np.int64(sets[base + at]), group, book)
+        loosen(slot, group, sets, book)
         lacking = count_granules(mask & ~np.int64(sets[slot + STATE]), book)
     elif book[bk.WRITE_ALLOCATE]:
         slot = take_way(key, 0, group, sets, out, book)
@@ -186,8 +191,10 @@ def invalidate(mask, key, group, sets, book):
     if at >= 0:
         at += group * book[bk.POSITIONS]
         word = np.int64(sets[at])
+        slot = slot_of(word, group, book)
+        loosen(slot, group, sets, book)
         sets[at] = word & ~SETTLED
-        sets[slot_of(word, group, book) + STATE] &= ~mask
+        sets[slot + STATE] &= ~mask
 
 
 @compiled

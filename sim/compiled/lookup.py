@@ -12,6 +12,7 @@ where their sets are in step, see `cohorts` and `grains`.
 import numpy as np
 
 from sim.compiled import book as bk
+from sim.compiled.bundles import in_use, order
 from sim.compiled.cohorts import any_in_step, in_step, part
 from sim.compiled.expand import (
     ASKED,
@@ -39,18 +40,28 @@ from sim.compiled.prefetch import prefetch
 from sim.compiled.quick import quick_read
 from sim.compiled.slices import reserve
 from sim.compiled.ways import TAG, index, slot_of, tick
+from sim.compiled.whole import adopt, is_there, is_whole, look_for, mark_of, may_be_whole, read_whole
 
 AHEAD, SOON = 20, 8
 """Lines ahead for which the host is asked for their words, and, where it takes a slot too, for that."""
 
 
 @inlined
-def expect(k, apart, sets, queue, book):
-    """Have the host fetch the words of the sets of line `k` of the queue."""
+def expect(k, apart, bundles, sets, queue, book):
+    """Have the host fetch the words of the sets of line `k` of the queue, and what is known of their bundles."""
     group = entry(SET, k, queue)
-    prefetch(sets, group * book[bk.POSITIONS])
+    expect_set(group, bundles, sets, book)
     if apart:
-        prefetch(sets, (group + entry(TO_HOME, k, queue)) * book[bk.POSITIONS])
+        expect_set(group + entry(TO_HOME, k, queue), bundles, sets, book)
+
+
+@inlined
+def expect_set(group, bundles, sets, book):
+    """Have the host fetch the words of a set, and what is known of their bundles."""
+    prefetch(sets, group * book[bk.POSITIONS])
+    if bundles:
+        prefetch(sets, book[bk.MEMBERS] + group * book[bk.WAYS])
+        prefetch(sets, book[bk.SEEN] + group)
 
 
 @inlined
@@ -76,15 +87,29 @@ def expect_slot(group, key, quick, sets, book):
 
 
 @inlined
+def bring_in_order(k, apart, sets, queue, book):
+    """Let the words of the sets of line `k` of the queue lie in order of age, now that they will be needed. No bundle
+    is read before they are."""
+    group = entry(SET, k, queue)
+    order(group, sets, book)
+    if apart:
+        order(group + entry(TO_HOME, k, queue), sets, book)
+
+
+@inlined
 def serve_lines(count, apart, sets, arrivals, out, queue, book):
     """Read or write the first `count` lines of the queue. `apart` (whether there are partitions) is a constant where
     this is called, so that it is compiled once for either."""
     done, latest, slot_needed, quick = book[bk.DONE], book[bk.LATEST], 0, book[bk.QUICK]
+    bundles = in_use(sets, book)
     for k in range(-AHEAD, count):
         if k + AHEAD < count:
-            expect(k + AHEAD, apart, sets, queue, book)
-        if 0 <= k + SOON < count and k - slot_needed < AHEAD:
-            expect_slots(k + SOON, quick, apart, sets, queue, book)
+            expect(k + AHEAD, apart, bundles, sets, queue, book)
+        if 0 <= k + SOON < count:
+            if bundles:
+                bring_in_order(k + SOON, apart, sets, queue, book)
+            if k - slot_needed < AHEAD:
+                expect_slots(k + SOON, quick, apart, sets, queue, book)
         if k < 0:
             continue
         asked = entry(ASKED, k, queue)
@@ -200,6 +225,18 @@ def serve_run(run, indices, repeat, k, sets, arrivals, out, queue, book):
     book[counts + (bk.WRITE_BYTES if writes else bk.READ_BYTES)] += size * rows
     if source < 0 and stride == size and (address | size) & within == 0:
         size, rows = size * rows, np.int64(1)  # whole lines without a gap
+    if not writes and source < 0 and may_be_whole(address, stride, size, rows, sets, book):
+        mark = mark_of(address, stride, size, rows, book)
+        number = look_for(mark, address, stride, size, rows, sets, book)
+        if is_whole(number, sets, book) or is_there(address >> book[bk.LINE_BITS], sets, book):
+            if k:
+                serve_queue(k, sets, arrivals, out, queue, book)
+                k = np.int64(0)
+            if not is_whole(number, sets, book):
+                number = adopt(number, mark, address, stride, size, rows, sets, arrivals, queue, book)
+            if number:
+                read_whole(number, tensor, sets, book)
+                return k
     whole, first = book[bk.SECTORS] | tensor << TENSOR | (WRITES if writes else 0), FIRST
     shape, alike = shape_of(address, address + size, book), stride & within == 0
     sectors, granules = 0, 0

@@ -4,6 +4,7 @@ import numpy as np
 
 from sim.compiled import book as bk
 from sim.compiled.address import unfold
+from sim.compiled.bundles import leave
 from sim.compiled.jit import compiled, inlined
 from sim.compiled.lanes import population
 from sim.compiled.ways import DIRTY, DIRTY_SHIFT, FORMER, OWNER, OWNER_SHIFT, STATE, TAG_BITS, WAY, index
@@ -106,6 +107,7 @@ def evict(word, slot, group, sets, out, book):
     """Count that a way loses its line, and send down what is dirty of it."""
     state = np.int64(sets[index(slot + STATE)])
     book[index(book[bk.EVICTED_AT] + ((state >> OWNER_SHIFT) & OWNER))] += book[bk.LINES]
+    leave(word & WAY, group, sets, book)
     if state & DIRTY:
         write_back(word, state, group, out, book)
 

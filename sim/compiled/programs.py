@@ -288,7 +288,7 @@ def have_turn(place, work, stand):
     return tb.GO_ON
 
 
-@compiled
+@inlined
 def turn(work, stand):
     """Let places have their turns until something is needed: SERVE, MORE_PROGRAMS, or ENDED."""
     facts = stand.facts

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 import hwmodels
 from sim.cache import Cache
 from sim.compiled import book as bk
-from sim.compiled import ways
+from sim.compiled import bundles, ways
 from sim.compiled.address import mix, scale
 from sim.request import Request
 from tests.sim.conftest import BASE, Sink, ask, pieces
@@ -31,10 +31,12 @@ class Below(Sink):
 
 
 def cache_with(grain: int, keys: dict[str, object], dirty: bool) -> tuple[Cache, Below]:
-    """A cache for two tensors that four cores share, above such a level."""
+    """A cache for two tensors that four cores share, above such a level; with grains of one line, every line is looked
+    up for itself, otherwise runs of two lines may be bundles."""
     below = Below()
     cache = Cache(hwmodels.Cache.model_validate(BASE | keys), (1, 4), below, ("X", "Y"))
     cache.set_grain(grain)
+    cache.book[bk.FEWEST] = min(2 * (grain > 1), cache.book[bk.FEWEST])
     if dirty:
         cache.fill_with(dirty=True)
     return cache, below
@@ -43,6 +45,8 @@ def cache_with(grain: int, keys: dict[str, object], dirty: bool) -> tuple[Cache,
 def content(cache: Cache) -> list[NDArray[np.int64]]:
     """What decides what a cache will do, of every set: quotients in order (with the way of a line from before the
     trace), their states, and the policy's notes."""
+    for group in range(cache.groups if cache.sets[0, cache.book[bk.BUNDLES]] else 0):
+        bundles.order(group, cache.sets[0], cache.book)
     words, spec = cache._words()[..., : cache.spec.ways].astype(np.int64), cache.spec
     quotients, way = words >> ways.TAG_BITS, words & ways.WAY
     states = np.take_along_axis(cache._slots()[..., ways.STATE], way, 2)
