@@ -58,7 +58,7 @@ class Cache:
         self.slots_at = groups * self.positions
         self.counts_at = bk.AFTER_GRANULES
         self.evicted_at = self.counts_at + len(tensors) * bk.COUNTS
-        self.slices_at = self.evicted_at + len(tensors) + 1
+        self.slices_at = self.evicted_at + len(tensors) * (len(tensors) + 1)
         self.book = np.zeros(self.slices_at + self.number * spec.slices, np.int64)
         for entry, value in self._geometry(policy).items():
             self.book[entry] = value
@@ -130,6 +130,7 @@ class Cache:
             bk.SEED: _SEED,
             bk.COUNTS_AT: self.counts_at,
             bk.EVICTED_AT: self.evicted_at,
+            bk.OWNERS: len(self.tensors) + 1,
             bk.LINES: 1,
         }
 
@@ -225,16 +226,23 @@ class Cache:
         )
 
     def counters(self) -> dict[str, int]:
-        """`hits`, `misses`, … over all tensors, and `<tensor>.hits`, … for each."""
+        """`hits`, `misses`, … over all tensors, and `<tensor>.hits`, … for each; `<tensor>.evicted_by.<other>` is how
+        many of its evictions made room for another one, or for itself."""
         found: dict[str, int] = {}
         number = len(self.tensors)
         rows = self.book[self.counts_at : self.evicted_at].reshape(number, bk.COUNTS)
-        rows = np.column_stack([rows, self.book[self.evicted_at :][:number]])
+        evicted = self.book[self.evicted_at : self.slices_at].reshape(number, number + 1)[:, :number]
+        rows = np.column_stack([rows, evicted.sum(axis=0)])
         for prefix, row in [("", rows.sum(axis=0)), *((f"{t}.", rows[i]) for i, t in enumerate(self.tensors))]:
             if prefix and not row.any():
                 continue
-            found[f"{prefix}hits"] = int(row[bk.READ_HITS] + row[bk.FAR_HITS])
-            found |= {f"{prefix}{name}": int(row[column]) for name, column in _COUNTS.items()}
+            counts = {"hits": int(row[bk.READ_HITS] + row[bk.FAR_HITS])}
+            counts |= {name: int(row[column]) for name, column in _COUNTS.items()}
+            for name, count in counts.items():  # two tensors of one name are counted as one
+                found[prefix + name] = found.get(prefix + name, 0) + count
+        for by, owner in zip(*np.nonzero(evicted), strict=True):
+            pair = f"{self.tensors[owner]}.evicted_by.{self.tensors[by]}"
+            found[pair] = found.get(pair, 0) + int(evicted[by, owner])
         return found
 
     def forget(self) -> None:

@@ -64,6 +64,7 @@ class _Window:
 
     time: int
     counts: list[NDArray[np.int64]]
+    totals: list[NDArray[np.int64]]
     fills: list[Fills]
 
 
@@ -96,7 +97,9 @@ class Folding:
             self.windows.clear()
             return
         counts = [stand.spent, facts[tables.TILES : tables.TILES + 1], *levels.counts()]
-        self.windows.append(_Window(int(facts[tables.NOW]), [part.copy() for part in counts], levels.fills()))
+        totals = [facts[tables.TILES : tables.TILES + 1].copy(), *levels.totals()]
+        now = [part.copy() for part in counts]
+        self.windows.append(_Window(int(facts[tables.NOW]), now, totals, levels.fills()))
         del self.windows[: -PERIOD - 1]
         # one period is simulated at the end of a step
         periods = left // (self.repeats * PERIOD) - 1
@@ -130,8 +133,8 @@ class Folding:
         times = np.diff([window.time for window in self.windows])
         if np.ptp(times) > self.tolerance * times.mean():
             return False
-        for part in range(1, len(self.windows[0].counts)):
-            deltas = np.diff([window.counts[part] for window in self.windows], axis=0)
+        for part in range(len(self.windows[0].totals)):
+            deltas = np.diff([window.totals[part] for window in self.windows], axis=0)
             mean = deltas.mean(axis=0)
             if (np.ptp(deltas, axis=0) > self.tolerance * mean + NOISE * np.sqrt(mean)).any():
                 return False

@@ -160,16 +160,28 @@ class Wiring:
         caches = [cache.book[cache.counts_at : cache.slices_at] for cache in self.caches]
         return [self.table[:, chain.BYTES : chain.COMMANDS + 1], *caches, dram.book[db.READS :]]
 
+    def totals(self) -> list[NDArray[np.int64]]:
+        """Copies of what the levels count, of evictions those that each tensor suffers: which of two tensors of a step
+        takes whose way changes from window to window."""
+        table, *caches, dram = (part.copy() for part in self.counts())
+        parts = [self._split(cache, counts) for cache, counts in zip(self.caches, caches, strict=True)]
+        return [table, *(np.concatenate([counts, evicted.sum(axis=0)]) for counts, evicted in parts), dram]
+
+    @staticmethod
+    def _split(cache: Cache, counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The counts of a cache but for evictions, and these: [tensor that evicts, tensor evicted], the last being that
+        of ways without a line."""
+        first, evicted = np.split(counts, [cache.evicted_at - cache.counts_at])
+        return first, evicted.reshape(-1, len(cache.tensors) + 1)
+
     def fills(self) -> list[Fills]:
         """What each cache has taken in."""
         found = []
         for cache in self.caches:
-            counts, evicted = np.split(
-                cache.book[cache.counts_at : cache.slices_at], [cache.evicted_at - cache.counts_at]
-            )
+            counts, evicted = self._split(cache, cache.book[cache.counts_at : cache.slices_at])
             misses = int(counts.reshape(-1, bk.COUNTS)[:, bk.MISSES].sum())
             filled = misses * cache.spec.fill_granule >= cache.spec.capacity
-            found.append(Fills(misses, int(evicted[-1]), filled))
+            found.append(Fills(misses, int(evicted[:, -1].sum()), filled))
         return found
 
     def hand_back(self) -> None:

@@ -69,9 +69,10 @@ The book is one int64 array, because an array costs a call seven arguments and a
     # where the tables begin whose length differs
     COUNTS_AT,
     EVICTED_AT,
+    OWNERS,
     # for each set of sectors of a line, the granules it has one of: a bit each, that of its first sector
     GRANULES,
-) = range(58)
+) = range(59)
 AFTER_GRANULES = GRANULES + 256
 # a row of counts for each tensor
 (

@@ -50,7 +50,7 @@ def take_way(key, state, group, sets, out, book):
         at = victim(notes, policy, ways, sets, book)
     word = np.int64(sets[base + at])
     slot = slot_of(word, group, book)
-    evict(word, slot, group, sets, out, book)
+    evict(word, slot, state, group, sets, out, book)
     fill(key | word & WAY, at, base, notes, policy, ways, sets)
     fill_slot(slot, state, 0, sets)
     return slot
@@ -168,7 +168,7 @@ def write_line(k, sets, arrivals, out, queue, book):
         loosen(slot, group, sets, book)
         lacking = count_granules(mask & ~np.int64(sets[slot + STATE]), book)
     elif book[bk.WRITE_ALLOCATE]:
-        slot = take_way(key, 0, group, sets, out, book)
+        slot = take_way(key, tensor << OWNER_SHIFT, group, sets, out, book)
     book[counts + bk.WRITE_HITS] += touched - lacking
     book[counts + bk.WRITE_MISSES] += lacking
     if slot >= 0:

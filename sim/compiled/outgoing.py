@@ -103,10 +103,11 @@ def write_back(word, state, group, out, book):
 
 
 @inlined
-def evict(word, slot, group, sets, out, book):
-    """Count that a way loses its line, and send down what is dirty of it."""
+def evict(word, slot, successor, group, sets, out, book):
+    """Count that a way loses its line to one that will have the state `successor`; send down what is dirty of it."""
     state = np.int64(sets[index(slot + STATE)])
-    book[index(book[bk.EVICTED_AT] + ((state >> OWNER_SHIFT) & OWNER))] += book[bk.LINES]
+    owner, by = (state >> OWNER_SHIFT) & OWNER, (successor >> OWNER_SHIFT) & OWNER
+    book[index(book[bk.EVICTED_AT] + by * book[bk.OWNERS] + owner)] += book[bk.LINES]
     leave(word & WAY, group, sets, book)
     if state & DIRTY:
         write_back(word, state, group, out, book)

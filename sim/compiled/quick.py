@@ -49,7 +49,7 @@ def take_oldest(key, state, group, sets, out, book):
     base, last = group * LANES, book[bk.WAYS] - 1
     word = np.int64(sets[index(base + last)])
     slot = slot_of(word, group, book)
-    evict(word, slot, group, sets, out, book)
+    evict(word, slot, state, group, sets, out, book)
     push(sets, base, last, key | word & WAY)
     fill_slot(slot, state, ~book[bk.WAIT], sets)
 

@@ -26,9 +26,10 @@ def test_a_long_decode(chip: str, fold: float) -> None:
     for name in ("core.macs", "core.tiles", "core.programs"):
         assert folded.counters[name] == exact.counters[name]
     for name, count in exact.counters.items():
-        # which tensor's lines give way drifts; refreshes and row conflicts are random counts
-        share = 3 * fold if name.endswith("evictions") else fold
-        assert folded.counters[name] == pytest.approx(count, rel=share, abs=8 * count**0.5), name
+        # which tensor's lines give way drifts, to whom all the more (windows are not compared by that); refreshes and
+        # row conflicts are random counts
+        share = 10 * fold if "evicted_by" in name else 3 * fold if name.endswith("evictions") else fold
+        assert folded.counters.get(name, 0) == pytest.approx(count, rel=share, abs=8 * count**0.5), name
 
 
 def test_what_is_short_is_simulated() -> None:

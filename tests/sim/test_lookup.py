@@ -152,10 +152,30 @@ def test_tensors_add_up_and_evictions_know_their_owner() -> None:
     cache.serve(ask(pieces([(0, 8192, WRITE, 0), (1 << 20, 8192, READ, 1)])), 0, 0, 0)
     found = cache.counters()
     assert found["X.writebacks"] == found["writebacks"] == 8192 // 64
-    assert found["X.evictions"] == 64
+    assert found["X.evictions"] == found["X.evicted_by.Y"] == 64
+    assert "Y.evicted_by.X" not in found
     for name in ("hits", "misses", "sector_lookups", "write_misses"):
         assert found[name] == found.get(f"X.{name}", 0) + found.get(f"Y.{name}", 0)
     assert sum(size for _, size, op in sink.asked if op == WRITE) == 8192
+
+
+@settings(max_examples=40, deadline=None)
+@given(asked=st.lists(st.tuples(st.integers(0, 511), st.integers(0, 1), st.integers(0, 1)), min_size=1, max_size=60))
+def test_every_eviction_has_one_that_it_made_room_for(asked: list[tuple[int, int, int]]) -> None:
+    """Counted by a list of lines in order of age, whose owner is the tensor that fetched or last wrote them."""
+    cache, _ = cache_of(capacity="512 B", ways=4, slices=1, set_hash="none")
+    held: list[tuple[int, str]] = []
+    expected: dict[str, int] = {}
+    for line, op, tensor in asked:
+        cache.serve(ask(pieces([(line * 128, 128, op, tensor)])), 0, 0, 0)
+        name = "XY"[tensor]
+        former = [owner for number, owner in held if number == line]
+        held = [(number, owner) for number, owner in held if number != line]
+        if not former and len(held) == 4:
+            pair = f"{held.pop(0)[1]}.evicted_by.{name}"
+            expected[pair] = expected.get(pair, 0) + 1
+        held.append((line, name if op == WRITE or not former else former[0]))
+    assert {key: count for key, count in cache.counters().items() if "evicted_by" in key} == expected
 
 
 def test_far_partition_is_looked_up_twice_and_copied() -> None:
