@@ -73,7 +73,7 @@ def _panel(axis: Axes, panel: Panel, norm: Normalize, x: str, y: str) -> None:
         value = float(values[row, column])
         if np.isfinite(value):
             axis.text(
-                column, row, _number(value, digits), ha="center", va="center", fontsize=size, color=_ink(norm(value))
+                column, row, _number(value, digits), ha="center", va="center", fontsize=size, color=ink(norm(value))
             )
     if y == HEAD_DIM and ASKED in table.index:
         _emphasise(axis, list(table.index).index(ASKED), len(table.columns))
@@ -103,7 +103,7 @@ def _titles(figure: Figure, frame: pd.DataFrame) -> None:
     figure.set_layout_engine("constrained", rect=(0.0, 0.0, 1.0, 1 - (0.45 + 0.17 * len(answer)) / height))
 
 
-def _ink(shade: Any) -> str:
+def ink(shade: Any) -> str:
     """Black or white, whichever stands out against the colour (luminance as in WCAG 2)."""
     red, green, blue = (
         c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in mpl.colormaps[MAP](float(shade))[:3]

@@ -1,0 +1,77 @@
+"""`memgrain map tensors`: which tensors hits, misses, evictions and bytes belong to, level by level."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from codesign.plots.tensors import Count
+
+
+def command(
+    chip: Annotated[str, typer.Argument(help="A chip by name (see 'memgrain chips') or a .yaml file.")],
+    workload: Annotated[str, typer.Argument(help="A workload by name (see 'memgrain examples') or a .yaml file.")],
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a number of either: l2.ways=32, shape.head_dim=96."),
+    ] = None,
+    before: Annotated[str, typer.Option(help="Caches before the run: cold, dirty or warm.")] = "cold",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="The figure, a .png; out/map_tensors.png if left out.")
+    ] = None,
+) -> None:
+    """Simulate, print a table by tensor, draw."""
+    from codesign.cli.map import draw, place
+    from codesign.errors import CodesignError
+    from codesign.overrides import parse, split
+    from codesign.plots.tensors import attribution, needed, shares
+    from codesign.task import Task
+
+    target = place(out, "tensors")
+    chip_set, workload_set = split(parse(set_ or []), chip)
+    point = Task(chip, chip_set, workload, workload_set, before).resolve()
+    counts, useful = attribution(point, point.simulate()), needed(point)
+    if not counts:
+        raise CodesignError(f"{point.workload.name} moves nothing on {point.chip.name}; name another workload")
+    settings = "".join(f" {key}={value}" for key, value in point.overrides.items())
+    title = f"{point.workload.name}{settings} on {point.chip.title}"
+    if as_json:
+        print(json.dumps(_answer(counts, useful), indent=2))
+    else:
+        _print(counts, useful, title)
+    draw(shares(counts, f"What belongs to which tensor: {title}"), target, as_json)
+
+
+def _answer(counts: list[Count], useful: dict[str, int]) -> dict[str, Any]:
+    """What `--json` prints."""
+    levels: dict[str, dict[str, Any]] = {}
+    for count in counts:
+        levels.setdefault(count.level, {})[count.name] = dict(count.by)
+    return {"levels": levels, "needed_bytes": useful}
+
+
+def _print(counts: list[Count], useful: dict[str, int], title: str) -> None:
+    from codesign.cli.tables import size_text, table
+    from codesign.cli.terminal import console
+
+    screen = console()
+    screen.print(title, style="bold", markup=False)
+    heads = [f">{count.level} {count.name}" for count in counts]
+    shown = table("tensor", *heads, ">needed", ">read ÷ needed")
+    last = next((count.by for count in reversed(counts) if (count.name, count.unit) == ("read", "B")), {})
+    for tensor in dict.fromkeys(name for count in counts for name in count.by):
+        cells = []
+        for count in counts:
+            part = count.by.get(tensor, 0)
+            text = size_text(part) if count.unit else f"{part:,}"
+            cells.append(f"{text} ({part / count.total:.0%})" if part else "–")
+        need = useful.get(tensor, 0)
+        cells.append(size_text(need) if need else "–")
+        cells.append(f"{last[tensor] / need:.2f}" if need and tensor in last else "–")
+        shown.add_row(tensor, *cells)
+    screen.print(shown)

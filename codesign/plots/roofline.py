@@ -1,0 +1,104 @@
+"""A roofline: a roof for each level of the chip, ceilings of its units, and the result as a point at each level."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
+from numpy.typing import NDArray
+
+from codesign.plots.curve import STYLES
+from codesign.plots.ratios import DPI
+from codesign.roofline import Roof, Roofline
+from hwmodels.units import format_bandwidth, format_duration
+
+MARKERS = "osD^vPX"
+Colour = tuple[float, ...]
+CEILINGS = (("0.1", (0, (7, 2))), ("0.45", (0, (2, 1.5))))
+"""Grey and stroke of each ceiling."""
+LETTERS = 85
+"""Letters of a line of the title, which ends before the legend."""
+MARGIN = 3.0
+"""Factor by which the axes go beyond points and ridges."""
+
+
+def roofs(found: Roofline) -> Figure:
+    """The figure; the vertical way from a point to its own roof is what that level leaves unused."""
+    figure = Figure(figsize=(10.5, 5.0), dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    axis = figure.subplots()
+    peaks = [ceiling.throughput for ceiling in found.ceilings]
+    turns = [min(peaks) / roof.bandwidth for roof in found.roofs]
+    ends = [found.intensity(roof) for roof in found.roofs] + turns
+    span = np.geomspace(min(ends) / MARGIN, max(ends) * MARGIN, 256)
+    colours = mpl.colormaps["viridis"](np.linspace(0.0, 0.85, max(len(found.roofs), 2)))
+    for place, roof in enumerate(found.roofs):
+        _level(axis, found, roof, place, span, min(peaks), tuple(colours[place]))
+    _ceilings(axis, found)
+    _scales(axis, (float(span[0]), float(span[-1])), (found.throughput / 4, max(peaks) * 4))
+    figure.legend(
+        title="level: bandwidth, share of it used\nhollow: what its roof allows",
+        loc="outside right upper",
+        frameon=False,
+        alignment="left",
+    )
+    settings = "".join(f" {key}={value}" for key, value in found.point.overrides.items())
+    name, allowed = found.lowest()
+    time = format_duration(float(f"{found.result.time:.4g}")).replace("us", "µs")
+    figure.suptitle(
+        f"{textwrap.fill(f'{found.point.workload.name}{settings} on {found.point.chip.title}', LETTERS)}\n"
+        f"{time}, {found.throughput / 1e12:.3g} TFLOP/s; lowest roof: {name}, {allowed / 1e12:.3g} TFLOP/s",
+        x=0.01,
+        ha="left",
+        fontsize=10.5,
+    )
+    return figure
+
+
+def _level(
+    axis: Axes, found: Roofline, roof: Roof, place: int, span: NDArray[np.float64], peak: float, colour: Colour
+) -> None:
+    """The roof of a level up to `peak`, the result below it and, hollow, on it."""
+    x, top = found.intensity(roof), min(roof.bandwidth * found.intensity(roof), peak)
+    line: dict[str, Any] = {"color": colour, "linestyle": STYLES[place % len(STYLES)], "linewidth": 1.7}
+    mark: dict[str, Any] = {"marker": MARKERS[place % len(MARKERS)], "markeredgecolor": "black"}
+    axis.plot(span, np.minimum(roof.bandwidth * span, peak), zorder=2, **line)
+    axis.plot([x, x], [found.throughput, top], color=colour, linewidth=1.0, alpha=0.7, zorder=2)
+    axis.plot([x], [top], linestyle="", markersize=7, markerfacecolor="white", zorder=3, **mark)
+    axis.plot([x], [found.throughput], markersize=9, zorder=4, label=_label(found, roof), **mark, **line)
+
+
+def _scales(axis: Axes, x: tuple[float, float], y: tuple[float, float]) -> None:
+    """Logarithmic axes with those limits, marked at powers of ten within them."""
+    axis.set(xscale="log", yscale="log", xlim=x, ylim=y)
+    for side, (low, high), unit in ((axis.xaxis, x, 1.0), (axis.yaxis, y, 1e12)):
+        powers = range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)
+        side.set_ticks([10.0**power for power in powers], labels=[f"{10.0**power / unit:,g}" for power in powers])
+        side.set_minor_formatter(NullFormatter())
+    axis.set_xlabel("operational intensity (FLOP for each byte that the level moved)")
+    axis.set_ylabel("throughput (TFLOP/s)")
+    axis.grid(color="0.9")
+    axis.set_axisbelow(True)
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def _label(found: Roofline, roof: Roof) -> str:
+    many = f"{roof.count} x " if roof.count > 1 else ""
+    each = float(f"{roof.bandwidth / roof.count:.4g}")
+    used = found.reach(roof)
+    return f"{roof.name}: {many}{format_bandwidth(round(each))}, {f'{used:.0%}' if used >= 0.01 else 'below 1%'}"
+
+
+def _ceilings(axis: Axes, found: Roofline) -> None:
+    """A horizontal line for each unit, in greys and strokes of its own."""
+    for place, ceiling in enumerate(found.ceilings):
+        label = f"{ceiling.name}: {float(f'{ceiling.throughput / 1e12:.4g}'):,g} TFLOP/s"
+        colour, stroke = CEILINGS[place % len(CEILINGS)]
+        axis.axhline(ceiling.throughput, color=colour, linewidth=1.3, linestyle=stroke, zorder=1, label=label)
