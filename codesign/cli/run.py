@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -33,18 +34,56 @@ def command(
             "--assumptions", help="Run with each assumed number of the chip at the ends of its range, and all."
         ),
     ] = False,
+    uncertainty: Annotated[
+        bool,
+        typer.Option(
+            "--uncertainty",
+            help="Draw all numbers with a range, add the model's own error, and give intervals from 5 to 95 % and the "
+            "numbers that make them.",
+        ),
+    ] = False,
+    samples: Annotated[int | None, typer.Option(help="With --uncertainty: draws, 100 if left out.")] = None,
+    seed: Annotated[int | None, typer.Option(help="With --uncertainty: seed of the draws, 0 if left out.")] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="With --uncertainty: a column of the row, time_us if left out.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--out", help="With --uncertainty or --assumptions: folder for the rows, which are not run again."
+        ),
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "-j", "--jobs", help="With --uncertainty or --assumptions: runs at a time; one a core if left out."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object with everything.")] = False,
 ) -> None:
     """Simulate, then print a table or one JSON object."""
     from codesign.overrides import parse, split
     from codesign.task import Task
 
+    _check(
+        assumptions,
+        uncertainty,
+        {"--samples": samples, "--seed": seed, "--metric": metric},
+        {"-o": out, "-j": jobs},
+    )
     chip_set, workload_set = split(parse(set_ or []), chip)
+    task = Task(chip, chip_set, workload, workload_set, before, fold)
     if assumptions:
         from codesign.cli.assumptions import show_interval
 
-        return show_interval(chip, chip_set, workload, workload_set, as_json)
-    point = Task(chip, chip_set, workload, workload_set, before, fold).resolve()
+        return show_interval(task, out, jobs, as_json)
+    if uncertainty:
+        from codesign.cli.uncertainty import show_uncertainty
+        from codesign.uncertainty import SAMPLES
+
+        draws = SAMPLES if samples is None else samples
+        return show_uncertainty(task, metric or "time_us", draws, seed or 0, out, jobs, as_json)
+    point = task.resolve()
     result = point.simulate()
     if as_json:
         print(json.dumps(point.row(result), indent=2, default=int))
@@ -53,3 +92,17 @@ def command(
     from hwmodels import read_chip
 
     print_result(point, result, read_chip(chip, chip_set).provenance)
+
+
+def _check(assumptions: bool, uncertainty: bool, draws: dict[str, object], runs: dict[str, object]) -> None:
+    """Raise CodesignError for options that nothing would read."""
+    from codesign.errors import CodesignError
+
+    if assumptions and uncertainty:
+        raise CodesignError("--assumptions and --uncertainty are two questions; ask one at a time")
+    idle = [name for name, value in draws.items() if value is not None and not uncertainty]
+    if idle:
+        raise CodesignError(f"{idle[0]} is read with --uncertainty only; add that, or leave {idle[0]} out")
+    idle = [name for name, value in runs.items() if value is not None and not (uncertainty or assumptions)]
+    if idle:
+        raise CodesignError(f"{idle[0]} is read with --uncertainty or --assumptions only; 'memgrain sweep' keeps rows")

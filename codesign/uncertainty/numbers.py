@@ -1,0 +1,165 @@
+"""Numbers of a chip as they can be varied: read from the texts of its YAML, drawn from their ranges, written again.
+
+How likely a value within a range is, nobody says; what is taken here is what knows least:
+
+- A quantity is uniform in its range, or log-uniform where the range is above 0 and its ends differ by more than a
+  factor of 2: then not even the order of magnitude is known, and "10 to 500 ns" would otherwise mean "above 250 ns".
+- A text or truth value is each of its alternatives equally often.
+- A whole number stays one. Where its ends and its value are one number times powers of two (a line of 64 to 512 B, 8 to
+  32 ways), it is one of those powers, each equally often, as hardware is built so. Any other is a multiple of what its
+  ends and its value have in common (80 to 96 slices: 80 or 96), which chips whose counts must divide one another admit.
+
+Numbers are drawn independently. Two that are one quantity in truth (the clock of a core and that of its scratchpad) may
+therefore differ in a draw.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from codesign.errors import CodesignError
+from hwmodels import Chip, ChipFile, Provenance
+from hwmodels.units import (
+    format_bandwidth,
+    format_bytes,
+    format_duration,
+    format_frequency,
+    parse_bandwidth,
+    parse_bytes,
+    parse_duration,
+    parse_frequency,
+)
+
+WHOLE = ("count", "size")
+"""Kinds of which only whole numbers exist."""
+CHOICE = "choice"
+"""Kind of a text or truth value."""
+WIDE = 2.0
+"""Ratio of the ends beyond which a range is drawn from by its logarithm."""
+_CLOCKS = re.compile(r"^\s*([0-9]+)\s*nCK\s*$")
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """A number with a range, and what it is at each quantile."""
+
+    item: Provenance
+    """The number as its file gives it, range included."""
+    kind: str
+    """count, real, size, bandwidth, duration, frequency or choice."""
+    low: float = 0.0
+    """Lower end in base units; of no meaning where there are `choices`."""
+    high: float = 0.0
+    """Upper end."""
+    step: int = 0
+    """It is a multiple of this; 0 if it need not be whole."""
+    choices: tuple[Any, ...] = ()
+    """Its values, as the YAML writes them, each equally often; empty if it is drawn from low to high."""
+
+    def at(self, quantile: float) -> Any:
+        """Its value, as the YAML writes it, that a share `quantile` (0 to 1) of draws stay below."""
+        if self.choices:
+            return self.choices[min(int(quantile * len(self.choices)), len(self.choices) - 1)]
+        if self.low > 0 and self.high > WIDE * self.low:
+            value = self.low * (self.high / self.low) ** quantile
+        elif self.step:
+            places = round((self.high - self.low) / self.step) + 1
+            value = self.low + self.step * min(int(quantile * places), places - 1)
+        else:
+            value = self.low + quantile * (self.high - self.low)
+        return write_amount(self.kind, round(value / self.step) * self.step if self.step else value)
+
+
+def unknowns(file: ChipFile, chip_set: Mapping[str, Any]) -> list[Unknown]:
+    """The numbers of a chip with a range of more than one value, links to other chips aside.
+
+    What `chip_set` sets is known, and so is all inside a mapping that it sets. Raises CodesignError where a range is
+    not in the unit of its value.
+    """
+    settled = tuple(f"{key}." for key, value in chip_set.items() if isinstance(value, Mapping))
+    found = (_unknown(item, file.chip) for item in alone(file) if item.range and not item.path.startswith(settled))
+    return [unknown for unknown in found if unknown is not None]
+
+
+def alone(file: ChipFile) -> Iterable[Provenance]:
+    """The numbers of a chip, links to other chips aside."""
+    return (item for item in file.provenance.values() if not item.path.startswith("interconnect."))
+
+
+def read_amount(text: Any, chip: Chip) -> tuple[str, float] | None:
+    """Kind and value, in base units, of a number as the YAML has it; None if it is a text or truth value.
+
+    Clocks of the DRAM ("4 nCK") are durations, at the chip's own clock period.
+    """
+    if isinstance(text, bool):
+        return None
+    if isinstance(text, int | float):
+        return ("real" if isinstance(text, float) else "count"), text
+    clocks = _CLOCKS.match(str(text))
+    if clocks:
+        return "duration", int(clocks[1]) * chip.dram.standard.clock_period
+    for kind, parse in _PARSERS.items():
+        try:
+            return kind, parse(text)
+        except ValueError:
+            continue
+    return None
+
+
+def write_amount(kind: str, value: float) -> Any:
+    """A number in base units as the YAML has it, unit included: whole ones exactly, others in six digits."""
+    return _WRITERS[kind](value)
+
+
+def _unknown(item: Provenance, chip: Chip) -> Unknown | None:
+    """The number with its law; None if its range holds one value."""
+    ends = item.range or (item.value, item.value)
+    read = [read_amount(text, chip) for text in (ends[0], item.value, ends[1])]
+    if None in read:
+        choices = tuple(dict.fromkeys((*ends, item.value)))
+        return Unknown(item, CHOICE, choices=choices) if len(choices) > 1 else None
+    kinds = {kind for kind, _ in read if kind}  # type: ignore[misc]
+    low, value, high = (amount for _, amount in read)  # type: ignore[misc]
+    kind = "real" if kinds == {"count", "real"} else kinds.pop()
+    if kind != "real" and kinds - {kind}:
+        raise CodesignError(f"{item.path}: {item.value} with the range {list(ends)}; write all three in one unit")
+    if low == high:
+        return None
+    if kind not in WHOLE:
+        return Unknown(item, kind, low, high)
+    first, own, last = int(low), int(value), int(high)
+    if first > 0 and _doublings(first, own) is not None and (most := _doublings(first, last)) is not None:
+        powers = tuple(write_amount(kind, first << power) for power in range(most + 1))
+        return Unknown(item, kind, low, high, choices=powers)
+    return Unknown(item, kind, low, high, math.gcd(first, own, last))
+
+
+def _doublings(first: int, last: int) -> int | None:
+    """How often `first` has to be doubled to give `last`; None if that never does."""
+    ratio, rest = divmod(last, first)
+    return ratio.bit_length() - 1 if rest == 0 and ratio > 0 and ratio & (ratio - 1) == 0 else None
+
+
+def _size(value: float) -> str:
+    text = format_bytes(value)
+    return text if parse_bytes(text) == value else f"{round(value)} B"
+
+
+_PARSERS: dict[str, Callable[[Any], int]] = {
+    "size": parse_bytes,
+    "bandwidth": parse_bandwidth,
+    "duration": parse_duration,
+    "frequency": parse_frequency,
+}
+_WRITERS: dict[str, Callable[[float], Any]] = {
+    "count": round,
+    "real": lambda value: float(f"{value:.6g}"),
+    "size": lambda value: _size(round(value)),
+    "bandwidth": format_bandwidth,
+    "duration": format_duration,
+    "frequency": format_frequency,
+}
