@@ -1,4 +1,4 @@
-"""Which tensor reads, misses and bytes belong to: a bar for each count of each level."""
+"""Which tensor reads, misses and bytes belong to, and which evicted which: a bar for each count of each level."""
 
 from __future__ import annotations
 
@@ -55,6 +55,18 @@ def attribution(point: Point, result: Result) -> list[Count]:
             count = Count(level.name, name, unit, {tensor: part for tensor, part in by.items() if part})
             if count.total:
                 found.append(count)
+    return found
+
+
+def evictors(point: Point, result: Result) -> list[Count]:
+    """For each cache and each tensor that lost lines there, which tensors these made room for."""
+    names, found = [*needed(point), SCORES], []
+    for level in point.chip.levels:
+        for loser in names:
+            key = f"{level.name}.{loser}.evicted_by."
+            by = {tensor: count for tensor in names if (count := result.counters.get(f"{key}{tensor}", 0))}
+            if by:
+                found.append(Count(level.name, f"{loser} evicted by", "", by))
     return found
 
 

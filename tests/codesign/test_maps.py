@@ -15,7 +15,7 @@ from codesign.cli import call
 from codesign.plots.contours import contours
 from codesign.plots.roofline import roofs
 from codesign.plots.stalls import OTHER, Bar, bars, joined
-from codesign.plots.tensors import Count, attribution, needed, shares
+from codesign.plots.tensors import Count, attribution, evictors, needed, shares
 from codesign.plots.waste import panels
 from codesign.roofline import roofline
 from codesign.task import Point, Task
@@ -78,6 +78,14 @@ def test_counts_of_tensors_add_up_to_those_of_their_level(chip: str, workload: s
         assert count.total == result.counters[f"{count.level}.{keys.get(count.name, count.name)}"]
     assert sum(needed(asked).values()) > 0
     check_readable(shares(counts, "tensors"))
+
+
+def test_what_a_tensor_lost_went_to_others_or_itself() -> None:
+    asked = point("toy", "decode_dense", {"shape.kv_len": 4096})
+    result = asked.simulate()
+    lost = {count.name.removesuffix(" evicted by"): count.total for count in evictors(asked, result)}
+    assert lost == {name: result.counters[f"l2.{name}.evictions"] for name in lost}
+    assert {"K", "V"} <= set(lost)
 
 
 @pytest.mark.parametrize(("total", "text"), [(512, "512 B"), (860000, "860 kB"), (6_780_000, "6.78 MB")])

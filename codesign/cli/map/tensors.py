@@ -1,4 +1,4 @@
-"""`memgrain map tensors`: which tensors hits, misses, evictions and bytes belong to, level by level."""
+"""`memgrain map tensors`: which tensors hits, misses, evictions and bytes belong to, and which evicted which."""
 
 from __future__ import annotations
 
@@ -29,28 +29,30 @@ def command(
     from codesign.cli.map import draw, place
     from codesign.errors import CodesignError
     from codesign.overrides import parse, split
-    from codesign.plots.tensors import attribution, needed, shares
+    from codesign.plots.tensors import attribution, evictors, needed, shares
     from codesign.task import Task
 
     target = place(out, "tensors")
     chip_set, workload_set = split(parse(set_ or []), chip)
     point = Task(chip, chip_set, workload, workload_set, before).resolve()
-    counts, useful = attribution(point, point.simulate()), needed(point)
+    result, useful = point.simulate(), needed(point)
+    counts, lost = attribution(point, result), evictors(point, result)
     if not counts:
         raise CodesignError(f"{point.workload.name} moves nothing on {point.chip.name}; name another workload")
     settings = "".join(f" {key}={value}" for key, value in point.overrides.items())
     title = f"{point.workload.name}{settings} on {point.chip.title}"
     if as_json:
-        print(json.dumps(_answer(counts, useful), indent=2))
+        print(json.dumps(_answer(counts, lost, useful), indent=2))
     else:
         _print(counts, useful, title)
-    draw(shares(counts, f"What belongs to which tensor: {title}"), target, as_json)
+        _print_lost(lost)
+    draw(shares([*counts, *lost], f"What belongs to which tensor: {title}"), target, as_json)
 
 
-def _answer(counts: list[Count], useful: dict[str, int]) -> dict[str, Any]:
+def _answer(counts: list[Count], lost: list[Count], useful: dict[str, int]) -> dict[str, Any]:
     """What `--json` prints."""
     levels: dict[str, dict[str, Any]] = {}
-    for count in counts:
+    for count in [*counts, *lost]:
         levels.setdefault(count.level, {})[count.name] = dict(count.by)
     return {"levels": levels, "needed_bytes": useful}
 
@@ -74,4 +76,21 @@ def _print(counts: list[Count], useful: dict[str, int], title: str) -> None:
         cells.append(size_text(need) if need else "–")
         cells.append(f"{last[tensor] / need:.2f}" if need and tensor in last else "–")
         shown.add_row(tensor, *cells)
+    screen.print(shown)
+
+
+def _print_lost(lost: list[Count]) -> None:
+    """Lines that one tensor lost to another, a row for each that lost some."""
+    from codesign.cli.tables import table
+    from codesign.cli.terminal import console
+
+    if not lost:
+        return
+    winners = list(dict.fromkeys(tensor for count in lost for tensor in count.by))
+    shown = table("lines lost", *(f">to {tensor}" for tensor in winners))
+    for count in lost:
+        name = f"{count.level}: {count.name.removesuffix(' evicted by')}"
+        shown.add_row(name, *(f"{count.by[tensor]:,}" if tensor in count.by else "–" for tensor in winners))
+    screen = console()
+    screen.print()
     screen.print(shown)
