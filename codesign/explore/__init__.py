@@ -1,0 +1,10 @@
+"""Searching designs: what may vary and what counts, trials in a study that goes on when run again, and the front."""
+
+from __future__ import annotations
+
+from codesign.explore.explored import Explored, Trial
+from codesign.explore.pareto import front, hypervolume
+from codesign.explore.spec import Search, load_search, search_names
+from codesign.explore.study import explore
+
+__all__ = ["Explored", "Search", "Trial", "explore", "front", "hypervolume", "load_search", "search_names"]

@@ -1,0 +1,101 @@
+"""The study of a search in its database: made or found again, held, and cleared of what dead processes left."""
+
+from __future__ import annotations
+
+import sqlite3
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from codesign.errors import CodesignError
+from codesign.explore.spec import Search
+from codesign.explore.store import Presence, locked
+
+if TYPE_CHECKING:
+    import optuna
+
+DATABASE = "study.db"
+"""The file of a study, where no URL is given."""
+ASKING = "study.lock"
+"""The file that whoever opens the study or asks it for a point holds meanwhile."""
+USERS = "study.users"
+"""The file that every process at work on the study holds."""
+BUSY = 120
+"""Seconds that a process waits for another one's write to the database."""
+DIGEST = "memgrain.search"
+"""Attribute of a study: the digest of its search."""
+
+
+@contextmanager
+def opened(search: Search, folder: Path, storage: str | None) -> Iterator[optuna.Study]:
+    """The study of a search, made if there is none; raises CodesignError if it is of another search, or the database
+    fails."""
+    import optuna
+    from sqlalchemy.exc import SQLAlchemyError
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    where = storage or str(folder / DATABASE)
+    presence = Presence(folder / USERS)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            with locked(folder / ASKING):
+                study = _study(search, folder, storage)
+                if presence.alone() and storage is None:
+                    give_up(study)
+            yield study
+    except (SQLAlchemyError, optuna.exceptions.OptunaError, ImportError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise CodesignError(
+            f"the database {where} failed ({reason}); check --storage, or run the same again: what was told is kept"
+        ) from None
+    finally:
+        presence.leave()
+
+
+def give_up(study: optuna.Study) -> None:
+    """Mark trials as failed that were asked for and never told: their process is gone."""
+    from optuna.trial import TrialState
+
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)
+
+
+def _storage(folder: Path, url: str | None) -> optuna.storages.RDBStorage:
+    """The database at a URL, or the folder's own."""
+    import optuna
+
+    if url is not None:
+        arguments = {"connect_args": {"timeout": BUSY}} if url.startswith("sqlite") else {}
+        return optuna.storages.RDBStorage(url, engine_kwargs=arguments)
+
+    def connect() -> sqlite3.Connection:
+        found = sqlite3.connect(folder / DATABASE, timeout=BUSY, check_same_thread=False)
+        # A commit need not wait for the disk: what a power cut takes is looked up among the rows, which do wait.
+        found.execute("PRAGMA journal_mode=WAL")
+        found.execute("PRAGMA synchronous=NORMAL")
+        return found
+
+    return optuna.storages.RDBStorage(f"sqlite:///{folder / DATABASE}", engine_kwargs={"creator": connect})
+
+
+def _study(search: Search, folder: Path, url: str | None) -> optuna.Study:
+    import optuna
+
+    study = optuna.create_study(
+        storage=_storage(folder, url),
+        study_name=search.name,
+        directions=["minimize" if way == "minimise" else "maximize" for way in search.objectives.values()],
+        load_if_exists=True,
+    )
+    known = study.user_attrs.get(DIGEST)
+    if known is None and not study.get_trials(deepcopy=False):
+        study.set_user_attr(DIGEST, search.digest())
+    elif known != search.digest():
+        raise CodesignError(
+            f"the study '{search.name}' at {url or folder / DATABASE} is of another search, or of another version of "
+            "the model; choose another folder with -o, or another name"
+        )
+    return study

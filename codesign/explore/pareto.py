@@ -1,0 +1,70 @@
+"""What is best where several things count: the front of points that no other point beats, and its hypervolume."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+def front(points: Floats) -> NDArray[np.bool_]:
+    """Which of `points` [point, objective] are not dominated, all objectives to be small.
+
+    A point is dominated by one that is nowhere worse and somewhere better; of equal points each stays.
+    """
+    kept = np.ones(len(points), dtype=bool)
+    for place, point in enumerate(points):
+        nowhere_worse = (points <= point).all(axis=1)
+        somewhere_better = (points < point).any(axis=1)
+        kept[place] = not (nowhere_worse & somewhere_better).any()
+    return kept
+
+
+def worst(points: Floats) -> Floats:
+    """The worst value of each objective among the front of `points`: the usual reference of a hypervolume."""
+    found: Floats = points[front(points)].max(axis=0)
+    return found
+
+
+def hypervolume(points: Floats, reference: Sequence[float] | Floats) -> float:
+    """Volume of what `points` [point, objective] dominate up to `reference`, all objectives to be small.
+
+    Exact for any number of objectives, by cutting along the last one (While, Hingston, Barone and Huband, IEEE TEC 10
+    (2006) 29, "hypervolume by slicing objectives"): n log n for two, n^2 log n for three, each more a factor n.
+    Points that are not better than the reference in every objective add nothing.
+    """
+    limit = np.asarray(reference, dtype=np.float64)
+    inside = points[(points < limit).all(axis=1)]
+    return _volume(inside, limit)
+
+
+def _volume(points: Floats, limit: Floats) -> float:
+    if not len(points):
+        return 0.0
+    if points.shape[1] == 1:
+        return float(limit[0] - points.min())
+    if points.shape[1] == 2:
+        return _area(points, limit)
+    points = points[front(points)]
+    order = np.argsort(points[:, -1], kind="stable")
+    points = points[order]
+    ends = np.append(points[1:, -1], limit[-1])
+    total = 0.0
+    for count, (begin, end) in enumerate(zip(points[:, -1], ends, strict=True), 1):
+        if end > begin:
+            total += float(end - begin) * _volume(points[:count, :-1], limit[:-1])
+    return total
+
+
+def _area(points: Floats, limit: Floats) -> float:
+    """The same for two objectives: a staircase."""
+    order = np.lexsort((points[:, 1], points[:, 0]))
+    total, ceiling = 0.0, float(limit[1])
+    for x, y in points[order].tolist():
+        if y < ceiling:
+            total += (float(limit[0]) - x) * (ceiling - y)
+            ceiling = y
+    return total
