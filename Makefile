@@ -1,6 +1,6 @@
 # The project's chores. Each installs what it needs into .venv first; a second call finds it there.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench golden validation lock clean
+.PHONY: help demo test check bench golden validation claims lock clean
 
 PYTHON ?=
 JOBS ?= 2
@@ -45,6 +45,9 @@ golden: $(TEST)  ## Write anew what is generated: tests/golden, the output in RE
 
 validation: $(TEST)  ## Predict every measured row anew; write docs/validation, README's table, codesign/validated.csv.
 	$(PY) -m tests.test_validation_docs
+
+claims: $(RUNTIME)  ## Put the article's claims to the test anew; write docs/claims.md and its figures.
+	$(VENV)/bin/memgrain claims --document docs/claims.md > /dev/null
 
 lock: $(VENV)/.made  ## Write constraints.txt anew with the newest versions that fit; use Python 3.11.
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \

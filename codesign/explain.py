@@ -58,12 +58,19 @@ class Explanation:
 
 
 @dataclass(frozen=True)
-class _Place:
+class Place:
+    """Where a chip keeps a number."""
+
     owner: type[BaseModel]
+    """The kind of record that it is in."""
     name: str
+    """Its field or property there."""
     value: Any
+    """The number, in base units."""
     info: FieldInfo | None
+    """What is known of the field; None of a property."""
     key: str
+    """The last part of its dotted name: the field, or the key in a mapping that the field holds."""
 
 
 def explain(path: str, chip: str | None = None) -> Explanation:
@@ -74,7 +81,7 @@ def explain(path: str, chip: str | None = None) -> Explanation:
     if chip is None and path in known_keys(Workload):
         return _workload_key(path)
     files = [read_chip(name) for name in ([chip] if chip else chip_names())]
-    found = {file.chip.name: place for file in files if (place := _locate(file.chip, path)) is not None}
+    found = {file.chip.name: place for file in files if (place := locate(file.chip, path)) is not None}
     if found:
         return _chip_number(path, files, found)
     known = sorted({*(name for file in files for name in file.provenance), *known_keys(Workload), *METRICS})
@@ -82,7 +89,7 @@ def explain(path: str, chip: str | None = None) -> Explanation:
     raise CodesignError(f"no '{path}' {where}{suggest(path, known)}; 'memgrain chips NAME' lists the numbers of a chip")
 
 
-def _chip_number(path: str, files: list[ChipFile], found: dict[str, _Place]) -> Explanation:
+def _chip_number(path: str, files: list[ChipFile], found: dict[str, Place]) -> Explanation:
     place = next(iter(found.values()))
     if place.info is None:
         sentence, unit, write = (
@@ -108,8 +115,8 @@ def _chip_number(path: str, files: list[ChipFile], found: dict[str, _Place]) -> 
     )
 
 
-def _locate(chip: Chip, path: str) -> _Place | None:
-    """Where a chip keeps the number of that dotted name; None if it has none."""
+def locate(chip: Chip, path: str) -> Place | None:
+    """Where a chip keeps the number of that dotted name, and what it is; None if it has none."""
     first, *rest = path.split(".")
     records = {
         record.name: record
@@ -117,14 +124,14 @@ def _locate(chip: Chip, path: str) -> _Place | None:
     }
     node: Any = records.get(first, chip)
     parts = rest if first in records else [first, *rest]
-    place: _Place | None = None
+    place: Place | None = None
     for part in parts:
         if isinstance(node, dict) and part in node and place is not None:
-            place = _Place(place.owner, place.name, node[part], place.info, part)
+            place = Place(place.owner, place.name, node[part], place.info, part)
         elif isinstance(node, BaseModel) and part in type(node).model_fields:
-            place = _Place(type(node), part, getattr(node, part), type(node).model_fields[part], part)
+            place = Place(type(node), part, getattr(node, part), type(node).model_fields[part], part)
         elif isinstance(node, BaseModel) and isinstance(getattr(type(node), part, None), property):
-            place = _Place(type(node), part, getattr(node, part), None, part)
+            place = Place(type(node), part, getattr(node, part), None, part)
         else:
             return None
         node = place.value

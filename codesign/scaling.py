@@ -113,8 +113,9 @@ def scaling(
     out: Path | None = None,
     jobs: int | None = None,
     watch: Watch | None = None,
+    mechanisms: Sequence[Mechanism] = MECHANISMS,
 ) -> Scaling:
-    """Simulate every mechanism at every context on `chip`; rows are kept in `out` and not run again.
+    """Simulate mechanisms at every context on `chip`; rows are kept in `out` and not run again.
 
     Raises CodesignError if a context is below 4,096 tokens, HardwareError if there is no such chip.
     """
@@ -123,7 +124,7 @@ def scaling(
     points: dict[str, tuple[str, int]] = {}
     resolved: list[Point] = []
     refused: list[str] = []
-    for mechanism in MECHANISMS:
+    for mechanism in mechanisms:
         for context in contexts:
             try:
                 point = Task(chip, {}, mechanism.workload, mechanism.at(context)).resolve()
@@ -145,6 +146,6 @@ def scaling(
         }
         for row in answers
     ]
-    order = [mechanism.name for mechanism in MECHANISMS]
+    order = [mechanism.name for mechanism in mechanisms]
     found.sort(key=lambda row: (order.index(row["mechanism"]), row["context"]))
     return Scaling(pd.DataFrame(found), outcome.failures)

@@ -86,6 +86,12 @@ def trust_in(chip: Chip, family: str, caches: str = CLEAN) -> Trust:
     return Trust(found, found is not None and chip == _shipped(chip.name))
 
 
+def widest() -> Validated:
+    """Of all families on all chips, from clean caches, that with the worst row: what may be said of a result whose own
+    family was validated nowhere near."""
+    return max((row for row in _table().values() if row.caches == CLEAN), key=lambda row: row.worst)
+
+
 def family(workload: AnyWorkload) -> str:
     """What a workload is counted among: the phase of an attention call, the kind of any other."""
     return str(workload.phase if isinstance(workload, Workload) else workload.kind)

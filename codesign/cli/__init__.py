@@ -12,16 +12,23 @@ from codesign.cli.verbs import group
 VERBS = {
     "run": "Simulate one workload on one chip.",
     "sweep": "Answer every point of a grid; run again, it goes on.",
+    "sensitivity": "Rank the numbers of a chip by what they do to an answer.",
     "scaling": "Say how a decode step grows with the context, by mechanism.",
     "prefetch": "Say whether fetching ahead pays, and where it harms.",
     "collective": "Time an operation over several chips, such as an all-reduce.",
     "curve": "Say how often reads miss at other capacities or ways of the last cache.",
+    "map": "Draw waste, lines of equal time, rooflines, stalls, misses by tensor.",
+    "explore": "Search designs for a Pareto front; run again, it goes on.",
+    "solve": "Find the smallest, largest or best value of a key for which something holds.",
+    "claims": "Put the claims of the article to the test.",
+    "quality": "Say what was published of quality at a budget.",
     "plot": "Draw the rows of a sweep as heatmaps or lines.",
     "validate": "Hold predictions against measured rows.",
     "calibrate": "Fit numbers of a chip to its microbenchmarks.",
     "chips": "List the chips, or show one with its sources.",
     "model": "Run a whole model on a chip, or on several.",
     "models": "List the models, or show one with its sources.",
+    "cost": "Say what tokens of a model cost: money, energy, break-even.",
     "kernels": "List the attention kernels, or show one with its sources.",
     "trace": "Write, read, show and fit traces.",
     "examples": "List the workloads and sweeps of the package.",
@@ -32,7 +39,24 @@ VERBS = {
 where it has verbs of its own."""
 
 
-SIMULATING = frozenset({"run", "sweep", "scaling", "prefetch", "curve", "validate", "calibrate", "model"})
+SIMULATING = frozenset(
+    {
+        "run",
+        "sweep",
+        "sensitivity",
+        "scaling",
+        "prefetch",
+        "curve",
+        "claims",
+        "validate",
+        "calibrate",
+        "map",
+        "explore",
+        "solve",
+        "model",
+        "cost",
+    }
+)
 """Verbs that simulate."""
 
 

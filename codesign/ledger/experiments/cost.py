@@ -1,0 +1,90 @@
+"""What tokens of a model cost on chips, alone or divided by what they cost on others; see `codesign.cost`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from codesign.cost import Bill, Phase, Site, bill, load_cost, load_site, work
+from codesign.ledger.experiments.step import error_of
+from codesign.ledger.finding import Finding
+from codesign.ledger.interval import Interval
+from codesign.ledger.means import Means
+from hwmodels import load_chip
+from workloads.model import load_model
+
+What = Literal["rented", "owned", "joules", "tco_year"]
+UNITS: dict[What, str] = {
+    "rented": "$ a million tokens",
+    "owned": "$ a million tokens",
+    "joules": "J a token",
+    "tco_year": "$ a year",
+}
+
+
+class CostOf(BaseModel):
+    """A model on chips."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    chip: str = Field(min_length=1, description="a chip by name")
+    model: str = Field(min_length=1, description="a model by name or file")
+    context: int = Field(gt=0, description="tokens of each sequence, and of the prompt")
+    chips: int = Field(default=1, gt=0, description="chips that share the model")
+    batch: int = Field(default=1, gt=0, description="sequences decoded together")
+
+    def bill(self, phase: Phase, site: Site) -> tuple[Bill, float, str]:
+        """What its tokens cost, by how much the simulated time may be off, as a fraction, and whose rows say so."""
+        done = work(load_chip(self.chip), load_model(self.model), self.context, self.batch, self.chips)
+        error, note = error_of(done.decode)
+        return bill(load_cost(self.chip), site, phase, done.seconds[phase]), error, note
+
+    def command(self) -> str:
+        """The command that shows it."""
+        chips = f" --chips {self.chips}" if self.chips > 1 else ""
+        batch = f" --batch {self.batch}" if self.batch > 1 else ""
+        return f"memgrain cost {self.chip} {self.model} --context {self.context}{chips}{batch}"
+
+
+class Cost(BaseModel):
+    """Whose cost, and beside whose."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["cost"]
+    what: What = Field(description="rented, owned, joules or tco_year")
+    phase: Phase = Field(description="decode, prefill or cached tokens")
+    of: CostOf = Field(description="the model on chips")
+    beside: CostOf | None = Field(default=None, description="what it is divided by; left out: the cost itself")
+
+    def find(self, means: Means) -> Finding:
+        """The cost, over all ranges of prices and with the simulated time off by what validation found. Of two, numbers
+        of the site, where both stand, are as its file gives them, and the chips' own move each for itself."""
+        site = load_site()
+        if self.beside is None:
+            paid, error, note = self.of.bill(self.phase, site)
+            return Finding(self._interval(paid, error), UNITS[self.what], self.of.command(), note)
+        fixed = _as_given(site)
+        (ours, error, note), (theirs, beside, their_note) = (
+            side.bill(self.phase, fixed) for side in (self.of, self.beside)
+        )
+        own, other = self._interval(ours, error), self._interval(theirs, beside)
+        found = Interval(own.low / other.high, own.value / other.value, own.high / other.low)
+        command = f"{self.of.command()} && {self.beside.command()}"
+        return Finding(found, "", command, "; ".join(dict.fromkeys((note, their_note))))
+
+    def _interval(self, paid: Bill, error: float) -> Interval:
+        """An amount of a bill with its range; a year costs what it does however fast the chip is."""
+        amount = getattr(paid, self.what)
+        if self.what == "tco_year":
+            return Interval(amount.low, amount.value, amount.high)
+        return Interval(amount.low / (1 + error), amount.value, amount.high / (1 - error))
+
+
+def _as_given(site: Site) -> Site:
+    """The site with its numbers as its file gives them, without their ranges."""
+    numbers = {name: getattr(site, name) for name in Site.model_fields}
+    return Site(
+        **{name: figure.model_copy(update={"range": None, "kind": "override"}) for name, figure in numbers.items()}
+    )

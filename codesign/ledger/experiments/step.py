@@ -1,0 +1,99 @@
+"""The time from token to token of a model on chips, divided by that of another model, or on other chips."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from codesign.ledger.finding import Finding
+from codesign.ledger.interval import Interval
+from codesign.ledger.means import Means
+from codesign.model_run import Ahead, ModelRun, Question, run_model
+from codesign.model_run.ahead import What
+from codesign.validated import widest
+from hwmodels import load_chip
+from workloads.layers.fusion import Fusion
+from workloads.layers.step import Shard
+from workloads.model import load_model
+from workloads.wrong import checked
+
+
+class StepOf(BaseModel):
+    """A decode step of a model on chips that share it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    chip: str = Field(min_length=1, description="a chip by name or file")
+    model: str = Field(min_length=1, description="a model by name or file")
+    context: int = Field(gt=0, description="tokens of context of each sequence")
+    chips: int = Field(default=1, gt=0, description="chips that share the model")
+    batch: int = Field(default=1, gt=0, description="sequences at once")
+    page: int | None = Field(default=None, description="rows of a page, where they are not the chip's own")
+    fuse: list[Fusion] = Field(default_factory=list, description="kernels that are made one")
+    prefetch: list[What] = Field(default_factory=list, description="what is fetched before its kernel begins")
+
+    def question(self) -> Question:
+        """The question; raises CodesignError, WorkloadError or HardwareError for what cannot be."""
+        chip, model = load_chip(self.chip), load_model(self.model)
+        experts = self.chips > 1 and any(ffn.routed for ffn in model.ffn.values())
+        shard = checked(Shard, {"tensor": self.chips, "context": 1, "data": 1, "expert": experts}, "chips")
+        room = chip.cache.capacity // 2 if chip.cache else 1 << 20
+        ahead = Ahead(tuple(self.prefetch), 1.0, 1, room, "cache") if self.prefetch else None
+        return Question.of(
+            chip,
+            model,
+            "decode",
+            self.context,
+            self.batch,
+            shard=shard,
+            page=self.page,
+            fusions=tuple(self.fuse),
+            ahead=ahead,
+        )
+
+    def run(self) -> ModelRun:
+        """The step."""
+        return run_model(self.question())
+
+    def command(self) -> str:
+        """The command that runs it."""
+        parts = [f"memgrain model run {self.chip} {self.model} --context {self.context}"]
+        parts += [f"--chips {self.chips}"] if self.chips > 1 else []
+        parts += [f"--batch {self.batch}"] if self.batch > 1 else []
+        parts += [f"--page {self.page}"] if self.page is not None else []
+        parts += [f"--fuse {name}" for name in self.fuse] + [f"--prefetch {name}" for name in self.prefetch]
+        return " ".join(parts)
+
+
+class StepRatio(BaseModel):
+    """Two steps."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["step"]
+    over: StepOf = Field(description="the step above the line")
+    under: StepOf = Field(description="the step below the line")
+
+    def find(self, means: Means) -> Finding:
+        """The ratio of times from token to token; for its interval each of them is off by what validation found, one up
+        and the other down."""
+        runs = self.over.run(), self.under.run()
+        times = [run.time_per_token for run in runs]
+        errors, notes = zip(*(error_of(run) for run in runs), strict=True)
+        ratio = times[0] / times[1]
+        # a prediction off by e was (1 + e) times what is measured
+        low = ratio * (1 - errors[1]) / (1 + errors[0])
+        high = ratio * (1 + errors[1]) / (1 - errors[0])
+        command = f"{self.over.command()} && {self.under.command()}"
+        return Finding(Interval(low, ratio, high), "", command, "; ".join(dict.fromkeys(notes)))
+
+
+def error_of(run: ModelRun) -> tuple[float, str]:
+    """An error that few steps on this chip will exceed, as a fraction, and whose rows say so."""
+    own, name = run.trust.found, run.asked.chip.name
+    if own is not None:
+        return own.p90, f"{name}: nine of ten of {own.rows} validated rows of layers stay within {own.p90:.0%}"
+    found = widest()
+    rows = f"{found.worst:.0%}, the worst of all validated rows ({found.family} on {found.chip})"
+    return found.worst, f"{name}: no layers were measured on it; taken is {rows}"

@@ -1,0 +1,37 @@
+"""What an experiment finds: a number with its interval, or a text; and how it is reproduced."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from codesign.ledger.interval import Interval
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The answer of one experiment."""
+
+    found: Interval | str
+    """A number, in the experiment's unit, or a text."""
+    unit: str
+    """Unit of the number; empty for a ratio or a text."""
+    command: str
+    """The command that shows it."""
+    note: str = ""
+    """On what it rests, where that needs a sentence."""
+
+    @property
+    def text(self) -> str:
+        """As a person reads it: the number with its interval."""
+        if isinstance(self.found, str):
+            return self.found
+        low, value, high = (number_text(part) for part in (self.found.low, self.found.value, self.found.high))
+        span = "" if low == high else f" ({low} to {high})"
+        return f"{value}{span}{' ' if self.unit else ''}{self.unit}"
+
+
+def number_text(value: float) -> str:
+    """A number in three digits, whole ones up to a million as they are."""
+    if value == int(value) and abs(value) < 1e6:
+        return f"{int(value):,}"
+    return f"{value:,.3g}" if abs(value) < 1e6 else f"{value:.3g}"

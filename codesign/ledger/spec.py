@@ -1,0 +1,90 @@
+"""CLAIM.yaml: the article's words, experiments that put them to the test, and what would have to come out.
+
+title: The 910B has cache lines of 128 bytes
+words: ["the 128-byte cache line of the Ascend 910B"]     # as the article says it
+meaning: one sentence that can be tested
+cases:
+  - if: the chip is the 910B1 of the vendor's papers      # ends the sentence 'holds only if ...'
+    told: false                                           # true: chips and numbers as the article tells them
+    measure: bytes of a line of the L2
+    experiment: {kind: formula, chip: ascend_910b1, formula: l2.line, unit: B}
+    criterion: {at_least: 128, at_most: 128}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from codesign.errors import CodesignError
+from codesign.ledger.criterion import Criterion
+from codesign.ledger.experiments import Experiment
+from codesign.shipped import suggest
+
+FOLDER = Path(__file__).parent.parent / "claims"
+Text = Annotated[str, Field(min_length=1)]
+
+
+class Case(BaseModel):
+    """One reading of a claim, decided by one experiment."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    condition: Text = Field(alias="if", description="what it supposes; ends the sentence 'holds only if ...'")
+    told: bool = Field(description="whether chips and numbers are as the article tells them, not as sources do")
+    measure: Text = Field(description="what the experiment's number is")
+    experiment: Experiment = Field(description="what is worked out or simulated")
+    criterion: Criterion = Field(description="what must come out for the claim to hold")
+
+
+class Claim(BaseModel):
+    """One claim of the article."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Text = Field(description="name of its file")
+    title: Text = Field(description="the claim in a few words")
+    words: list[Text] = Field(min_length=1, description="the article's own words")
+    meaning: Text = Field(description="what is tested, in a sentence or two")
+    cases: list[Case] = Field(min_length=1, description="readings, each decided by itself")
+    remark: str = Field(default="", description="what a reader of the verdict should know")
+
+
+def claim_names() -> list[str]:
+    """Names of the claims of the ledger."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def load_claims(names: Sequence[str] = ()) -> list[Claim]:
+    """The claims of these names or files, or all of the ledger; raises CodesignError in one line."""
+    return [load_claim(name) for name in names or claim_names()]
+
+
+def load_claim(name: str) -> Claim:
+    """The claim of that name, or of that YAML file; raises CodesignError in one line."""
+    if not name.endswith((".yaml", ".yml")) and name not in claim_names():
+        raise CodesignError(f"no claim '{name}'{suggest(name, claim_names())}; known: {', '.join(claim_names())}")
+    path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
+    try:
+        raw: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise CodesignError(f"{path}: cannot be read ({reason}); check the path") from None
+    except yaml.YAMLError as error:
+        raise CodesignError(f"{path.name}: not valid YAML ({' '.join(str(error).split())}); mend the syntax") from None
+    if not isinstance(raw, dict):
+        raise CodesignError(f"{path.name}: expected a mapping of keys, got {type(raw).__name__}; begin with title:")
+    try:
+        return Claim.model_validate({**raw, "name": path.stem})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the top"
+        raise CodesignError(f"{path.name}: {_lower(first['msg'])} @ {where}; correct it") from None
+
+
+def _lower(text: str) -> str:
+    return f"{text[:1].lower()}{text[1:]}"
