@@ -112,7 +112,8 @@ def test_a_ratio_on_the_toy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     file = tmp_path / "twice.yaml"
     point = "{chip: toy, workload: decode_dense, set: {shape.kv_len: %d}}"
     file.write_text(
-        "title: T\nwords: [W]\nmeaning: M\ncases:\n  - if: the context is twice as long\n    told: true\n    measure: bytes\n"
+        "title: T\nwords: [W]\nmeaning: M\ncases:\n"
+        "  - if: the context is twice as long\n    told: true\n    measure: bytes\n"
         f"    experiment: {{kind: ratio, metric: dram_read_bytes, over: {point % 2048}, under: {point % 1024}}}\n"
         "    criterion: {at_least: 1.9, at_most: 2.1}\n"
     )
@@ -128,7 +129,8 @@ def test_a_case_that_fails_leaves_the_others(tmp_path: Path, capsys: pytest.Capt
     file = tmp_path / "odd.yaml"
     file.write_text(
         "title: T\nwords: [W]\nmeaning: M\ncases:\n"
-        "  - {if: a, told: false, measure: m, experiment: {kind: text, chip: none, of: vendor}, criterion: {one_of: [x]}}\n"
+        "  - {if: a, told: false, measure: m, experiment: {kind: text, chip: none, of: vendor}, "
+        "criterion: {one_of: [x]}}\n"
         "  - {if: b, told: false, measure: m, experiment: {kind: text, chip: toy, of: dram.standard}, "
         "criterion: {one_of: [x]}}\n"
     )
