@@ -23,15 +23,16 @@ def claim_figure(result: ClaimResult) -> Figure:
     """A row for each case with a number: its interval, and in grey what the claim asks for."""
     rows = [case for case in result.cases if case.finding is not None and isinstance(case.finding.found, Interval)]
     texts = [case for case in result.cases if case.finding is not None and isinstance(case.finding.found, str)]
-    height = 1.5 + 0.62 * max(len(rows) + len(texts), 1)
-    figure = Figure(figsize=(9.5, height), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
     shown = [*rows, *texts]
-    axes = list(figure.subplots(max(len(shown), 1), 1, squeeze=False)[:, 0])
+    heights = [*(1.0 for _ in rows), *(0.45 for _ in texts)] or [1.0]
+    figure = Figure(figsize=(9.5, 0.8 + 0.72 * sum(heights)), dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = list(figure.subplots(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0])
     for axis, case in zip(axes, shown, strict=False):
         _row(axis, case)
     figure.suptitle(result.claim.title, x=0.01, ha="left", fontsize=11, fontweight="bold")
-    figure.supxlabel("grey: what the claim asks for; line: the interval of what was found", fontsize=7.5)
+    if rows:
+        figure.supxlabel("grey: what the claim asks for; line: the interval of what was found", fontsize=7.5)
     return figure
 
 

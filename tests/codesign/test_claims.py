@@ -19,6 +19,7 @@ from codesign.ledger.interval import Interval, spread
 from codesign.ledger.verdict import FAILS, HOLDS, OPEN, Decided, verdict
 
 NUMBERS = st.floats(0.1, 100)
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 @given(price=NUMBERS, words=NUMBERS, more=st.floats(1, 3))
@@ -87,6 +88,14 @@ def test_every_claim_can_be_read() -> None:
         assert "\n" not in claim.title
         assert len(claim.title) < 90
     assert len({claim.title for claim in load_claims()}) == len(claim_names())
+
+
+def test_the_page_has_every_claim() -> None:
+    """`make claims` was run after a claim was added."""
+    page = DOCS / "claims.md"
+    for claim in load_claims():
+        assert f"## {claim.title}\n" in page.read_text(encoding="utf-8"), "run 'make claims'"
+        assert (DOCS / "claims" / f"{claim.name}.png").is_file()
 
 
 def test_verdicts_follow_the_chip(tmp_path: Path) -> None:
