@@ -1,4 +1,4 @@
-"""Workloads and sweeps that come with the package, by name."""
+"""Workloads, sweeps, searches and claims that come with the package, by name."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import workloads
 from codesign.errors import CodesignError
 
 SWEEPS = Path(__file__).parent / "sweeps"
+SEARCHES = Path(__file__).parent / "searches"
+CLAIMS = Path(__file__).parent / "claims"
 EXAMPLES = Path(workloads.__file__ or "").parent / "examples"
 
 
@@ -20,6 +22,12 @@ def example_names() -> list[str]:
 def sweep_names() -> list[str]:
     """Names of the sweeps that come with the package."""
     return sorted(path.stem for path in SWEEPS.glob("*.yaml"))
+
+
+def shipped_files() -> dict[str, list[Path]]:
+    """All that come with the package, by kind."""
+    folders = {"workloads": EXAMPLES, "sweeps": SWEEPS, "searches": SEARCHES, "claims": CLAIMS}
+    return {kind: sorted(folder.glob("*.yaml")) for kind, folder in folders.items()}
 
 
 def find_workload(name: str | Path, beside: Path | None = None) -> Path:

@@ -31,7 +31,7 @@ VERBS = {
     "cost": "Say what tokens of a model cost: money, energy, break-even.",
     "kernels": "List the attention kernels, or show one with its sources.",
     "trace": "Write, read, show and fit traces.",
-    "examples": "List the workloads and sweeps of the package.",
+    "examples": "List the workloads, sweeps, searches and claims of the package.",
     "explain": "Say what a number is, where it comes from, who reads it.",
     "schema": "Print the JSON Schema of a chip file, for editors.",
 }

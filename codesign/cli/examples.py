@@ -1,4 +1,4 @@
-"""`memgrain examples`: the workloads and sweeps that come with the package."""
+"""`memgrain examples`: the workloads, sweeps, searches and claims that come with the package."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ import typer
 
 
 def command(
-    name: Annotated[
-        str | None, typer.Argument(help="Print this workload or sweep as a YAML file to start from.")
-    ] = None,
+    name: Annotated[str | None, typer.Argument(help="Print this one as a YAML file to start from.")] = None,
 ) -> None:
     """List them, or print one."""
     from codesign.errors import CodesignError
-    from codesign.shipped import example_names, find_sweep, find_workload, suggest, sweep_names
+    from codesign.shipped import shipped_files, suggest
 
+    files = shipped_files()
+    known = {path.stem: path for paths in files.values() for path in paths}
     if name is not None:
-        if name not in example_names() + sweep_names():
-            known = example_names() + sweep_names()
-            raise CodesignError(f"no workload or sweep '{name}'{suggest(name, known)}; known: {', '.join(known)}")
-        path = find_workload(name) if name in example_names() else find_sweep(name)
-        print(path.read_text(encoding="utf-8"), end="")
+        if name not in known:
+            raise CodesignError(
+                f"no workload, sweep, search or claim '{name}'{suggest(name, list(known))}; known: {', '.join(known)}"
+            )
+        print(known[name].read_text(encoding="utf-8"), end="")
         return
-    print("workloads")
-    for shipped in example_names():
-        print(f"  {shipped:<24} {_first_comment(find_workload(shipped))}".rstrip())
-    print("sweeps")
-    for shipped in sweep_names():
-        print(f"  {shipped:<24} {_first_comment(find_sweep(shipped))}".rstrip())
+    for kind, paths in files.items():
+        print(kind)
+        for path in paths:
+            print(f"  {path.stem:<36} {_first_line(path)}".rstrip())
 
 
-def _first_comment(path: Path) -> str:
+def _first_line(path: Path) -> str:
+    """What a file says of itself first: its comment, or its title."""
     line = path.read_text(encoding="utf-8").splitlines()[0]
-    return line.removeprefix("#").strip() if line.startswith("#") else ""
+    title = line.removeprefix("title:")
+    return line.removeprefix("#").strip() if line.startswith("#") else title.strip() if title != line else ""

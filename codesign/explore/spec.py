@@ -30,14 +30,13 @@ from codesign.errors import CodesignError
 from codesign.explore.condition import Condition, parse_condition
 from codesign.explore.floor import Quality
 from codesign.overrides import CHIP
-from codesign.shipped import suggest
+from codesign.shipped import SEARCHES, suggest
 from codesign.task import Task
 from sim import MODEL_VERSION
 from workloads import KINDS
 
 Key = Annotated[str, Field(min_length=1)]
 Direction = Literal["minimise", "maximise"]
-SEARCHES = Path(__file__).parents[1] / "searches"
 
 
 class Range(BaseModel):

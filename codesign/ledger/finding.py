@@ -34,4 +34,4 @@ def number_text(value: float) -> str:
     """A number in three digits, whole ones up to a million as they are."""
     if value == int(value) and abs(value) < 1e6:
         return f"{int(value):,}"
-    return f"{value:,.3g}" if abs(value) < 1e6 else f"{value:.3g}"
+    return f"{float(f'{value:.3g}'):,.0f}" if 1e3 <= abs(value) < 1e6 else f"{value:.3g}"

@@ -23,9 +23,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from codesign.errors import CodesignError
 from codesign.ledger.criterion import Criterion
 from codesign.ledger.experiments import Experiment
-from codesign.shipped import suggest
+from codesign.shipped import CLAIMS, suggest
 
-FOLDER = Path(__file__).parent.parent / "claims"
 Text = Annotated[str, Field(min_length=1)]
 
 
@@ -56,7 +55,7 @@ class Claim(BaseModel):
 
 def claim_names() -> list[str]:
     """Names of the claims of the ledger."""
-    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+    return sorted(path.stem for path in CLAIMS.glob("*.yaml"))
 
 
 def load_claims(names: Sequence[str] = ()) -> list[Claim]:
@@ -68,7 +67,7 @@ def load_claim(name: str) -> Claim:
     """The claim of that name, or of that YAML file; raises CodesignError in one line."""
     if not name.endswith((".yaml", ".yml")) and name not in claim_names():
         raise CodesignError(f"no claim '{name}'{suggest(name, claim_names())}; known: {', '.join(claim_names())}")
-    path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
+    path = Path(name) if name.endswith((".yaml", ".yml")) else CLAIMS / f"{name}.yaml"
     try:
         raw: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:

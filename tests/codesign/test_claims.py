@@ -14,6 +14,7 @@ from codesign.cli import call
 from codesign.errors import CodesignError
 from codesign.ledger import Means, claim_names, load_claim, load_claims, run_claims
 from codesign.ledger.criterion import Criterion
+from codesign.ledger.finding import number_text
 from codesign.ledger.formula import read_formula
 from codesign.ledger.interval import Interval, spread
 from codesign.ledger.verdict import FAILS, HOLDS, OPEN, Decided, verdict
@@ -78,6 +79,11 @@ def test_verdicts() -> None:
     assert verdict([no, yes]) == "holds only if it rains"
     assert verdict([yes, no, unsure]) == "holds only if it rains; undecided if it hails"
     assert verdict([no, unsure]) == f"{FAILS}, or {OPEN} if it hails"
+
+
+@pytest.mark.parametrize(("value", "text"), [(3300.4, "3,300"), (512.0, "512"), (0.3333, "0.333"), (2.5e7, "2.5e+07")])
+def test_numbers_have_three_digits(value: float, text: str) -> None:
+    assert number_text(value) == text
 
 
 def test_every_claim_can_be_read() -> None:

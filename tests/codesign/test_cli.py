@@ -150,7 +150,7 @@ def spoiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("plot cut", "line 2 is cut off; run the sweep again"),
         ("plot broken", "line 2 is not a row"),
         ("chips toi", "did you mean 'toy'"),
-        ("examples toi", "no workload or sweep"),
+        ("examples toi", "no workload, sweep, search or claim"),
         ("explain l2.wayz", "did you mean 'l2.ways'"),
         ("explain l2.ways --chip toi", "did you mean 'toy'"),
         ("explain l2.ways --chip mlu370_x8", "on mlu370_x8"),
@@ -234,7 +234,9 @@ def test_chips_and_examples_are_listed(capsys: pytest.CaptureFixture[str]) -> No
     assert call(["chips", "toy", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["name"] == "toy"
     assert call(["examples"]) == 0
-    assert "head_dim_by_ratio" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    for name in ("head_dim_by_ratio", "decode_topk", "head_dim_for_910b", "head_dim_96"):
+        assert name in shown
     assert call(["examples", "decode_topk"]) == 0
     assert yaml.safe_load(capsys.readouterr().out)["name"] == "decode_topk"
     assert call(["schema"]) == 0
