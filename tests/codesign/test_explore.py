@@ -427,7 +427,7 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(spec: dict[str, Any], tmp_pa
     process = start(memgrain, tmp_path, spec)
     await_rows(tmp_path, 3)
     os.killpg(process.pid, signal.SIGINT)
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=300)
     assert (process.returncode, output) == (130, "")
     assert "go on by running the same again" in errors.splitlines()[-1]
     found = states(tmp_path, "small")
