@@ -17,13 +17,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from codesign.errors import CodesignError
 from codesign.overrides import CHIP
 from codesign.shipped import find_sweep, suggest
 from codesign.task import Files, Point, Task
+from codesign.yaml_file import read_mapping
 from hwmodels import HardwareError
 from workloads import Workload, WorkloadError
 
@@ -87,17 +87,7 @@ def load_sweep(source: str | Path | Mapping[str, Any]) -> Sweep:
     if isinstance(source, Mapping):
         return _validate(dict(source), "the sweep")
     path = find_sweep(source)
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise CodesignError(f"{path}: cannot be read ({reason}); check the path") from None
-    except yaml.YAMLError as error:
-        raise CodesignError(f"{path.name}: not valid YAML ({' '.join(str(error).split())}); mend the syntax") from None
-    if not isinstance(raw, dict):
-        raise CodesignError(
-            f"{path.name}: expected a mapping of keys, got {type(raw).__name__}; see 'memgrain examples'"
-        )
+    raw = read_mapping(path, "see 'memgrain examples'")
     return _beside(_validate(raw, path.name), path.parent)
 
 

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from codesign.errors import CodesignError
+from codesign.uncertainty.numbers import read_amount, write_amount
 from hwmodels import Chip, ChipFile
-from hwmodels.units import (
-    format_bandwidth,
-    format_duration,
-    format_frequency,
-    parse_bandwidth,
-    parse_bytes,
-    parse_duration,
-    parse_frequency,
-)
 
 DIGITS = 4
 """Digits to which a fitted number is written."""
-_CLOCKS = re.compile(r"^\s*([0-9]+)\s*nCK\s*$")
 
 
 @dataclass(frozen=True)
@@ -37,7 +26,7 @@ class Quantity:
     high: float
     """Upper end of its range."""
     kind: str
-    """What it is: count, share, size, bandwidth, duration or frequency."""
+    """What it is: count, real, size, bandwidth, duration or frequency."""
 
     @property
     def whole(self) -> bool:
@@ -47,7 +36,7 @@ class Quantity:
     def text(self, value: float) -> Any:
         """`value` as the YAML would have it, in not more digits than it is worth."""
         rounded = value if self.whole else float(f"{value:.{DIGITS}g}")
-        return _FORMATS[self.kind](rounded)
+        return f"{int(rounded)} B" if self.kind == "size" else write_amount(self.kind, rounded)
 
 
 def read_quantity(file: ChipFile, key: str) -> Quantity:
@@ -66,32 +55,7 @@ def read_quantity(file: ChipFile, key: str) -> Quantity:
 
 def _read(text: Any, chip: Chip) -> tuple[str, float]:
     """Kind and value of a number as the YAML has it."""
-    if isinstance(text, int) and not isinstance(text, bool):
-        return "count", text
-    if isinstance(text, float):
-        return "share", text
-    clocks = _CLOCKS.match(str(text))
-    if clocks:
-        return "duration", int(clocks[1]) * chip.dram.standard.clock_period
-    for kind, parse in _PARSERS.items():
-        try:
-            return kind, parse(text)
-        except ValueError:
-            continue
-    raise CodesignError(f"{text!r} is no number that can be fitted; fit it by hand")
-
-
-_PARSERS: dict[str, Callable[[Any], int]] = {
-    "size": parse_bytes,
-    "bandwidth": parse_bandwidth,
-    "duration": parse_duration,
-    "frequency": parse_frequency,
-}
-_FORMATS: dict[str, Callable[[float], Any]] = {
-    "count": int,
-    "share": float,
-    "size": lambda value: f"{int(value)} B",
-    "bandwidth": format_bandwidth,
-    "duration": format_duration,
-    "frequency": format_frequency,
-}
+    found = read_amount(text, chip)
+    if found is None:
+        raise CodesignError(f"{text!r} is no number that can be fitted; fit it by hand")
+    return found

@@ -10,11 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
 from codesign.cost.spec import ChipCost, Site
 from codesign.errors import CodesignError
 from codesign.shipped import suggest
+from codesign.yaml_file import read_mapping
 from hwmodels.record import Spec
 from workloads.errors import WorkloadError
 from workloads.wrong import checked, closest, known_keys
@@ -65,15 +64,7 @@ def _tree(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
         raise CodesignError(
             f"{path.name}: extends itself by way of {' -> '.join(p.name for p in seen)}; break the circle"
         )
-    try:
-        raw: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise CodesignError(f"{path}: cannot be read ({reason}); check the path") from None
-    except yaml.YAMLError as error:
-        raise CodesignError(f"{path.name}: not valid YAML ({' '.join(str(error).split())}); mend the syntax") from None
-    if not isinstance(raw, dict):
-        raise CodesignError(f"{path.name}: expected a mapping of keys, got {type(raw).__name__}; begin with price:")
+    raw = read_mapping(path, "begin with price:")
     sources, parent = raw.pop("sources", None) or {}, raw.pop("extends", None)
     if not isinstance(sources, dict):
         raise CodesignError(f"{path.name}: sources must map keys to citations, got {type(sources).__name__} @ sources")

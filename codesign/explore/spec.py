@@ -23,7 +23,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from codesign.errors import CodesignError
@@ -32,6 +31,7 @@ from codesign.explore.floor import Quality
 from codesign.overrides import CHIP
 from codesign.shipped import SEARCHES, suggest
 from codesign.task import Task
+from codesign.yaml_file import read_mapping
 from sim import MODEL_VERSION
 from workloads import KINDS
 
@@ -121,15 +121,7 @@ def load_search(source: str | Path | Mapping[str, Any], changes: Mapping[str, An
     if isinstance(source, Mapping):
         return _validate({**source, **(changes or {})}, "the search")
     path = _find(source)
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise CodesignError(f"{path}: cannot be read ({reason}); check the path") from None
-    except yaml.YAMLError as error:
-        raise CodesignError(f"{path.name}: not valid YAML ({' '.join(str(error).split())}); mend the syntax") from None
-    if not isinstance(raw, dict):
-        raise CodesignError(f"{path.name}: expected a mapping of keys, got {type(raw).__name__}; begin with name:")
+    raw = read_mapping(path, "begin with name:")
     return _validate(_beside({**raw, **(changes or {})}, path.parent), path.name)
 
 

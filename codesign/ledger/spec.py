@@ -15,15 +15,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from codesign.errors import CodesignError
 from codesign.ledger.criterion import Criterion
 from codesign.ledger.experiments import Experiment
 from codesign.shipped import CLAIMS, suggest
+from codesign.yaml_file import read_mapping
 
 Text = Annotated[str, Field(min_length=1)]
 
@@ -68,15 +68,7 @@ def load_claim(name: str) -> Claim:
     if not name.endswith((".yaml", ".yml")) and name not in claim_names():
         raise CodesignError(f"no claim '{name}'{suggest(name, claim_names())}; known: {', '.join(claim_names())}")
     path = Path(name) if name.endswith((".yaml", ".yml")) else CLAIMS / f"{name}.yaml"
-    try:
-        raw: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise CodesignError(f"{path}: cannot be read ({reason}); check the path") from None
-    except yaml.YAMLError as error:
-        raise CodesignError(f"{path.name}: not valid YAML ({' '.join(str(error).split())}); mend the syntax") from None
-    if not isinstance(raw, dict):
-        raise CodesignError(f"{path.name}: expected a mapping of keys, got {type(raw).__name__}; begin with title:")
+    raw = read_mapping(path, "begin with title:")
     try:
         return Claim.model_validate({**raw, "name": path.stem})
     except ValidationError as error:

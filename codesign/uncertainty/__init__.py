@@ -17,7 +17,7 @@ import numpy as np
 from codesign.execute import Watch
 from codesign.task import Task
 from codesign.uncertainty.sampling import SAMPLES, Sampled, check_figure, sample
-from codesign.uncertainty.spread import Quantiles, Spread, spread
+from codesign.uncertainty.spread import Combine, Quantiles, Spread, spread
 
 __all__ = ["SAMPLES", "Quantiles", "Sampled", "Spread", "difference_of", "interval_of", "ratio_of", "sample", "spread"]
 
@@ -47,10 +47,8 @@ def ratio_of(
     watch: Watch | None = None,
 ) -> Spread:
     """The spread of a metric of the first task divided by that of the second, on common draws."""
-    check_figure(metric)
-    sampled = sample([first, second], samples, seed, out, jobs, watch)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return spread(sampled, metric, f"ratio of {metric}", np.divide, seed)
+        return _of_two(np.divide, "ratio", [first, second], metric, samples, seed, out, jobs, watch)
 
 
 def difference_of(
@@ -64,6 +62,19 @@ def difference_of(
     watch: Watch | None = None,
 ) -> Spread:
     """The spread of a metric of the first task less that of the second, on common draws."""
+    return _of_two(np.subtract, "difference", [first, second], metric, samples, seed, out, jobs, watch)
+
+
+def _of_two(
+    combine: Combine,
+    what: str,
+    tasks: list[Task],
+    metric: str,
+    samples: int,
+    seed: int,
+    out: Path | None,
+    jobs: int | None,
+    watch: Watch | None,
+) -> Spread:
     check_figure(metric)
-    sampled = sample([first, second], samples, seed, out, jobs, watch)
-    return spread(sampled, metric, f"difference of {metric}", np.subtract, seed)
+    return spread(sample(tasks, samples, seed, out, jobs, watch), metric, f"{what} of {metric}", combine, seed)
