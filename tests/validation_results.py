@@ -197,7 +197,8 @@ def validated() -> Iterator[dict[str, Any]]:
 def _errors(source: Source) -> pd.DataFrame:
     frame = read(source)
     if source.form == "points":
-        own = frame[(frame["quantity"] == "time_us") & ~frame["fitted"] & ~frame["modified"]]
+        times = frame["quantity"].isin(["time_us", "time_per_token_us"])
+        own = frame[times & ~frame["fitted"] & ~frame["modified"]]
         return pd.DataFrame({"chip": own["chip"], "family": own["kind"], "caches": CLEAN, "error": own["error"]})
     frame = frame[frame["family"].isin(PHASES)]
     parts = [

@@ -97,8 +97,12 @@ class ModelRun:
 
     @property
     def trust(self) -> Trust:
-        """What validation says about layers in decode on this chip; prompts were not validated."""
-        return trust_in(self.asked.chip, "layers") if self.asked.step.phase == "decode" else Trust(None, False)
+        """What validation says about decode steps of whole models on this chip, or else about layers; prompts were not
+        validated."""
+        if self.asked.step.phase != "decode":
+            return Trust(None, False)
+        steps = trust_in(self.asked.chip, "model_run")
+        return steps if steps.found else trust_in(self.asked.chip, "layers")
 
     @property
     def read_bytes(self) -> int:

@@ -1,13 +1,16 @@
 """Numbers of a chip as they can be varied: read from the texts of its YAML, drawn from their ranges, written again.
 
-How likely a value within a range is, nobody says; what is taken here is what knows least:
+A file gives three figures of a number: its value, which is what its author thinks likeliest, and the lowest and highest
+that it may be. The law that has these three and no other feature is the triangle over the range with its peak at the
+value, as in any three-point estimate:
 
-- A quantity is uniform in its range, or log-uniform where the range is above 0 and its ends differ by more than a
-  factor of 2: then not even the order of magnitude is known, and "10 to 500 ns" would otherwise mean "above 250 ns".
-- A text or truth value is each of its alternatives equally often.
-- A whole number stays one. Where its ends and its value are one number times powers of two (a line of 64 to 512 B, 8 to
-  32 ways), it is one of those powers, each equally often, as hardware is built so. Any other is a multiple of what its
-  ends and its value have in common (80 to 96 slices: 80 or 96), which chips whose counts must divide one another admit.
+- A quantity has that law, or its logarithm has where the range is above 0 and its ends differ by more than a factor of
+  2: then not even the order of magnitude is known, and "10 to 500 ns" would otherwise mean "above 150 ns".
+- A whole number stays one: a multiple of what its ends and its value have in common (80 to 96 slices: 80 or 96), which
+  chips whose counts must divide one another admit.
+- Where ends and value are one number times powers of two (a line of 64 to 512 B, 8 to 32 ways), it is one of those
+  powers, as hardware is built so; their shares fall off in even steps on either side of the value.
+- A text or truth value is the file's own twice as often as each of its alternatives.
 
 Numbers are drawn independently. Two that are one quantity in truth (the clock of a core and that of its scratchpad) may
 therefore differ in a draw.
@@ -15,6 +18,8 @@ therefore differ in a draw.
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -55,22 +60,27 @@ class Unknown:
     """Lower end in base units; of no meaning where there are `choices`."""
     high: float = 0.0
     """Upper end."""
+    own: float = 0.0
+    """The file's value, where the law has its peak."""
     step: int = 0
     """It is a multiple of this; 0 if it need not be whole."""
     choices: tuple[Any, ...] = ()
-    """Its values, as the YAML writes them, each equally often; empty if it is drawn from low to high."""
+    """Its values, as the YAML writes them; empty if it is drawn from low to high."""
+    shares: tuple[float, ...] = ()
+    """How often each of `choices` is drawn, the most frequent being 1."""
 
     def at(self, quantile: float) -> Any:
         """Its value, as the YAML writes it, that a share `quantile` (0 to 1) of draws stay below."""
         if self.choices:
-            return self.choices[min(int(quantile * len(self.choices)), len(self.choices) - 1)]
-        if self.low > 0 and self.high > WIDE * self.low:
-            value = self.low * (self.high / self.low) ** quantile
-        elif self.step:
-            places = round((self.high - self.low) / self.step) + 1
-            value = self.low + self.step * min(int(quantile * places), places - 1)
+            upper = list(itertools.accumulate(self.shares))
+            return self.choices[min(bisect.bisect_right(upper, quantile * upper[-1]), len(self.choices) - 1)]
+        # a whole number stands for half a step to either side of it
+        low, high = self.low - self.step / 2, self.high + self.step / 2
+        if low > 0 and self.high > WIDE * self.low:
+            value = low * (high / low) ** _triangle(quantile, 0, math.log(self.own / low, high / low), 1)
         else:
-            value = self.low + quantile * (self.high - self.low)
+            value = _triangle(quantile, low, self.own, high)
+        value = min(max(value, self.low), self.high)
         return write_amount(self.kind, round(value / self.step) * self.step if self.step else value)
 
 
@@ -121,7 +131,8 @@ def _unknown(item: Provenance, chip: Chip) -> Unknown | None:
     read = [read_amount(text, chip) for text in (ends[0], item.value, ends[1])]
     if None in read:
         choices = tuple(dict.fromkeys((*ends, item.value)))
-        return Unknown(item, CHOICE, choices=choices) if len(choices) > 1 else None
+        shares = tuple(1.0 if choice == item.value else 0.5 for choice in choices)
+        return Unknown(item, CHOICE, choices=choices, shares=shares) if len(choices) > 1 else None
     kinds = {kind for kind, _ in read if kind}  # type: ignore[misc]
     low, value, high = (amount for _, amount in read)  # type: ignore[misc]
     kind = "real" if kinds == {"count", "real"} else kinds.pop()
@@ -130,12 +141,26 @@ def _unknown(item: Provenance, chip: Chip) -> Unknown | None:
     if low == high:
         return None
     if kind not in WHOLE:
-        return Unknown(item, kind, low, high)
+        return Unknown(item, kind, low, high, value)
     first, own, last = int(low), int(value), int(high)
-    if first > 0 and _doublings(first, own) is not None and (most := _doublings(first, last)) is not None:
+    peak, most = (_doublings(first, end) if first > 0 else None for end in (own, last))
+    if peak is not None and most is not None:
         powers = tuple(write_amount(kind, first << power) for power in range(most + 1))
-        return Unknown(item, kind, low, high, choices=powers)
-    return Unknown(item, kind, low, high, math.gcd(first, own, last))
+        return Unknown(item, kind, low, high, value, choices=powers, shares=_falling(peak, most))
+    return Unknown(item, kind, low, high, value, math.gcd(first, own, last))
+
+
+def _triangle(quantile: float, low: float, peak: float, high: float) -> float:
+    """The quantile of the triangular law from low to high with that peak."""
+    if quantile * (high - low) < peak - low:
+        return low + math.sqrt(quantile * (high - low) * (peak - low))
+    return high - math.sqrt((1 - quantile) * (high - low) * (high - peak))
+
+
+def _falling(peak: int, last: int) -> tuple[float, ...]:
+    """Shares of places 0 to `last` that fall in even steps from 1 at `peak` to what would be 0 beyond either end."""
+    up = [(place + 1) / (peak + 1) for place in range(peak)]
+    return (*up, *((last + 1 - place) / (last + 1 - peak) for place in range(peak, last + 1)))
 
 
 def _doublings(first: int, last: int) -> int | None:

@@ -93,7 +93,7 @@ def error_of(run: ModelRun) -> tuple[float, str]:
     """An error that few steps on this chip will exceed, as a fraction, and whose rows say so."""
     own, name = run.trust.found, run.asked.chip.name
     if own is not None:
-        return own.p90, f"{name}: nine of ten of {own.rows} validated rows of layers stay within {own.p90:.0%}"
+        return own.p90, f"{name}: nine of ten of {own.rows} validated rows of {own.family} stay within {own.p90:.0%}"
     found = widest()
     rows = f"{found.worst:.0%}, the worst of all validated rows ({found.family} on {found.chip})"
     return found.worst, f"{name}: no layers were measured on it; taken is {rows}"
