@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -37,9 +38,11 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list with everything.")] = False,
 ) -> None:
     """Work out every case of the claims, then print verdicts, as told and with the facts."""
+    from codesign.cli.tables import table
     from codesign.cli.terminal import console
     from codesign.errors import CodesignError
     from codesign.ledger import Means, load_claims, run_claims
+    from codesign.ledger.matrices import matrices
 
     if samples == 1 or samples < 0:
         raise CodesignError(f"samples is {samples}, must be 0 or at least 2; 8 are quick, 100 give steadier intervals")
@@ -61,6 +64,11 @@ def command(
             screen.print(f"\n{result.claim.title}", style="bold")
             screen.print(_short(result), soft_wrap=True)
             screen.print(_cases(result))
+            for matrix in matrices(result.cases):
+                shown = table(matrix.title, *(f">{column}" for column in matrix.columns))
+                for name, numbers in matrix.rows:
+                    shown.add_row(name, *(f"{number:.2f}" for number in numbers))
+                screen.print(shown)
     failures = [case for result in results for case in result.cases if case.failure]
     if failures:
         notes.print(f"memgrain: {len(failures)} cases have no answer (see above)", markup=False)
@@ -94,6 +102,7 @@ def _plain(found: CaseResult) -> dict[str, Any]:
         "unit": finding.unit if finding else None,
         "note": finding.note if finding else None,
         "command": finding.command if finding else None,
+        "matrix": asdict(finding.matrix) if finding and finding.matrix else None,
     }
 
 

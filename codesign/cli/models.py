@@ -16,12 +16,17 @@ KI = 1024
 LENGTHS = tuple(KI << shift for shift in (2, 4, 6, 7, 8, 9, 10))
 """Lengths for which bytes kept are shown: 4K to 1M tokens."""
 CONTEXTS = tuple(KI << shift for shift in (6, 7, 8, 10))
-"""Contexts for which bytes read by a decode step are shown: 64K to 1M tokens."""
+"""Contexts for which bytes read by a decode step are shown, if none are named: 64K to 1M tokens."""
+SEQUENCES = (1, 8, 64)
+"""Sequences decoded together for which bytes of weights read by a step are shown."""
 
 
 def command(
     name: Annotated[str | None, typer.Argument(help="A model by name or a .yaml file; all if left out.")] = None,
     cache: Annotated[str | None, typer.Option(help="Form of its cache; the first of the file if left out.")] = None,
+    context: Annotated[
+        list[int] | None, typer.Option(help="Tokens that bytes are shown for, 4K to 1M if left out. May be repeated.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON: one object, or one for each model.")] = False,
 ) -> None:
     """List the models, or show one: layers by kind, bytes kept and bytes read by a decode step, sources."""
@@ -30,8 +35,8 @@ def command(
     from workloads.model import load_model, model_names
 
     if name is None:
-        if cache is not None:
-            raise CodesignError(f"--cache {cache} is for one model; name it")
+        if cache is not None or context:
+            raise CodesignError(f"{'--context' if context else f'--cache {cache}'} is for one model; name it")
         lines = [summary(load_model(known)) for known in model_names()]
         if as_json:
             print(json.dumps(lines, indent=2))
@@ -40,22 +45,24 @@ def command(
         return
     model = load_model(name)
     form = cache or next(iter(model.caches))
+    lengths, contexts = (tuple(dict.fromkeys(context or usual)) for usual in (LENGTHS, CONTEXTS))
     answer = {
         **summary(model),
         "cache": form,
         "ffn_bytes": model.ffn_bytes(),
-        "kept": {str(length): components(model, "kept", length, form) for length in LENGTHS},
-        "read": {str(context): components(model, "read", context, form) for context in CONTEXTS},
+        "kept": {str(length): components(model, "kept", length, form) for length in lengths},
+        "read": {str(size): components(model, "read", size, form) for size in contexts},
         "kept_bytes": {
-            kept: {str(length): model.kept_bytes(length, kept) for length in LENGTHS} for kept in model.caches
+            kept: {str(length): model.kept_bytes(length, kept) for length in lengths} for kept in model.caches
         },
-        "read_bytes": {read: {str(size): model.read_bytes(size, read) for size in CONTEXTS} for read in model.caches},
+        "read_bytes": {read: {str(size): model.read_bytes(size, read) for size in contexts} for read in model.caches},
+        "weights_read": weights_read(model),
         "model": model.model_dump(mode="json"),
     }
     if as_json:
         print(json.dumps(answer, indent=2))
     else:
-        _show(console(), model, form)
+        _show(console(), model, form, lengths, contexts)
 
 
 def summary(model: Model) -> dict[str, Any]:
@@ -88,6 +95,19 @@ def components(model: Model, what: str, length: int, cache: str) -> list[dict[st
     ]
 
 
+def weights_read(model: Model) -> dict[str, list[int]] | None:
+    """Bytes of weights that a decode step reads, by sequences: where all meet the same experts, and where each meets
+    any with equal chance; None if the model's file does not give its weights."""
+    from workloads.errors import WorkloadError
+    from workloads.layers.matrices import met_bytes
+    from workloads.layers.step import Step
+
+    try:
+        return {str(many): list(met_bytes(model, Step(phase="decode", batch=1, context=1), many)) for many in SEQUENCES}
+    except WorkloadError:
+        return None
+
+
 def _list(screen: Console, lines: list[dict[str, Any]]) -> None:
     from codesign.cli.tables import table
 
@@ -101,7 +121,7 @@ def _list(screen: Console, lines: list[dict[str, Any]]) -> None:
     screen.print(shown)
 
 
-def _show(screen: Console, model: Model, form: str) -> None:
+def _show(screen: Console, model: Model, form: str, lengths: tuple[int, ...], contexts: tuple[int, ...]) -> None:
     """Print all that is known of a model, its bytes with that form of its cache."""
     screen.print(f"[bold]{model.title}[/bold] ({model.name})")
     if model.note:
@@ -111,8 +131,9 @@ def _show(screen: Console, model: Model, form: str) -> None:
     _print_layers(screen, model)
     limit = f", made for {model.context:,} tokens; * is beyond" if model.context else ""
     screen.print(f"\nbytes kept and read of one sequence{limit}", markup=False)
-    _print_bytes(screen, model, form, "kept", LENGTHS)
-    _print_bytes(screen, model, form, "read", CONTEXTS)
+    _print_bytes(screen, model, form, "kept", lengths)
+    _print_bytes(screen, model, form, "read", contexts)
+    _print_weights(screen, model)
     screen.print()
     for source in model.sources.values():
         screen.print(f"source     {', '.join(source.of)}: {source.cite}", markup=False)
@@ -194,6 +215,17 @@ def _print_bytes(screen: Console, model: Model, form: str, what: str, lengths: t
         sums = (size_text(total(length, name)) for length in lengths)
         shown.add_row(f"all layers, {name}", "", "", *per_token, *sums, style="bold" if name == form else None)
     screen.print(shown)
+
+
+def _print_weights(screen: Console, model: Model) -> None:
+    """What a decode step reads of the weights, by sequences that it is for."""
+    from codesign.cli.tables import size_text
+
+    for many, (alike, apart) in (weights_read(model) or {}).items():
+        experts = f" if all meet the same experts, {size_text(apart)} if each meets any" if apart > alike else ""
+        screen.print(
+            f"weights read for {many} sequence{'s' * (many != '1')}: {size_text(alike)}{experts}", markup=False
+        )
 
 
 def _settings(part: Any, without: tuple[str, ...] = ()) -> str:

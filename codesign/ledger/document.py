@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from codesign.errors import CodesignError
+from codesign.ledger.finding import Matrix
+from codesign.ledger.matrices import matrices
 from codesign.ledger.run import CaseResult, ClaimResult
 from sim import MODEL_VERSION
 
@@ -57,6 +59,7 @@ def _section(result: ClaimResult, folder: Path) -> str:
         f"{claim.meaning}\n",
         "\n\n".join(part for part in verdicts if part) + "\n",
         _table(result.cases),
+        *(_matrix(matrix) for matrix in matrices(result.cases)),
         f"![{claim.title}]({folder.name}/{claim.name}.png)\n",
         f"{claim.remark}\n" if claim.remark else "",
         _commands(result.cases),
@@ -73,6 +76,12 @@ def _table(cases: Sequence[CaseResult]) -> str:
         lines.append(
             f"| {kind} | {MARKS[found.holds]} | {case.condition} | {case.measure} | {text} | {case.criterion.text} |"
         )
+    return "\n".join(lines) + "\n"
+
+
+def _matrix(matrix: Matrix) -> str:
+    lines = [f"| {matrix.title} | {' | '.join(matrix.columns)} |", f"| --- |{' ---: |' * len(matrix.columns)}"]
+    lines += [f"| {name} | {' | '.join(f'{number:.2f}' for number in numbers)} |" for name, numbers in matrix.rows]
     return "\n".join(lines) + "\n"
 
 

@@ -8,6 +8,18 @@ from codesign.ledger.interval import Interval
 
 
 @dataclass(frozen=True)
+class Matrix:
+    """Numbers beside a finding: of several designs, or of designs on several chips."""
+
+    title: str
+    """What the numbers are."""
+    columns: tuple[str, ...]
+    """What each column is of."""
+    rows: tuple[tuple[str, tuple[float, ...]], ...]
+    """What each row is of, and its numbers; a row without a name is that of the case."""
+
+
+@dataclass(frozen=True)
 class Finding:
     """The answer of one experiment."""
 
@@ -19,6 +31,8 @@ class Finding:
     """The command that shows it."""
     note: str = ""
     """On what it rests, where that needs a sentence."""
+    matrix: Matrix | None = None
+    """Numbers that it was chosen from."""
 
     @property
     def text(self) -> str:

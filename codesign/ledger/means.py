@@ -48,3 +48,8 @@ class PointOf(BaseModel):
         settings = [f"--set {shlex.quote(f'{key}={value}')}" for key, value in {**self.set, **(more or {})}.items()]
         fold = [f"--fold {self.fold}"] if self.fold else []
         return " ".join(["memgrain run", self.chip, self.workload, *settings, *fold])
+
+
+def design_text(design: Mapping[str, Any]) -> str:
+    """A design as a person reads it: each key's last word and value."""
+    return ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in design.items())

@@ -1,18 +1,24 @@
-"""A claim's cases as intervals beside what the claim asks for."""
+"""A claim's cases as intervals beside what the claim asks for, and below them what its designs cost on its chips."""
 
 from __future__ import annotations
 
 import textwrap
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from codesign.ledger.finding import number_text
+from codesign.ledger.finding import Matrix, number_text
 from codesign.ledger.interval import Interval
+from codesign.ledger.matrices import matrices
 from codesign.ledger.run import CaseResult, ClaimResult
+from codesign.plots.heatmap import MAP, ink
 
 DPI = 150
+REVERSED = f"{MAP}_r"
+"""The map of heatmaps with its dark end for large numbers."""
 WIDTH = 46
 """Letters of a line of a case."""
 STYLES = {True: ("o", "#1f6f8b", "holds"), False: ("X", "#b5460f", "does not hold"), None: ("D", "#777777", "open")}
@@ -20,20 +26,39 @@ STYLES = {True: ("o", "#1f6f8b", "holds"), False: ("X", "#b5460f", "does not hol
 
 
 def claim_figure(result: ClaimResult) -> Figure:
-    """A row for each case with a number: its interval, and in grey what the claim asks for."""
+    """A row for each case with a number: its interval, and in grey what the claim asks for; then its matrices."""
     rows = [case for case in result.cases if case.finding is not None and isinstance(case.finding.found, Interval)]
     texts = [case for case in result.cases if case.finding is not None and isinstance(case.finding.found, str)]
-    shown = [*rows, *texts]
+    shown, tables = [*rows, *texts], matrices(result.cases)
     heights = [*(1.0 for _ in rows), *(0.45 for _ in texts)] or [1.0]
-    figure = Figure(figsize=(9.5, 0.8 + 0.72 * sum(heights)), dpi=DPI, layout="constrained")
+    inches = [0.8 + 0.72 * sum(heights), *(0.9 + 0.4 * len(matrix.rows) for matrix in tables)]
+    figure = Figure(figsize=(9.5, sum(inches)), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
-    axes = list(figure.subplots(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0])
+    above, *below = figure.subfigures(len(inches), 1, squeeze=False, height_ratios=inches)[:, 0]
+    axes = list(above.subplots(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0])
     for axis, case in zip(axes, shown, strict=False):
         _row(axis, case)
-    figure.suptitle(result.claim.title, x=0.01, ha="left", fontsize=11, fontweight="bold")
+    above.suptitle(result.claim.title, x=0.01, ha="left", fontsize=11, fontweight="bold")
     if rows:
-        figure.supxlabel("grey: what the claim asks for; line: the interval of what was found", fontsize=7.5)
+        above.supxlabel("grey: what the claim asks for; line: the interval of what was found", fontsize=7.5)
+    for part, matrix in zip(below, tables, strict=True):
+        _matrix(part.subplots(), matrix)
     return figure
+
+
+def _matrix(axis: Axes, matrix: Matrix) -> None:
+    """Numbers of 1 and more as cells, darker where they are larger, by the logarithm."""
+    values = np.array([numbers for _, numbers in matrix.rows])
+    norm = LogNorm(1.0, max(2.0, float(values.max())))
+    axis.imshow(values, cmap=REVERSED, norm=norm, aspect="auto")
+    axis.set_title(matrix.title, fontsize=8.5, loc="left")
+    axis.set_xticks(range(len(matrix.columns)), ["\n".join(textwrap.wrap(text, 14)) for text in matrix.columns])
+    axis.set_yticks(range(len(matrix.rows)), ["\n".join(textwrap.wrap(name, WIDTH)) for name, _ in matrix.rows])
+    axis.tick_params(length=0, labelsize=7)
+    axis.spines[:].set_visible(False)
+    for (row, column), value in np.ndenumerate(values):
+        shade = 1 - float(norm(max(value, 1.0)))
+        axis.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=7.5, color=ink(shade))
 
 
 def _row(axis: Axes, case: CaseResult) -> None:

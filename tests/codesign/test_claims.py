@@ -6,6 +6,7 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from codesign.cli import call
 from codesign.errors import CodesignError
 from codesign.ledger import Means, claim_names, load_claim, load_claims, run_claims
 from codesign.ledger.criterion import Criterion
+from codesign.ledger.experiments import Best, LockIn, Reads
 from codesign.ledger.finding import number_text
 from codesign.ledger.formula import read_formula
 from codesign.ledger.interval import Interval, spread
@@ -138,6 +140,59 @@ def test_a_ratio_on_the_toy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert found["as_told"] == HOLDS
     assert math.isclose(case["found"][1], 2, rel_tol=0.05)
     assert "memgrain run toy decode_dense --set shape.kv_len=2048" in case["command"]
+
+
+def test_designs_are_compared_on_chips_and_shown_in_a_matrix(tmp_path: Path) -> None:
+    """Rows of 100 elements gathered by sectors are worse than rows of 128; a wide port does not care for the order of
+    designs, so what is best on one toy costs nothing on another."""
+    other = tmp_path / "wide.yaml"
+    other.write_text("extends: toy\nmemory:\n  - {name: l2, bandwidth: 2 TB/s}\n")
+    narrow = {"shape.head_dim": 96}
+    asked = {"chip": "toy", "workload": "decode_topk", "set": {"shape.kv_len": 2048}}
+    best = Best.model_validate(
+        {
+            "kind": "best",
+            "metric": "amplification",
+            "point": asked,
+            "design": narrow,
+            "others": [{"shape.head_dim": 256}, {"shape.head_dim": 128}],
+        }
+    ).find(Means(tmp_path, samples=0))
+    assert best.matrix is not None
+    assert best.matrix.columns == ("head_dim 96", "head_dim 128", "head_dim 256")
+    ((_, numbers),) = best.matrix.rows
+    assert isinstance(best.found, Interval)
+    assert best.found.value == pytest.approx(numbers[0] / min(numbers[1:]))
+    assert min(numbers) == 1
+    locked = {
+        "kind": "lock_in",
+        "chips": ["toy", str(other)],
+        "tuned_for": ["toy"],
+        "run_on": [str(other)],
+        "workload": "decode_topk",
+        "set": {"shape.kv_len": 2048},
+        "grid": {"shape.head_dim": [64, 96, 256]},
+        "metric": "amplification",
+    }
+    found = LockIn.model_validate(locked).find(Means(tmp_path, samples=0))
+    assert found.matrix is not None
+    table = np.array([numbers for _, numbers in found.matrix.rows])
+    assert table.shape == (2, 2)
+    assert (np.diag(table) == 1).all()
+    assert isinstance(found.found, Interval)
+    assert found.found.value == table[0, 1]
+    with pytest.raises(ValueError, match="h100_sxm is none of the chips"):
+        LockIn.model_validate(locked | {"run_on": ["h100_sxm"]})
+
+
+def test_bytes_read_grow_with_the_cache_alone_and_less_beside_weights(tmp_path: Path) -> None:
+    asked = {"kind": "reads", "model": "llama31_8b", "context": 131072, "beside": 65536}
+    one, many = (Reads.model_validate({**asked, "sequences": n}).find(Means(tmp_path)).found for n in (1, 4096))
+    assert isinstance(one, Interval)
+    assert isinstance(many, Interval)
+    assert one.certain  # no experts
+    assert 1 < one.value < many.value < 2
+    assert many.value == pytest.approx(2, rel=1e-3)
 
 
 def test_a_case_that_fails_leaves_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from workloads import Budget, Indexed, WorkloadError, attention, count_bytes, load_model, model_names
 from workloads.layers.attention import attention_workload
 from workloads.layers.fusion import fuse
-from workloads.layers.matrices import layer_matrices, weight_bytes, weight_parameters
+from workloads.layers.matrices import head_matrix, layer_matrices, met_bytes, weight_bytes, weight_parameters
 from workloads.layers.routing import busiest, routed
 from workloads.layers.rowwise import rowwise
 from workloads.layers.stages import LayerStages
@@ -108,6 +108,19 @@ def test_chips_share_the_weights(name: str) -> None:
         assert one / chips * 0.999 <= part <= one / chips * 1.35, "what all chips hold is small beside the rest"
     with pytest.raises(WorkloadError, match=r"cannot be shared evenly by 7 chips"):
         weight_bytes(model, asked, Shard(tensor=7))
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_sequences_read_all_experts_at_last(name: str) -> None:
+    """One token meets the same either way; as many as there may be meet all there is but the table of embeddings."""
+    model = load_model(name)
+    asked = step(model)
+    alone, alike = met_bytes(model, asked, 1)
+    assert alone == pytest.approx(alike, rel=1e-9)
+    few, all_of_it = met_bytes(model, asked, 10**6)
+    assert few == alone
+    assert all_of_it == pytest.approx(weight_bytes(model, asked, Shard()) - head_matrix(model).bytes, rel=1e-9)
+    assert (alone == all_of_it) == (not any(ffn.routed for ffn in model.ffn.values()))
 
 
 def test_a_chip_has_one_kv_head_at_least() -> None:

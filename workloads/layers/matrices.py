@@ -188,6 +188,23 @@ def weight_bytes(model: Model, step: Step, shard: Shard) -> int:
     return total + 2 * padded_vocabulary(model, shard).bytes
 
 
+def met_bytes(model: Model, step: Step, sequences: int) -> tuple[int, int]:
+    """Bytes of weights that new tokens of so many sequences read together, the head included and embeddings not: if
+    all meet the same experts, and if each meets any with equal chance (the expected number of experts)."""
+    alike = apart = head_matrix(model).bytes
+    for layer in dict.fromkeys(model.order):
+        count, ffn = model.order.count(layer), model.ffn[layer.ffn] if layer.ffn else None
+        for matrix in layer_matrices(model, layer, step).values():
+            size = count * matrix.bytes
+            if ffn is None or not matrix.name.startswith("experts"):
+                alike, apart = alike + size, apart + size
+                continue
+            share = ffn.active / ffn.routed
+            alike += round(size * share)
+            apart += round(size * (1 - (1 - share) ** sequences))
+    return alike, apart
+
+
 def draft_bytes(model: Model, step: Step, shard: Shard) -> int:
     """Bytes of the layer that makes drafts that one chip holds, beside `weight_bytes`."""
     matrices = [*layer_matrices(model, draft_layer(model), step).values(), join_matrix(model, step)]

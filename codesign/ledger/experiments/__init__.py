@@ -14,11 +14,13 @@ from codesign.ledger.experiments.growth import Growth
 from codesign.ledger.experiments.kept import Kept
 from codesign.ledger.experiments.lock_in import LockIn
 from codesign.ledger.experiments.ratio import Ratio
+from codesign.ledger.experiments.reads import Reads
 from codesign.ledger.experiments.step import StepRatio
 from codesign.ledger.experiments.text import TextOf
 
 Experiment = Annotated[
-    FormulaOf | TextOf | Ratio | Best | Growth | Fill | Kept | Cost | StepRatio | LockIn, Field(discriminator="kind")
+    FormulaOf | TextOf | Ratio | Best | Growth | Fill | Kept | Reads | Cost | StepRatio | LockIn,
+    Field(discriminator="kind"),
 ]
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "Kept",
     "LockIn",
     "Ratio",
+    "Reads",
     "StepRatio",
     "TextOf",
 ]

@@ -1,4 +1,4 @@
-"""How a value of a key does beside the best of others: 1 if none does better."""
+"""How a design does beside the best of others: 1 if none does better."""
 
 from __future__ import annotations
 
@@ -8,33 +8,42 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from codesign.ledger.finding import Finding
-from codesign.ledger.means import Means, PointOf
+from codesign.ledger.finding import Finding, Matrix
+from codesign.ledger.means import Means, PointOf, design_text
 from codesign.ledger.points import interval_of, values_of
+
+Design = dict[str, Any]
+"""Values of keys, such as shape.head_dim: 96."""
 
 
 class Best(BaseModel):
-    """A point, and values of one of its keys."""
+    """A point, and designs that it is run with."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["best"]
     metric: str = Field(min_length=1, description="a metric or counter of a row")
     more_is_better: bool = Field(default=False, description="whether the best is the largest, not the smallest")
-    point: PointOf = Field(description="the point but for the key")
-    key: str = Field(min_length=1, description="the key, such as shape.head_dim")
-    value: Any = Field(description="the value that is said to be best")
-    others: list[Any] = Field(min_length=1, description="values that it is compared with")
+    point: PointOf = Field(description="the point but for the design")
+    design: Design = Field(min_length=1, description="the design that is said to be best")
+    others: list[Design] = Field(min_length=1, description="designs that it is compared with")
 
     def find(self, means: Means) -> Finding:
-        """How many times worse the value is than the best of the others; below 1 where it is the best."""
-        values = (self.value, *self.others)
-        tasks = [self.point.task({self.key: value}) for value in values]
+        """How many times worse the design is than the best of the others; below 1 where it is the best."""
+        designs = (self.design, *self.others)
+        tasks = [self.point.task(design) for design in designs]
         found, note = interval_of(tasks, self.metric, _most if self.more_is_better else _least, means)
-        others = values_of([task.resolve() for task in tasks[1:]], self.metric, means)
-        best = self.others[int(np.argmax(others) if self.more_is_better else np.argmin(others))]
-        command = f"{self.point.command({self.key: self.value})} && {self.point.command({self.key: best})}"
-        return Finding(found, "", command, f"best of the others: {self.key} = {best}; {note}")
+        values = values_of([task.resolve() for task in tasks], self.metric, means)
+        worse = values.max() / values if self.more_is_better else values / values.min()
+        best = self.others[int(np.argmin(worse[1:]))]
+        command = f"{self.point.command(self.design)} && {self.point.command(best)}"
+        order = sorted(range(len(designs)), key=lambda place: [float(value) for value in designs[place].values()])
+        matrix = Matrix(
+            f"{self.metric}: how many times worse than the best design",
+            tuple(design_text(designs[place]) for place in order),
+            (("", tuple(float(worse[place]) for place in order)),),
+        )
+        return Finding(found, "", command, note, matrix)
 
 
 def _least(own: NDArray[np.float64], *others: NDArray[np.float64]) -> NDArray[np.float64]:
