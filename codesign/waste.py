@@ -1,11 +1,7 @@
 """How much of what memory moves was asked for: bytes fetched ÷ needed by head dimension, element type, layout, granule.
 
-A memory fetches whole granules at addresses that are multiples of them; a row that begins or ends within one brings
-along what it did not want. How much depends on where rows begin, so the figure is the mean over the repeat period: at
-rows `stride` bytes apart, begins modulo a granule g take every multiple of d = gcd(stride, g) equally often, and a row
-of b bytes brings b rounded up to d, plus g - d. Of rows that are read beside their neighbours, a cache fetches a shared
-granule once; then the expected number of distinct granules counts. Both are held against the simulator, which counts
-lookups and bursts and knows neither formula.
+By the closed formula of `sim.granules`, and held against the simulator, which counts lookups and bursts and does not
+know it.
 """
 
 from __future__ import annotations
@@ -17,6 +13,7 @@ from dataclasses import dataclass, replace
 from codesign.errors import CodesignError
 from hwmodels import Chip
 from sim import simulate
+from sim.granules import fetched, granule_of
 from workloads import DType, Trace, element_bytes, gather, stream, stride
 
 GRANULES = (32, 64, 128, 256, 512)
@@ -61,27 +58,14 @@ class Read:
     density: float = 0.0
     """Share of all pieces that is read: 0 for one whose neighbours are not, 1 for a stream; between, at random."""
 
-    def fetched(self, granule: int, cached: bool = True) -> float:
-        """Mean bytes that a piece brings along, its own included; `cached` says that what neighbours share is fetched
-        once. Exact over the repeat period, at a random density in expectation."""
-        if not self.density or not cached:
-            step = math.gcd(self.stride, granule)
-            return float(-(-self.bytes // step) * step + granule - step)
-        period = math.lcm(self.stride, granule)
-        touched = (
-            ((at + granule - 1) // self.stride - (at - self.bytes) // self.stride) for at in range(0, period, granule)
-        )
-        distinct = sum(1 - (1 - self.density) ** rows for rows in touched)
-        return granule * distinct / (self.density * (period // self.stride))
-
     def ratio(self, granule: int, cached: bool = True) -> float:
-        """Bytes fetched ÷ needed; see `fetched`. Raises CodesignError if a row's own pieces share granules."""
+        """Bytes fetched ÷ needed; see `sim.granules`. Raises CodesignError if a row's own pieces share granules."""
         if self.pieces > 1 and self.stride % granule:
             raise CodesignError(
                 f"pieces {self.stride} B apart share granules of {granule} B; use a page of at least "
                 f"{granule // math.gcd(granule, NZ_PIECE)} tokens, or layouts other than nz"
             )
-        return self.fetched(granule, cached) / self.bytes
+        return fetched(self.bytes, self.stride, granule, self.density, cached) / self.bytes
 
     def trace(self, granule: int, programs: int) -> Trace:
         """Reads of this kind, as `programs` programs make them, over whole repeat periods for granules up to
@@ -214,14 +198,6 @@ def on_chip(
             counted[read] = simulated(chip, read)
         cells.append(Cell(name, row, granule, read.ratio(granule, chip.cache is not None), counted[read]))
     return cells
-
-
-def granule_of(chip: Chip) -> tuple[str, int]:
-    """What decides how much the chip fetches from DRAM at a time, by its dotted name, and its bytes: what the last
-    cache fills, or without one the smallest access of the DRAM."""
-    if chip.cache is not None:
-        return f"{chip.cache.name}.fill_granule", chip.cache.fill_granule
-    return f"{chip.dram.name}.smallest_access", chip.dram.smallest_access
 
 
 def simulated(chip: Chip, read: Read) -> float:

@@ -17,8 +17,9 @@ from matplotlib.ticker import NullLocator
 
 from codesign.plots.heatmap import MAP, ink
 from codesign.plots.ratios import DPI
-from codesign.waste import LAYOUTS, Cell, Terms, agreement, granule_of
+from codesign.waste import LAYOUTS, Cell, Terms, agreement
 from hwmodels import Chip
+from sim.granules import granule_of
 
 LEAST = 2.0
 """Where the scale ends at least, so that a map without waste is not drawn in all colours."""

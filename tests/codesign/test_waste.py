@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 import codesign
 from codesign.errors import CodesignError
-from codesign.waste import DTYPES, GRANULES, HEAD_DIMS, LAYOUTS, Read, Row, Terms, granule_of, on_chip, rows_of, waste
+from codesign.waste import DTYPES, GRANULES, HEAD_DIMS, LAYOUTS, Read, Row, Terms, on_chip, rows_of, waste
 from hwmodels import load_chip
+from sim.granules import fetched, granule_of
 
 TABLE = {
     "d64 bf16": (128, (100, 100, 100, 50, 25)),
@@ -52,7 +53,7 @@ def test_the_mean_is_that_of_every_row_of_the_repeat_period(size: int, gap: int,
     stride = size + gap
     begins = range(0, math.lcm(stride, granule), stride)
     touched = [len({at // granule for at in range(begin, begin + size)}) for begin in begins]
-    assert Read(size, stride).fetched(granule) == pytest.approx(granule * sum(touched) / len(touched), rel=1e-12)
+    assert fetched(size, stride, granule) == pytest.approx(granule * sum(touched) / len(touched), rel=1e-12)
 
 
 @given(st.integers(1, 200), granules, st.sampled_from([0.001, 0.05, 0.5, 0.99]))
@@ -61,9 +62,9 @@ def test_at_random_a_shared_granule_counts_once(size: int, granule: int, density
     rows = [{at // granule for at in range(row * size, (row + 1) * size)} for row in range(count)]
     all_granules = set().union(*rows)
     expected = sum(1 - (1 - density) ** sum(number in row for row in rows) for number in all_granules)
-    read = Read(size, size, density=density)
-    assert read.fetched(granule) == pytest.approx(granule * expected / (density * count), rel=1e-9)
-    assert size * (1 - 1e-9) <= read.fetched(granule) <= Read(size, size).fetched(granule) * (1 + 1e-9)
+    found = fetched(size, size, granule, density)
+    assert found == pytest.approx(granule * expected / (density * count), rel=1e-9)
+    assert size * (1 - 1e-9) <= found <= fetched(size, size, granule) * (1 + 1e-9)
 
 
 @given(sizes, granules)

@@ -78,7 +78,7 @@ def command(
 
 def _answer(cells: list[Cell], own: list[Cell], chip: Chip | None, terms: Terms) -> dict[str, object]:
     """What `--json` prints."""
-    from codesign.waste import granule_of
+    from sim.granules import granule_of
 
     found: dict[str, object] = {"terms": asdict(terms), "cells": [_plain(cell) for cell in cells]}
     if chip is not None:
@@ -96,7 +96,8 @@ def _print(cells: list[Cell], own: list[Cell], chip: Chip | None, terms: Terms) 
     from rich.table import Table
 
     from codesign.cli.terminal import console
-    from codesign.waste import LAYOUTS, agreement, granule_of
+    from codesign.waste import LAYOUTS, agreement
+    from sim.granules import granule_of
 
     screen, layouts = console(), dict.fromkeys(cell.layout for cell in cells)
     dtypes = dict.fromkeys(cell.row.dtype for cell in cells)
