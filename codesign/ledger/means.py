@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ class Means:
     """Seed of the draws."""
     jobs: int | None = None
     """Points at a time; None: one for each core."""
+    known: dict[Hashable, Any] = field(default_factory=dict, compare=False)
+    """What several cases ask for, by the question; of one run of the ledger, as files may change after it."""
 
 
 class PointOf(BaseModel):

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from codesign.cost import Bill, Phase, Site, bill, load_cost, load_site, work
+from codesign.cost import Bill, Phase, Site, Work, bill, load_cost, load_site, work
 from codesign.ledger.experiments.step import error_of
 from codesign.ledger.finding import Finding
 from codesign.ledger.interval import Interval
@@ -34,9 +34,17 @@ class CostOf(BaseModel):
     chips: int = Field(default=1, gt=0, description="chips that share the model")
     batch: int = Field(default=1, gt=0, description="sequences decoded together")
 
-    def bill(self, phase: Phase, site: Site) -> tuple[Bill, float, str]:
+    def work(self, means: Means) -> Work:
+        """Seconds of work for its tokens, simulated once for all cases of a ledger."""
+        if self not in means.known:
+            done = work(load_chip(self.chip), load_model(self.model), self.context, self.batch, self.chips)
+            means.known[self] = done
+        found: Work = means.known[self]
+        return found
+
+    def bill(self, phase: Phase, site: Site, means: Means) -> tuple[Bill, float, str]:
         """What its tokens cost, by how much the simulated time may be off, as a fraction, and whose rows say so."""
-        done = work(load_chip(self.chip), load_model(self.model), self.context, self.batch, self.chips)
+        done = self.work(means)
         error, note = error_of(done.decode)
         return bill(load_cost(self.chip), site, phase, done.seconds[phase]), error, note
 
@@ -63,11 +71,11 @@ class Cost(BaseModel):
         of the site, where both stand, are as its file gives them, and the chips' own move each for itself."""
         site = load_site()
         if self.beside is None:
-            paid, error, note = self.of.bill(self.phase, site)
+            paid, error, note = self.of.bill(self.phase, site, means)
             return Finding(self._interval(paid, error), UNITS[self.what], self.of.command(), note)
         fixed = _as_given(site)
         (ours, error, note), (theirs, beside, their_note) = (
-            side.bill(self.phase, fixed) for side in (self.of, self.beside)
+            side.bill(self.phase, fixed, means) for side in (self.of, self.beside)
         )
         own, other = self._interval(ours, error), self._interval(theirs, beside)
         found = Interval(own.low / other.high, own.value / other.value, own.high / other.low)
