@@ -165,21 +165,27 @@ def _list(as_json: bool, method: str | None = None) -> None:
 
 
 def _methods(rows: list[Row]) -> Table:
-    """A line for each method and task: where it was measured, and how far from full attention."""
+    """A line for each method and benchmark: its averages, where they were measured, and how far from full attention;
+    single tasks are counted."""
     from codesign.cli.tables import table
+    from codesign.quality.tables import AVERAGE
 
-    shown = table("method", "benchmark", ">contexts", "budgets", ">rows", ">less full", "models", "source")
-    for method, asked in dict.fromkeys((row.method, _asked(row)) for row in rows):
-        here = [row for row in rows if (row.method, _asked(row)) == (method, asked)]
+    shown = table("method", "benchmark", ">contexts", "budgets", ">rows", ">less full", ">tasks", "models", "source")
+    for method, benchmark in dict.fromkeys((row.method, row.benchmark) for row in rows):
+        every = [row for row in rows if (row.method, row.benchmark) == (method, benchmark)]
+        here = [row for row in every if row.task == AVERAGE] or every
         contexts = sorted({row.context for row in here if row.context is not None})
+        budgets = dict.fromkeys(_budget(row) for row in sorted(here, key=lambda row: row.budget))
         differences = sorted(row.score - row.full for row in here)
+        tasks = len({row.task for row in every} - {AVERAGE})
         shown.add_row(
             method,
-            asked,
+            benchmark,
             _ends([f"{context // 1024}K" for context in contexts]),
-            ", ".join(dict.fromkeys(_budget(row) for row in here)),
-            str(len(here)),
+            _ends(list(budgets)),
+            str(len(every)),
             _ends([f"{difference:+.1f}" for difference in differences]),
+            str(tasks or "–"),
             ", ".join(dict.fromkeys(row.model for row in here)),
             here[0].source.split(",")[0],
         )
