@@ -17,10 +17,6 @@ from workloads.model_parts import Cache, Count, Heads, Part, Spec
 
 FOLDER = Path(__file__).parent / "models"
 WeightType = Literal["bf16", "fp8", "fp4"]
-WEIGHT_BITS: dict[WeightType, int] = {"bf16": 16, "fp8": 8, "fp4": 4}
-"""Bits of a weight, scales of its block apart."""
-FFN_MATRICES = 3
-"""Matrices of a gated feed-forward network: gate, up and down (arXiv 2002.05202); all models here are gated."""
 
 
 class Source(Spec):
@@ -244,34 +240,6 @@ class Model(Spec):
             for part in self.read(kind, context, cache)
             if not part.component.startswith("index")
         )
-
-    def ffn_parameters(self) -> tuple[int, int] | None:
-        """Parameters of all feed-forward networks, and those of them that a token meets; routers and biases apart.
-
-        None where no source gives their sizes.
-        """
-        return self._ffn_bits(1, 1)
-
-    def ffn_bytes(self) -> tuple[int, int] | None:
-        """Bytes of the weights of all feed-forward networks, and of those that a token meets; scales of blocks, routers
-        and biases apart; None where no source gives their sizes or types."""
-        if self.weights is None:
-            return None
-        rest = WEIGHT_BITS[self.weights.rest]
-        bits = self._ffn_bits(rest, WEIGHT_BITS[self.weights.experts] if self.weights.experts else rest)
-        return bits and (bits[0] // 8, bits[1] // 8)
-
-    def _ffn_bits(self, rest: int, experts: int) -> tuple[int, int] | None:
-        """Bits of all feed-forward networks, and of those that a token meets, at so many bits for a parameter."""
-        stored = met = 0
-        for layer in self.order:
-            if layer.ffn is None or self.hidden is None:
-                return None
-            ffn = self.ffn[layer.ffn]
-            one = FFN_MATRICES * self.hidden * ffn.size
-            stored += one * ((ffn.shared or 0) * rest + ffn.routed * experts)
-            met += one * ((ffn.shared or 0) * rest + ffn.active * experts)
-        return stored, met
 
     def _kind(self, kind: str) -> Attention:
         if kind not in self.attention:

@@ -49,14 +49,13 @@ def command(
     answer = {
         **summary(model),
         "cache": form,
-        "ffn_bytes": model.ffn_bytes(),
         "kept": {str(length): components(model, "kept", length, form) for length in lengths},
         "read": {str(size): components(model, "read", size, form) for size in contexts},
         "kept_bytes": {
             kept: {str(length): model.kept_bytes(length, kept) for length in lengths} for kept in model.caches
         },
         "read_bytes": {read: {str(size): model.read_bytes(size, read) for size in contexts} for read in model.caches},
-        "weights_read": weights_read(model),
+        "weights": weights(model),
         "model": model.model_dump(mode="json"),
     }
     if as_json:
@@ -95,15 +94,17 @@ def components(model: Model, what: str, length: int, cache: str) -> list[dict[st
     ]
 
 
-def weights_read(model: Model) -> dict[str, list[int]] | None:
-    """Bytes of weights that a decode step reads, by sequences: where all meet the same experts, and where each meets
-    any with equal chance; None if the model's file does not give its weights."""
+def weights(model: Model) -> dict[str, Any] | None:
+    """Bytes of all weights, and of those that a decode step reads, by sequences: where all meet the same experts, and
+    where each meets any with equal chance; None if the model's file does not give its weights."""
     from workloads.errors import WorkloadError
-    from workloads.layers.matrices import met_bytes
-    from workloads.layers.step import Step
+    from workloads.layers.matrices import met_bytes, weight_bytes
+    from workloads.layers.step import Shard, Step
 
+    step = Step(phase="decode", batch=1, context=1)
     try:
-        return {str(many): list(met_bytes(model, Step(phase="decode", batch=1, context=1), many)) for many in SEQUENCES}
+        read = {str(many): list(met_bytes(model, step, many)) for many in SEQUENCES}
+        return {"bytes": weight_bytes(model, step, Shard()), "read": read}
     except WorkloadError:
         return None
 
@@ -148,8 +149,6 @@ def _show(screen: Console, model: Model, form: str, lengths: tuple[int, ...], co
 
 def _facts(model: Model) -> str:
     """Sizes in lines of words."""
-    from codesign.cli.tables import size_text
-
     keys = ("hidden", "vocab", "context", "mtp_layers")
     facts = [f"{key} {value:,}" for key in keys if (value := getattr(model, key)) is not None]
     facts.append(f"heads {_settings(model.heads)}")
@@ -159,8 +158,6 @@ def _facts(model: Model) -> str:
         facts.append(f"parameters {model.parameters.total:,}, {model.parameters.active:,} active")
     if model.weights:
         facts.append(f"weights {_settings(model.weights)}")
-    if size := model.ffn_bytes():
-        facts.append(f"feed-forward weights {size_text(size[0])}, {size_text(size[1])} of them for a token")
     return "\n".join(facts)
 
 
@@ -218,14 +215,18 @@ def _print_bytes(screen: Console, model: Model, form: str, what: str, lengths: t
 
 
 def _print_weights(screen: Console, model: Model) -> None:
-    """What a decode step reads of the weights, by sequences that it is for."""
+    """What the weights are, and what a decode step reads of them, by sequences that it is for."""
     from codesign.cli.tables import size_text
 
-    for many, (alike, apart) in (weights_read(model) or {}).items():
+    known = weights(model)
+    if known is None:
+        return
+    size = size_text(known["bytes"])
+    screen.print(f"\nweights {size}, embeddings included; a decode step reads of them", markup=False)
+    for many, (alike, apart) in known["read"].items():
         experts = f" if all meet the same experts, {size_text(apart)} if each meets any" if apart > alike else ""
-        screen.print(
-            f"weights read for {many} sequence{'s' * (many != '1')}: {size_text(alike)}{experts}", markup=False
-        )
+        who = "1 sequence" if many == "1" else f"{many} sequences"
+        screen.print(f"  for {who}: {size_text(alike)}{experts}", markup=False)
 
 
 def _settings(part: Any, without: tuple[str, ...] = ()) -> str:

@@ -202,19 +202,6 @@ def test_the_article() -> None:
     assert (read["window K"], read["selected K"]) == (4096, 52_224)
 
 
-def test_feed_forward_weights_are_nearly_all_of_v4() -> None:
-    """§1.2: 1.6T and 284B parameters, of which 49B and 13B active."""
-    for name in ("deepseek_v4_pro", "deepseek_v4_flash"):
-        model = load_model(name)
-        assert model.parameters is not None
-        sizes = model.ffn_parameters()
-        assert sizes is not None
-        assert 0.95 < sizes[0] / model.parameters.total < 1
-        assert 0.4 < sizes[1] / model.parameters.active < 1
-    assert load_model("article_v4").ffn_bytes() is None
-    assert load_model("llama31_8b").ffn_bytes() == (2 * 32 * 3 * 4096 * 14336,) * 2
-
-
 @given(
     name=st.sampled_from(model_names()),
     length=st.integers(1, 2 * MI),
