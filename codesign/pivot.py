@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from codesign.errors import CodesignError
+from codesign.explore.quantity import words
 from codesign.labels import SHARE, check_metric, scale
 
 ASKED = 96
@@ -34,7 +36,12 @@ def varying(frame: pd.DataFrame) -> list[str]:
     names: dict[str, None] = {}
     for keys in frame["overrides"]:
         names.update(dict.fromkeys(keys))
-    return [key for key in names if frame[key].nunique(dropna=False) > 1]
+    return [key for key in names if comparable(frame, key).nunique(dropna=False) > 1]
+
+
+def comparable(frame: pd.DataFrame, key: str) -> pd.Series:
+    """The values of a key, which can be compared and sorted into groups: mappings, such as layouts, in words."""
+    return frame[key].map(lambda value: words(key, value) if isinstance(value, Mapping) else value)
 
 
 def series(frame: pd.DataFrame, metric: str) -> pd.Series:
@@ -55,7 +62,7 @@ def panels(frame: pd.DataFrame, metric: str, rows: str, columns: str, by: str | 
     for key in keys:
         if key not in frame.columns:
             raise CodesignError(f"no key '{key}' in these rows; keys that vary: {', '.join(varying(frame)) or 'none'}")
-    data = frame[keys].assign(value=series(frame, metric))
+    data = frame[keys].assign(**{key: comparable(frame, key) for key in keys}, value=series(frame, metric))
     if data.duplicated(keys).any():
         others = [key for key in varying(frame) if key not in keys]
         raise CodesignError(
@@ -71,9 +78,10 @@ def where(frame: pd.DataFrame, fixed: dict[str, Any]) -> pd.DataFrame:
     for key, value in fixed.items():
         if key not in frame.columns:
             raise CodesignError(f"no key '{key}' in these rows; keys that vary: {', '.join(varying(frame)) or 'none'}")
-        kept = frame[frame[key] == value]
+        known = comparable(frame, key)
+        kept = frame[known == value]
         if kept.empty:
-            raise CodesignError(f"no row with {key}={value}; values there: {', '.join(map(str, _sorted(frame[key])))}")
+            raise CodesignError(f"no row with {key}={value}; values there: {', '.join(map(str, _sorted(known)))}")
         frame = kept
     return frame
 
@@ -88,19 +96,22 @@ def verdict(frame: pd.DataFrame) -> str:
     if HEAD_DIM not in frame.columns:
         return ""
     others = [key for key in varying(frame) if key != HEAD_DIM]
-    data = frame.assign(value=series(frame, SHARE), everything=0)
+    data = frame.assign(**{key: comparable(frame, key) for key in others}, value=series(frame, SHARE), everything=0)
     table = data.pivot_table(index=HEAD_DIM, columns=others or "everything", values="value")
-    if not {64, ASKED, 128} <= set(table.index):
+    # A search tries few points: those with only one or two of the three head dimensions say nothing.
+    table = table.reindex([64, ASKED, 128]).dropna(axis="columns")
+    if table.empty:
         return ""
-    asked, below, above = (table.loc[dim].to_numpy(float) for dim in (ASKED, 64, 128))
-    share = float(np.nanmedian(asked / ((below + above) / 2)))
-    against = float(np.nanmedian(asked / above))
+    points = table.shape[1]
+    below, asked, above = table.to_numpy(float)
+    share = float(np.median(asked / ((below + above) / 2)))
+    against = float(np.median(asked / above))
     if share < GOOD:
         word = "So-so, a little below the trend" if share >= FAIR else "No, below the trend"
     else:
         word = "Yes" if against >= FAIR else "On the trend, but larger is faster"
     text = f"Is {ASKED} good here? {word}: {against:.0%} of 128's effective bandwidth, "
-    text += f"{share:.0%} of the trend from 64 to 128 (median of {table.shape[1]} points)"
+    text += f"{share:.0%} of the trend from 64 to 128 (median of {points} point{'s' * (points > 1)})"
     causes = frame.loc[frame[HEAD_DIM] == ASKED, "bottleneck"].dropna() if "bottleneck" in frame else pd.Series()
     return f"{text}; most time: {causes.mode()[0]}" if len(causes) else text
 

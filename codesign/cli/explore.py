@@ -84,6 +84,7 @@ def _numbers(found: Explored) -> dict[str, Any]:
         "hypervolume": volume,
         "hypervolume_share": share,
         "reasons": dict(found.reasons()),
+        "notes": _notes(found),
     }
 
 
@@ -113,7 +114,7 @@ def _print(found: Explored) -> None:
         )
         shown.add_row(str(trial.number), *(words(key, point.get(key, "–")) for key in keys), *texts)
     screen.print(shown)
-    for line in _footer(found, len(front)):
+    for line in [*_footer(found, len(front)), *_notes(found)]:
         screen.print(line, markup=False, soft_wrap=True)
 
 
@@ -145,6 +146,13 @@ def _footer(found: Explored, front: int) -> list[str]:
     if len(reasons) > REASONS:
         lines.append(f"  and {sum(count for _, count in reasons[REASONS:])} for other reasons, see --json")
     return lines
+
+
+def _notes(found: Explored) -> list[str]:
+    """What is to be said of quality where the trials that are feasible differ in head dimension or heads."""
+    from codesign.quality import size_notes
+
+    return size_notes(found.search.task(trial.chip, trial.overrides) for trial in found.feasible)
 
 
 def _draw(found: Explored, folder: Path) -> list[Path]:

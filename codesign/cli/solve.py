@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from codesign.solve import Answer, Question, Tried
 
 
+FIGURE = "contour.png"
+"""The figure of a contour, in the folder of its rows."""
+
+
 def command(
     key: Annotated[str, typer.Argument(help="The key whose value is sought: l2.capacity, selection.ratio.")],
     chip: Annotated[str, typer.Argument(help="A chip by name (see 'memgrain chips') or a .yaml file.")],
@@ -40,7 +44,10 @@ def command(
         float | None, typer.Option(help="Count long repeats instead of simulating them, as in 'memgrain run'.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="Folder to keep the rows in; those there are not run again.")
+        Path | None,
+        typer.Option(
+            "-o", "--out", help="Folder to keep the rows in, which are not run again; a contour's figure too."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -69,7 +76,10 @@ def command(
             print(json.dumps([{name: value} | _numbers(answer) for value, answer in answers], indent=2))
         else:
             _print_contour(name, answers)
+        _say_sizes(answers, as_json)
         missing = all(answer.found is None for _, answer in answers)
+        if out is not None and not missing:
+            _draw(name, answers, largest, out / FIGURE)
     else:
         answer = _answer(question, asked)
         print(json.dumps(_numbers(answer), indent=2)) if as_json else _print(answer)
@@ -134,12 +144,12 @@ def _numbers(answer: Answer) -> dict[str, Any]:
 def _print(answer: Answer) -> None:
     from codesign.cli.tables import table
     from codesign.cli.terminal import console
-    from codesign.labels import metric_label
+    from codesign.labels import key_label, metric_label
 
     screen, question = console(), answer.question
     key = question.key
     screen.print(f"{key}: {_verdict(answer)}", style="bold", markup=False, soft_wrap=True)
-    shown = table(f">{key}", f">{metric_label(_column(answer))}", "")
+    shown = table(f">{key_label(key)}", f">{metric_label(answer.column)}", "")
     for tried in answer.tried:
         if not tried.refused:
             style = "bold" if answer.found is not None and tried.text == answer.found.text else None
@@ -153,14 +163,23 @@ def _verdict(answer: Answer) -> str:
     """The answer in a sentence."""
     first, last = answer.ends
     if answer.found is None:
-        return f"no value from {first} to {last} gives {answer.wanted}"
-    at = f"{answer.found.text} ({answer.metric} {_number(answer, answer.found)})"
-    if answer.wanted in ("smallest", "largest"):
+        return f"no value from {first} to {_text(answer, last)} gives {answer.wanted}"
+    at = f"{_text(answer, answer.found.text)} ({answer.metric} {_number(answer, answer.found)})"
+    if answer.best:
         return f"{answer.metric} is {answer.wanted} at {at}"
     if answer.beyond is None:
         return f"{answer.wanted} holds up to the end of the range, {at}"
     end = "largest" if _after(answer) else "smallest"
-    return f"{at} is the {end} for {answer.wanted}; at {answer.beyond.text} it is {_number(answer, answer.beyond)}"
+    after = _text(answer, answer.beyond.text)
+    return f"{at} is the {end} for {answer.wanted}; at {after} it is {_number(answer, answer.beyond)}"
+
+
+def _text(answer: Answer, value: str) -> str:
+    """A value with the unit in which it is read."""
+    from codesign.labels import key_label
+
+    unit = key_label(answer.question.key).partition(" (")[2].removesuffix(")")
+    return f"{value} {unit}".rstrip()
 
 
 def _after(answer: Answer) -> bool:
@@ -173,7 +192,7 @@ def _after(answer: Answer) -> bool:
 
 def _how(answer: Answer) -> list[str]:
     """How it was found, and how sure it is."""
-    first, last = answer.ends
+    first, last = answer.ends[0], _text(answer, answer.ends[1])
     refused = [tried for tried in answer.tried if tried.refused]
     course = "stays the same" if answer.course == "stays" else answer.course
     way = (
@@ -196,7 +215,7 @@ def _how(answer: Answer) -> list[str]:
 
 
 def _note(answer: Answer, tried: Tried) -> str:
-    if answer.wanted in ("smallest", "largest"):
+    if answer.best:
         return answer.wanted if answer.found is not None and tried.text == answer.found.text else ""
     return "holds" if tried.holds else "fails"
 
@@ -204,15 +223,7 @@ def _note(answer: Answer, tried: Tried) -> str:
 def _number(answer: Answer, tried: Tried) -> str:
     from codesign.labels import scale
 
-    return "–" if tried.metric is None else f"{scale(_column(answer)) * tried.metric:.6g}"
-
-
-def _column(answer: Answer) -> str:
-    """The metric by the name of its column."""
-    from sim import METRICS
-
-    flat = answer.metric.replace(".", "_")
-    return flat if flat in METRICS else answer.metric
+    return "–" if tried.metric is None else f"{scale(answer.column) * tried.metric:.6g}"
 
 
 def _print_contour(name: str, answers: list[tuple[Any, Answer]]) -> None:
@@ -222,10 +233,17 @@ def _print_contour(name: str, answers: list[tuple[Any, Answer]]) -> None:
     from codesign.labels import key_label, metric_label
 
     screen, (_, first) = console(), answers[0]
-    screen.print(f"{first.question.key} for {first.wanted}, by {name}", style="bold", markup=False, soft_wrap=True)
-    label = metric_label(_column(first))
+    wanted = f"{first.wanted} {first.metric}" if first.best else first.wanted
+    screen.print(f"{first.question.key} for {wanted}, by {name}", style="bold", markup=False, soft_wrap=True)
+    label = metric_label(first.column)
     shown = table(
-        f">{key_label(name)}", f">{first.question.key}", f">{label}", ">next value", f">{label}", ">tried", ""
+        f">{key_label(name)}",
+        f">{key_label(first.question.key)}",
+        f">{label}",
+        ">next value",
+        f">{label}",
+        ">tried",
+        "",
     )
     for value, answer in answers:
         found, beyond = answer.found, answer.beyond
@@ -234,3 +252,26 @@ def _print_contour(name: str, answers: list[tuple[Any, Answer]]) -> None:
         how = "bisected" if answer.bisected else "all tried" if answer.exact else "a grid tried"
         shown.add_row(words(name, value), *cells, *after, str(len(answer.tried)), how)
     screen.print(shown)
+
+
+def _say_sizes(answers: list[tuple[Any, Answer]], as_json: bool) -> None:
+    """What is to be said of quality where the answers are of several head dimensions or numbers of heads."""
+    from codesign.cli.terminal import console
+    from codesign.quality import size_notes
+
+    tasks = [answer.question.task({answer.question.key: answer.found.value}) for _, answer in answers if answer.found]
+    for note in size_notes(tasks):
+        console(stderr=as_json).print(note, markup=False, soft_wrap=True)
+
+
+def _draw(name: str, answers: list[tuple[Any, Answer]], largest: bool, path: Path) -> None:
+    """Write the figure of a contour, and say where it is."""
+    from codesign.cli.terminal import console
+    from codesign.errors import CodesignError
+    from codesign.plots.solved import solved
+
+    try:
+        solved(name, answers, largest).savefig(path)
+    except OSError as error:
+        raise CodesignError(f"cannot write {path} ({error.strerror}); choose another folder with -o") from None
+    console(stderr=True).print(f"memgrain: figure: {path}", markup=False, soft_wrap=True)

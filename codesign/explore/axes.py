@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from codesign.errors import CodesignError
-from codesign.explore.quantity import Number, Unit, read, write
+from codesign.explore.quantity import Number, read, write
 from codesign.explore.spec import Kept, Range, Search
+from codesign.quantities import Unit
 
 if TYPE_CHECKING:
     import optuna

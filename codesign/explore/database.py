@@ -32,11 +32,15 @@ DIGEST = "memgrain.search"
 def opened(search: Search, folder: Path, storage: str | None) -> Iterator[optuna.Study]:
     """The study of a search, made if there is none; raises CodesignError if it is of another search, or the database
     fails."""
-    import optuna
     from sqlalchemy.exc import SQLAlchemyError
 
+    with warnings.catch_warnings():
+        # Of a bar of progress in a notebook, which Optuna loads and this project does not show.
+        warnings.filterwarnings("ignore", message="IProgress not found")
+        import optuna
+
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    where = storage or str(folder / DATABASE)
+    where = str(folder / DATABASE) if storage is None else _readable(storage)
     presence = Presence(folder / USERS)
     try:
         with warnings.catch_warnings():
@@ -48,11 +52,33 @@ def opened(search: Search, folder: Path, storage: str | None) -> Iterator[optuna
             yield study
     except (SQLAlchemyError, optuna.exceptions.OptunaError, ImportError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise CodesignError(
-            f"the database {where} failed ({reason}); check --storage, or run the same again: what was told is kept"
-        ) from None
+        mend = (
+            "run the same again: what was told is kept"
+            if storage is None
+            else "check --storage and its driver (pip install), or leave it out for a file in the folder; rows are kept"
+        )
+        raise CodesignError(f"the database {where} failed ({reason}); {mend}") from None
     finally:
         presence.leave()
+
+
+def _readable(url: str) -> str:
+    """A database's URL as it may be shown, without its password; raises CodesignError where it keeps nothing."""
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        found = make_url(url)
+    except (ArgumentError, ValueError):
+        raise CodesignError(
+            f"--storage '{url}' is no URL of a database; write one such as sqlite:///study.db or "
+            "postgresql+psycopg://user@host/name, or leave it out"
+        ) from None
+    if found.get_backend_name() == "sqlite" and found.database in (None, "", ":memory:"):
+        raise CodesignError(
+            f"--storage {url} is lost when this process ends; give a file, sqlite:///study.db, or leave it out"
+        )
+    return found.render_as_string()
 
 
 def give_up(study: optuna.Study) -> None:
@@ -94,8 +120,9 @@ def _study(search: Search, folder: Path, url: str | None) -> optuna.Study:
     if known is None and not study.get_trials(deepcopy=False):
         study.set_user_attr(DIGEST, search.digest())
     elif known != search.digest():
+        where = _readable(url) if url else folder / DATABASE
         raise CodesignError(
-            f"the study '{search.name}' at {url or folder / DATABASE} is of another search, or of another version of "
-            "the model; choose another folder with -o, or another name"
+            f"the study '{search.name}' at {where} is of another search, or of another version of the model; choose "
+            "another folder with -o, or another name"
         )
     return study

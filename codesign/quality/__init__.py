@@ -1,6 +1,6 @@
 """Quality as an axis: published scores and what lies between them, and attention mass recalled, which is no score."""
 
-from codesign.quality.head_dim import CONDITIONS, holds_size
+from codesign.quality.head_dim import CONDITIONS, holds_size, size_notes
 from codesign.quality.recall import NOT_A_SCORE, Recalled, recall
 from codesign.quality.tables import Answer, Finding, Row, Score, findings, floor, published
 
@@ -17,4 +17,5 @@ __all__ = [
     "holds_size",
     "published",
     "recall",
+    "size_notes",
 ]

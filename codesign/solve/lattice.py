@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from codesign.errors import CodesignError
-from codesign.explore.quantity import Number, Unit, read, words, write
+from codesign.explore.quantity import Number, read, words, write
 from codesign.overrides import CHIP, split
+from codesign.quantities import Unit
 from hwmodels import load_chip, read_chip
 from hwmodels.spec import Cache
 from workloads import AnyWorkload

@@ -21,6 +21,7 @@ from codesign.overrides import split
 from codesign.rows import Row
 from codesign.solve.lattice import Bounds, Lattice, lattice
 from codesign.task import Point, Task
+from sim import METRICS
 
 SAMPLES = 7
 """Values at which it is looked whether the metric only rises or only falls."""
@@ -60,8 +61,12 @@ class Question:
 
     def point(self, changes: Mapping[str, Any]) -> Point:
         """The question's point with further overrides; raises what `Task.resolve` raises."""
+        return self.task(changes).resolve()
+
+    def task(self, changes: Mapping[str, Any]) -> Task:
+        """That point as it is written down."""
         chip_set, workload_set = split({**self.overrides, **changes}, self.chip)
-        return Task(self.chip, chip_set, self.workload, workload_set, self.before, self.fold).resolve()
+        return Task(self.chip, chip_set, self.workload, workload_set, self.before, self.fold)
 
 
 @dataclass(frozen=True)
@@ -104,6 +109,17 @@ class Answer:
     """The first and the last of them."""
     tried: tuple[Tried, ...]
     """All values that were tried, in order."""
+
+    @property
+    def best(self) -> bool:
+        """Whether the best value was sought, not where a condition holds."""
+        return self.wanted in ("smallest", "largest")
+
+    @property
+    def column(self) -> str:
+        """The metric by the name of its column: `l2.hit_rate` is `l2_hit_rate`."""
+        flat = self.metric.replace(".", "_")
+        return flat if flat in METRICS else self.metric
 
     @property
     def exact(self) -> bool:

@@ -27,17 +27,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from codesign.errors import CodesignError
+from codesign.quantities import UNITS
 from hwmodels import Chip, ChipFile, Provenance
-from hwmodels.units import (
-    format_bandwidth,
-    format_bytes,
-    format_duration,
-    format_frequency,
-    parse_bandwidth,
-    parse_bytes,
-    parse_duration,
-    parse_frequency,
-)
+from hwmodels.units import format_bytes, parse_bytes
 
 WHOLE = ("count", "size")
 """Kinds of which only whole numbers exist."""
@@ -84,14 +76,15 @@ class Unknown:
         return write_amount(self.kind, round(value / self.step) * self.step if self.step else value)
 
 
-def unknowns(file: ChipFile, chip_set: Mapping[str, Any]) -> list[Unknown]:
-    """The numbers of a chip with a range of more than one value, links to other chips aside.
+def unknowns(file: ChipFile, chip_set: Mapping[str, Any], links: bool = False) -> list[Unknown]:
+    """The numbers of a chip with a range of more than one value, those of links to other chips only if `links`.
 
     What `chip_set` sets is known, and so is all inside a mapping that it sets. Raises CodesignError where a range is
     not in the unit of its value.
     """
     settled = tuple(f"{key}." for key, value in chip_set.items() if isinstance(value, Mapping))
-    found = (_unknown(item, file.chip) for item in alone(file) if item.range and not item.path.startswith(settled))
+    items = file.provenance.values() if links else alone(file)
+    found = (_unknown(item, file.chip) for item in items if item.range and not item.path.startswith(settled))
     return [unknown for unknown in found if unknown is not None]
 
 
@@ -112,9 +105,9 @@ def read_amount(text: Any, chip: Chip) -> tuple[str, float] | None:
     clocks = _CLOCKS.match(str(text))
     if clocks:
         return "duration", int(clocks[1]) * chip.dram.standard.clock_period
-    for kind, parse in _PARSERS.items():
+    for unit in UNITS:
         try:
-            return kind, parse(text)
+            return unit.name, unit.parse(text)
         except ValueError:
             continue
     return None
@@ -174,17 +167,9 @@ def _size(value: float) -> str:
     return text if parse_bytes(text) == value else f"{round(value)} B"
 
 
-_PARSERS: dict[str, Callable[[Any], int]] = {
-    "size": parse_bytes,
-    "bandwidth": parse_bandwidth,
-    "duration": parse_duration,
-    "frequency": parse_frequency,
-}
 _WRITERS: dict[str, Callable[[float], Any]] = {
+    **{unit.name: unit.format for unit in UNITS},
     "count": round,
     "real": lambda value: float(f"{value:.6g}"),
     "size": lambda value: _size(round(value)),
-    "bandwidth": format_bandwidth,
-    "duration": format_duration,
-    "frequency": format_frequency,
 }

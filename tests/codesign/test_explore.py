@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from hypothesis import given
@@ -24,11 +25,15 @@ from codesign.explore import Explored, explore, load_search
 from codesign.explore.axes import Options, axes, params, place, size
 from codesign.explore.condition import NEVER, parse_condition
 from codesign.explore.explored import DONE
-from codesign.explore.quantity import UNITS, Unit, read
+from codesign.explore.quantity import read
 from codesign.explore.store import RowStore
+from codesign.labels import SHARE
+from codesign.pivot import varying, verdict, where
+from codesign.plots import figures
 from codesign.plots.coordinates import coordinates, label_of
 from codesign.plots.pareto import pareto
 from codesign.plots.slices import slices
+from codesign.quantities import UNITS, Unit
 from codesign.rows import Row, load_frame, read_rows
 from codesign.task import Point, Task
 
@@ -299,6 +304,91 @@ def test_a_folder_is_of_one_search(spec: dict[str, Any], tmp_path: Path, formula
         explore(load_search(spec), tmp_path / "other")
 
 
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("sqlite://", "is lost when this process ends; give a file, sqlite:///study.db"),
+        ("sqlite:///:memory:", "is lost when this process ends; give a file, sqlite:///study.db"),
+        ("nonsense", "--storage 'nonsense' is no URL of a database"),
+        ("", "--storage '' is no URL of a database"),
+        ("postgresql://me:secret@host:port/x", "is no URL of a database"),
+        ("nonsense://me:secret@host/x", "the database nonsense://me:***@host/x failed"),
+        ("postgresql://me:secret@127.0.0.1:1/x", "the database postgresql://me:***@127.0.0.1:1/x failed"),
+        ("mysql://me:secret@127.0.0.1:1/x", "check --storage and its driver"),
+        ("sqlite:////nowhere/at/all.db", "check --storage and its driver"),
+        ("sqlite:///s.yaml", "file is not a database"),
+    ],
+)
+def test_a_database_that_cannot_be_gives_one_line(
+    spec: dict[str, Any],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    url: str,
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("s.yaml").write_text(yaml.safe_dump(spec, sort_keys=False))
+    assert call(["explore", "s.yaml", "-o", "out", "--storage", url]) == 2
+    errors = capsys.readouterr().err
+    assert message in errors
+    assert errors.count("\n") == 1
+    assert "secret@127" not in errors
+
+
+def test_a_relative_url_is_a_file_from_here_and_goes_on(
+    spec: dict[str, Any], tmp_path: Path, formula: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    first = explore(load_search(spec, {"trials": 3}), Path("one"), "sqlite:///relative.db")
+    assert (tmp_path / "relative.db").is_file()
+    assert proposals(explore(load_search(spec, {"trials": 5}), Path("two"), "sqlite:///relative.db"))[:3] == proposals(
+        first
+    )
+    assert len(formula) == 5
+
+
+NOTEBOOK = """
+import sys, types
+sys.modules["IPython"] = types.SimpleNamespace(get_ipython=lambda: types.SimpleNamespace(config={"IPKernelApp": {}}))
+sys.modules["ipykernel.zmqshell"] = sys.modules["ipywidgets"] = types.SimpleNamespace()
+from codesign.cli import call
+call(["explore", "s.yaml", "--no-plot"])
+"""
+"""A kernel as tqdm knows one, in which a bar of progress has no widgets."""
+
+
+def test_a_notebook_without_widgets_is_not_told_of_a_bar(memgrain: list[str], tmp_path: Path) -> None:
+    refused = {**SEARCH, "space": {"selection.ratio": [7]}, "keep": []}
+    (tmp_path / "s.yaml").write_text(yaml.safe_dump(refused, sort_keys=False))
+    done = subprocess.run([memgrain[0], "-c", NOTEBOOK], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert "none of 1 points is feasible" in done.stderr
+    assert "IProgress" not in done.stderr
+
+
+def few(dims: list[int], ratios: list[float], share: list[float]) -> pd.DataFrame:
+    """Rows of a search that has not tried every pair."""
+    keys = ["shape.head_dim", "selection.ratio", "layout"]
+    rows = [
+        {"chip": "toy", "chip_title": "Toy", "workload": "w", "overrides": keys, SHARE: value}
+        | dict(zip(keys, (dim, ratio, {"kind": "paged", "page": dim}), strict=True))
+        for dim, ratio, value in zip(dims, ratios, share, strict=True)
+    ]
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.filterwarnings("error")
+def test_rows_of_a_search_are_drawn_and_say_of_96_what_they_can() -> None:
+    scattered = few([64, 96, 128], [0.1, 0.2, 0.3], [0.3, 0.1, 0.5])
+    assert varying(scattered) == ["shape.head_dim", "selection.ratio", "layout"]
+    assert len(figures(scattered)) == 1
+    assert verdict(scattered) == ""
+    assert set(where(scattered, {"layout": "paged 96"})["shape.head_dim"]) == {96}
+    alike = few([64, 96, 128, 64, 96], [0.1, 0.1, 0.1, 0.2, 0.2], [0.3, 0.2, 0.5, 0.3, 0.0]).drop(columns="layout")
+    alike["overrides"] = [["shape.head_dim", "selection.ratio"]] * len(alike)
+    assert "40% of 128's effective bandwidth, 50% of the trend from 64 to 128 (median of 1 point)" in verdict(alike)
+
+
 def test_two_stores_of_one_folder_see_each_other(tmp_path: Path) -> None:
     first, second = RowStore(tmp_path), RowStore(tmp_path)
     first.keep({"id": "a"})
@@ -315,7 +405,14 @@ def test_the_verb_prints_draws_and_resumes(
     line = ["explore", str(tmp_path / "s.yaml"), "-o", str(tmp_path / "out")]
     assert call([*line, "--trials", "6"]) == 0
     text = capsys.readouterr().out
-    for part in ("Pareto front of small", "time (µs) ↓", "tokens selected (%) ↑", "hypervolume", "6 trials of 24"):
+    for part in (
+        "Pareto front of small",
+        "time (µs) ↓",
+        "tokens selected (%) ↑",
+        "hypervolume",
+        "6 trials of 24",
+        "so they are not models of one size",
+    ):
         assert part in text
     for name in ("front", "coordinates", "slices"):
         assert (tmp_path / "out" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
@@ -325,6 +422,7 @@ def test_the_verb_prints_draws_and_resumes(
     assert (found["trials"], found["states"]) == (9, {"feasible": 9})
     assert "6 of 9 points have their rows already" in said.err
     assert len(formula) == 9
+    assert [note.partition(":")[0] for note in found["notes"]] == ["quality"]
     assert 0 < found["hypervolume_share"] < 1
     assert all({"number", "chip", "set", "row", "objectives"} == set(point) for point in found["front"])
 

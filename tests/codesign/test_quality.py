@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from codesign.cli import call
 from codesign.errors import CodesignError
 from codesign.plots.quality import LINES, masses, scores
-from codesign.quality import CONDITIONS, NOT_A_SCORE, Row, floor, holds_size, published, recall
+from codesign.quality import CONDITIONS, NOT_A_SCORE, Row, floor, holds_size, published, recall, size_notes
 from codesign.quality.mass import SINKS, paged, recalled, shared, windowed
 from codesign.quality.recall import RATIOS, curves
 from codesign.quality.small_model import _attention
 from codesign.quality.tables import answer
+from codesign.task import Task
 from workloads import AttentionShape
 
 LSERVE = {"method": "lserve", "benchmark": "ruler", "model": "Llama-3-8B", "context": 131072}
@@ -207,6 +208,21 @@ def test_head_dimensions_are_comparable_only_where_the_model_keeps_its_size() ->
     assert holds_size([shape(32, 8, 128), shape(64, 16, 64)])
     assert not holds_size([shape(32, 8, 128), shape(32, 8, 64)])
     assert not holds_size([shape(32, 8, 128), shape(64, 8, 64)])
+
+
+def test_what_compares_head_dimensions_says_whether_the_model_keeps_its_size() -> None:
+    def tasks(*heads: tuple[int, int, int], refused: int = 0) -> list[Task]:
+        keys = ("shape.head_dim", "shape.q_heads", "shape.kv_heads")
+        rows = [dict(zip(keys, sizes, strict=True)) for sizes in [*heads, *[(7, 3, 2)] * refused]]
+        return [Task("toy", {"l2.ways": ways}, "decode_dense", row) for row in rows for ways in (8, 16)]
+
+    (kept,) = size_notes(tasks((128, 8, 4), (64, 16, 8), refused=1))
+    assert kept.startswith("quality: q_heads x head_dim and kv_heads x head_dim are the same")
+    (changed,) = size_notes(tasks((128, 8, 4), (64, 16, 4)))
+    assert "so they are not models of one size" in changed
+    assert all(said.endswith(CONDITIONS) and "\n" not in said for said in (kept, changed))
+    assert size_notes(tasks((128, 8, 4))) == []
+    assert size_notes([Task("toy", {}, "linear_decode", {})]) == []
 
 
 def test_the_command_says_what_its_answer_is_and_is_not(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,16 +7,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 
 from codesign.cli import call
 from codesign.explore.condition import parse_condition
+from codesign.plots.solved import solved
 from codesign.rows import Row, read_rows
 from codesign.solve import Answer, Bounds, Question, best, solve
 from codesign.solve.solver import GRID, SAMPLES
 from codesign.task import Point, Task
+from workloads import AttentionShape
 
 SHORT = {"shape.kv_len": 1024}
 TOY = Question("l2.ways", "toy", "decode_mla", SHORT, Bounds(1, 16))
@@ -160,9 +164,58 @@ def test_the_verb_prints_a_sentence_a_table_and_how(capsys: pytest.CaptureFixtur
     assert found["evaluations"] == len(found["tried"])
     status, text, _ = said(capsys, *line, "--contour", "shape.head_dim=64,128")
     assert status == 0
-    rows = [row.split() for row in text.splitlines()[2:]]
+    rows = [row.split() for row in text.splitlines()[2:4]]
+    assert "so they are not models of one size" in text.splitlines()[4]
     assert [row[0] for row in rows] == ["64", "128"]
     assert float(rows[0][1]) > float(rows[1][1]) == 100 * found["found"]["value"]
+
+
+def drawn(figure: Figure) -> dict[str, list[tuple[float, float]]]:
+    """The markers of a figure by their entry in the legend."""
+    lines = [line for line in figure.axes[0].lines if not str(line.get_label()).startswith("_")]
+    return {str(line.get_label()): list(map(tuple, np.asarray(line.get_xydata()).tolist())) for line in lines}
+
+
+def test_a_contour_is_drawn_with_what_has_no_answer_at_the_edge(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Point, "run", lambda point: {"id": point.id(), "time_us": cost(point.workload.shape)})
+
+    def cost(shape: AttentionShape) -> float:
+        return shape.kv_len * shape.head_dim / 100
+
+    wanted, answers = parse_condition("time_us <= 20"), []
+    for dim in (1, 8, 64, 256):
+        question = Question("shape.kv_len", "toy", "decode_dense", {"shape.head_dim": dim}, Bounds(16, 1024))
+        answers.append((dim, solve(question, wanted, largest=True)))
+    figure = solved("shape.head_dim", answers, largest=True)
+    assert drawn(figure) == {
+        "the next value fails": [(8, 2000 // 8), (64, 2000 // 64)],
+        "holds up to the end of the range": [(1, 1024)],
+        "time_us <= 20 holds at no value tried": [(256, 0)],
+    }
+    axis = figure.axes[0]
+    assert (axis.get_xscale(), axis.get_yscale()) == ("log", "log")
+    assert (axis.get_xlabel(), axis.get_ylabel()) == ("head dimension (elements)", "context (tokens)")
+    assert figure.get_suptitle() == "Largest shape.kv_len for which time_us <= 20\ndecode_dense on Toy"
+    line = ["solve", "shape.kv_len", "toy", "decode_dense", "--for", "time_us <= 20", "--largest", "--low", "16"]
+    assert call([*line, "--contour", "shape.head_dim=8,64", "-o", str(tmp_path), "--json"]) == 0
+    said = capsys.readouterr()
+    assert len(json.loads(said.out)) == 2
+    assert f"figure: {tmp_path / 'contour.png'}" in said.err
+    assert (tmp_path / "contour.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_best_values_are_drawn_with_the_metric_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Point, "run", lambda point: {"id": point.id(), "time_us": point.chip.cache.capacity / 2**17})
+    values = ("2 MiB", "512 KiB", "1 MiB")
+    question = Question("l2.capacity", "toy", "decode_dense", {}, Bounds(values=values))
+    figure = solved("shape.kv_len", [(kv_len, best(question, "time_us", True)) for kv_len in (1024, 2048)])
+    axis = figure.axes[0]
+    assert drawn(figure) == {"the next value fails": [(1024, 2), (2048, 2)]}
+    assert [text.get_text() for text in axis.texts] == ["2 MiB\n16 µs"] * 2
+    assert axis.get_ylabel() == "l2.capacity (MiB)"
+    assert figure.legends == []
 
 
 def test_without_an_answer_the_status_is_2(capsys: pytest.CaptureFixture[str]) -> None:

@@ -46,6 +46,7 @@ def command(
     from codesign.overrides import CHIP, parse, split
     from codesign.pivot import HEAD_DIM
     from codesign.plots.contours import RATIO, TIME, contours
+    from codesign.quality import size_notes
     from codesign.rows import load_frame
     from codesign.sweep_file import load_sweep
 
@@ -71,6 +72,8 @@ def command(
             print(json.dumps(frame[["chip", "workload", HEAD_DIM, RATIO, TIME]].to_dict("records"), indent=2))
         else:
             print_answers(frame, TIME)
+        for note in size_notes(sweep.tasks()):
+            progress.warn(note)
         draw(contours(frame, times or ()), target, as_json)
         for time in times or ():
             if not frame[TIME].min() < time < frame[TIME].max():
