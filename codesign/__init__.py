@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from sim import Result
 
-__all__ = ["CodesignError", "load_rows", "plot", "run", "sweep"]
+__all__ = ["CodesignError", "intervals", "load_rows", "plot", "run", "sweep"]
 
 
 def run(
@@ -68,6 +68,37 @@ def sweep(
         )
     frame = load_frame(outcome.path)
     return frame[frame["id"].isin(outcome.ids)].reset_index(drop=True)
+
+
+def intervals(
+    spec: str | Path | Mapping[str, Any],
+    out: str | Path | None = None,
+    metric: str | None = None,
+    samples: int | None = None,
+    seed: int = 0,
+    jobs: int | None = None,
+    cluster: str | None = None,
+) -> pd.DataFrame:
+    """Intervals from 5 to 95 % of a metric at every point of a sweep, which is run first as `sweep` does: a frame with
+    id, chip, workload, the grid's keys, metric, usual, low, median, high, and in words what these rest on.
+
+    The metric is effective_bandwidth_share, and 16 draws are taken of each point, unless others are named; drawn rows
+    are kept in `out`/draws, the frame in `out`/intervals.csv. A point that no interval can be given for has none, and
+    `rests_on` says why. Raises CodesignError if a point of the sweep itself fails; the others are kept.
+    """
+    from codesign.labels import SHARE
+    from codesign.sweep_file import load_sweep
+    from codesign.uncertainty.each import FEW, check_draws
+    from codesign.uncertainty.sampling import check_figure
+    from codesign.uncertainty.sweeps import intervals_of
+
+    draws = FEW if samples is None else samples
+    check_figure(metric or SHARE)
+    check_draws(draws, seed)
+    loaded = load_sweep(spec)
+    folder = Path(out) if out is not None else Path("out") / loaded.name
+    sweep(spec, folder, jobs, cluster)
+    return intervals_of(loaded, folder, metric or SHARE, draws, seed, jobs, cluster).frame
 
 
 def load_rows(path: str | Path) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import pandas as pd
 from rich.table import Table
 
 from codesign.cli.terminal import console
-from codesign.labels import SHARE, key_name, metric_label, setting, value_text
+from codesign.labels import SHARE, key_name, metric_label, scale, setting, value_text
 from codesign.pivot import HEAD_DIM, Panel, panels, varying, verdict
 
 
@@ -31,6 +31,32 @@ def print_answers(frame: pd.DataFrame, metric: str = SHARE) -> None:
         elif keys:
             table = panels(rows.assign(answer=metric_label(metric)), metric, keys[0], "answer", None)
             screen.print(_table(table, [keys[0], "answer"], str(first["chip_title"])))
+        answer = verdict(rows)
+        if answer:
+            screen.print(answer, style="bold")
+        screen.print()
+
+
+def print_intervals(frame: pd.DataFrame, intervals: pd.DataFrame) -> None:
+    """Print a table for each chip, a line for each point: what varies, the metric, and its interval; then what these
+    rest on, and the verdict. `intervals` is the frame of `uncertainty.sweeps.Intervals`."""
+    screen, keys, metric = console(), varying(frame), str(intervals.iloc[0]["metric"])
+    factor = scale(metric)
+    for chip, rows in frame.groupby("chip", sort=False):
+        found = intervals[intervals["chip"] == chip]
+        screen.print(f"{rows.iloc[0]['chip_title']}: {metric_label(metric)}", style="bold", markup=False)
+        shown = Table(box=None, pad_edge=False, header_style="")
+        for head in (*map(key_name, keys), "usual", "5 %", "median", "95 %"):
+            shown.add_column(head, justify="right", no_wrap=True)
+        settings = rows.set_index("id")
+        for _, line in found.iterrows():
+            values = [value_text(key, settings.at[line["id"], key]) for key in keys]
+            cells = [_number(factor * float(line[name])) for name in ("usual", "low", "median", "high")]
+            marked = HEAD_DIM in keys and settings.at[line["id"], HEAD_DIM] == 96
+            shown.add_row(*values, *cells, style="reverse" if marked else None)
+        screen.print(shown)
+        for note in dict.fromkeys(found.loc[found["low"].notna(), "rests_on"]):
+            screen.print(note, style="dim", markup=False, soft_wrap=True)
         answer = verdict(rows)
         if answer:
             screen.print(answer, style="bold")

@@ -31,14 +31,17 @@ def command(
 ) -> None:
     """Draw, and print where the figures are."""
     from codesign.errors import CodesignError
+    from codesign.intervals_file import with_intervals
+    from codesign.labels import SHARE
     from codesign.overrides import parse
     from codesign.pivot import where as rows_where
     from codesign.plots import figures
     from codesign.rows import find_rows, load_frame
 
     frame = rows_where(load_frame(rows, strict=True), parse(where or []))
-    drawn = figures(frame, metric, x, y, by)
-    target = out or find_rows(rows).parent
+    folder = find_rows(rows).parent
+    drawn = figures(with_intervals(frame, folder, metric or SHARE), metric, x, y, by)
+    target = out or folder
     is_file = target.suffix in (".png", ".pdf", ".svg")
     if is_file and len(drawn) > 1:
         raise CodesignError(

@@ -59,11 +59,12 @@ def command(
 
 
 def _print(found: Sensitivity, title: str, everything: bool) -> None:
+    from codesign.cli.tables import number_text
     from codesign.cli.terminal import console
     from codesign.provenance import with_unit
 
     screen = console()
-    screen.print(f"{title}: {found.metric} {found.usual:.4g}", style="bold", markup=False)
+    screen.print(f"{title}: {found.metric} {number_text(found.usual)}", style="bold", markup=False)
     ranged = [item for item in found.effects if item.effect is not None]
     exact = [item for item in found.effects if item.effect is None]
     for name, items in (("numbers with a range: what to measure", ranged), ("numbers without a range", exact)):

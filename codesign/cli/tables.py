@@ -14,6 +14,11 @@ def table(*columns: str) -> Table:
     return found
 
 
+def number_text(value: float) -> str:
+    """A number in four digits, without an exponent where it has up to twelve before the point."""
+    return f"{float(f'{value:.4g}'):,.0f}" if 1e4 <= abs(value) < 1e12 else f"{value:.4g}"
+
+
 def size_text(count: int) -> str:
     """Bytes in decimal units, three digits."""
     for unit, scale in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from codesign.cli.tables import table
+from codesign.cli.tables import number_text, table
 from codesign.cli.terminal import SweepProgress, console, predicting
 from codesign.provenance import with_unit
 from codesign.rows import Row
@@ -17,7 +17,7 @@ from codesign.task import Task
 from codesign.uncertainty import Quantiles, Sampled, Spread, sample, spread
 from codesign.uncertainty.ends import Span, spans
 from codesign.uncertainty.numbers import unknowns
-from codesign.uncertainty.sampling import check_figure
+from codesign.uncertainty.sampling import Drawn, check_figure, notes_of
 from hwmodels import read_chip
 
 
@@ -63,12 +63,13 @@ def show_uncertainty(
         tornado(bars, usual, metric, str(sampled.points[0])).savefig(out / "tornado.png")
         progress.warn(f"the tornado is in {out / 'tornado.png'}")
     if as_json:
-        print(json.dumps(_object(found, sampled, bars), indent=2))
+        listed = {**interval_object(found, sampled), "numbers": [asdict(bar) for bar in bars]}
+        print(json.dumps(listed, indent=2))
         return
     screen = console()
-    screen.print(f"{sampled.points[0]}: {metric} {found.usual:.4g}", style="bold", markup=False)
-    screen.print(_intervals(found))
-    for note in _notes(found, sampled):
+    screen.print(f"{sampled.points[0]}: {metric} {number_text(found.usual)}", style="bold", markup=False)
+    screen.print(intervals_table(found))
+    for note in notes(found, sampled):
         screen.print(note, markup=False, soft_wrap=True)
     if telling:
         screen.print()
@@ -83,13 +84,14 @@ def spans_table(bars: Sequence[Span], metric: str) -> Table:
     for title in ("number", "kind", "value", "lowest", "gives", "highest", "gives"):
         found.add_column(title, justify="left" if title in ("number", "kind") else "right", no_wrap=True)
     for bar in bars:
-        low, high = ("refused" if value is None else f"{value:.4g}" for value in bar.values)
+        low, high = ("refused" if value is None else number_text(value) for value in bar.values)
         ends = (with_unit(bar.value), with_unit(bar.ends[0]), low, with_unit(bar.ends[1]), high)
         found.add_row(bar.path, bar.kind, *ends)
     return found
 
 
-def _intervals(found: Spread) -> Table:
+def intervals_table(found: Spread) -> Table:
+    """The three intervals of a figure."""
     lines = table("", ">5 %", ">median", ">95 %")
     named = {
         "the chip's numbers": found.assumptions,
@@ -104,30 +106,23 @@ def _intervals(found: Spread) -> Table:
 def _cells(quantiles: Quantiles | None) -> list[str]:
     if quantiles is None:
         return ["–"] * 3
-    return [f"{value:.4g}" for value in (quantiles.low, quantiles.median, quantiles.high)]
+    return [number_text(value) for value in (quantiles.low, quantiles.median, quantiles.high)]
 
 
-def _notes(found: Spread, sampled: Sampled) -> list[str]:
+def notes(found: Spread, drawn: Sampled | Drawn) -> list[str]:
     """What the intervals rest on."""
-    notes = [*found.notes]
-    if not sampled.numbers:
-        return [*notes, "no number of the chip has a range; its numbers are taken for exact"]
-    again = f"; {sampled.refused} were refused by chip or run and drawn again" if sampled.refused else ""
-    notes.append(f"{len(sampled.draws)} draws of {len(sampled.numbers)} numbers with a range{again}")
-    if sampled.never:
-        notes.append(f"never admitted: {', '.join(sampled.never)}")
-    return notes
+    return [*found.notes, *notes_of(drawn)]
 
 
-def _object(found: Spread, sampled: Sampled, bars: Sequence[Span]) -> dict[str, object]:
+def interval_object(found: Spread, drawn: Sampled | Drawn) -> dict[str, object]:
+    """An interval as plain values."""
     named = {"assumptions": found.assumptions, "model": found.model, "combined": found.combined}
     return {
         "metric": found.what,
         "usual": found.usual,
         **{name: asdict(quantiles) if quantiles else None for name, quantiles in named.items()},
         "notes": list(found.notes),
-        "draws": len(sampled.draws),
-        "refused": sampled.refused,
-        "never_admitted": list(sampled.never),
-        "numbers": [asdict(bar) for bar in bars],
+        "draws": len(drawn.draws),
+        "refused": drawn.refused,
+        "never_admitted": list(drawn.never),
     }

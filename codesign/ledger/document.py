@@ -20,8 +20,9 @@ works all of it out and `make claims` writes this page; nothing in it is written
 {MODEL_VERSION}.
 
 A claim holds in a case if the whole interval of what was found meets the criterion, does not if none of it does, and is
-open otherwise. Intervals hold nine of ten draws of the chips' uncertain numbers and of the model's validated error;
-cases as told take the article's numbers as they stand.
+open otherwise. Intervals hold nine of ten draws of the chips' uncertain numbers and of the model's validated error; of
+whole models, of that error alone; of costs, every price and rate at its worse end at once. Cases as told take the
+article's numbers as they stand.
 """
 MARKS = {True: "yes", False: "no", None: "open"}
 

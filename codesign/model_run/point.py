@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from codesign.model_run.job import digest, inputs
 from codesign.model_run.question import Question
 from codesign.model_run.run import run_model
 from codesign.rows import Row
 from hwmodels import Chip
-from sim import MODEL_VERSION
 from workloads.layers.step import Shard, Stored
 from workloads.model import load_model
 from workloads.shape import Phase
@@ -77,18 +75,7 @@ class ModelPoint:
 
     def id(self) -> str:
         """SHA-256 of the resolved inputs and the model's version."""
-        question = self.question()
-        prose = {"title": True, "note": True, "sources": True, "assumed": True, "unchecked": True, "missing": True}
-        inputs = {
-            "chip": self.chip.model_dump(mode="json", exclude={"title": True, "vendor": True, "note": True}),
-            "model": question.model.model_dump(mode="json", exclude=prose),
-            "step": question.step.model_dump(mode="json"),
-            "shard": question.shard.model_dump(mode="json"),
-            "accepted": question.accepted,
-            "model_version": MODEL_VERSION,
-        }
-        text = json.dumps(inputs, sort_keys=True, separators=(",", ":"), allow_nan=False)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return digest(inputs(self.question()))
 
     def run(self) -> Row:
         """The row: times, tokens, bytes."""

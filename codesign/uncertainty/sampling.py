@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import qmc
 
 from codesign.errors import CodesignError
-from codesign.execute import DOMAIN, Silent, Watch, run_points
+from codesign.execute import Silent, Watch, run_points
 from codesign.labels import check_metric
-from codesign.provenance import with_unit
+from codesign.pool import Job
 from codesign.rows import Row, read_rows
 from codesign.task import Files, Point, Task
-from codesign.uncertainty.numbers import Unknown, unknowns
+from codesign.uncertainty.hypercube import Draw, Drawable, Hypercube, P
+from codesign.uncertainty.numbers import unknowns
 from hwmodels import Provenance, read_chip
 from sim import METRICS
 
@@ -26,6 +26,8 @@ SAMPLES = 100
 """Draws unless another number is asked for: five lie beyond each end of an interval from 5 to 95 %."""
 PATIENCE = 50
 """Draws, for each one wanted, after which it is given up to find numbers that a chip admits."""
+Answer = Callable[[Sequence[P]], tuple[dict[str, Row], list[str]]]
+"""Runs points: their rows by id, and a line for each that the simulator refuses."""
 
 
 @dataclass(frozen=True)
@@ -56,73 +58,18 @@ class Sampled:
         return np.array(found).reshape(len(self.draws), len(self.points))
 
 
-@dataclass
-class _Draw:
-    """One draw: what it sets, and the points with it."""
+@dataclass(frozen=True)
+class Drawn:
+    """What draws gave."""
 
-    settings: dict[str, Any]
-    points: list[Point]
-
-
-@dataclass
-class _Hat:
-    """Where draws come from: one column for each number, shared by all tasks whose files give it alike."""
-
-    tasks: Sequence[Task]
-    own: list[list[Unknown]]
-    """Uncertain numbers of each task."""
-    columns: dict[Provenance, int]
-    engine: Any
-    files: Files = field(default_factory=dict)
-    drawn: int = 0
-    """Draws so far."""
-    tried: set[tuple[str, Any]] = field(default_factory=set)
-    """Names and values of alternatives drawn so far."""
-
-    def draw(self, wanted: int, limit: int) -> list[_Draw]:
-        """Draws that all chips and workloads admit; raises CodesignError beyond `limit` draws."""
-        found: list[_Draw] = []
-        while len(found) < wanted:
-            if self.drawn >= limit:
-                raise CodesignError(
-                    f"of {self.drawn} draws of {len(self.columns)} numbers too few are chips that run the workload; "
-                    "narrow the ranges in the YAML, or fix numbers that depend on one another with --set"
-                )
-            for quantiles in self.engine.random(wanted - len(found)):
-                self.drawn += 1
-                draw = self._resolve(quantiles)
-                if draw is not None:
-                    found.append(draw)
-        return found
-
-    def never(self, kept: Sequence[_Draw]) -> tuple[str, ...]:
-        """Alternatives that are in no draw of `kept` and that some task refuses by themselves too."""
-        passed = {item for draw in kept for item in draw.settings.items()}
-        return tuple(
-            sorted(f"{path}={with_unit(value)}" for path, value in self.tried - passed if self._refuses(path, value))
-        )
-
-    def _refuses(self, path: str, value: Any) -> bool:
-        for task, own in zip(self.tasks, self.own, strict=True):
-            if any(known.item.path == path for known in own):
-                try:
-                    with_numbers(task, {path: value}).resolve(self.files)
-                except DOMAIN:
-                    return True
-        return False
-
-    def _resolve(self, quantiles: NDArray[np.float64]) -> _Draw | None:
-        settings: dict[str, Any] = {}
-        points: list[Point] = []
-        for task, own in zip(self.tasks, self.own, strict=True):
-            drawn = {known.item.path: known.at(quantiles[self.columns[known.item]]) for known in own}
-            self.tried |= {(known.item.path, drawn[known.item.path]) for known in own if known.choices}
-            settings |= drawn
-            try:
-                points.append(with_numbers(task, drawn).resolve(self.files))
-            except DOMAIN:
-                return None
-        return _Draw(settings, points)
+    draws: tuple[tuple[Row, ...], ...] = ()
+    """For each draw, the row of each point."""
+    numbers: tuple[Provenance, ...] = ()
+    """What was drawn."""
+    refused: int = 0
+    """See `Sampled`."""
+    never: tuple[str, ...] = ()
+    """See `Sampled`."""
 
 
 def sample(
@@ -141,32 +88,54 @@ def sample(
     """
     if samples < 2:
         raise CodesignError(f"samples is {samples}, must be at least 2; {SAMPLES} give quantiles of 5 and 95 %")
-    usual = tuple(task.resolve() for task in tasks)
-    own = [unknowns(read_chip(task.chip, task.chip_set), task.chip_set) for task in tasks]
-    columns = {item: place for place, item in enumerate(dict.fromkeys(known.item for each in own for known in each))}
+    usual, files = tuple(task.resolve() for task in tasks), Files()
     with tempfile.TemporaryDirectory() as scratch:
         folder = out or Path(scratch)
-        if not columns:
-            rows, failures = answers(usual, folder, jobs, watch)
-            return Sampled(usual, _all(usual, rows, failures))
-        hat = _Hat(tasks, own, columns, qmc.LatinHypercube(len(columns), seed=np.random.default_rng(seed)))
-        kept: list[_Draw] = []
-        rows, failures = {}, []
-        while len(kept) < samples:
-            draws = hat.draw(samples - len(kept), PATIENCE * samples)
-            asked = [*(() if kept else usual), *(point for draw in draws for point in draw.points)]
-            found, failures = answers(asked, folder, jobs, watch)
-            rows |= found
-            first = _all(usual, rows, failures)
-            kept += [draw for draw in draws if all(point.id() in rows for point in draw.points)]
-    return Sampled(
-        usual,
-        first,
-        tuple(tuple(rows[point.id()] for point in draw.points) for draw in kept),
-        tuple(columns),
-        hat.drawn - samples,
-        hat.never(kept),
+        first, found = draw_together(
+            [drawable(task, files) for task in tasks],
+            usual,
+            samples,
+            seed,
+            lambda points: answers(points, folder, jobs, watch),
+        )
+    return Sampled(usual, first, found.draws, found.numbers, found.refused, found.never)
+
+
+def draw_together(
+    asked: Sequence[Drawable[P]], usual: Sequence[P], samples: int, seed: int, answer: Answer[P]
+) -> tuple[tuple[Row, ...], Drawn]:
+    """The rows of `usual`, and those of all that is asked on `samples` draws that all of it admits; see `sample`."""
+    cube = Hypercube(asked, seed)
+    if not cube.columns:
+        return _all(usual, *(answer(usual) if usual else ({}, []))), Drawn()
+    kept: list[Draw[P]] = []
+    rows: dict[str, Row] = {}
+    first: tuple[Row, ...] = ()
+    while len(kept) < samples:
+        draws = cube.together(samples - len(kept), PATIENCE * samples)
+        found, failures = answer([*(() if kept else usual), *(point for draw in draws for point in draw.points)])
+        rows |= found
+        first = _all(usual, rows, failures)
+        kept += [draw for draw in draws if all(point.id() in rows for point in draw.points)]
+    told = tuple(tuple(rows[point.id()] for point in draw.points) for draw in kept)
+    return first, Drawn(told, tuple(cube.columns), cube.drawn - samples, cube.never(kept))
+
+
+def drawable(task: Task, files: Files) -> Drawable[Point]:
+    """A task to be drawn of; `files` keeps what has been read."""
+    return Drawable(
+        tuple(unknowns(read_chip(task.chip, task.chip_set), task.chip_set)),
+        lambda numbers: with_numbers(task, numbers).resolve(files),
     )
+
+
+def notes_of(found: Sampled | Drawn) -> list[str]:
+    """What was drawn, in sentences."""
+    if not found.numbers:
+        return ["no number of the chip has a range; its numbers are taken for exact"]
+    again = f"; {found.refused} were refused by chip or run and drawn again" if found.refused else ""
+    notes = [f"{len(found.draws)} draws of {len(found.numbers)} numbers with a range{again}"]
+    return [*notes, f"never admitted: {', '.join(found.never)}"] if found.never else notes
 
 
 def with_numbers(task: Task, numbers: dict[str, Any]) -> Task:
@@ -175,10 +144,10 @@ def with_numbers(task: Task, numbers: dict[str, Any]) -> Task:
 
 
 def answers(
-    points: Sequence[Point], folder: Path, jobs: int | None, watch: Watch | None
+    points: Sequence[Job], folder: Path, jobs: int | None, watch: Watch | None, cluster: str | None = None
 ) -> tuple[dict[str, Row], list[str]]:
     """The rows of points by id, and a line for each that the simulator refuses, of which `watch` is not told."""
-    outcome = run_points(points, [], folder, jobs, None, _Unworried(watch or Silent()))
+    outcome = run_points(points, [], folder, jobs, cluster, _Unworried(watch or Silent()))
     return {row["id"]: row for row in read_rows(outcome.path) if row["id"] in outcome.ids}, outcome.failures
 
 
@@ -197,7 +166,7 @@ def value_of(row: Row, metric: str) -> float:
     return float(value)
 
 
-def _all(points: Sequence[Point], rows: dict[str, Row], failures: Sequence[str]) -> tuple[Row, ...]:
+def _all(points: Sequence[Job], rows: dict[str, Row], failures: Sequence[str]) -> tuple[Row, ...]:
     """The rows of all points; raises CodesignError with the first failure that is one of theirs."""
     for point in points:
         if point.id() not in rows:

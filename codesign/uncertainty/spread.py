@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,32 +75,59 @@ def spread(sampled: Sampled, metric: str, what: str, combine: Combine, seed: int
     Raises CodesignError if no number has a range and no family was validated: then nothing says how wide it is.
     """
     known = [model_error(point, metric) for point in sampled.points]
-    errors = [error for error, _ in known]
-    usual, drawn = sampled.usual_values(metric)[np.newaxis], sampled.values(metric)
+    return spread_of(
+        what,
+        sampled.usual_values(metric),
+        sampled.values(metric),
+        [error for error, _ in known],
+        OF_TIME.get(metric, 0),
+        combine,
+        [note for _, note in known],
+        [point.chip.name for point in sampled.points],
+        seed,
+    )
+
+
+def spread_of(
+    what: str,
+    usual: NDArray[np.float64],
+    drawn: NDArray[np.float64],
+    errors: Sequence[ModelError | None],
+    power: int,
+    combine: Combine,
+    notes: Sequence[str],
+    chips: Sequence[str],
+    seed: int = 0,
+) -> Spread:
+    """The spread of what `combine` makes of values of points: `usual` with the chips' own numbers, and `drawn`, a row
+    for each draw; a point's value goes with that power of its time, which is off by its one of `errors`.
+
+    `notes` say what is known of each point's error, `chips` where it runs. Raises CodesignError as `spread` does.
+    """
     if not len(drawn) and not any(errors):
-        names = ", ".join(dict.fromkeys(point.chip.name for point in sampled.points))
         raise CodesignError(
-            f"no number of {names} has a range and none of the model's error is known, so there is no interval; "
-            f"{known[0][1]}; give numbers a range in the YAML"
+            f"no number of {', '.join(dict.fromkeys(chips))} has a range and none of the model's error is known, so "
+            f"there is no interval; {notes[0]}; give numbers a range in the YAML"
         )
-    combined = _combined(drawn if len(drawn) else usual, errors, metric, combine, seed)
-    figure, notes = float(_columns(usual, combine)[0]), dict.fromkeys(note for _, note in known)
+    usual = usual[np.newaxis]
+    combined = _combined(drawn if len(drawn) else usual, errors, power, combine, seed)
+    figure, said = float(_columns(usual, combine)[0]), dict.fromkeys(notes)
     assumptions = _quantiles(_columns(drawn, combine)) if len(drawn) else None
     if assumptions and not assumptions.low <= figure <= assumptions.high:
-        notes[OUTSIDE] = None
+        said[OUTSIDE] = None
     return Spread(
         what,
         figure,
         assumptions,
-        _quantiles(_combined(usual, errors, metric, combine, seed)) if any(errors) else None,
+        _quantiles(_combined(usual, errors, power, combine, seed)) if any(errors) else None,
         _quantiles(combined),
         combined,
-        tuple(notes),
+        tuple(said),
     )
 
 
 def _combined(
-    values: NDArray[np.float64], errors: list[ModelError | None], metric: str, combine: Combine, seed: int
+    values: NDArray[np.float64], errors: Sequence[ModelError | None], power: int, combine: Combine, seed: int
 ) -> NDArray[np.float64]:
     """What the values make with errors of the model, each taken several times with other errors."""
     if not any(errors):
@@ -110,7 +137,7 @@ def _combined(
     spread_out = np.repeat(values, times, axis=0)
     for place, error in enumerate(errors):
         if error is not None:
-            spread_out[:, place] *= error.factors(levels[:, place]) ** OF_TIME[metric]
+            spread_out[:, place] *= error.factors(levels[:, place]) ** power
     return _columns(spread_out, combine)
 
 

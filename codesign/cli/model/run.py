@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 if TYPE_CHECKING:
-    from codesign.model_run import ModelRun
+    from codesign.model_run import Question
     from codesign.model_run.ahead import Ahead, What, Where
     from hwmodels import Chip
     from workloads.layers.fusion import Fusion
@@ -80,12 +79,26 @@ def command(
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a number of the chip: l2.ways=32.")
     ] = None,
+    uncertainty: Annotated[
+        bool,
+        typer.Option(
+            "--uncertainty",
+            help="Run the step on draws of the chip's uncertain numbers too, add the model's own error, and give the "
+            "time from 5 to 95 %: in decode from token to token, with --prompt of the prompt.",
+        ),
+    ] = False,
+    samples: Annotated[int | None, typer.Option(help="With --uncertainty: draws, 16 if left out.")] = None,
+    seed: Annotated[int | None, typer.Option(help="With --uncertainty: seed of the draws, 0 if left out.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option("-j", "--jobs", help="With --uncertainty: runs at a time; one a core if left out.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object with everything.")] = False,
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="A .png for the figure of where the time goes.")
     ] = None,
 ) -> None:
     """Simulate each kind of layer once, kernel by kernel, and print the time of a step, bytes and memory."""
+    from codesign.cli.model.report import answer, draw, show, show_interval
     from codesign.errors import CodesignError
     from codesign.model_run import Question, prompt_time, run_model
     from codesign.overrides import parse
@@ -106,40 +119,48 @@ def command(
         raise CodesignError(f"--prompt is for --phase prefill, phase is {phase}; leave it out")
     if out is not None and out.suffix not in FIGURES:
         raise CodesignError(f"-o {out} is none of {', '.join(FIGURES)}; name one of these")
+    _check_draws(uncertainty, {"--samples": samples, "--seed": seed, "-j": jobs})
     asked = load_model(model)
     whole = experts == "whole" or (experts is None and chips > 1 and any(ffn.routed for ffn in asked.ffn.values()))
     for name in fusions or ():
         _one_of("fuse", name, FUSIONS)
-    where = load_chip(chip, parse(set_ or []))
-    ahead = _ahead(where, prefetch or [], prefetch_hit, prefetch_lead, prefetch_limit, prefetch_into)
-    question = Question.of(
-        where,
-        asked,
-        cast("Phase", phase),
-        context,
-        batch if batch is not None else groups,
-        tokens,
-        checked(
-            Shard,
-            {"tensor": chips // groups, "context": context_parts, "data": groups, "expert": whole},
-            "chips",
-        ),
-        cache,
-        cast("Stored | None", weights),
-        page,
-        memory_share,
-        accepted=accepted,
-        fusions=tuple(cast("list[Fusion]", fusions or [])),
-        ahead=ahead,
-    )
-    found = run_model(question)
+    shared = {"tensor": chips // groups, "context": context_parts, "data": groups, "expert": whole}
+    shard, chip_set = checked(Shard, shared, "chips"), parse(set_ or [])
+
+    def ask(where: Chip) -> Question:
+        """The question on a chip, what is left open filled in from its numbers."""
+        return Question.of(
+            where,
+            asked,
+            cast("Phase", phase),
+            context,
+            batch if batch is not None else groups,
+            tokens,
+            shard,
+            cache,
+            cast("Stored | None", weights),
+            page,
+            memory_share,
+            accepted=accepted,
+            fusions=tuple(cast("list[Fusion]", fusions or [])),
+            ahead=_ahead(where, prefetch or [], prefetch_hit, prefetch_lead, prefetch_limit, prefetch_into),
+        )
+
+    found = run_model(ask(load_chip(chip, chip_set)))
     whole_prompt = prompt_time(found) if prompt else None
     if out is not None:
-        _draw(found, out)
+        draw(found, out)
+    if not as_json:
+        show(found, whole_prompt)
+    interval = None
+    if uncertainty:
+        from codesign.cli.model.draws import interval_of
+
+        interval = interval_of(chip, chip_set, ask, found, whole_prompt, samples, seed, jobs)
     if as_json:
-        print(json.dumps(answer(found, whole_prompt), indent=2))
-    else:
-        _print(found, whole_prompt)
+        print(json.dumps(answer(found, whole_prompt, interval), indent=2))
+    elif interval:
+        show_interval(*interval)
 
 
 def _ahead(
@@ -175,133 +196,16 @@ def _ahead(
     )
 
 
-def _draw(found: ModelRun, out: Path) -> None:
-    """Write the figure; raises CodesignError if it cannot be written."""
-    from codesign.errors import CodesignError
-    from codesign.plots.model_run import bars
+def _check_draws(wanted: bool, given: dict[str, int | None]) -> None:
+    """Raise CodesignError, before anything is simulated, for options that nothing would read or that cannot be."""
+    from codesign.cli.draws import refuse_idle
 
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        bars(found).savefig(out)
-    except OSError as error:
-        raise CodesignError(f"cannot write {out} ({error.strerror}); choose another place with -o") from None
+    if not wanted:
+        return refuse_idle(name for name, value in given.items() if value is not None)
+    from codesign.uncertainty.each import FEW, check_draws
 
-
-def answer(found: ModelRun, whole_prompt: int | None) -> dict[str, Any]:
-    """Everything as plain values; times in us, `whole_prompt` in ps."""
-    from workloads.layers.step import COMPONENTS
-
-    asked, held = found.asked, found.capacity
-    return {
-        "chip": asked.chip.name,
-        "model": asked.model.name,
-        "step": asked.step.model_dump(),
-        "shard": {**asked.shard.model_dump(), "chips": asked.shard.chips},
-        "time_us": found.time / 1e6,
-        "time_per_token_us": found.time_per_token / 1e6,
-        "tokens_per_second": found.tokens_per_second,
-        "prompt_time_us": None if whole_prompt is None else whole_prompt / 1e6,
-        "read_bytes": found.read_bytes,
-        "components": {
-            name: {"time_us": time / 1e6, "bytes": moved, "macs": macs}
-            for name in COMPONENTS
-            for time, moved, macs in (found.of(name),)
-        },
-        "memory": {
-            "bytes": held.memory,
-            "weights": held.weights,
-            "cache_of_a_sequence": held.sequence,
-            "sequences": held.sequences,
-            "activations": held.activations,
-            "fits": held.fits,
-            "most_sequences": held.most_sequences,
-            "most_tokens": held.most_tokens,
-        },
-        **found.trust.columns(),
-        "fused": [
-            {"layer": kind, "layers": layers, **dataclasses.asdict(change)} for kind, layers, change in found.fused
-        ],
-        "prefetch": found.fetched,
-        "stages": [
-            {
-                "layer": line.layer,
-                "layers": line.layers,
-                "stage": line.stage,
-                "component": line.component,
-                "time_us": line.time / 1e6,
-                "bytes": line.read_bytes,
-                "macs": line.macs,
-            }
-            for line in found.lines
-        ],
-    }
-
-
-def _print(found: ModelRun, whole_prompt: int | None) -> None:
-    from codesign.cli.tables import size_text, table, time_text
-    from codesign.cli.terminal import console
-    from workloads.layers.step import COMPONENTS
-
-    screen, asked, held = console(), found.asked, found.capacity
-    step, shard = asked.step, asked.shard
-    sequences = step.batch * shard.data
-    many = f"{shard.chips} x " if shard.chips > 1 else ""
-    screen.print(f"[bold]{asked.model.title}[/bold] on {many}{asked.chip.title}")
-    new = "a token" if step.tokens == 1 else f"{step.tokens:,} tokens"
-    new += "" if asked.accepted is None else f" of which {1 + asked.accepted:g} count"
-    groups = f" in each of {shard.data} groups of {shard.tensor}" if shard.data > 1 else ""
-    screen.print(
-        f"{step.phase} of {new} of {step.batch:,} sequence{'s' * (step.batch > 1)} of {step.context:,} tokens{groups}; "
-        f"cache {step.cache}, products {step.product}",
-        markup=False,
-    )
-    each = f", {time_text(round(found.time_per_token))} from token to token" if found.tokens > sequences else ""
-    screen.print(
-        f"\ntime {time_text(found.time)}{each}; {found.tokens_per_second:,.4g} tokens a second, "
-        f"{found.tokens_per_second / shard.chips:,.4g} a chip; {size_text(found.read_bytes)} read from memory a chip\n"
-        f"layers: {found.trust.sentence}\n",
-        markup=False,
-    )
-    if whole_prompt is not None:
-        screen.print(
-            f"whole prompt about {time_text(whole_prompt)} in {-(-step.context // step.tokens):,} chunks\n",
-            markup=False,
-        )
-    shown = table("component", ">time", ">share", ">bytes", ">G MAC")
-    for name in COMPONENTS:
-        time, moved, macs = found.of(name)
-        if time:
-            label = f"{name} (sent)" if name == "exchange" else name
-            shown.add_row(label, time_text(time), f"{time / found.time:.1%}", size_text(moved), f"{macs / 1e9:,.4g}")
-    screen.print(shown)
-    shown = table("kind of layer", ">layers", ">time each", ">share", "most of it")
-    for kind in dict.fromkeys(line.layer for line in found.lines):
-        lines = [line for line in found.lines if line.layer == kind]
-        each_time, count = sum(line.time for line in lines), lines[0].layers
-        longest = sorted(lines, key=lambda line: -line.time)[:3]
-        most = ", ".join(f"{line.stage} {line.time / 1e6:,.3g} us" for line in longest)
-        shown.add_row(kind, str(count), time_text(each_time), f"{count * each_time / found.time:.1%}", most)
-    screen.print()
-    screen.print(shown)
-    for kind, _, change in found.fused:
-        screen.print(
-            f"\nfused in {kind}: {change.name}, {change.kernels} kernels; {size_text(change.saved_bytes)} a layer no "
-            f"longer move, a core keeps {size_text(change.kept_bytes)} beside tiles of {size_text(change.tile_bytes)}",
-            markup=False,
-        )
-    if found.fetched:
-        counts = {key: size_text(count) for key, count in found.fetched.items()}
-        screen.print(
-            f"\nprefetched {counts['bytes']}: {counts['used_bytes']} found, {counts['late_bytes']} too late, "
-            f"{counts['lost_bytes']} evicted before use, {counts['wrong_bytes']} wrong guesses",
-            markup=False,
-        )
-    screen.print(
-        f"\nmemory of a chip: {size_text(held.weights)} weights, {size_text(held.sequence)} cache a sequence, "
-        f"{size_text(held.activations)} activations of {size_text(held.memory)}; room for {held.most_sequences:,} "
-        f"sequences of that length, or {held.most_tokens:,} tokens each",
-        markup=False,
-    )
+    samples = given["--samples"]
+    check_draws(FEW if samples is None else samples, given["--seed"] or 0)
 
 
 def _one_of(name: str, value: str | None, choices: tuple[str | None, ...]) -> None:

@@ -43,10 +43,10 @@ class CostOf(BaseModel):
         return found
 
     def bill(self, phase: Phase, site: Site, means: Means) -> tuple[Bill, float, str]:
-        """What its tokens cost, by how much the simulated time may be off, as a fraction, and whose rows say so."""
+        """What its tokens cost, the error of time that nine rows of ten stay within, and whose rows these are."""
         done = self.work(means)
         error, note = error_of(done.decode)
-        return bill(load_cost(self.chip), site, phase, done.seconds[phase]), error, note
+        return bill(load_cost(self.chip), site, phase, done.seconds[phase]), error.p90, note
 
     def command(self) -> str:
         """The command that shows it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from codesign.ledger.finding import Finding
@@ -11,7 +12,9 @@ from codesign.ledger.interval import Interval
 from codesign.ledger.means import Means
 from codesign.model_run import Ahead, ModelRun, Question, run_model
 from codesign.model_run.ahead import What
-from codesign.validated import widest
+from codesign.uncertainty.error import ModelError
+from codesign.uncertainty.spread import spread_of
+from codesign.validated import Validated, widest
 from hwmodels import load_chip
 from workloads.layers.fusion import Fusion
 from workloads.layers.step import Shard
@@ -76,24 +79,23 @@ class StepRatio(BaseModel):
     under: StepOf = Field(description="the step below the line")
 
     def find(self, means: Means) -> Finding:
-        """The ratio of times from token to token; for its interval each of them is off by what validation found, one up
-        and the other down."""
+        """The ratio of times from token to token; its interval holds nine of ten draws of both steps' errors."""
         runs = self.over.run(), self.under.run()
-        times = [run.time_per_token for run in runs]
+        times = np.array([run.time_per_token for run in runs], float)
         errors, notes = zip(*(error_of(run) for run in runs), strict=True)
-        ratio = times[0] / times[1]
-        # a prediction off by e was (1 + e) times what is measured
-        low = ratio * (1 - errors[1]) / (1 + errors[0])
-        high = ratio * (1 + errors[1]) / (1 - errors[0])
+        laws = [ModelError(error) for error in errors]
+        chips = [run.asked.chip.name for run in runs]
+        found = spread_of("ratio", times, np.empty((0, 2)), laws, 1, np.divide, notes, chips, means.seed)
         command = f"{self.over.command()} && {self.under.command()}"
-        return Finding(Interval(low, ratio, high), "", command, "; ".join(dict.fromkeys(notes)))
+        ends = (found.combined.low, found.combined.high)
+        return Finding(Interval.of(found.usual, ends), "", command, "; ".join(found.notes))
 
 
-def error_of(run: ModelRun) -> tuple[float, str]:
-    """An error that few steps on this chip will exceed, as a fraction, and whose rows say so."""
+def error_of(run: ModelRun) -> tuple[Validated, str]:
+    """How far steps on this chip were off, and whose rows say so: its own, else those of the worst row of all."""
     own, name = run.trust.found, run.asked.chip.name
     if own is not None:
-        return own.p90, f"{name}: nine of ten of {own.rows} validated rows of {own.family} stay within {own.p90:.0%}"
+        return own, f"{name}: errors as of {own.rows} validated rows of {own.family}, at worst {own.worst:.0%}"
     found = widest()
-    rows = f"{found.worst:.0%}, the worst of all validated rows ({found.family} on {found.chip})"
-    return found.worst, f"{name}: no layers were measured on it; taken is {rows}"
+    rows = f"{found.family} on {found.chip}, at worst {found.worst:.0%}, more than any other"
+    return found, f"{name}: no step was measured on it; errors as of {rows}"
