@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from codesign.cli.tokens import token_count
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -36,7 +38,9 @@ class Side:
 def command(
     chip: Annotated[str, typer.Argument(help="A chip by name (see 'memgrain chips') or a .yaml file.")],
     model: Annotated[str, typer.Argument(help="A model by name (see 'memgrain models') or a .yaml file.")],
-    context: Annotated[int, typer.Option(help="Tokens of each sequence, and of the prompt.")],
+    context: Annotated[
+        int, typer.Option(parser=token_count, metavar="TOKENS", help="Tokens of each sequence, and of the prompt.")
+    ],
     batch: Annotated[
         int | None, typer.Option(help="Sequences that all chips decode together; one a group if left out.")
     ] = None,

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from codesign.cli.tokens import token_count
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -25,7 +27,12 @@ def command(
     name: Annotated[str | None, typer.Argument(help="A model by name or a .yaml file; all if left out.")] = None,
     cache: Annotated[str | None, typer.Option(help="Form of its cache; the first of the file if left out.")] = None,
     context: Annotated[
-        list[int] | None, typer.Option(help="Tokens that bytes are shown for, 4K to 1M if left out. May be repeated.")
+        list[int] | None,
+        typer.Option(
+            parser=token_count,
+            metavar="TOKENS",
+            help="Tokens that bytes are shown for, 4K to 1M if left out. May be repeated.",
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON: one object, or one for each model.")] = False,
 ) -> None:

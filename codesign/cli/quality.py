@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from codesign.cli.tokens import token_count
 from codesign.errors import CodesignError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def command(
     budget: Annotated[
         float | None, typer.Option(help="What a step reads: a share of the context if at most 1, else tokens.")
     ] = None,
-    context: Annotated[int | None, typer.Option(help="Tokens.")] = None,
+    context: Annotated[int | None, typer.Option(parser=token_count, metavar="TOKENS", help="Tokens.")] = None,
     benchmark: Annotated[str | None, typer.Option(help="A benchmark of the published rows; ruler if left out.")] = None,
     task: Annotated[str | None, typer.Option(help="One task of it; their average if left out.")] = None,
     model: Annotated[str | None, typer.Option(help="A model of the published rows; all if left out.")] = None,

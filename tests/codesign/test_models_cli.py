@@ -7,6 +7,7 @@ import json
 import pytest
 
 from codesign.cli import call
+from codesign.cli.tokens import token_count
 from workloads.model import model_names
 
 KI = 1024
@@ -86,4 +87,17 @@ def test_mistakes(arguments: list[str], said: str, capsys: pytest.CaptureFixture
     assert call(["models", *arguments]) == 2
     error = capsys.readouterr().err
     assert said in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(("text", "count"), [("32768", 32768), ("32K", 32768), ("1M", 1 << 20), ("5 M", 5 << 20)])
+def test_contexts_as_people_write_them(text: str, count: int) -> None:
+    assert token_count(text) == count
+
+
+@pytest.mark.parametrize("text", ["abc", "0", "-4K", "1.5M", "32KB"])
+def test_what_is_no_number_of_tokens_is_refused_in_a_line(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(["models", "llama31_8b", f"--context={text}"]) == 2
+    error = capsys.readouterr().err
+    assert "write one such as 32768, 32K or 1M" in error
     assert error.count("\n") == 1

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from codesign.cli.tokens import token_count
+
 if TYPE_CHECKING:
     from codesign.model_run import Question
     from codesign.model_run.ahead import Ahead, What, Where
@@ -23,7 +25,9 @@ FIGURES = (".png", ".pdf", ".svg")
 def command(
     chip: Annotated[str, typer.Argument(help="A chip by name (see 'memgrain chips') or a .yaml file.")],
     model: Annotated[str, typer.Argument(help="A model by name (see 'memgrain models') or a .yaml file.")],
-    context: Annotated[int, typer.Option(help="Tokens of each sequence, the new ones included.")],
+    context: Annotated[
+        int, typer.Option(parser=token_count, metavar="TOKENS", help="Tokens of each sequence, the new ones included.")
+    ],
     phase: Annotated[str, typer.Option(help="decode or prefill.")] = "decode",
     batch: Annotated[int | None, typer.Option(help="Sequences of all chips; one a group of chips if left out.")] = None,
     tokens: Annotated[
