@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,11 +21,14 @@ def readers(name: str, owners: frozenset[str] | None) -> list[str]:
     With `owners`, only files count that import or define one of those classes: a number of the same name in another
     record is read elsewhere. What a function in such a file reads under that name from another record is listed too.
     """
-    found: list[str] = []
+    found, word = list[str](), re.compile(rf"\b{re.escape(name)}\b")
     for package in PACKAGES:
         folder = Path(package.__file__ or "").parent
         for path in sorted(folder.rglob("*.py")):
-            tree = ast.parse(path.read_text(encoding="utf-8"))
+            text = path.read_text(encoding="utf-8")
+            if not word.search(text):  # parsing all files takes seconds
+                continue
+            tree = ast.parse(text)
             if owners is None or owners & _classes(tree):
                 where = f"{folder.name}/{path.relative_to(folder).as_posix()}"
                 found += [f"{where}:{function}" for function, node in _functions(tree, "") if _reads(node, name)]

@@ -17,6 +17,7 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 SMALL = ("toy", "decode_mla", "--set", "shape.kv_len=1024", "--set", "l2.capacity=256 KiB")
 
 
+@pytest.mark.slow
 def test_table_figure_and_json_say_the_same(command: Command, tmp_path: Path) -> None:
     said = command("curve", *SMALL, "--axis", "ways", "-o", "drawn")
     assert said.returncode == 0, said.stderr

@@ -465,6 +465,7 @@ def start(memgrain: list[str], folder: Path, spec: dict[str, Any], *options: str
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # which jobs in the background ignore
     )
 
 

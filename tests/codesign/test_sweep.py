@@ -243,6 +243,7 @@ def finish(memgrain: list[str], folder: Path, spec: dict[str, Any]) -> dict[str,
     return by_id(folder / "rows")
 
 
+@pytest.mark.slow
 def test_killed_and_run_again_it_ends_with_the_same_rows(
     longer: dict[str, Any], tmp_path: Path, memgrain: list[str]
 ) -> None:
@@ -280,6 +281,7 @@ def test_interrupted_it_keeps_its_rows_and_says_how_to_go_on(
     assert len(finish(memgrain, tmp_path, longer)) == 16
 
 
+@pytest.mark.slow
 def test_a_worker_killed_midway_costs_nothing(longer: dict[str, Any], tmp_path: Path, memgrain: list[str]) -> None:
     psutil = pytest.importorskip("psutil")
     process = start(memgrain, tmp_path, longer, 2)
