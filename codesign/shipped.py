@@ -40,6 +40,26 @@ def find_sweep(name: str | Path) -> Path:
     return _find(name, SWEEPS, "sweep", sweep_names(), None)
 
 
+def search_names() -> list[str]:
+    """Names of the searches that come with the package."""
+    return sorted(path.stem for path in SEARCHES.glob("*.yaml"))
+
+
+def find_search(name: str | Path) -> Path:
+    """The file of a search: a path or a shipped name."""
+    return _find(name, SEARCHES, "search", search_names(), None)
+
+
+def claim_names() -> list[str]:
+    """Names of the claims of the ledger."""
+    return sorted(path.stem for path in CLAIMS.glob("*.yaml"))
+
+
+def find_claim(name: str | Path) -> Path:
+    """The file of a claim: a path or a shipped name."""
+    return _find(name, CLAIMS, "claim", claim_names(), None)
+
+
 def suggest(word: str, known: list[str]) -> str:
     """'; did you mean ...?' where a known name is close to `word`, otherwise nothing."""
     close = difflib.get_close_matches(word, known, 2)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from codesign.explore.explored import Explored, Trial
 from codesign.explore.pareto import front, hypervolume
-from codesign.explore.spec import Search, load_search, search_names
+from codesign.explore.spec import Search, load_search
 from codesign.explore.study import explore
+from codesign.shipped import search_names
 
 __all__ = ["Explored", "Search", "Trial", "explore", "front", "hypervolume", "load_search", "search_names"]

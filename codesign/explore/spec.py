@@ -29,7 +29,7 @@ from codesign.errors import CodesignError
 from codesign.explore.condition import Condition, parse_condition
 from codesign.explore.floor import Quality
 from codesign.overrides import CHIP
-from codesign.shipped import SEARCHES, suggest
+from codesign.shipped import find_search, suggest
 from codesign.task import Task
 from codesign.yaml_file import read_mapping
 from sim import MODEL_VERSION
@@ -111,32 +111,13 @@ class Search(BaseModel):
         return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 
-def search_names() -> list[str]:
-    """Names of the searches that come with the package."""
-    return sorted(path.stem for path in SEARCHES.glob("*.yaml"))
-
-
 def load_search(source: str | Path | Mapping[str, Any], changes: Mapping[str, Any] | None = None) -> Search:
     """The search of that file or shipped name, or of a mapping, with top-level keys changed; raises CodesignError."""
     if isinstance(source, Mapping):
         return _validate({**source, **(changes or {})}, "the search")
-    path = _find(source)
+    path = find_search(source)
     raw = read_mapping(path, "begin with name:")
     return _validate(_beside({**raw, **(changes or {})}, path.parent), path.name)
-
-
-def _find(name: str | Path) -> Path:
-    known = search_names()
-    if str(name) in known:
-        return SEARCHES / f"{name}.yaml"
-    path = Path(name).expanduser()
-    if path.suffix in (".yaml", ".yml"):
-        if path.is_file():
-            return path
-        raise CodesignError(f"no search file {path}; check the path, or name one of: {', '.join(known)}")
-    raise CodesignError(
-        f"no search '{name}'{suggest(str(name), known)}; known: {', '.join(known)}; or give a .yaml file"
-    )
 
 
 def _validate(raw: dict[str, Any], file: str) -> Search:

@@ -14,7 +14,6 @@ cases:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -22,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from codesign.errors import CodesignError
 from codesign.ledger.criterion import Criterion
 from codesign.ledger.experiments import Experiment
-from codesign.shipped import CLAIMS, suggest
+from codesign.shipped import claim_names, find_claim
 from codesign.yaml_file import read_mapping
 
 Text = Annotated[str, Field(min_length=1)]
@@ -53,11 +52,6 @@ class Claim(BaseModel):
     remark: str = Field(default="", description="what a reader of the verdict should know")
 
 
-def claim_names() -> list[str]:
-    """Names of the claims of the ledger."""
-    return sorted(path.stem for path in CLAIMS.glob("*.yaml"))
-
-
 def load_claims(names: Sequence[str] = ()) -> list[Claim]:
     """The claims of these names or files, or all of the ledger; raises CodesignError in one line."""
     return [load_claim(name) for name in names or claim_names()]
@@ -65,9 +59,7 @@ def load_claims(names: Sequence[str] = ()) -> list[Claim]:
 
 def load_claim(name: str) -> Claim:
     """The claim of that name, or of that YAML file; raises CodesignError in one line."""
-    if not name.endswith((".yaml", ".yml")) and name not in claim_names():
-        raise CodesignError(f"no claim '{name}'{suggest(name, claim_names())}; known: {', '.join(claim_names())}")
-    path = Path(name) if name.endswith((".yaml", ".yml")) else CLAIMS / f"{name}.yaml"
+    path = find_claim(name)
     raw = read_mapping(path, "begin with title:")
     try:
         return Claim.model_validate({**raw, "name": path.stem})

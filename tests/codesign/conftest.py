@@ -13,6 +13,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from tests.codesign.searches import SEARCH
+
 SMALL: dict[str, Any] = {
     "name": "small",
     "chips": ["toy"],
@@ -29,6 +31,12 @@ MEMGRAIN = [sys.executable, "-c", "from codesign.cli import main; main()"]
 def small() -> dict[str, Any]:
     """A sweep of six points that take milliseconds."""
     return copy.deepcopy(SMALL)
+
+
+@pytest.fixture
+def spec() -> dict[str, Any]:
+    """A search over 24 points that take milliseconds."""
+    return copy.deepcopy(SEARCH)
 
 
 @pytest.fixture

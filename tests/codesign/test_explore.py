@@ -5,14 +5,10 @@ from __future__ import annotations
 import copy
 import itertools
 import json
-import os
-import signal
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -21,10 +17,9 @@ from hypothesis import strategies as st
 
 from codesign.cli import call
 from codesign.errors import CodesignError
-from codesign.explore import Explored, explore, load_search
+from codesign.explore import explore, load_search
 from codesign.explore.axes import Options, axes, params, place, size
 from codesign.explore.condition import NEVER, parse_condition
-from codesign.explore.explored import DONE
 from codesign.explore.quantity import read
 from codesign.explore.store import RowStore
 from codesign.labels import SHARE
@@ -36,27 +31,7 @@ from codesign.plots.slices import slices
 from codesign.quantities import UNITS, Unit
 from codesign.rows import Row, load_frame, read_rows
 from codesign.task import Point, Task
-
-SEARCH: dict[str, Any] = {
-    "name": "small",
-    "chips": ["toy"],
-    "workload": "decode_topk",
-    "set": {"shape.kv_len": 1024, "shape.kv_heads": 4},
-    "space": {
-        "shape.head_dim": [32, 64, 128],
-        "selection.ratio": [0.05, 0.1, 0.2, 0.4],
-        "chip.l2.ways": [4, 16],
-    },
-    "keep": [{"keys": ["shape.head_dim", "shape.q_heads"], "product": 1024}],
-    "objectives": {"time_us": "minimise", "selection.ratio": "maximise"},
-    "trials": 24,
-}
-
-
-@pytest.fixture
-def spec() -> dict[str, Any]:
-    """A search over 24 points that take milliseconds."""
-    return copy.deepcopy(SEARCH)
+from tests.codesign.searches import SEARCH, proposals
 
 
 @pytest.fixture
@@ -73,10 +48,6 @@ def formula(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(Point, "run", run)
     return asked
-
-
-def proposals(found: Explored) -> list[tuple[dict[str, Any], tuple[float, ...]]]:
-    return [(trial.overrides, trial.values) for trial in found.trials]
 
 
 def test_the_front_is_that_of_all_points_simulated_one_by_one(spec: dict[str, Any], tmp_path: Path) -> None:
@@ -447,87 +418,3 @@ def test_figures_can_be_read(spec: dict[str, Any], tmp_path: Path, formula: list
         for text in (*texts, *figure.texts, *(axis.title for axis in figure.axes)):
             box = text.get_window_extent(renderer)
             assert not text.get_text() or (edges.contains(box.x0, box.y0) and edges.contains(box.x1, box.y1))
-
-
-def await_rows(folder: Path, count: int) -> None:
-    path, end = folder / "out" / "rows.jsonl", time.monotonic() + 240  # a first run compiles the hot loops
-    while not path.exists() or path.read_bytes().count(b"\n") < count:
-        assert time.monotonic() < end, "no rows came"
-        time.sleep(0.005)
-
-
-def start(memgrain: list[str], folder: Path, spec: dict[str, Any], *options: str) -> subprocess.Popen[str]:
-    (folder / "s.yaml").write_text(yaml.safe_dump(spec, sort_keys=False))
-    return subprocess.Popen(
-        [*memgrain, "explore", "s.yaml", "-o", "out", "--no-plot", "--json", *options],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # which jobs in the background ignore
-    )
-
-
-def states(folder: Path, name: str) -> list[str]:
-    optuna = pytest.importorskip("optuna")
-    study = optuna.load_study(study_name=name, storage=f"sqlite:///{folder / 'out' / 'study.db'}")
-    return [trial.state.name for trial in study.get_trials(deepcopy=False)]
-
-
-@pytest.mark.slow
-def test_two_processes_on_one_study_lose_no_trial_and_make_none_twice(
-    spec: dict[str, Any], tmp_path: Path, memgrain: list[str]
-) -> None:
-    spec["space"]["selection.ratio"] = np.linspace(0.05, 0.5, 10).round(3).tolist()
-    spec["trials"] = 40
-    both = [start(memgrain, tmp_path, spec) for _ in range(2)]
-    said = [process.communicate(timeout=300) for process in both]
-    assert [process.returncode for process in both] == [0, 0], said
-    found = states(tmp_path, "small")
-    assert sum(state in DONE for state in found) == 40
-    assert set(found) <= {*DONE, "FAIL"}
-    rows = [row["id"] for row in read_rows(tmp_path / "out" / "rows.jsonl")]
-    assert len(rows) == len(set(rows)) == 40
-    assert json.loads(said[-1][0])["trials"] in (39, 40)
-
-
-@pytest.mark.slow
-def test_a_worker_that_is_killed_costs_no_trial(spec: dict[str, Any], tmp_path: Path, memgrain: list[str]) -> None:
-    psutil = pytest.importorskip("psutil")
-    spec["set"]["shape.kv_len"] = 65536
-    process = start(memgrain, tmp_path, spec, "--jobs", "2")
-    await_rows(tmp_path, 2)
-    leaves = [child for child in psutil.Process(process.pid).children(recursive=True) if child.ppid() != process.pid]
-    leaves[0].kill()
-    output, errors = process.communicate(timeout=240)
-    assert process.returncode == 0, errors
-    assert json.loads(output)["states"] == {"feasible": 24}
-    assert sum(state in DONE for state in states(tmp_path, "small")) == 24
-
-
-@pytest.mark.slow
-def test_killed_and_run_again_it_ends_as_it_would_have(
-    spec: dict[str, Any], tmp_path: Path, memgrain: list[str]
-) -> None:
-    process = start(memgrain, tmp_path, spec)
-    await_rows(tmp_path, 6)
-    process.kill()
-    process.communicate()
-    search = load_search(spec)
-    again = explore(search, tmp_path / "out")
-    assert proposals(again) == proposals(explore(search, tmp_path / "whole"))
-    assert "RUNNING" not in states(tmp_path, "small")
-
-
-def test_ctrl_c_ends_with_130_and_says_how_to_go_on(spec: dict[str, Any], tmp_path: Path, memgrain: list[str]) -> None:
-    spec["space"]["selection.ratio"] = {"low": 0.01, "high": 0.5}
-    spec["trials"] = 5000
-    process = start(memgrain, tmp_path, spec)
-    await_rows(tmp_path, 3)
-    os.killpg(process.pid, signal.SIGINT)
-    output, errors = process.communicate(timeout=300)
-    assert (process.returncode, output) == (130, "")
-    assert "go on by running the same again" in errors.splitlines()[-1]
-    found = states(tmp_path, "small")
-    assert sum(state in DONE for state in found) >= 2
