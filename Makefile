@@ -1,6 +1,6 @@
 # The project's chores. Each installs what it needs into .venv first; a second call finds it there.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench golden validation claims lock clean
+.PHONY: help demo test check bench golden validation claims whatifs lock clean
 
 PYTHON ?=
 JOBS ?= 2
@@ -48,6 +48,9 @@ validation: $(TEST)  ## Predict every measured row anew; write docs/validation, 
 
 claims: $(RUNTIME)  ## Put the article's claims to the test anew; write docs/claims.md and its figures.
 	$(VENV)/bin/memgrain claims --document docs/claims.md > /dev/null
+
+whatifs: $(TEST)  ## Work out ten what-ifs on five chips anew; write docs/whatifs.md.
+	$(PY) -m tests.whatifs_document
 
 lock: $(VENV)/.made  ## Write constraints.txt anew with the newest versions that fit; use Python 3.11.
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
