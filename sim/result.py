@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sim.bounds import Bounds
+from sim.causes import Cause, causes_together
 from sim.core import Interval
 from sim.fold import Folded, fold_together
 from sim.metrics import METRICS, Value
@@ -30,7 +31,11 @@ class Result:
     """Where the time went, in ps, averaged over the places for programs: launch, units, stalls by cause, idle. Sums
     to `time`."""
     bounds: Bounds
-    """Lower bounds of the time."""
+    """Lower bounds of the time: what no implementation can beat on the chip."""
+    limits: dict[str, int]
+    """What each resource needs for all that this design asks of it, in ps: see `sim.limits`."""
+    causes: dict[str, Cause]
+    """What the time went to, what that comes from and what to change, from the largest gain on: see `sim.causes`."""
     useful_bytes: int
     """Distinct bytes of queries, keys and values that the algorithm needs."""
     macs: int
@@ -56,6 +61,7 @@ class Result:
             **{name: metric.function(self) for name, metric in METRICS.items()},
             "model_version": MODEL_VERSION,
             **{f"bound.{name}_us": time / 1e6 for name, time in self.bounds.items.items()},
+            **{f"limit.{name}_us": time / 1e6 for name, time in self.limits.items()},
             **{f"time.{name}_us": time / 1e6 for name, time in self.breakdown.items()},
             **self._kernel_times(),
             **self._folding(),
@@ -139,11 +145,12 @@ class Result:
 def together(name: str, kernels: Sequence[Result]) -> Result:
     """The results of a sequence as one: times, counters, breakdowns and bounds add; of resident programs, the most."""
     first, counters, breakdown = kernels[0], Counter[str](), Counter[str]()
-    items, intervals, begin = Counter[str](), [], 0
+    items, limits, intervals, begin = Counter[str](), Counter[str](), [], 0
     for kernel in kernels:
         counters.update(kernel.counters)
         breakdown.update(kernel.breakdown)
         items.update(kernel.bounds.items)
+        limits.update(kernel.limits)
         intervals += [replace(i, start=i.start + begin, end=i.end + begin) for i in kernel.intervals or ()]
         begin += kernel.time
     counters["core.resident"] = max(kernel.counters["core.resident"] for kernel in kernels)
@@ -154,6 +161,8 @@ def together(name: str, kernels: Sequence[Result]) -> Result:
         counters=dict(counters),
         breakdown=dict(breakdown),
         bounds=Bounds(dict(items), sum(kernel.bounds.compulsory_bytes for kernel in kernels)),
+        limits=dict(limits),
+        causes=causes_together([(kernel.workload, kernel.causes) for kernel in kernels]),
         useful_bytes=sum(kernel.useful_bytes for kernel in kernels),
         macs=sum(kernel.macs for kernel in kernels),
         intervals=tuple(intervals) if first.intervals is not None else None,
