@@ -2,8 +2,9 @@
 
 After Williams, Waterman and Patterson (CACM 2009); with a roof and an intensity for each level as in Ilic, Pratas and
 Sousa (IEEE CAL 2014) and Yang, Kurth and Williams (CCPE 2020). Operations are those that the algorithm needs, two a
-multiply-accumulate; bytes are those that the simulator counted at the level. DMA commands and bytes in flight are roofs as well: the bytes
-that this design moves with a command, or has under way, bound its bandwidth as a level's does (Little's law).
+multiply-accumulate; bytes are those that the simulator counted at the level. DMA commands and bytes in flight are roofs
+as well: the bytes that this design moves with a command, or has under way, bound its bandwidth as a level's does
+(Little's law).
 """
 
 from __future__ import annotations

@@ -1,13 +1,15 @@
 """What a design's own requests cost at least: for each resource, the time that it needs for all that it was asked.
 
 `sim.bounds` says what no implementation can beat; here, a kernel's own bytes, commands and instructions stand against
-the same peaks. All resources work side by side, and each is taken to be shared out evenly over the cores.
+the same peaks, that of the memory less its refreshes. All resources work side by side, and each is taken to be shared
+out evenly over the cores.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from hwmodels.standard import DramStandard
 from sim.cache import Cache
 from sim.compute import OPS_PER_SCORE
 from sim.dram import Dram
@@ -79,9 +81,18 @@ def _level(level: Level, counters: Mapping[str, int]) -> int:
         return (sum(ways) if writes is reads else max(ways)) // len(reads)
     if isinstance(level, Scratchpad):
         return counted("moved_bytes") * PS // (level.spec.bandwidth * len(level.banks_free))
-    number = level.number if isinstance(level, Cache) else 1
-    assert isinstance(level, Cache | Dram)
-    return (counted("read_bytes") + counted("write_bytes")) * PS // (level.spec.bandwidth * number)
+    moved = (counted("read_bytes") + counted("write_bytes")) * PS
+    if isinstance(level, Cache):
+        return moved // (level.spec.bandwidth * level.number)
+    assert isinstance(level, Dram)
+    return int(moved / (level.spec.bandwidth * (1 - _refreshing(level.spec.standard))))
+
+
+def _refreshing(standard: DramStandard) -> float:
+    """Share of the time in which refreshes block a channel."""
+    if standard.refresh.kind != "all_bank" and standard.ranks * standard.banks > 1:
+        return 0.0
+    return standard.latency(standard.refresh.duration) / standard.latency(standard.refresh.interval)
 
 
 def commands_time(level: Scratchpad) -> int:

@@ -9,8 +9,9 @@ from typing import Literal
 from hwmodels.spec import Chip
 from sim.bounds import bounds
 from sim.cache import Cache
-from sim.causes import Run, causes
+from sim.causes import causes
 from sim.census import BYTES, COMMANDS
+from sim.changes import Run
 from sim.core import WORKSPACE, Kernel
 from sim.errors import SimulationError
 from sim.limits import floors, limits

@@ -83,9 +83,8 @@ def _print(found: Roofline) -> None:
         f"lowest roof: {name}, {allowed / 1e12:,.4g} TFLOP/s ({found.throughput / allowed:.0%} reached)\n",
         markup=False,
     )
-    shown = table(
-        "level, request or unit", ">number", ">bandwidth of all", ">moved", ">FLOP/B", ">allows TFLOP/s", ">reached"
-    )
+    columns = (">number", ">bandwidth of all", ">moved", ">FLOP/B", ">allows TFLOP/s", ">reached")
+    shown = table("level, request or unit", *columns)
     for roof in (*found.roofs, *found.requests):
         x = found.intensity(roof)
         shown.add_row(
