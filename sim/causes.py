@@ -12,6 +12,8 @@ from sim.words import span
 SHARED = "stall.compute"
 """The wait for units that other programs of the core have booked: it belongs to the unit that is booked most."""
 UNITS = ("matmul", "vector", "issue")
+FULL = 0.9
+"""Share of the time of programs from which on a resource is busy nearly all of it."""
 HIDDEN = ("in_flight", "index", "latency")
 """Waits that more loads under way would hide, but only until another limit is reached: the rest belongs to that."""
 
@@ -40,7 +42,8 @@ class Cause:
 
 
 def causes(run: Run) -> dict[str, Cause]:
-    """Causes by name, those that would give back most first."""
+    """Causes by name, those that would give back most first; but before them a resource that is busy nearly all the
+    time, even if another one is about as busy."""
     parts = Counter[str]()
     for part, spent in run.breakdown.items():
         name = part.removeprefix("stall.")
@@ -49,7 +52,11 @@ def causes(run: Run) -> dict[str, Cause]:
         hidden = min(spent, run.room({name})) if name in HIDDEN else spent
         parts[name] += hidden
         parts[run.largest({name})] += spent - hidden
-    return _ordered({name: _cause(run, name, spent) for name, spent in parts.items() if spent})
+    found = _ordered({name: _cause(run, name, spent) for name, spent in parts.items() if spent})
+    full = run.largest(set())
+    if run.limits.get(full, 0) >= FULL * (run.time - run.breakdown["launch"] - run.merge):
+        return {full: found.get(full, _cause(run, full, 0)), **found}
+    return found
 
 
 def causes_together(kernels: Sequence[tuple[str, Mapping[str, Cause]]]) -> dict[str, Cause]:

@@ -80,6 +80,10 @@ class Run:
         needed = self.limits.get(self.largest(relieved), 0)
         return max(0, self.time - self.breakdown["launch"] - self.merge - needed)
 
+    def saved_by(self, times: int, name: str) -> int:
+        """What the kernel saves if it needs so many times less of a resource: until the next limit is reached."""
+        return min(int(self.limits.get(name, 0) * (1 - 1 / times)), self.room({name}))
+
     def times(self, needed: int, relieved: Set[str]) -> int:
         """The power of two from 2 to 16, as far as the scratchpad holds such tiles, by which `needed` ps exceed the
         largest limit but these."""
@@ -182,7 +186,9 @@ def _in_flight(run: Run, spent: int) -> Text:
         whole = f"each request counts as {pad.requests.largest} B"
         less = 1 - asked / counted
         return Text(facts, f"{whole}: rows aligned to that would need {less:.0%} less", int(spent * less))
-    return Text(facts, f"{core.name}.max_bytes_in_flight={size(2 * most)} would double that", spent // 2)
+    return Text(
+        facts, f"{core.name}.max_bytes_in_flight={size(2 * most)} would double that", run.saved_by(2, "in_flight")
+    )
 
 
 def _latency(run: Run, spent: int) -> Text:
@@ -212,17 +218,20 @@ def _idle(run: Run, spent: int) -> Text:
         facts = f"{run.counters['core.merging']:,} programs that merge splits run on {places:,} places for the last "
         return Text(f"{facts}{span(run.merge)}", f"tiling.splits={census.splits // 2}", merging // 2)
     facts = f"{many(census.main, 'program')} on {places:,} places ({run.machine.core.count} cores x "
-    facts += f"{run.counters['core.resident']}) are {census.main / places:.3g} waves"
+    facts += f"{run.counters['core.resident']})"
     if 50 * filled > run.time:
-        return Text(facts, f"tiling.splits={best} would fill {full:.0%} of them", filled)
-    return Text(facts, "programs of one length, or more and shorter ones (tiling.splits, tiling.block_q)")
+        return Text(facts, f"tiling.splits={best} would fill {full:.0%} of whole waves", filled)
+    if census.main < places:
+        return Text(facts, "more programs at a time (shape.batch, tiling.splits)")
+    uneven = "programs of one length, or more and shorter ones (tiling.splits, tiling.block_q)"
+    return Text(f"{facts}, {census.main / places:.3g} waves", uneven)
 
 
 def _fill(run: Run, spent: int, merging: int) -> tuple[int, float, int]:
     """The splits that fill waves of places best, how full, and what that saves: idle time, less what more splits cost
     to merge; less of it where programs wait for a busy memory or cache, which more of them at a time do not change."""
     census = run.census
-    if not (run.counters["core.merging"] or census.splits == 1):
+    if not census.columns or not (run.counters["core.merging"] or census.splits == 1):
         return census.splits, 1.0, 0
     best, full = _splits(len(census.heads), census.splits, run.places)
     if best == census.splits:

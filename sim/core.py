@@ -123,7 +123,7 @@ class Kernel:
         self.flying = [0] * self.core.count
         self.end = self.macs = self.tiles = self.programs = self.merging = 0
         self.flight_bytes = self.flight_byte_ns = self.issue_time = self.merge_time = 0
-        self.merge_began, self.merges = 0, -1
+        self.oversize_bytes, self.merge_began, self.merges = 0, 0, -1
         self.running: dict[int, int] = {}
         self.opened: dict[int, int] = {}
         self.dispatched = 0
@@ -261,6 +261,7 @@ class Kernel:
                 listed.popleft()
                 done, label = self._load(part.load, repeat, core, now)
                 if size > self.most_in_flight and done > now:
+                    self.oversize_bytes += size
                     turns = now + self.machine.top.latency * size // self.most_in_flight
                     if turns > done:
                         done, label = turns, IN_FLIGHT

@@ -115,6 +115,7 @@ _OF_CORE = {
     "resident": "Programs that a core holds at a time.",
     "flight_bytes": "What tiles counted for among the bytes that cores may have under way: requests in full.",
     "flight_byte_ns": "Those bytes x nanoseconds from asking to arrival; over time and cores: mean bytes in flight.",
+    "oversize_bytes": "Those bytes that came in loads of more than a core may have under way.",
     "issue_ps": "Time of issue slots that the kernel's code took on all cores, in ps.",
 }
 _OF_LEVEL = {

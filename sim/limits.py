@@ -103,18 +103,19 @@ def commands_time(level: Scratchpad) -> int:
 
 
 def latency(machine: Machine, counters: Mapping[str, int]) -> int:
-    """Unloaded latency of the reads of a kernel in ps: of hits and misses in the last cache, by their number."""
-    cache = machine.chip.cache
-    if cache is None:
-        return machine.top.latency
+    """Unloaded latency of the loads of a kernel in ps: of hits and misses in the last cache, by their number; a load of
+    more than may be in flight takes turns of the latency of a hit, see `sim.core`."""
+    cache, nearest = machine.chip.cache, machine.top.latency
+    if cache is None or not counters["core.flight_bytes"]:
+        return nearest
     hits, misses = counters[f"{cache.name}.hits"], counters[f"{cache.name}.misses"]
-    farther = machine.chip.dram.latency - cache.latency
-    return machine.top.latency + (farther * misses // (hits + misses) if hits + misses else 0)
+    farther = (machine.chip.dram.latency - cache.latency) * misses // max(1, hits + misses)
+    return nearest + farther - farther * counters["core.oversize_bytes"] // counters["core.flight_bytes"]
 
 
 def _in_flight(machine: Machine, counters: Mapping[str, int]) -> int:
     """What loads need with the bytes that cores may have under way, in ps: at the latency of an idle chip, or at what
-    they took where that is less (loads of more than may be in flight have their own rule)."""
+    they took where that is less."""
     room = (machine.core.max_bytes_in_flight or 1) * machine.core.count
     idle = counters["core.flight_bytes"] * latency(machine, counters) // room
     return min(idle, counters["core.flight_byte_ns"] * 1000 // room)

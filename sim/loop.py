@@ -30,7 +30,7 @@ class Loop:
         self.core, self.slots = machine.core, machine.resident(trace)
         self.spent: dict[str, int] = {}
         self.macs = self.tiles = self.programs = self.flight_bytes = self.flight_byte_ns = 0
-        self.issue_time = self.merging = self.merge_time = 0
+        self.oversize_bytes = self.issue_time = self.merging = self.merge_time = 0
         self.levels = Wiring(machine)
         self.supply = Supply(machine, trace)
         self.census = self.supply.census
@@ -107,6 +107,7 @@ class Loop:
         self.macs, self.tiles = int(facts[tables.MACS]), int(facts[tables.TILES])
         self.programs = int(facts[tables.PROGRAMS])
         self.flight_bytes, self.flight_byte_ns = int(facts[tables.FLIGHT_BYTES]), int(facts[tables.FLIGHT_BYTE_NS])
+        self.oversize_bytes = int(facts[tables.OVERSIZE_BYTES])
         places = self.slots * self.core.count
         self.issue_time, self.merging = int(facts[tables.ISSUE_TIME]), int(facts[tables.MERGING])
         self.merge_time = simulated - int(facts[tables.MERGE_BEGAN]) if self.merging else 0

@@ -143,7 +143,8 @@ class Result:
 
 
 def together(name: str, kernels: Sequence[Result]) -> Result:
-    """The results of a sequence as one: times, counters, breakdowns and bounds add; of resident programs, the most."""
+    """The results of a sequence as one: times, counters, breakdowns and bounds add; of resident programs, and of what
+    launches cost at least, the most, since one kernel may do all."""
     first, counters, breakdown = kernels[0], Counter[str](), Counter[str]()
     items, limits, intervals, begin = Counter[str](), Counter[str](), [], 0
     for kernel in kernels:
@@ -153,6 +154,8 @@ def together(name: str, kernels: Sequence[Result]) -> Result:
         limits.update(kernel.limits)
         intervals += [replace(i, start=i.start + begin, end=i.end + begin) for i in kernel.intervals or ()]
         begin += kernel.time
+    if "launch" in items:
+        items["launch"] = max(kernel.bounds.items["launch"] for kernel in kernels)
     counters["core.resident"] = max(kernel.counters["core.resident"] for kernel in kernels)
     return replace(
         first,

@@ -199,6 +199,7 @@ def _run(
         "core.macs": kernel.macs,
         "core.flight_bytes": kernel.flight_bytes,
         "core.flight_byte_ns": kernel.flight_byte_ns,
+        "core.oversize_bytes": kernel.oversize_bytes,
         "core.issue_ps": kernel.issue_time,
         "core.merging": kernel.merging,
         "core.merge_ps": kernel.merge_time,

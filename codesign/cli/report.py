@@ -16,13 +16,14 @@ from codesign.validated import trust
 from hwmodels import Provenance
 from hwmodels.units import format_duration
 from sim import METRICS, Result
+from sim.causes import Cause
 
 _LEFT_OUT = (
     *("time_us", "bound", "bound_time_us", "bound_share"),
     *("limit", "limit_time_us", "limit_share", "bottleneck", "advice"),
 )
-_AS_GOOD = 0.7
-"""Share of the first cause's gain from which the second one is told too."""
+_AS_GOOD, _MUCH = 0.7, 0.05
+"""Shares of the first cause's gain and of the time from which the second cause is told too."""
 _SMALL, _REST = 0.001, "other"
 """Share of the time below which parts of it are joined, and under which name."""
 
@@ -72,8 +73,15 @@ def causes_text(result: Result) -> str:
     """The cause with the largest gain, what it comes from and what to change; the next one too if it is about as
     large."""
     first, *others = result.causes.items()
-    told = [first, *(item for item in others[:1] if item[1].gain >= _AS_GOOD * first[1].gain > 0)]
-    return "\n".join(f"{name}, {cause.time / result.time:.0%} of the time: {cause}" for name, cause in told)
+    least = max(_AS_GOOD * first[1].gain, _MUCH * result.time)
+    told = [first, *(item for item in others[:1] if item[1].gain >= least)]
+    return "\n".join(f"{name}, {_share(result, name, cause)}: {cause}" for name, cause in told)
+
+
+def _share(result: Result, name: str, cause: Cause) -> str:
+    """What of the time a cause takes, or for how much of it a resource is busy where that is more."""
+    busy = result.limits.get(name, 0) if name != "launch" else 0
+    return f"{max(busy, cause.time) / result.time:.0%} {'busy' if busy > cause.time else 'of the time'}"
 
 
 def _parts(result: Result) -> list[tuple[str, int]]:

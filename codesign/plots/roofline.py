@@ -28,7 +28,7 @@ CEILINGS = (
     *(("0.6", (0, (7, 2, 1, 2))), ("0.2", (0, (1, 2))), ("0.5", (0, (10, 3)))),
 )
 """Grey and stroke of each ceiling."""
-MOST_TICKS = 8
+MOST_TICKS = 12
 """Ticks of an axis at 1, 2 and 5 times powers of ten; powers alone if those are more."""
 LETTERS = 85
 """Letters of a line of the title, which ends before the legend."""
@@ -46,13 +46,13 @@ def roofs(found: Roofline) -> Figure:
     turns = [min(peaks) / roof.bandwidth for roof in every]
     ends = [found.intensity(roof) for roof in every] + turns
     span = np.geomspace(min(ends) / MARGIN, max(ends) * MARGIN, 256)
-    for place, roof in enumerate(found.roofs):
-        style = {"color": COLOURS[place % len(COLOURS)], "linestyle": STYLES[place % len(STYLES)], "linewidth": 1.7}
-        _level(axis, found, roof, place, span, min(peaks), style)
-    for place, roof in enumerate(found.requests):
-        colour, stroke = REQUESTS[place % len(REQUESTS)]
-        style = {"color": colour, "linestyle": stroke, "linewidth": 3.0}
-        _level(axis, found, roof, len(found.roofs) + place, span, min(peaks), style)
+    strokes: list[tuple[str, Any, float]] = [
+        (COLOURS[place % len(COLOURS)], STYLES[place % len(STYLES)], 1.7) for place in range(len(found.roofs))
+    ]
+    strokes += [(*REQUESTS[place % len(REQUESTS)], 3.0) for place in range(len(found.requests))]
+    for place, (roof, (colour, stroke, width)) in enumerate(zip(every, strokes, strict=True)):
+        line = {"color": colour, "linestyle": stroke, "linewidth": width}
+        _level(axis, found, roof, place, span, min(peaks), line)
     _ceilings(axis, found)
     _scales(axis, (float(span[0]), float(span[-1])), (found.throughput / 4, max(peaks) * 4))
     figure.legend(
@@ -66,7 +66,7 @@ def roofs(found: Roofline) -> Figure:
     time = format_duration(float(f"{found.result.time:.4g}")).replace("us", "µs")
     figure.suptitle(
         f"{textwrap.fill(f'{found.point.workload.name}{settings} on {found.point.chip.title}', LETTERS)}\n"
-        f"{time}, {found.throughput / 1e12:.3g} TFLOP/s; lowest roof: {name}, {allowed / 1e12:.3g} TFLOP/s",
+        f"{time}, {_digits(found.throughput / 1e12)} TFLOP/s; lowest roof: {name}, {_digits(allowed / 1e12)} TFLOP/s",
         x=0.01,
         ha="left",
         fontsize=10.5,
@@ -80,7 +80,8 @@ def _level(
     """The roof of a level up to `peak`, the result below it and, hollow, on it."""
     x, top = found.intensity(roof), min(roof.bandwidth * found.intensity(roof), peak)
     mark: dict[str, Any] = {"marker": MARKERS[place % len(MARKERS)], "markeredgecolor": "black"}
-    axis.plot(span, np.minimum(roof.bandwidth * span, peak), zorder=2, **line)
+    ridge = peak / roof.bandwidth
+    axis.plot([*span[span < ridge], ridge], [*(roof.bandwidth * span[span < ridge]), peak], zorder=2, **line)
     axis.plot([x, x], [found.throughput, top], color=line["color"], linewidth=1.0, alpha=0.7, zorder=2)
     axis.plot([x], [top], linestyle="", markersize=7, markerfacecolor="white", zorder=3, **mark)
     axis.plot([x], [found.throughput], markersize=9, zorder=4, label=_label(found, roof), **mark, **line)
@@ -103,6 +104,11 @@ def _scales(axis: Axes, x: tuple[float, float], y: tuple[float, float]) -> None:
     axis.spines[["top", "right"]].set_visible(False)
 
 
+def _digits(number: float) -> str:
+    """A number with four digits and no exponent."""
+    return f"{float(f'{number:.4g}'):,g}"
+
+
 def _label(found: Roofline, roof: Roof) -> str:
     many = f"{roof.count} x " if roof.count > 1 else ""
     each = float(f"{roof.bandwidth / roof.count:.4g}")
@@ -111,8 +117,8 @@ def _label(found: Roofline, roof: Roof) -> str:
 
 
 def _ceilings(axis: Axes, found: Roofline) -> None:
-    """A horizontal line for each unit, in greys and strokes of its own."""
+    """A horizontal line for each unit and each fixed cost, in greys and strokes of its own."""
     for place, ceiling in enumerate(found.ceilings):
-        label = f"{ceiling.name}: {float(f'{ceiling.throughput / 1e12:.4g}'):,g} TFLOP/s"
+        label = f"{ceiling.name}: {_digits(ceiling.throughput / 1e12)} TFLOP/s"
         colour, stroke = CEILINGS[place % len(CEILINGS)]
         axis.axhline(ceiling.throughput, color=colour, linewidth=1.3, linestyle=stroke, zorder=1, label=label)

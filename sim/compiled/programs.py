@@ -115,6 +115,7 @@ def note_load(place, core, done, cause, work, stand):
     places, facts = stand.places, stand.facts
     size = work.steps[places[place, tb.ISSUE_STEP], tb.IN_FLIGHT]
     if size > facts[tb.MOST_IN_FLIGHT] and done > facts[tb.NOW]:
+        facts[tb.OVERSIZE_BYTES] += size
         turns = facts[tb.NOW] + facts[tb.TOP_LATENCY] * size // facts[tb.MOST_IN_FLIGHT]
         if turns > done:
             done, cause = turns, facts[tb.LEVELS] + tb.FLIGHT

@@ -62,11 +62,12 @@ goes on at once."""
     TILES,
     FLIGHT_BYTES,
     FLIGHT_BYTE_NS,
+    OVERSIZE_BYTES,
     ISSUE_TIME,
     MACS,
     MERGE_BEGAN,
     STANDING,
-) = range(51)
+) = range(52)
 FIRST_STEP, STEPS, CHUNK, PROGRAM = range(4)
 """Entries of a program: its first step, how many, and its chunk."""
 BARRIER, COSTS, ONCE, OPENS, RUNNING, LEFT, BEGUN, CHUNK_FIELDS = range(8)

@@ -92,11 +92,16 @@ def _print(found: Roofline) -> None:
             str(roof.count),
             f"{size_text(round(roof.bandwidth))}/s",
             size_text(roof.bytes),
-            f"{x:,.4g}",
-            f"{roof.bandwidth * x / 1e12:,.4g}",
+            _digits(x),
+            _digits(roof.bandwidth * x / 1e12),
             f"{found.reach(roof):.1%}",
         )
     for ceiling in found.ceilings:
         share = found.throughput / ceiling.throughput
-        shown.add_row(ceiling.name, "", "", "", "", f"{ceiling.throughput / 1e12:,.4g}", f"{share:.1%}")
+        shown.add_row(ceiling.name, "", "", "", "", _digits(ceiling.throughput / 1e12), f"{share:.1%}")
     screen.print(shown)
+
+
+def _digits(number: float) -> str:
+    """A number with four digits and no exponent."""
+    return f"{float(f'{number:.4g}'):,g}"
