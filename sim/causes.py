@@ -13,7 +13,7 @@ SHARED = "stall.compute"
 """The wait for units that other programs of the core have booked: it belongs to the unit that is booked most."""
 UNITS = ("matmul", "vector", "issue")
 FULL = 0.9
-"""Share of the time of programs from which on a resource is busy nearly all of it."""
+"""Share of the time before merging from which on a resource is busy nearly all of it."""
 HIDDEN = ("in_flight", "index", "latency")
 """Waits that more loads under way would hide, but only until another limit is reached: the rest belongs to that."""
 
@@ -54,7 +54,7 @@ def causes(run: Run) -> dict[str, Cause]:
         parts[run.largest({name})] += spent - hidden
     found = _ordered({name: _cause(run, name, spent) for name, spent in parts.items() if spent})
     full = run.largest(set())
-    if run.limits.get(full, 0) >= FULL * (run.time - run.breakdown["launch"] - run.merge):
+    if run.limits.get(full, 0) >= FULL * (run.time - run.merge):
         return {full: found.get(full, _cause(run, full, 0)), **found}
     return found
 

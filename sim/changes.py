@@ -80,10 +80,6 @@ class Run:
         needed = self.limits.get(self.largest(relieved), 0)
         return max(0, self.time - self.breakdown["launch"] - self.merge - needed)
 
-    def saved_by(self, times: int, name: str) -> int:
-        """What the kernel saves if it needs so many times less of a resource: until the next limit is reached."""
-        return min(int(self.limits.get(name, 0) * (1 - 1 / times)), self.room({name}))
-
     def times(self, needed: int, relieved: Set[str]) -> int:
         """The power of two from 2 to 16, as far as the scratchpad holds such tiles, by which `needed` ps exceed the
         largest limit but these."""
@@ -115,9 +111,12 @@ def change_for(run: Run, name: str, spent: int) -> Text:
 def _dram(run: Run, spent: int) -> Text:
     dram = run.machine.chip.dram
     read, useful = run.counters[f"{dram.name}.read_bytes"], run.trace.useful_bytes + run.trace.index_bytes
-    moved = read + run.counters[f"{dram.name}.write_bytes"]
+    written = run.counters[f"{dram.name}.write_bytes"]
+    moved = read + written
     peak = moved * PS / (dram.bandwidth * run.time)
     facts = f"{size(moved)} at {peak:.0%} of the peak of {rate(dram.bandwidth)}"
+    if 5 * written > moved:
+        facts += f", {written / moved:.0%} of them written back"
     granule = run.machine.chip.cache.fill_granule if run.machine.chip.cache else dram.smallest_access
     if useful and read > 1.1 * useful:
         change = f"{read / useful:.3g} bytes come for each that is needed: whole granules of {granule} B, read once"
@@ -131,14 +130,27 @@ def _dram(run: Run, spent: int) -> Text:
 def _cache(run: Run, level: Cache, spent: int) -> Text:
     moved = run.counters[f"{level.name}.read_bytes"] + run.counters[f"{level.name}.write_bytes"]
     facts = f"{size(moved)} at {run.share(level.name)} of the {rate(level.spec.bandwidth * level.number)} of its slices"
-    return Text(facts, "read it less often: larger tiles of queries (tiling.block_q), more shared by a core")
+    return Text(facts, f"read it less often: {_shared(run)}", run.limits[level.name] // 2 if _clusters(run) else 0)
 
 
 def _port(run: Run, level: Link, spent: int) -> Text:
     (bandwidth, ways), _ = level.ways
     moved = run.counters[f"{level.name}.bytes"]
     facts = f"{size(moved)} through {many(len(ways), 'link')} of {rate(bandwidth)}, {run.share(level.name)} busy"
-    return Text(facts, "fewer bytes a core: larger tiles of queries (tiling.block_q), or more cores at work")
+    return Text(facts, f"fewer bytes a core: {_shared(run)}, or more cores at work")
+
+
+def _clusters(run: Run) -> bool:
+    """Whether one load could serve several cores, which programs with splits do not ask for."""
+    return run.machine.core.multicast > 1 and run.census.splits > 1 and not run.counters["core.merging"]
+
+
+def _shared(run: Run) -> str:
+    """How programs can share what they read."""
+    if _clusters(run):
+        return "one load for several cores (tiling.cluster=2)"
+    fit = f" as far as {run.counters['core.resident']} of them fit a core" if run.counters["core.resident"] > 1 else ""
+    return f"programs with more query rows (tiling.block_q){fit}"
 
 
 def _banks(run: Run, level: Scratchpad, spent: int) -> Text:
@@ -186,9 +198,8 @@ def _in_flight(run: Run, spent: int) -> Text:
         whole = f"each request counts as {pad.requests.largest} B"
         less = 1 - asked / counted
         return Text(facts, f"{whole}: rows aligned to that would need {less:.0%} less", int(spent * less))
-    return Text(
-        facts, f"{core.name}.max_bytes_in_flight={size(2 * most)} would double that", run.saved_by(2, "in_flight")
-    )
+    half = run.limits.get("in_flight", 0) // 2
+    return Text(facts, f"{core.name}.max_bytes_in_flight={size(2 * most)} would double that", max(half, spent - half))
 
 
 def _latency(run: Run, spent: int) -> Text:
