@@ -122,8 +122,10 @@ def _dram(run: Run, spent: int) -> Text:
         change = f"{read / useful:.3g} bytes come for each that is needed: whole granules of {granule} B, read once"
         return Text(facts, change, int(run.limits.get(dram.name, 0) * (1 - useful / read)))
     hits = run.counters[f"{dram.name}.row_hits"] / max(1, run.counters[f"{dram.name}.accesses"])
-    if peak < 0.6 and hits < 0.6:
-        return Text(facts, f"only {hits:.0%} of its accesses find their row open: longer pieces")
+    working = 1 - (run.breakdown["launch"] + run.breakdown["idle"]) / run.time
+    if peak < 0.6 * working:
+        facts += f" while programs wait for it, {hits:.0%} of the accesses with their row open"
+        return Text(facts, "longer pieces, spread over all channels")
     return Text(facts, "fewer bytes: a smaller dtype, fewer key/value heads, fewer tokens read")
 
 
@@ -173,7 +175,7 @@ def _dma(run: Run, spent: int) -> Text:
     entries = table if run.machine.scratchpad is not None and run.machine.scratchpad.name == pad.name else table[:0]
     alike = entries[entries[:, COMMANDS] == entries[:, COMMANDS].max(initial=0)]
     count, moved, gathered = (int(entry) for entry in alike.sum(axis=0))
-    facts = f"commands of {span(start)} each on {many(engines, 'engine')} take {span(needed)}"
+    facts = f"commands of {span(start)} each on {many(engines, 'engine')} take {span(needed)} of {span(run.time)}"
     times = run.times(needed, {DMA, "in_flight"})
     tiles = f"tiles of {times} times the size would take {1 / times:.0%} of that{_block(run, times)}"
     if not count or 2 * count < max(reads, writes):
@@ -234,8 +236,8 @@ def _idle(run: Run, spent: int) -> Text:
         return Text(facts, f"tiling.splits={best} would fill {full:.0%} of whole waves", filled)
     if census.main < places:
         return Text(facts, "more programs at a time (shape.batch, tiling.splits)")
-    uneven = "programs of one length, or more and shorter ones (tiling.splits, tiling.block_q)"
-    return Text(f"{facts}, {census.main / places:.3g} waves", uneven)
+    facts += f", {census.main / places:.3g} waves"
+    return Text(facts, "more work in a launch (shape.batch), of which the uneven end is a smaller part")
 
 
 def _fill(run: Run, spent: int, merging: int) -> tuple[int, float, int]:

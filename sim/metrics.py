@@ -147,4 +147,4 @@ def bottleneck(result: Result) -> Value:
 
 @metric("name", "What the bottleneck comes from, and what to change.")
 def advice(result: Result) -> Value:
-    return next((str(cause) for cause in result.causes.values()), None)
+    return next((f"{name}: {cause}" for name, cause in result.causes.items()), None)
