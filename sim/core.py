@@ -123,7 +123,8 @@ class Kernel:
         self.flying = [0] * self.core.count
         self.end = self.macs = self.tiles = self.programs = self.merging = 0
         self.flight_bytes = self.flight_byte_ns = self.issue_time = self.merge_time = 0
-        self.oversize_bytes, self.merge_began, self.merges = 0, 0, -1
+        self.oversize_bytes = self.merge_began = 0
+        self.merges: set[int] = set()
         self.running: dict[int, int] = {}
         self.opened: dict[int, int] = {}
         self.dispatched = 0
@@ -215,8 +216,9 @@ class Kernel:
             self.running[chunk] = self.running.get(chunk, 0) + 1
             self.programs += 1
             self.merging += barrier
-            if barrier and chunk != self.merges:
-                self.merge_began, self.merges = int(env.now), chunk
+            if barrier and chunk not in self.merges:
+                self.merge_began = int(env.now)
+                self.merges.add(chunk)
             if barrier and chunk and self.machine.chip.barrier:
                 opens = self.opened.setdefault(chunk, int(env.now) + self.machine.chip.barrier)
                 yield env.timeout(max(0, opens - int(env.now)))
