@@ -25,8 +25,8 @@ class Census:
     """Keys of the widest score tile."""
     main: int = 0
     """Programs of chunks without a barrier."""
-    heads: set[tuple[int, int]] = field(default_factory=set)
-    """Batch and head of those."""
+    heads: set[int] = field(default_factory=set)
+    """Batch and head of those, as one number."""
     commands: NDArray[np.int64] = field(init=False)
     """[tensor, ENTRIES]."""
 
@@ -40,7 +40,7 @@ class Census:
         self.columns = max(self.columns, int(scored.max(initial=0)))
         if not chunk.barrier:
             self.main += len(chunk.programs)
-            of = chunk.programs[["batch", "head"]]
+            of = chunk.programs["batch"].astype(np.int64) << 32 | chunk.programs["head"]
             self.heads.update(np.unique(of).tolist())
         if self.rows_per_command:
             self._add_commands(chunk)

@@ -140,6 +140,11 @@ def limit_share(result: Result) -> Value:
     return max(result.limits.values(), default=0) / result.time if result.time else None
 
 
+@metric("B", "Bytes of loads under way at a time, the mean over the kernel, on all cores.")
+def bytes_in_flight(result: Result) -> Value:
+    return result.counters["core.flight_byte_ns"] * 1000 // result.time if result.time else None
+
+
 @metric("name", "The cause that would give most time back, were it gone; 'memgrain explain' says what it is.")
 def bottleneck(result: Result) -> Value:
     return next(iter(result.causes), None)

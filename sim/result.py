@@ -105,8 +105,9 @@ class Result:
 
     def table(self) -> str:
         """The metrics and the breakdown as text."""
-        rows = [f"{self.workload} on {self.chip}", ""]
-        rows += [f"  {name:<26} {text:>20}" for name, text, _ in self.lines()]
+        told = {name: text for name, text, _ in self.lines()}
+        rows = [f"{self.workload} on {self.chip}", told.pop("advice"), ""]
+        rows += [f"  {name:<26} {text:>20}" for name, text in told.items()]
         rows += ["", "  where the time went"]
         rows += [
             f"  {name:<26} {time / 1e6:>17,.3f} us {100 * time / self.time:6.1f} %"
@@ -128,7 +129,9 @@ class Result:
         metrics = "".join(
             f"<tr><td title='{html.escape(sentence)}'>{html.escape(name)}</td>{cell(text)}</tr>"
             for name, text, sentence in self.lines()
+            if name != "advice"
         )
+        advice = html.escape(str(self.metrics()["advice"]))
         bar = "<td><div style='background:#4477aa;height:0.8em;width:{}px'></div></td>"
         parts = "".join(
             f"<tr><td>{html.escape(name)}</td>{cell(f'{time / 1e6:,.3f} us')}"
@@ -136,7 +139,7 @@ class Result:
             for name, time in self.breakdown.items()
         )
         return (
-            f"<div><b>{html.escape(self.workload)}</b> on <b>{html.escape(self.chip)}</b>"
+            f"<div><b>{html.escape(self.workload)}</b> on <b>{html.escape(self.chip)}</b><p>{advice}</p>"
             f"<div style='display:flex;gap:2em;align-items:flex-start'><table>{metrics}</table>"
             f"<table><caption>where the time went</caption>{parts}</table></div></div>"
         )

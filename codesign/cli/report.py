@@ -20,10 +20,12 @@ from sim.causes import Cause
 
 _LEFT_OUT = (
     *("time_us", "bound", "bound_time_us", "bound_share"),
-    *("limit", "limit_time_us", "limit_share", "bottleneck", "advice"),
+    *("limit", "limit_time_us", "limit_share", "bottleneck", "advice", "bytes_in_flight"),
 )
 _AS_GOOD, _MUCH = 0.7, 0.05
 """Shares of the first cause's gain and of the time from which the second cause is told too."""
+_INNER = ("_ns", "_ps", "oversize_bytes", "flight_bytes")
+"""Ends of counters that limits and causes are made of, and that say little by themselves."""
 _SMALL, _REST = 0.001, "other"
 """Share of the time below which parts of it are joined, and under which name."""
 
@@ -116,7 +118,7 @@ def _levels(point: Point, result: Result) -> Table:
         more = ", ".join(
             f"{name} {_size(count) if name.endswith('bytes') else f'{count:,}'}"
             for name, count in counts.items()
-            if count
+            if count and not name.endswith(_INNER)
         )
         table.add_row(level, _rate(hits, misses), _count(hits), _count(misses), _size(read), _size(written), more)
     return table

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from codesign.cli import call
@@ -62,3 +64,17 @@ def test_the_command_prints_what_to_change(capsys: pytest.CaptureFixture[str]) -
     text = capsys.readouterr().out
     assert "change" in text
     assert "read by" not in text
+
+
+def test_the_first_screen_names_the_limit_and_what_to_change(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["run", "mlu370_x8", "decode_topk", "--set", "shape.kv_len=16384"]
+    assert call(asked) == 0
+    text = capsys.readouterr().out
+    assert " by dma_commands (" in text.splitlines()[1]
+    assert "rows of 512 B would halve them" in " ".join(text.split())
+    assert call([*asked, "--json"]) == 0
+    row = json.loads(capsys.readouterr().out)
+    assert row["limit"] == row["bottleneck"] == "dma_commands"
+    assert row["advice"].startswith("dma_commands: ")
+    assert row["limit.dma_commands_us"] == row["limit_time_us"] > 0.8 * row["time_us"]
+    assert row["nram.K.command_bytes"] == 256 * row["nram.K.commands"]
