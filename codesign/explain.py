@@ -17,6 +17,7 @@ from codesign.shipped import suggest
 from hwmodels import Chip, ChipFile, Provenance, chip_names, read_chip
 from hwmodels.units import format_bandwidth, format_bytes, format_duration, format_frequency
 from sim import METRICS
+from sim.glossary import meaning
 from workloads import Workload, known_keys
 
 _UNITS = {
@@ -53,8 +54,10 @@ class Explanation:
     """Its value on each chip that has it."""
     without: list[str] = field(default_factory=list)
     """Chips that have no such number."""
-    readers: list[str] = field(default_factory=list)
-    """Functions that read it, as 'file:function'."""
+    readers: list[str] | None = field(default_factory=list)
+    """Functions that read it, as 'file:function'; None of what a result says, which nobody reads."""
+    change: str = ""
+    """Of what takes time in a result: what to change."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,8 @@ class Place:
 
 
 def explain(path: str, chip: str | None = None) -> Explanation:
-    """The explanation of a number of a chip, a key of a workload, or a metric; raises CodesignError if it is none."""
+    """The explanation of a number of a chip, a key of a workload, a metric, or a name in a result: a part of the time,
+    a bound, a limit, a counter; raises CodesignError if it is none."""
     if path in METRICS:
         metric = METRICS[path]
         return Explanation(path, metric.sentence, metric.unit or "ratio", readers=readers(path, None))
@@ -84,9 +88,34 @@ def explain(path: str, chip: str | None = None) -> Explanation:
     found = {file.chip.name: place for file in files if (place := locate(file.chip, path)) is not None}
     if found:
         return _chip_number(path, files, found)
+    if (said := _name_in_results(path, [file.chip for file in files])) is not None:
+        return said
     known = sorted({*(name for file in files for name in file.provenance), *known_keys(Workload), *METRICS})
-    where = f"on {files[0].chip.name}" if chip else "on any chip, in a workload or among the metrics"
+    where = f"on {files[0].chip.name}" if chip else "on any chip, in a workload or in a result"
     raise CodesignError(f"no '{path}' {where}{suggest(path, known)}; 'memgrain chips NAME' lists the numbers of a chip")
+
+
+def _name_in_results(path: str, chips: list[Chip]) -> Explanation | None:
+    """What a name that results of these chips have means, or a record of several numbers."""
+    found = {chip.name: said for chip in chips if (said := meaning(path, chip)) is not None}
+    without = [chip.name for chip in chips if chip.name not in found]
+    if found:
+        said = next(iter(found.values()))
+        return Explanation(path, said.sentence, _unit_in_results(path), [], without, None, said.change)
+    for chip in chips:
+        if (record := _record(chip, path)) is not None:
+            return record
+    return None
+
+
+def _unit_in_results(path: str) -> str:
+    """The unit of a name in a result."""
+    last = path.rsplit(".", 1)[-1]
+    if path.startswith("stall.") or "." not in path:
+        return "time, or a share of it"
+    return (
+        "bytes" if last.endswith("bytes") else "µs" if last.endswith("_us") else "ps" if last[-3:] == "_ps" else "count"
+    )
 
 
 def _chip_number(path: str, files: list[ChipFile], found: dict[str, Place]) -> Explanation:
@@ -117,6 +146,12 @@ def _chip_number(path: str, files: list[ChipFile], found: dict[str, Place]) -> E
 
 def locate(chip: Chip, path: str) -> Place | None:
     """Where a chip keeps the number of that dotted name, and what it is; None if it has none."""
+    place = _place(chip, path)
+    return place if place and not isinstance(place.value, BaseModel | list | dict) else None
+
+
+def _place(chip: Chip, path: str) -> Place | None:
+    """Where a chip keeps what has that dotted name, be it a number or a record of several."""
     first, *rest = path.split(".")
     records = {
         record.name: record
@@ -135,7 +170,23 @@ def locate(chip: Chip, path: str) -> Place | None:
         else:
             return None
         node = place.value
-    return place if place and not isinstance(place.value, BaseModel | list | dict) else None
+    return place
+
+
+def _record(chip: Chip, path: str) -> Explanation | None:
+    """A record of several numbers of a chip: what it is, and the names of what it holds."""
+    cores = {core.name: core for core in chip.cores}
+    place = _place(chip, path)
+    value = place.value if place is not None else cores.get(path)
+    if isinstance(value, BaseModel):
+        names = list(type(value).model_fields)
+    elif isinstance(value, dict):
+        names = list(map(str, value))
+    else:
+        return None
+    sentence = (place.info.description if place is not None and place.info is not None else None) or ""
+    sentence = sentence or inspect.getdoc(type(value)) or ""
+    return Explanation(path, sentence, f"record of {', '.join(names)}; ask for {path}.{names[0]}", readers=None)
 
 
 def _unit(info: FieldInfo) -> tuple[str, Any]:

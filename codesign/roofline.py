@@ -1,8 +1,10 @@
-"""A roofline with a roof for each level: operational intensity, throughput, and what the chip's numbers allow.
+"""A roofline with a roof for each level and for requests: operational intensity, throughput, what the chip allows.
 
 After Williams, Waterman and Patterson (CACM 2009); with a roof and an intensity for each level as in Ilic, Pratas and
 Sousa (IEEE CAL 2014) and Yang, Kurth and Williams (CCPE 2020). Operations are those that the algorithm needs, two a
-multiply-accumulate; bytes are those that the simulator counted at the level.
+multiply-accumulate; bytes are those that the simulator counted at the level. DMA commands and bytes in flight are roofs
+as well: the bytes that this design moves with a command, or has under way, bound its bandwidth as a level's does
+(Little's law).
 """
 
 from __future__ import annotations
@@ -12,22 +14,30 @@ from dataclasses import dataclass
 from codesign.errors import CodesignError
 from codesign.task import Point
 from hwmodels import Chip
-from hwmodels.spec import Core, Dram, Level
+from hwmodels.spec import Core, Dram, Level, Scratchpad
 from sim import Result
 from sim.compute import Units
 from sim.level import PS, instances
+from sim.limits import COMMANDS, IN_FLIGHT, ISSUE
 from sim.machine import PORT
+
+REQUESTS = {COMMANDS: "DMA commands", IN_FLIGHT: "bytes in flight"}
+"""Limits of `sim.limits` that are roofs, and what they are called."""
+CEILINGS = {ISSUE: "issue slots", "start": "starts of programs", "launch": "launch"}
+"""Those that bound the throughput whatever the bytes."""
+PADDED = 1.02
+"""Multiply-accumulates executed for each useful one from which padding has a ceiling of its own."""
 
 
 @dataclass(frozen=True)
 class Roof:
-    """A level of memory: what it can move, and what it moved."""
+    """A level of memory, or a way of asking for bytes: what it can move, and what it moved."""
 
     name: str
     """Its name on the chip."""
     count: int
     """How many there are."""
-    bandwidth: int
+    bandwidth: float
     """Bytes per second of all of them."""
     bytes: int
     """Bytes that it moved: read and written; of scratchpads, those they were filled with and emptied of."""
@@ -53,8 +63,11 @@ class Roofline:
     """What happened."""
     roofs: tuple[Roof, ...]
     """Levels that moved something, from the cores outward."""
+    requests: tuple[Roof, ...]
+    """DMA commands and bytes in flight, where they need a hundredth of the time."""
     ceilings: tuple[Ceiling, ...]
-    """Units: the matrix unit, and the vector unit at what the workload asks of it."""
+    """Units: the matrix unit, and the vector unit at what the workload asks of it; issue slots, starts of programs and
+    the launch, where they need a hundredth of the time."""
 
     @property
     def throughput(self) -> float:
@@ -71,7 +84,7 @@ class Roofline:
 
     def lowest(self) -> tuple[str, float]:
         """The roof or ceiling that is lowest over the result's points, and the throughput that it allows."""
-        found = [(roof.name, roof.bandwidth * self.intensity(roof)) for roof in self.roofs]
+        found = [(roof.name, roof.bandwidth * self.intensity(roof)) for roof in (*self.roofs, *self.requests)]
         found += [(ceiling.name, ceiling.throughput) for ceiling in self.ceilings]
         return min(found, key=lambda item: item[1])
 
@@ -92,7 +105,27 @@ def roofline(point: Point) -> Roofline:
         moved = _moved(result, prefix)
         if moved:
             roofs.append(Roof(name, count, bandwidth * count, moved))
-    return Roofline(point, result, tuple(roofs), _ceilings(point, result))
+    return Roofline(point, result, tuple(roofs), _requests(point, result), _ceilings(point, result))
+
+
+def _counts(result: Result, name: str) -> bool:
+    """Whether a limit needs a hundredth of the time."""
+    return 100 * result.limits.get(name, 0) >= result.time
+
+
+def _requests(point: Point, result: Result) -> tuple[Roof, ...]:
+    """Roofs of what is asked for: the bytes of the busiest scratchpad's commands, and of loads under way."""
+    moved = {IN_FLIGHT: (result.counters["core.flight_bytes"], point.chip.matmul_core.count)}
+    for core in point.chip.cores:
+        for level in core.near:
+            if isinstance(level, Scratchpad) and level.dma_startup:
+                number = instances(level.scope, core)[0]
+                moved[COMMANDS] = max(moved.get(COMMANDS, (0, 0)), (_moved(result, level.name), number))
+    return tuple(
+        Roof(REQUESTS[name], number, count * PS / result.limits[name], count)
+        for name, (count, number) in moved.items()
+        if count and _counts(result, name)
+    )
 
 
 def _levels(chip: Chip) -> list[tuple[str, str, int, int]]:
@@ -125,10 +158,17 @@ def _ceilings(point: Point, result: Result) -> tuple[Ceiling, ...]:
     """What the units allow: the matrix unit its peak, or between the peaks where kernels multiply in several types; the
     vector unit, which computes exponentials, as many operations as this workload has for those."""
     core, items = point.chip.matmul_core, result.bounds.items
+
+    def allowed(name: str) -> float:
+        return 2 * result.macs * PS / result.limits[name]
+
     dtypes = list(dict.fromkeys(trace.dtype for trace in point.kernels()))
     peak = 2 * Units(point.chip, dtypes[0]).macs_per_second * core.count
     mixed = 2 * result.macs * PS / items["matmul"] if len(dtypes) > 1 and items["matmul"] else peak
     found = [Ceiling(f"matmul {', '.join(dtypes)}", float(mixed))]
-    if items["vector"]:
-        found.append(Ceiling("vector (exponentials)", 2 * result.macs * PS / items["vector"]))
+    if result.counters["core.macs"] > PADDED * result.macs and result.limits.get("matmul"):
+        found.append(Ceiling("matmul with its padding", allowed("matmul")))
+    if result.limits.get("vector"):
+        found.append(Ceiling("vector (softmax)", allowed("vector")))
+    found += [Ceiling(title, allowed(name)) for name, title in CEILINGS.items() if _counts(result, name)]
     return tuple(found)

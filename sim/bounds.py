@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hwmodels.spec import Cache, Chip
@@ -15,7 +16,7 @@ class Bounds:
     """Lower bounds of the time, in ps, by what sets them."""
 
     items: dict[str, int]
-    """By name of the level, or `matmul`, `vector`."""
+    """By name of the level, or `matmul`, `vector`, `dma_commands`, `in_flight`, `launch`."""
     compulsory_bytes: int
     """Distinct bytes that have to come from DRAM at least once."""
 
@@ -30,9 +31,9 @@ class Bounds:
         return self.items[self.name]
 
 
-def bounds(chip: Chip, trace: Trace, counts: Counts, warm: bool) -> Bounds:
+def bounds(chip: Chip, trace: Trace, counts: Counts, warm: bool, floors: Mapping[str, int]) -> Bounds:
     """Roofline of `trace`, which asks for `counts`, on `chip`: compulsory bytes over DRAM peak, bytes asked over cache
-    and port peaks, unpadded work over unit peaks.
+    and port peaks, unpadded work over unit peaks, and the `floors` of `sim.limits`.
 
     With `warm` caches, what they can hold need not come from DRAM (Williams, Waterman and Patterson, CACM 2009,
     extended by levels).
@@ -51,4 +52,4 @@ def bounds(chip: Chip, trace: Trace, counts: Counts, warm: bool) -> Bounds:
     for level in chip.memory:
         if isinstance(level, Cache):
             items[level.name] = reads * PS // level.bandwidth
-    return Bounds(items, compulsory)
+    return Bounds({**items, **floors}, compulsory)

@@ -17,10 +17,26 @@ from sim.level import PS, Level
 from sim.machine import PROBABILITY_BYTES, SCORE_BYTES, Machine
 from sim.prefetch import Engine
 from sim.request import NO_INDEX, Request
+from sim.scratchpad import Scratchpad
 from workloads.trace import READ, RUN, WRITE, Chunk, Trace
 
 WORKSPACE = 1 << 22
 """Bytes from one place's workspace for scores to the next one's."""
+COMMANDS, IN_FLIGHT, LATENCY = "stall.dma_commands", "stall.in_flight", "stall.latency"
+CAUSES = (
+    LATENCY,
+    "stall.index",
+    IN_FLIGHT,
+    "stall.barrier",
+    "start",
+    "matmul",
+    "vector",
+    "code",
+    "stall.compute",
+    "stall.exchange",
+    COMMANDS,
+)
+"""What time is spent on, behind the stalls for each level, in the order of `sim.compiled.tables`."""
 
 
 @dataclass(frozen=True)
@@ -100,15 +116,20 @@ class Kernel:
         self.core = machine.core
         self.most_in_flight = self.core.max_bytes_in_flight or 0
         self.labels = [(level, f"stall.{level.name}") for level in machine.levels]
+        self.ranks = {label: rank for rank, label in enumerate((*(label for _, label in self.labels), *CAUSES))}
         self.spent: dict[str, int] = defaultdict(int)
         self.intervals: list[Interval] | None = [] if record else None
-        self.in_flight: list[list[tuple[int, int]]] = [[] for _ in range(self.core.count)]
+        self.in_flight: list[list[tuple[int, int, int, str]]] = [[] for _ in range(self.core.count)]
         self.flying = [0] * self.core.count
         self.end = self.macs = self.tiles = self.programs = self.merging = 0
+        self.flight_bytes = self.flight_byte_ns = self.issue_time = self.merge_time = 0
+        self.oversize_bytes = self.merge_began = 0
+        self.merges: set[int] = set()
         self.running: dict[int, int] = {}
         self.opened: dict[int, int] = {}
         self.dispatched = 0
         self.chunk_ended = self.env.event()
+        self.census = machine.census(trace)
         self.supply = self._programs()
         self.crossings: dict[tuple[int, int, int, int], list[tuple[Level, int, Request]]] = {}
         self.workspace = max((tensor.base + tensor.bytes for tensor in trace.tensors), default=0)
@@ -121,6 +142,7 @@ class Kernel:
         ]
         end = self._until_all_end(working) - self.begin
         places = slots * self.core.count
+        self.merge_time = end - (self.merge_began - self.begin) if self.merging else 0
         launched = min(places, self.programs - self.merging)
         self.spent = break_down(self.launch, self.trace, self.core, launched, self.spent, places, end)
         return self.spent["launch"] + end
@@ -145,6 +167,7 @@ class Kernel:
     def _programs(self) -> Iterator[tuple[int, bool, list[Part]]]:
         """Every program of the trace in launch order: its chunk, whether that waits for the earlier ones, its parts."""
         for number, chunk in enumerate(self.trace.chunks()):
+            self.census.add(chunk)
             indices = chunk.indices.astype(np.int64)
             parts = self._parts(chunk, indices)
             for first, steps, _, _ in chunk.programs.tolist():
@@ -193,6 +216,9 @@ class Kernel:
             self.running[chunk] = self.running.get(chunk, 0) + 1
             self.programs += 1
             self.merging += barrier
+            if barrier and chunk not in self.merges:
+                self.merge_began = int(env.now)
+                self.merges.add(chunk)
             if barrier and chunk and self.machine.chip.barrier:
                 opens = self.opened.setdefault(chunk, int(env.now) + self.machine.chip.barrier)
                 yield env.timeout(max(0, opens - int(env.now)))
@@ -232,15 +258,17 @@ class Kernel:
                     break
                 size = self.machine.in_flight(part.load)
                 if not self._room(core, size, now):
-                    wake, cause = self.in_flight[core][0][0], "stall.in_flight"
+                    wake, cause = self._waits_for_room(core)
                     break
                 listed.popleft()
                 done, label = self._load(part.load, repeat, core, now)
                 if size > self.most_in_flight and done > now:
-                    done = max(done, now + self.machine.top.latency * size // self.most_in_flight)
+                    self.oversize_bytes += size
+                    turns = now + self.machine.top.latency * size // self.most_in_flight
+                    if turns > done:
+                        done, label = turns, IN_FLIGHT
                 if size:
-                    heapq.heappush(self.in_flight[core], (done, size))
-                    self.flying[core] += size
+                    self._take_off(core, size, now, done, label)
                 loaded.append((done, label))
                 issued += 1
             if loaded and loaded[0][0] <= now:
@@ -262,8 +290,21 @@ class Kernel:
         """Whether the core may have `size` more bytes in flight; what has arrived by now makes room."""
         flights = self.in_flight[core]
         while flights and flights[0][0] <= now:
-            self.flying[core] -= heapq.heappop(flights)[1]
+            self.flying[core] -= heapq.heappop(flights)[2]
         return not flights or self.flying[core] + size <= self.most_in_flight
+
+    def _take_off(self, core: int, size: int, now: int, done: int, cause: str) -> None:
+        """A load of `size` bytes is in flight from `now` until `done`, and waits for `cause`."""
+        heapq.heappush(self.in_flight[core], (done, self.ranks[cause], size, cause))
+        self.flying[core] += size
+        self.flight_bytes += size
+        self.flight_byte_ns += size * (done - now) // 1000
+
+    def _waits_for_room(self, core: int) -> tuple[int, str]:
+        """When something arrives at a core that has no room, and the cause: what that waits for, or, if it is the
+        latency alone, that so few bytes may be in flight."""
+        done, _, _, cause = self.in_flight[core][0]
+        return done, IN_FLIGHT if cause == LATENCY else cause
 
     def _load(self, request: Request | None, repeat: int, core: int, now: int) -> tuple[int, str]:
         """When the data of some runs will be there, and what it will have waited for."""
@@ -280,11 +321,13 @@ class Kernel:
         return level.serve(request, repeat, core, now)
 
     def _cause(self, asked: int, done: int) -> str:
-        """What the request served last waited for most: the longest queue, if it was longer than all the rest."""
-        longest, cause = (done - asked) // 2, "stall.latency"
+        """What the request served last waited for most: the longest queue, if it was longer than all the rest; at a
+        scratchpad that of a DMA engine for commands, or that of the banks."""
+        longest, cause = (done - asked) // 2, LATENCY
         for level, label in self.labels:
             if level.queue > longest:
-                longest, cause = level.queue, label
+                for_engine = isinstance(level, Scratchpad) and level.for_engine
+                longest, cause = level.queue, COMMANDS if for_engine else label
         return cause
 
     def _compute(
@@ -294,6 +337,7 @@ class Kernel:
         if not work.alone:
             return
         self.macs += work.macs
+        self.issue_time += work.issue
         alone = work.alone
         end = computed = self.machine.units.reserve(core, work, now)
         cause = ""
@@ -325,7 +369,7 @@ class Kernel:
             done = self._serve(level, request, 0, number, now)
             if done > last:
                 last, cause = done, self._cause(now, done)
-        return last, "stall.exchange" if cause == "stall.latency" else cause
+        return last, "stall.exchange" if cause == LATENCY else cause
 
     def _crossing(self, core: int, slot: int, rows: int, columns: int) -> list[tuple[Level, int, Request]]:
         """What an exchange of `rows` x `columns` scores asks for, in order: level, core there, request."""

@@ -96,7 +96,7 @@ class Folding:
         if not left:
             self.windows.clear()
             return
-        counts = [stand.spent, facts[tables.TILES : tables.TILES + 1], *levels.counts()]
+        counts = [stand.spent, facts[tables.TILES : tables.ISSUE_TIME + 1], *levels.counts()]
         totals = [facts[tables.TILES : tables.TILES + 1].copy(), *levels.totals()]
         now = [part.copy() for part in counts]
         self.windows.append(_Window(int(facts[tables.NOW]), now, totals, levels.fills()))

@@ -30,13 +30,14 @@ class Link:
         number, self.share = shared
         reads, writes = (bandwidth, [0] * number), (write_bandwidth or bandwidth, [0] * number)
         self.ways = (reads, writes if write_bandwidth else reads)
-        self.bytes = 0
+        self.bytes = self.written = 0
 
     def serve(self, request: Request, repeat: int, core: int, now: int) -> int:
         """See `Level.serve`: the last byte has crossed when the link is through with all it was given, one latency
         later; bytes from the farthest level cross one after the other from the arrival of the first on."""
         i = core // self.share
         self.bytes += request.bytes
+        self.written += request.bytes if request.writes else 0
         bandwidth, free = self.ways[request.writes]
         free[i] = max(now, free[i]) + request.bytes * PS // bandwidth
         arrived = self.below.serve(request, repeat, core // self.gathers, now) + self.delay
@@ -48,14 +49,14 @@ class Link:
         return done
 
     def counters(self) -> dict[str, int]:
-        """Bytes that crossed."""
-        return {"bytes": self.bytes}
+        """Bytes that crossed, and those of them that crossed towards the memory."""
+        return {"bytes": self.bytes, "written_bytes": self.written}
 
     def forget(self) -> None:
         """Start counting and the clock anew."""
         for _, free in self.ways:
             free[:] = [0] * len(free)
-        self.bytes = 0
+        self.bytes = self.written = 0
 
 
 class Wire:

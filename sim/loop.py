@@ -8,28 +8,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from sim.compiled import programs, tables, units
+from sim.compiled import flights, programs, tables, units
 from sim.compiled.jit import compile_once
-from sim.core import WORKSPACE, break_down, time_to_launch
+from sim.core import CAUSES, WORKSPACE, break_down, time_to_launch
 from sim.fold import Folding
 from sim.machine import PROBABILITY_BYTES, SCORE_BYTES, Machine
 from sim.supply import Supply
 from sim.wiring import Wiring
 from workloads.trace import RUN, Trace
-
-_CAUSES = (
-    "stall.latency",
-    "stall.index",
-    "stall.in_flight",
-    "stall.barrier",
-    "start",
-    "matmul",
-    "vector",
-    "code",
-    "stall.compute",
-    "stall.exchange",
-)
-"""What time is spent on, behind the stalls for each level; see `sim.compiled.tables`."""
 
 
 class Loop:
@@ -43,9 +29,11 @@ class Loop:
         self.launch = time_to_launch(machine.chip, trace, further)
         self.core, self.slots = machine.core, machine.resident(trace)
         self.spent: dict[str, int] = {}
-        self.macs = self.tiles = self.programs = 0
+        self.macs = self.tiles = self.programs = self.flight_bytes = self.flight_byte_ns = 0
+        self.oversize_bytes = self.issue_time = self.merging = self.merge_time = 0
         self.levels = Wiring(machine)
         self.supply = Supply(machine, trace)
+        self.census = self.supply.census
         self.folding = None if fold is None else Folding(fold)
         self.stand = self._stand()
 
@@ -89,7 +77,7 @@ class Loop:
             np.zeros((places, tables.PLACE), np.int64),
             np.zeros((places, stages, 2), np.int64),
             np.zeros((places, ahead), np.int64),
-            np.zeros((core.count, 2 + self.slots * stages, 2), np.int64),
+            np.zeros((core.count, 2 + self.slots * stages, flights.ENTRIES), np.int64),
             np.zeros((core.count, units.FREE + self.slots + 1), np.int64),
             heap,
             np.zeros((places, 2), np.int64),
@@ -114,12 +102,17 @@ class Loop:
                     self.levels.refuse()
         finally:
             self.levels.hand_back()
-        end = max(int(facts[tables.END]), int(facts[tables.NOW])) + (self.folding.time if self.folding else 0)
+        simulated = max(int(facts[tables.END]), int(facts[tables.NOW]))
+        end = simulated + (self.folding.time if self.folding else 0)
         self.macs, self.tiles = int(facts[tables.MACS]), int(facts[tables.TILES])
         self.programs = int(facts[tables.PROGRAMS])
+        self.flight_bytes, self.flight_byte_ns = int(facts[tables.FLIGHT_BYTES]), int(facts[tables.FLIGHT_BYTE_NS])
+        self.oversize_bytes = int(facts[tables.OVERSIZE_BYTES])
         places = self.slots * self.core.count
-        launched = min(places, self.programs - int(facts[tables.MERGING]))
-        for name, time in zip((*self.levels.stalls, *_CAUSES), self.stand.spent.tolist(), strict=True):
+        self.issue_time, self.merging = int(facts[tables.ISSUE_TIME]), int(facts[tables.MERGING])
+        self.merge_time = simulated - int(facts[tables.MERGE_BEGAN]) if self.merging else 0
+        launched = min(places, self.programs - self.merging)
+        for name, time in zip((*self.levels.stalls, *CAUSES), self.stand.spent.tolist(), strict=True):
             if time:
                 self.spent[name] = self.spent.get(name, 0) + time
         self.spent = break_down(self.launch, self.trace, self.core, launched, self.spent, places, end)

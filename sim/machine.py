@@ -11,6 +11,7 @@ from hwmodels.spec import Level as LevelSpec
 from hwmodels.spec import Link as LinkSpec
 from hwmodels.spec import Scratchpad as ScratchpadSpec
 from sim.cache import Cache
+from sim.census import Census
 from sim.compute import Units
 from sim.dram import Dram
 from sim.errors import SimulationError
@@ -116,6 +117,10 @@ class Machine:
                 )
             number = min(number, room)
         return number
+
+    def census(self, trace: Trace) -> Census:
+        """A census of a trace that it is about to run, of which nothing is counted."""
+        return Census(len(trace.tensors), (self.scratchpad and self.scratchpad.dma_rows) or 0)
 
     def check_scores(self, rows: int, columns: int) -> None:
         """Raise SimulationError if a tile of scores does not fit the scratchpads of separate vector cores."""

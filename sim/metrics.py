@@ -125,7 +125,31 @@ def padding(result: Result) -> Value:
     return result.counters["core.macs"] / result.macs if result.macs else None
 
 
-@metric("name", "What the time went to most, launch and idle places aside.")
+@metric("name", "The resource that needs most time for what this design asks of it: DMA commands, a level, a unit.")
+def limit(result: Result) -> Value:
+    return max(result.limits, key=lambda name: result.limits[name], default=None)
+
+
+@metric("us", "Time that it needs: the design's own roofline, with its bytes, commands, instructions and padding.")
+def limit_time_us(result: Result) -> Value:
+    return max(result.limits.values(), default=0) / 1e6
+
+
+@metric("", "That as a share of the time.")
+def limit_share(result: Result) -> Value:
+    return max(result.limits.values(), default=0) / result.time if result.time else None
+
+
+@metric("B", "Bytes of loads under way at a time, the mean over the kernel, on all cores.")
+def bytes_in_flight(result: Result) -> Value:
+    return result.counters["core.flight_byte_ns"] * 1000 // result.time if result.time else None
+
+
+@metric("name", "The cause that would give most time back, were it gone; 'memgrain explain' says what it is.")
 def bottleneck(result: Result) -> Value:
-    parts = {name: time for name, time in result.breakdown.items() if name not in ("launch", "idle", "start")}
-    return max(parts, key=lambda name: parts[name]) if parts else None
+    return next(iter(result.causes), None)
+
+
+@metric("name", "What the bottleneck comes from, and what to change.")
+def advice(result: Result) -> Value:
+    return next((f"{name}: {cause}" for name, cause in result.causes.items()), None)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sim.bounds import Bounds
+from sim.causes import Cause, causes_together
 from sim.core import Interval
 from sim.fold import Folded, fold_together
 from sim.metrics import METRICS, Value
@@ -30,7 +31,11 @@ class Result:
     """Where the time went, in ps, averaged over the places for programs: launch, units, stalls by cause, idle. Sums
     to `time`."""
     bounds: Bounds
-    """Lower bounds of the time."""
+    """Lower bounds of the time: what no implementation can beat on the chip."""
+    limits: dict[str, int]
+    """What each resource needs for all that this design asks of it, in ps: see `sim.limits`."""
+    causes: dict[str, Cause]
+    """What the time went to, what that comes from and what to change, from the largest gain on: see `sim.causes`."""
     useful_bytes: int
     """Distinct bytes of queries, keys and values that the algorithm needs."""
     macs: int
@@ -56,6 +61,7 @@ class Result:
             **{name: metric.function(self) for name, metric in METRICS.items()},
             "model_version": MODEL_VERSION,
             **{f"bound.{name}_us": time / 1e6 for name, time in self.bounds.items.items()},
+            **{f"limit.{name}_us": time / 1e6 for name, time in self.limits.items()},
             **{f"time.{name}_us": time / 1e6 for name, time in self.breakdown.items()},
             **self._kernel_times(),
             **self._folding(),
@@ -99,8 +105,9 @@ class Result:
 
     def table(self) -> str:
         """The metrics and the breakdown as text."""
-        rows = [f"{self.workload} on {self.chip}", ""]
-        rows += [f"  {name:<26} {text:>20}" for name, text, _ in self.lines()]
+        told = {name: text for name, text, _ in self.lines()}
+        rows = [f"{self.workload} on {self.chip}", told.pop("advice"), ""]
+        rows += [f"  {name:<26} {text:>20}" for name, text in told.items()]
         rows += ["", "  where the time went"]
         rows += [
             f"  {name:<26} {time / 1e6:>17,.3f} us {100 * time / self.time:6.1f} %"
@@ -122,7 +129,9 @@ class Result:
         metrics = "".join(
             f"<tr><td title='{html.escape(sentence)}'>{html.escape(name)}</td>{cell(text)}</tr>"
             for name, text, sentence in self.lines()
+            if name != "advice"
         )
+        advice = html.escape(str(self.metrics()["advice"]))
         bar = "<td><div style='background:#4477aa;height:0.8em;width:{}px'></div></td>"
         parts = "".join(
             f"<tr><td>{html.escape(name)}</td>{cell(f'{time / 1e6:,.3f} us')}"
@@ -130,22 +139,26 @@ class Result:
             for name, time in self.breakdown.items()
         )
         return (
-            f"<div><b>{html.escape(self.workload)}</b> on <b>{html.escape(self.chip)}</b>"
+            f"<div><b>{html.escape(self.workload)}</b> on <b>{html.escape(self.chip)}</b><p>{advice}</p>"
             f"<div style='display:flex;gap:2em;align-items:flex-start'><table>{metrics}</table>"
             f"<table><caption>where the time went</caption>{parts}</table></div></div>"
         )
 
 
 def together(name: str, kernels: Sequence[Result]) -> Result:
-    """The results of a sequence as one: times, counters, breakdowns and bounds add; of resident programs, the most."""
+    """The results of a sequence as one: times, counters, breakdowns and bounds add; of resident programs, and of what
+    launches cost at least, the most, since one kernel may do all."""
     first, counters, breakdown = kernels[0], Counter[str](), Counter[str]()
-    items, intervals, begin = Counter[str](), [], 0
+    items, limits, intervals, begin = Counter[str](), Counter[str](), [], 0
     for kernel in kernels:
         counters.update(kernel.counters)
         breakdown.update(kernel.breakdown)
         items.update(kernel.bounds.items)
+        limits.update(kernel.limits)
         intervals += [replace(i, start=i.start + begin, end=i.end + begin) for i in kernel.intervals or ()]
         begin += kernel.time
+    if "launch" in items:
+        items["launch"] = max(kernel.bounds.items["launch"] for kernel in kernels)
     counters["core.resident"] = max(kernel.counters["core.resident"] for kernel in kernels)
     return replace(
         first,
@@ -154,6 +167,8 @@ def together(name: str, kernels: Sequence[Result]) -> Result:
         counters=dict(counters),
         breakdown=dict(breakdown),
         bounds=Bounds(dict(items), sum(kernel.bounds.compulsory_bytes for kernel in kernels)),
+        limits=dict(limits),
+        causes=causes_together([(kernel.workload, kernel.causes) for kernel in kernels]),
         useful_bytes=sum(kernel.useful_bytes for kernel in kernels),
         macs=sum(kernel.macs for kernel in kernels),
         intervals=tuple(intervals) if first.intervals is not None else None,

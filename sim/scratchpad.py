@@ -28,7 +28,8 @@ class Scratchpad:
         self.engine_free = [[0] * number, [0] * number]
         self.banks_free = [0] * number
         self.granule = max(spec.alignment, spec.bank_width)
-        self.bytes = self.moved = self.commands = 0
+        self.for_engine = False
+        self.bytes = self.moved = self.commands = self.write_commands = 0
 
     def serve(self, request: Request, repeat: int, core: int, now: int) -> int:
         """See `Level.serve`."""
@@ -37,20 +38,25 @@ class Scratchpad:
         self.bytes += request.bytes
         self.moved += moved
         self.commands += commands
+        self.write_commands += commands if request.writes else 0
         engine = self.engine_free[request.writes]
         engine[i] = max(now, engine[i]) + commands * (self.spec.dma_startup or 0)
         self.banks_free[i] = max(now, self.banks_free[i]) + moved * PS // self.spec.bandwidth
         arrived = self.below.serve(request, repeat, core, now)
-        done = max(arrived, engine[i] + self.latency, self.banks_free[i])
+        started = engine[i] + self.latency
+        done = max(arrived, started, self.banks_free[i])
+        self.for_engine = bool(self.spec.dma_startup) and started == done
         self.queue, self.first, self.came = done - arrived, self.below.first, self.below.came
         return done
 
     def counters(self) -> dict[str, int]:
-        """Bytes as asked and as rounded up, and DMA commands."""
-        return {"bytes": self.bytes, "moved_bytes": self.moved, "commands": self.commands}
+        """Bytes as asked and as rounded up, and transfers that are a command of their own to a DMA engine: all of them,
+        and those that write to memory."""
+        counts = {"bytes": self.bytes, "moved_bytes": self.moved, "commands": self.commands}
+        return {**counts, "write_commands": self.write_commands}
 
     def forget(self) -> None:
         """Start counting and the clock anew."""
         self.engine_free = [[0] * len(self.banks_free) for _ in range(2)]
         self.banks_free = [0] * len(self.banks_free)
-        self.bytes = self.moved = self.commands = 0
+        self.bytes = self.moved = self.commands = self.write_commands = 0

@@ -9,8 +9,12 @@ from typing import Literal
 from hwmodels.spec import Chip
 from sim.bounds import bounds
 from sim.cache import Cache
+from sim.causes import causes
+from sim.census import BYTES, COMMANDS
+from sim.changes import Run
 from sim.core import WORKSPACE, Kernel
 from sim.errors import SimulationError
+from sim.limits import floors, limits
 from sim.loop import Loop
 from sim.machine import Machine
 from sim.prefetch import Engine, engines, watch
@@ -193,16 +197,27 @@ def _run(
         "core.programs": kernel.programs,
         "core.tiles": kernel.tiles,
         "core.macs": kernel.macs,
+        "core.flight_bytes": kernel.flight_bytes,
+        "core.flight_byte_ns": kernel.flight_byte_ns,
+        "core.oversize_bytes": kernel.oversize_bytes,
+        "core.issue_ps": kernel.issue_time,
+        "core.merging": kernel.merging,
+        "core.merge_ps": kernel.merge_time,
         "core.resident": machine.resident(trace),
     }
+    counters |= _commands(machine, trace, kernel)
     counts = kernel.supply.counts if isinstance(kernel, Loop) else count(trace)
+    found = limits(machine, trace, counts, counters, kernel.spent["launch"], time)
+    ran = Run(machine, trace, kernel.census, counts.macs, counters, kernel.spent, found, time)
     return Result(
         chip=chip.name,
         workload=trace.name,
         time=time,
         counters=counters,
         breakdown=dict(kernel.spent),
-        bounds=bounds(chip, trace, counts, warm),
+        bounds=bounds(chip, trace, counts, warm, floors(machine, trace, kernel.launch)),
+        limits=found,
+        causes=causes(ran),
         useful_bytes=trace.useful_bytes,
         macs=counts.macs,
         dram=chip.dram.name,
@@ -211,3 +226,13 @@ def _run(
         intervals=tuple(kernel.intervals) if kernel.intervals is not None else None,
         folded=kernel.folding.result(time) if isinstance(kernel, Loop) and kernel.folding else None,
     )
+
+
+def _commands(machine: Machine, trace: Trace, kernel: Kernel | Loop) -> dict[str, int]:
+    """DMA commands of each tensor, and the bytes that they move, as counters of the scratchpad that they fill."""
+    found, pad = dict[str, int](), machine.scratchpad
+    for tensor, entries in zip(trace.tensors, kernel.census.commands.tolist(), strict=True):
+        if pad is not None and entries[COMMANDS]:
+            found[f"{pad.name}.{tensor.name}.commands"] = entries[COMMANDS]
+            found[f"{pad.name}.{tensor.name}.command_bytes"] = entries[BYTES]
+    return found

@@ -51,6 +51,7 @@ class Supply:
         """Nothing is at hand."""
         self.chunks = enumerate(self.trace.chunks())
         self.counts = nothing(len(self.trace.tensors))
+        self.census = self.machine.census(self.trace)
         self.known: dict[tuple[int, ...], int] = {}
         self.computations: dict[Computation, int] = {}
         self.works: list[tuple[int, ...]] = []
@@ -75,6 +76,7 @@ class Supply:
                 break
             ready.append(self._make_ready(number, chunk))
             self.counts += count_chunk(chunk, len(self.trace.tensors))
+            self.census.add(chunk)
             size += len(chunk.programs) + len(chunk.runs) + len(chunk.indices)
         self.work = self._join(ready)
         return dropped

@@ -158,12 +158,13 @@ class Wiring:
         """Views of what the levels count."""
         (dram,) = (level for level in self.levels if isinstance(level, Dram))
         caches = [cache.book[cache.counts_at : cache.slices_at] for cache in self.caches]
-        return [self.table[:, chain.BYTES : chain.COMMANDS + 1], *caches, dram.book[db.READS :]]
+        return [self.table[:, chain.BYTES : chain.WRITE_COMMANDS + 1], *caches, dram.book[db.READS :]]
 
     def totals(self) -> list[NDArray[np.int64]]:
         """Copies of what the levels count, of evictions those that each tensor suffers: which of two tensors of a step
         takes whose way changes from window to window."""
         table, *caches, dram = (part.copy() for part in self.counts())
+        table = table[:, : chain.COMMANDS + 1 - chain.BYTES]
         parts = [self._split(cache, counts) for cache, counts in zip(self.caches, caches, strict=True)]
         return [table, *(np.concatenate([counts, evicted.sum(axis=0)]) for counts, evicted in parts), dram]
 
@@ -188,9 +189,10 @@ class Wiring:
         """Let the levels know what was counted."""
         for level, row in zip(self.levels, self.table.tolist(), strict=True):
             if isinstance(level, Link):
-                level.bytes = row[chain.BYTES]
+                level.bytes, level.written = row[chain.BYTES], row[chain.WRITTEN]
             elif isinstance(level, Scratchpad):
                 level.bytes, level.moved, level.commands = row[chain.BYTES], row[chain.MOVED], row[chain.COMMANDS]
+                level.write_commands = row[chain.WRITE_COMMANDS]
             elif isinstance(level, Cache):
                 level.waits = len(level.arrivals) - 1 - int(level.book[bk.NEXT])
 

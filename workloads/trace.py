@@ -220,6 +220,11 @@ def count_steps(trace: Trace) -> int:
     return count(trace).steps
 
 
+def run_times(chunk: Chunk) -> NDArray[np.int64]:
+    """How often each run of a chunk is executed."""
+    return _run_times(chunk, _step_times(chunk))
+
+
 def _step_times(chunk: Chunk) -> NDArray[np.int64]:
     """How often each step is executed: repeats times the programs it belongs to."""
     edges = np.zeros(len(chunk.steps) + 1, np.int64)

@@ -30,6 +30,8 @@ def command(
     screen.print(f"[bold]{found.path}[/bold]")
     screen.print(f"what   {found.sentence}", markup=False)
     screen.print(f"unit   {found.unit}", markup=False)
+    if found.change:
+        screen.print(f"change {found.change}", markup=False)
     if found.values:
         table = Table(box=None, pad_edge=False, header_style="dim")
         for column in ("chip", "value", "kind", "range", "source or reason"):
@@ -47,6 +49,8 @@ def command(
         screen.print(table)
     if found.without and not chip:
         screen.print(f"\nnot on {', '.join(found.without)}", markup=False)
+    if found.readers is None:
+        return
     screen.print(
         "\nread by (found in the source by name)"
         if found.readers

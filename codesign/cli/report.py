@@ -16,8 +16,18 @@ from codesign.validated import trust
 from hwmodels import Provenance
 from hwmodels.units import format_duration
 from sim import METRICS, Result
+from sim.causes import Cause
 
-_LEFT_OUT = ("time_us", "bound", "bound_time_us", "bound_share")
+_LEFT_OUT = (
+    *("time_us", "bound", "bound_time_us", "bound_share"),
+    *("limit", "limit_time_us", "limit_share", "bottleneck", "advice", "bytes_in_flight"),
+)
+_AS_GOOD, _MUCH = 0.7, 0.05
+"""Shares of the first cause's gain and of the time from which the second cause is told too."""
+_INNER = ("_ns", "_ps", "oversize_bytes", "flight_bytes")
+"""Ends of counters that limits and causes are made of, and that say little by themselves."""
+_SMALL, _REST = 0.001, "other"
+"""Share of the time below which parts of it are joined, and under which name."""
 
 
 def print_result(point: Point, result: Result, provenance: Mapping[str, Provenance]) -> None:
@@ -29,7 +39,7 @@ def print_result(point: Point, result: Result, provenance: Mapping[str, Provenan
         _metrics(result),
         _levels(point, result),
         _tensors(point, result),
-        _shares("where the time went", [(name, time) for name, time in result.breakdown.items() if time], result.time),
+        _shares("where the time went", _parts(result), result.time),
         *([_shares("kernels", kernels, result.time)] if kernels else []),
         Text(assumed(item for item in provenance.values() if not item.path.startswith("interconnect."))),
     ]
@@ -47,11 +57,41 @@ def _heading(point: Point, result: Result) -> Text:
     known = trust(point.chip, point.workload, point.before)
     text.append(
         f"\ntime {_time(result.time)}{known.interval}   bound {_time(result.bounds.time)} by {result.bounds.name} "
-        f"({share:.0%} of the time)\n{known.sentence}"
+        f"({share:.0%} of the time)   {_limit(result)}\n{known.sentence}"
     )
+    text.append(f"\n{causes_text(result)}")
     if result.folded is not None:
         text.append(f"\n{result.folded}")
     return text
+
+
+def _limit(result: Result) -> str:
+    """What this design asks most of, beside what no design can beat."""
+    name = max(result.limits, key=lambda name: result.limits[name])
+    return f"limit {_time(result.limits[name])} by {name} ({result.limits[name] / result.time:.0%})"
+
+
+def causes_text(result: Result) -> str:
+    """The cause with the largest gain, what it comes from and what to change; the next one too if it is about as
+    large."""
+    first, *others = result.causes.items()
+    least = max(_AS_GOOD * first[1].gain, _MUCH * result.time)
+    told = [first, *(item for item in others[:1] if item[1].gain >= least)]
+    return "\n".join(f"{name}, {_share(result, name, cause)}: {cause}" for name, cause in told)
+
+
+def _share(result: Result, name: str, cause: Cause) -> str:
+    """What of the time a cause takes, or for how much of it a resource is busy where that is more."""
+    busy = result.limits.get(name, 0) if name != "launch" else 0
+    return f"{max(busy, cause.time) / result.time:.0%} {'busy' if busy > cause.time else 'of the time'}"
+
+
+def _parts(result: Result) -> list[tuple[str, int]]:
+    """Where the time went, from the largest part to the smallest; small ones are joined."""
+    parts = sorted(result.breakdown.items(), key=lambda part: -part[1])
+    rest = sum(time for _, time in parts if time < _SMALL * result.time)
+    found = [(name, time) for name, time in parts if time >= _SMALL * result.time]
+    return [*found, *([(_REST, rest)] if rest else [])]
 
 
 def _metrics(result: Result) -> Table:
@@ -78,7 +118,7 @@ def _levels(point: Point, result: Result) -> Table:
         more = ", ".join(
             f"{name} {_size(count) if name.endswith('bytes') else f'{count:,}'}"
             for name, count in counts.items()
-            if count
+            if count and not name.endswith(_INNER)
         )
         table.add_row(level, _rate(hits, misses), _count(hits), _count(misses), _size(read), _size(written), more)
     return table
@@ -93,7 +133,8 @@ def _tensors(point: Point, result: Result) -> Table:
             parts = key.split(".")
             if parts[0] == level and len(parts) == 3:
                 found.setdefault(parts[1], {})[parts[2]] = count
-        for place, (tensor, counts) in enumerate(found.items()):
+        moved = {tensor: counts for tensor, counts in found.items() if "commands" not in counts}
+        for place, (tensor, counts) in enumerate(moved.items()):
             hits, misses = counts.get("hits"), counts.get("misses")
             table.add_row(
                 level if place == 0 else "",

@@ -40,8 +40,11 @@ LINK, PAD, CACHE, DRAM, WIRE = range(5)
     BYTES,
     MOVED,
     COMMANDS,
-    # of the request served last: the longest wait here; when what it fetched is there
+    WRITTEN,
+    WRITE_COMMANDS,
+    # of the request served last: the longest wait here, whether for a DMA engine; when what it fetched is there
     QUEUE,
+    FOR_ENGINE,
     ARRIVED,
     # of the request on its way: until when the level is busy with it, its banks too, whether it writes, its wait
     UNTIL,
@@ -50,7 +53,7 @@ LINK, PAD, CACHE, DRAM, WIRE = range(5)
     WAITED,
     WAITS,
     FIELDS,
-) = range(27)
+) = range(30)
 END = -1
 """Closes the list of levels of a chain."""
 
@@ -117,6 +120,7 @@ def enter_link(i, core, size, writes, now, table, free):
     """A request enters a link, which books its transfer."""
     at = table[i, WRITES_FREE if writes else READS_FREE] + core // table[i, SHARE]
     table[i, BYTES] += size
+    table[i, WRITTEN] += size if writes else 0
     free[at] = max(now, free[at]) + duration(size, table[i, WRITE_RATE if writes else READ_RATE])
     table[i, UNTIL] = free[at]
 
@@ -128,6 +132,7 @@ def enter_pad(i, core, size, runs, first, count, writes, now, table, free):
     table[i, BYTES] += size
     table[i, MOVED] += moved
     table[i, COMMANDS] += commands
+    table[i, WRITE_COMMANDS] += commands if writes else 0
     engine = table[i, WRITES_FREE if writes else READS_FREE] + core // table[i, SHARE]
     banks = table[i, BANKS_FREE] + core // table[i, SHARE]
     free[engine] = max(now, free[engine]) + commands * table[i, STARTUP]
@@ -224,8 +229,9 @@ def climb(chain, depth, done, begins, came, levels):
                 done = max(done, begins + duration(came, table[i, READ_RATE]))
             table[i, QUEUE] = done - arrived
         elif kind == PAD:
-            done = max(arrived, table[i, UNTIL] + table[i, LATENCY], table[i, BANKS_UNTIL])
-            table[i, QUEUE] = done - arrived
+            started = table[i, UNTIL] + table[i, LATENCY]
+            done = max(arrived, started, table[i, BANKS_UNTIL])
+            table[i, QUEUE], table[i, FOR_ENGINE] = done - arrived, table[i, STARTUP] > 0 and started == done
         elif kind == CACHE:
             if table[i, WAITED] >= 0:
                 table[i, QUEUE] = table[i, WAITED]

@@ -71,6 +71,9 @@ def pass_barrier(place, work, stand):
         facts[tb.WAITING] += 1
         places[place, tb.STATE] = tb.AT_BARRIER
         return tb.WAIT
+    if chunks[number, tb.BARRIER] and not chunks[number, tb.BEGUN]:
+        facts[tb.MERGE_BEGAN] = facts[tb.NOW]
+    chunks[number, tb.BEGUN] = 1
     chunks[number, tb.RUNNING] += 1
     facts[tb.PROGRAMS] += 1
     facts[tb.MERGING] += chunks[number, tb.BARRIER]

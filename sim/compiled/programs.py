@@ -19,17 +19,20 @@ from sim.compiled.dispatch import (
     start,
     take_program,
 )
-from sim.compiled.flights import has_room, take_off
+from sim.compiled.flights import has_room, room_waits_for, take_off
 from sim.compiled.jit import compiled, inlined
 
 
 @inlined
 def longest_wait(asked, done, levels):
-    """What the request served last waited for most: the longest queue, if it was longer than all the rest."""
-    longest, cause = (done - asked) // 2, len(levels.table) + tb.LATENCY
-    for i in range(len(levels.table)):
+    """What the request served last waited for most: the longest queue, if it was longer than all the rest; at a
+    scratchpad that of a DMA engine for commands, or that of the banks."""
+    number = len(levels.table)
+    longest, cause = (done - asked) // 2, number + tb.LATENCY
+    for i in range(number):
         if levels.table[i, chain.QUEUE] > longest:
-            longest, cause = levels.table[i, chain.QUEUE], i
+            longest = levels.table[i, chain.QUEUE]
+            cause = number + tb.COMMANDS if levels.table[i, chain.FOR_ENGINE] else i
     return cause
 
 
@@ -83,7 +86,7 @@ def issue(place, core, work, stand):
         return tb.GO_ON
     step = places[place, tb.ISSUE_STEP]
     if not has_room(core, steps[step, tb.IN_FLIGHT], stand):
-        places[place, tb.WAKE], places[place, tb.CAUSE] = stand.flights[core, 1, 0], facts[tb.LEVELS] + tb.FLIGHT
+        places[place, tb.WAKE], places[place, tb.CAUSE] = stand.flights[core, 1, 0], room_waits_for(core, stand)
         places[place, tb.STATE] = tb.DECIDING
         return tb.GO_ON
     places[place, tb.LISTED_FIRST] = (places[place, tb.LISTED_FIRST] + 1) % stand.listed.shape[1]
@@ -112,9 +115,14 @@ def note_load(place, core, done, cause, work, stand):
     places, facts = stand.places, stand.facts
     size = work.steps[places[place, tb.ISSUE_STEP], tb.IN_FLIGHT]
     if size > facts[tb.MOST_IN_FLIGHT] and done > facts[tb.NOW]:
-        done = max(done, facts[tb.NOW] + facts[tb.TOP_LATENCY] * size // facts[tb.MOST_IN_FLIGHT])
+        facts[tb.OVERSIZE_BYTES] += size
+        turns = facts[tb.NOW] + facts[tb.TOP_LATENCY] * size // facts[tb.MOST_IN_FLIGHT]
+        if turns > done:
+            done, cause = turns, facts[tb.LEVELS] + tb.FLIGHT
     if size:
-        take_off(core, done, size, stand)
+        facts[tb.FLIGHT_BYTES] += size
+        facts[tb.FLIGHT_BYTE_NS] += size * (done - facts[tb.NOW]) // 1000
+        take_off(core, done, cause, size, stand)
     at = (places[place, tb.LOADED_FIRST] + places[place, tb.LOADED]) % stand.loaded.shape[1]
     stand.loaded[place, at, 0], stand.loaded[place, at, 1] = done, cause
     places[place, tb.LOADED] += 1
@@ -155,6 +163,7 @@ def begin_work(place, core, of, work, stand):
     facts, works = stand.facts, work.works
     alone, matmul, vector = works[of, units.ALONE], works[of, units.MATMUL], works[of, units.VECTOR]
     facts[tb.MACS] += works[of, units.MACS]
+    facts[tb.ISSUE_TIME] += works[of, units.ISSUE]
     end = units.reserve(core, of, facts[tb.NOW], works, work.rounds, stand.units)
     stand.places[place, tb.END_OF_WORK] = end
     spend(tb.MATMUL, matmul, stand)

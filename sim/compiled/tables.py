@@ -60,14 +60,19 @@ goes on at once."""
     PROGRAMS,
     MERGING,
     TILES,
+    FLIGHT_BYTES,
+    FLIGHT_BYTE_NS,
+    OVERSIZE_BYTES,
+    ISSUE_TIME,
     MACS,
+    MERGE_BEGAN,
     STANDING,
-) = range(47)
+) = range(52)
 FIRST_STEP, STEPS, CHUNK, PROGRAM = range(4)
 """Entries of a program: its first step, how many, and its chunk."""
-BARRIER, COSTS, ONCE, OPENS, RUNNING, LEFT, CHUNK_FIELDS = range(7)
+BARRIER, COSTS, ONCE, OPENS, RUNNING, LEFT, BEGUN, CHUNK_FIELDS = range(8)
 """Entries of a chunk: whether it waits for the earlier ones, what that costs in ps, the work outside its programs'
-steps, when it opens (-1: not yet), how many of its programs run, how many have not ended."""
+steps, when it opens (-1: not yet), how many of its programs run, how many have not ended, whether one has begun."""
 FIRST_RUN, INDEX_RUNS, LOAD_RUNS, STORE_RUNS, REPEATS, STEP_WORK, ROWS, COLUMNS, IN_FLIGHT, STEP = range(10)
 """Entries of a step: its runs, repeats, work, score tile, and what its load counts for among bytes in flight."""
 (
@@ -118,7 +123,7 @@ FIRST_RUN, INDEX_RUNS, LOAD_RUNS, STORE_RUNS, REPEATS, STEP_WORK, ROWS, COLUMNS,
     WAITED,
 ) = range(15)
 """States of a place: what it does when its turn comes."""
-LATENCY, INDEX, FLIGHT, BARRIER_STALL, START, MATMUL, VECTOR, CODE, COMPUTE, EXCHANGE, CAUSES = range(11)
+LATENCY, INDEX, FLIGHT, BARRIER_STALL, START, MATMUL, VECTOR, CODE, COMPUTE, EXCHANGE, COMMANDS, CAUSES = range(12)
 """What time is spent on, from entry `levels` of `spent` on; before, the stalls for each level."""
 
 
@@ -153,7 +158,7 @@ class Stand(NamedTuple):
     listed: NDArray[np.int64]
     """[place, lists_ahead + 1]: when index lists asked for are there."""
     flights: NDArray[np.int64]
-    """[core, 1 + n, 2]: how many are in flight and their bytes; a heap of arrival and bytes."""
+    """[core, 1 + n, 3]: how many are in flight and their bytes; a heap of arrival, cause of the wait, and bytes."""
     units: NDArray[np.int64]
     """[core, units.FREE + slots]."""
     heap: NDArray[np.int64]

@@ -46,6 +46,8 @@ def test_nothing_rises_above_its_roof(chip: str, workload: str, settings: dict[s
         assert 0 < found.reach(roof) <= 1, roof
         assert found.throughput <= roof.bandwidth * found.intensity(roof)
         assert found.intensity(roof) * roof.bytes == pytest.approx(2 * result.macs)
+    for roof in found.requests:
+        assert 0.01 <= found.reach(roof) <= 1, roof
     for ceiling in found.ceilings:
         assert found.throughput <= ceiling.throughput
     matmul = found.ceilings[0].throughput
@@ -65,6 +67,20 @@ def test_the_roofs_of_the_toy_chip_are_those_of_its_file() -> None:
     }
     assert found.ceilings[0].throughput == pytest.approx(2 * 4 * 1024 * 10**9)
     assert found.roofs[-1].bytes == found.result.counters["hbm.read_bytes"]
+
+
+def test_commands_are_the_lowest_roof_of_a_gather_row_by_row() -> None:
+    found = roofline(point("ascend_910b1", "decode_topk", {"shape.kv_len": 32768}))
+    (roof,) = [roof for roof in found.requests if roof.name == "DMA commands"]
+    commands = found.result.counters["l1.commands"] - found.result.counters["l1.write_commands"]
+    assert roof.bandwidth == pytest.approx(24 * roof.bytes / (commands * 11e-9), rel=1e-3)
+    assert found.lowest()[0] == roof.name
+    figure = roofs(found)
+    check_readable(figure)
+    drawn = {line.get_label().split(":")[0]: line for line in figure.axes[0].lines}
+    strokes = {(str(line.get_color()), str(line.get_linestyle()), line.get_linewidth()) for line in drawn.values()}
+    assert len({line.get_color() for name, line in drawn.items() if ": " not in name}) > 6
+    assert len(strokes) >= len(found.roofs) + len(found.requests)
 
 
 @pytest.mark.parametrize(("chip", "workload", "settings"), POINTS)

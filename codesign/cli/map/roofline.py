@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from codesign.roofline import Roofline
+    from codesign.roofline import Roof, Roofline
 
 
 def command(
@@ -52,19 +52,21 @@ def _answer(found: Roofline) -> dict[str, Any]:
         "flop": 2 * found.result.macs,
         "flop_per_second": found.throughput,
         "lowest": {"name": name, "flop_per_second": allowed},
-        "levels": [
-            {
-                "name": roof.name,
-                "count": roof.count,
-                "bandwidth": roof.bandwidth,
-                "bytes": roof.bytes,
-                "intensity": found.intensity(roof),
-                "flop_per_second_allowed": roof.bandwidth * found.intensity(roof),
-                "share_used": found.reach(roof),
-            }
-            for roof in found.roofs
-        ],
+        "levels": [_plain(found, roof) for roof in found.roofs],
+        "requests": [_plain(found, roof) for roof in found.requests],
         "units": [{"name": ceiling.name, "flop_per_second": ceiling.throughput} for ceiling in found.ceilings],
+    }
+
+
+def _plain(found: Roofline, roof: Roof) -> dict[str, Any]:
+    return {
+        "name": roof.name,
+        "count": roof.count,
+        "bandwidth": roof.bandwidth,
+        "bytes": roof.bytes,
+        "intensity": found.intensity(roof),
+        "flop_per_second_allowed": roof.bandwidth * found.intensity(roof),
+        "share_used": found.reach(roof),
     }
 
 
@@ -81,19 +83,25 @@ def _print(found: Roofline) -> None:
         f"lowest roof: {name}, {allowed / 1e12:,.4g} TFLOP/s ({found.throughput / allowed:.0%} reached)\n",
         markup=False,
     )
-    shown = table("level or unit", ">number", ">bandwidth of all", ">moved", ">FLOP/B", ">allows TFLOP/s", ">reached")
-    for roof in found.roofs:
+    columns = (">number", ">bandwidth of all", ">moved", ">FLOP/B", ">allows TFLOP/s", ">reached")
+    shown = table("level, request or unit", *columns)
+    for roof in (*found.roofs, *found.requests):
         x = found.intensity(roof)
         shown.add_row(
             roof.name,
             str(roof.count),
-            f"{size_text(roof.bandwidth)}/s",
+            f"{size_text(round(roof.bandwidth))}/s",
             size_text(roof.bytes),
-            f"{x:,.4g}",
-            f"{roof.bandwidth * x / 1e12:,.4g}",
+            _digits(x),
+            _digits(roof.bandwidth * x / 1e12),
             f"{found.reach(roof):.1%}",
         )
     for ceiling in found.ceilings:
         share = found.throughput / ceiling.throughput
-        shown.add_row(ceiling.name, "", "", "", "", f"{ceiling.throughput / 1e12:,.4g}", f"{share:.1%}")
+        shown.add_row(ceiling.name, "", "", "", "", _digits(ceiling.throughput / 1e12), f"{share:.1%}")
     screen.print(shown)
+
+
+def _digits(number: float) -> str:
+    """A number with four digits and no exponent."""
+    return f"{float(f'{number:.4g}'):,g}"
