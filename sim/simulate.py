@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from hwmodels.spec import Chip
-from sim.bounds import bounds
+from sim.bounds import bounds, work
 from sim.cache import Cache
 from sim.core import WORKSPACE, Kernel
 from sim.errors import SimulationError
@@ -189,13 +189,17 @@ def _run(
     kernel = how.kernel(machine, trace, further, at_work)
     time = kernel.run()
     counters = {f"{level.name}.{name}": count for level in machine.levels for name, count in level.counters().items()}
+    counts = kernel.supply.counts if isinstance(kernel, Loop) else count(trace)
+    macs, exps = work(trace, counts)
     counters |= {
         "core.programs": kernel.programs,
         "core.tiles": kernel.tiles,
-        "core.macs": kernel.macs,
+        "core.macs": macs,
+        "core.exps": exps,
+        "core.issued_macs": kernel.macs,
+        "core.issued_exps": counts.issued_exps,
         "core.resident": machine.resident(trace),
     }
-    counts = kernel.supply.counts if isinstance(kernel, Loop) else count(trace)
     return Result(
         chip=chip.name,
         workload=trace.name,
@@ -204,7 +208,7 @@ def _run(
         breakdown=dict(kernel.spent),
         bounds=bounds(chip, trace, counts, warm),
         useful_bytes=trace.useful_bytes,
-        macs=counts.macs,
+        macs=macs,
         dram=chip.dram.name,
         dram_bandwidth=chip.dram.bandwidth,
         cache=chip.cache.name if chip.cache else None,

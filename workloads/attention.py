@@ -1,8 +1,8 @@
 """The tiled attention loop as a trace: programs, steps and runs in the kernel's order.
 
-Decode follows FlashDecoding (splits fastest, then heads, then batch entries); prefill follows FlashAttention-2 (q tiles
-fastest, then query heads, then batch entries). All rows of programs are alike but for their origins and index lists, so
-one template is written and each chunk shifts it.
+Decode follows FlashDecoding (splits fastest, then blocks of packed query rows, then heads, then batch entries); prefill
+follows FlashAttention-2 (q tiles fastest, then query heads, then batch entries). All rows of programs are alike but for
+their origins and index lists, so one template is written and each chunk shifts it.
 """
 
 from __future__ import annotations
@@ -10,18 +10,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
-from math import gcd
+from math import ceil, gcd
 
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.distinct import distinct_tokens
+from workloads.distinct import distinct_tokens, pages_read
 from workloads.kernel import tiled
 from workloads.layout import Paged, Placement, Rows, bases, place
 from workloads.merge import Merge
 from workloads.patterns import Range, merged
 from workloads.program import ORIGINS, Geometry, Part, ProgramWriter, Template, shares
 from workloads.selection import list_of, lists_of
+from workloads.pairs import pairs_of_head
 from workloads.tiling import Budget, FittedTiling, fit_tiling, padded
 from workloads.trace import PROGRAM, READ, RUN, STEP, WRITE, Chunk, Tensor, Trace
 from workloads.workload import Workload
@@ -65,7 +66,8 @@ class AttentionChunks:
                         held = number, template.tiles, np.concatenate([*lists, paged])
                     indices = held[2]
                 programs, runs = template.programs.copy(), template.runs.copy()
-                programs["batch"], programs["head"] = batch, head
+                programs["batch"] = batch
+                programs["head"] += head
                 runs["base"] += self._origins(batch, head)[template.origins]
                 yield Chunk(programs, template.steps, runs, indices)
         merge = self.workload.tiling.merge
@@ -115,10 +117,10 @@ class AttentionChunks:
         if isinstance(self.workload.layout, Paged):
             found["table"] += 4 * placed.context(batch) * -(-shape.kv_len // self.workload.layout.page)
         if "partial" in self.bases:
-            row, lines = _row(self.workload, fitted, batch, head), fitted.splits * fitted.heads * shape.q_len
+            before = (batch * shape.q_heads + head) * shape.q_len * fitted.splits
             accumulators = _accumulator_bytes(self.workload, fitted)
-            found["lse"] = found["partial"] + -(-accumulators // LINE) * LINE + 4 * row * lines
-            found["partial"] += 4 * row * lines * shape.value_dim
+            found["lse"] = found["partial"] + -(-accumulators // LINE) * LINE + 4 * before
+            found["partial"] += 4 * before * shape.value_dim
         return np.array([found[name] for name in self.geometry.origins], np.uint64)
 
     def _merge(self) -> Chunk:
@@ -126,23 +128,20 @@ class AttentionChunks:
         shape, fitted = self.workload.shape, self.fitted
         plain = Merge(rows=MERGED_ROWS, columns=shape.value_dim, ahead=fitted.splits)
         merge = self.workload.tiling.merge or plain
-        heads, stretches = max(1, merge.rows // shape.q_len), -(-shape.value_dim // merge.columns)
+        lines, stretches = fitted.heads * shape.q_len, ceil(shape.value_dim / merge.columns)
         programs: list[tuple[int, ...]] = []
         steps: list[tuple[int, ...]] = []
         runs: list[tuple[int, ...]] = []
         for batch in range(shape.batch):
             for head in range(0, shape.q_heads, fitted.heads):
                 origins = dict(zip(self.geometry.origins, self._origins(batch, head).tolist(), strict=True))
-                last = min(head + fitted.heads, shape.q_heads)
-                for first, stretch in product(range(head, last, heads), range(stretches)):
-                    own = range(first - head, min(first + heads, last) - head)
+                for first, stretch in product(range(0, lines, merge.rows), range(stretches)):
+                    own = range(first, min(first + merge.rows, lines))
                     begun = len(steps)
-                    for loads, stores, exps in self._merged(
-                        origins, batch, head, own, (stretch, stretches), merge.ahead
-                    ):
+                    for loads, stores, exps in self._merged(origins, own, (stretch, stretches), merge.ahead):
                         steps.append((len(runs), 0, len(loads), len(stores), 1, 0, 0, 0, 0, 0, 0, exps))
                         runs += loads + stores
-                    programs.append((begun, len(steps) - begun, batch, first))
+                    programs.append((begun, len(steps) - begun, batch, head + first % fitted.heads))
             for _ in range(merge.spare * stretches):
                 programs.append((len(steps), 1, batch, 0))
                 steps.append((len(runs), *[0] * 3, 1, *[0] * 7))
@@ -150,43 +149,44 @@ class AttentionChunks:
         return Chunk(*arrays, np.zeros(0, np.int32), barrier=True, once_cycles=merge.cycles)
 
     def _merged(
-        self, origins: dict[str, int], batch: int, head: int, own: range, part: tuple[int, int], ahead: int
+        self, origins: dict[str, int], own: range, part: tuple[int, int], ahead: int
     ) -> Iterator[tuple[list[tuple[int, ...]], list[tuple[int, ...]], int]]:
-        """Reads, writes and exponentials of each step of a program that merges heads `own` of the row that begins with
-        `head`, of their outputs the part (number, of how many); `ahead` splits a step."""
-        shape, splits, placed = self.workload.shape, self.fitted.splits, self.geometry.place
+        """Reads, writes and exponentials of each step of a program that merges packed rows `own` of a row of programs,
+        of their outputs the part (number, of how many); `ahead` splits a step."""
+        shape, splits, heads = self.workload.shape, self.fitted.splits, self.fitted.heads
         if "partial" not in self.bases:
             yield [], [], 0
             return
         partial, output = (self.geometry.tensors.index(name) for name in ("partial", "O"))
-        lines, mine = self.fitted.heads * shape.q_len, len(own) * shape.q_len
+        lines, mine = heads * shape.q_len, len(own)
 
         def rows(name: str, first: int, count: int, wide: int, whole: bool) -> tuple[int, ...]:
             stride, size = 4 * lines * wide, 4 * mine * wide
             begin, end = (0, size) if whole else (size * (part[0] + i) // part[1] for i in (0, 1))
-            base = origins[name] + first * stride + 4 * own.start * shape.q_len * wide + begin
+            base = origins[name] + first * stride + 4 * own.start * wide + begin
             joined = (0, 1, count * stride) if end - begin == stride else (stride, count, end - begin)
             return base, *joined, -1, 0, READ, partial
 
-        written = placed.heads("O", 0, shape.q_len, len(own))
-        begin, end = (written.bytes * (part[0] + i) // part[1] for i in (0, 1))
-        base = self.bases["O"] + placed.origin("O", batch, head + own.start) + written.offset + begin
+        stores = []
+        for written in self.geometry.place.packed("O", own.start, own.stop, heads):
+            begin, end = (written.bytes * (part[0] + i) // part[1] for i in (0, 1))
+            base = origins["O"] + written.offset + begin
+            stores.append((base, written.stride, written.count, end - begin, -1, 0, WRITE, output))
         for split in range(0, splits, ahead):
             count = min(ahead, splits - split)
             loads = [rows("partial", split, count, shape.value_dim, False)]
             if not split:
                 loads.append(rows("lse", 0, splits, 1, True))
-            last = split + ahead >= splits
-            store = (base, written.stride, written.count, end - begin, -1, 0, WRITE, output)
-            yield loads, [store] if last else [], count * mine
+            yield loads, stores if split + ahead >= splits else [], count * mine
 
 
 def attention(workload: Workload, budget: Budget) -> Trace:
     """The trace of an attention call on a chip that offers `budget`.
 
-    Products are counted as the kernel computes them: whole tiles of block_kv tokens, head dimensions padded by
-    `tiling.pad_head_dim`, query rows as they are or all of the tile (`tiling.whole_rows`). Raises WorkloadError if the
-    tiling does not fit, or there is no such kernel.
+    Steps multiply what the kernel does: whole tiles of block_kv tokens, head dimensions padded by
+    `tiling.pad_head_dim`, query rows as they are or all of the tile (`tiling.whole_rows`). `Trace.macs` and `Trace.exps`
+    are what the algorithm needs: the pairs of a query and a token that it sees. Raises WorkloadError if the tiling does
+    not fit, or there is no such kernel.
     """
     workload = tiled(workload, budget)
     shape, selection = workload.shape, workload.selection
@@ -216,9 +216,10 @@ def attention(workload: Workload, budget: Budget) -> Trace:
         for tiles in (stretches[::-1] if workload.tiling.longest_first else stretches)
     )
     chunks = AttentionChunks(workload, fitted, geometry, templates, bases(sizes), list_tokens, streams)
-    useful = dict(sizes)
     queries = [_queries(workload, fitted, tile) for tile in range(len(parts))]
+    useful = sizes | dict.fromkeys(sizes.keys() & {"partial"}, 0) | _needed_entries(workload, sizes, queries)
     read = distinct_tokens(workload, queries)
+    pairs = shape.batch * shape.q_heads * pairs_of_head(workload)
     rows = [placed.row_bytes(name) for name in shape.kv_tensors]
     useful |= {tensor: read * size for row in rows for tensor, size in row.items()}
     return Trace(
@@ -229,14 +230,16 @@ def attention(workload: Workload, budget: Budget) -> Trace:
         fitted.stages,
         fitted.resident,
         useful["Q"] + read * sum(sum(row.values()) for row in rows),
-        sizes.get("indices", 0) + sizes.get("table", 0),
-        sizes["O"] if "O" in sizes else sizes["partial"],
+        useful.get("indices", 0) + useful.get("table", 0),
+        placed.bytes_of("O"),
         chunks,
         workload.tiling.step_cycles,
         workload.tiling.once_cycles,
         workload.tiling.launch_cycles,
         workload.tiling.lists_ahead,
         workload.tiling.engine.plain() if workload.tiling.engine else None,
+        macs=pairs * (shape.head_dim + shape.value_dim),
+        exps=pairs,
     )
 
 
@@ -295,19 +298,30 @@ def _template(
     entries_at = pages_at + len(placed.grids(paged)) * -(-shape.kv_len // paged)
     writer = ProgramWriter(geometry, entries[0].start if entries else 0, listed, pages_at, entries_at)
     for tile in reversed(tiles) if workload.tiling.longest_first else tiles:
-        first, last = _queries(workload, fitted, tile)
-        rows, queries = (last - first) * fitted.heads, last - first
-        multiplied = fitted.block_q if workload.tiling.whole_rows else rows
-        for split, walked in enumerate(shares(parts[tile], fitted.block_kv, fitted.splits, geometry.reverse)):
-            writer.begin(placed.heads("Q", first, queries, fitted.heads), tile % geometry.cluster)
+        for split, walked, rows in _programs(workload, fitted, tile, parts[tile]):
+            heads, count = fitted.heads, len(rows)
+            writer.begin(placed.packed("Q", rows.start, rows.stop, heads), rows.start % heads, tile % geometry.cluster)
             for part, begin, end in walked:
-                writer.walk(part, begin, end, multiplied)
+                writer.walk(part, begin, end, fitted.block_q if workload.tiling.whole_rows else count)
             if not _leaves_partials(workload, fitted):
-                writer.end([("O", placed.heads("O", first, queries, fitted.heads))])
+                writer.end([("O", rows_) for rows_ in placed.packed("O", rows.start, rows.stop, heads)])
             else:
-                sums, lse = 4 * rows * shape.value_dim, 4 * rows
-                writer.end([("partial", Rows(split * sums, 0, 1, sums)), ("lse", Rows(split * lse, 0, 1, lse))])
+                before, wide = split * heads * shape.q_len + rows.start, shape.value_dim
+                sums = Rows(4 * before * wide, 0, 1, 4 * count * wide)
+                writer.end([("partial", sums), ("lse", Rows(4 * before, 0, 1, 4 * count))])
     return writer.template(tiles)
+
+
+def _programs(
+    workload: Workload, fitted: FittedTiling, tile: int, parts: list[Part]
+) -> Iterator[tuple[int, list[tuple[Part, int, int]], range]]:
+    """Split, walk and packed query rows of each program of a q tile."""
+    first, last = (query * fitted.heads for query in _queries(workload, fitted, tile))
+    walks = list(shares(parts, fitted.block_kv, fitted.splits, workload.tiling.order == "reverse"))
+    for begin in range(first, last, fitted.block_q):
+        rows = range(begin, min(begin + fitted.block_q, last))
+        for split, walked in enumerate(walks):
+            yield split, walked, rows
 
 
 def _leaves_partials(workload: Workload, fitted: FittedTiling) -> bool:
@@ -315,20 +329,22 @@ def _leaves_partials(workload: Workload, fitted: FittedTiling) -> bool:
     return workload.phase == "decode" and (fitted.splits > 1 or not workload.tiling.combine)
 
 
-def _rows(workload: Workload, fitted: FittedTiling) -> int:
-    """Rows of programs: batch entries times heads, packed heads once."""
-    return workload.shape.batch * (workload.shape.q_heads // fitted.heads)
-
-
-def _row(workload: Workload, fitted: FittedTiling, batch: int, head: int) -> int:
-    """Number of the row of query head `head` of batch entry `batch`."""
-    return (batch * workload.shape.q_heads + head) // fitted.heads
-
-
 def _accumulator_bytes(workload: Workload, fitted: FittedTiling) -> int:
     """Bytes of all fp32 partial outputs."""
     shape = workload.shape
-    return 4 * _rows(workload, fitted) * fitted.splits * fitted.heads * shape.q_len * shape.value_dim
+    return 4 * fitted.splits * shape.batch * shape.q_heads * shape.q_len * shape.value_dim
+
+
+def _needed_entries(workload: Workload, sizes: dict[str, int], queries: list[Range]) -> dict[str, int]:
+    """Bytes of index lists and of the block table that are no matter of the kernel's tiles: an entry of 4 bytes for
+    each unit of a list in decode, and for each page that is streamed from; none of the lists of a prefill, which has
+    as many as q tiles."""
+    found = {}
+    if "indices" in sizes:
+        found["indices"] = sizes["indices"] // workload.unit if workload.phase == "decode" else 0
+    if "table" in sizes and isinstance(workload.layout, Paged):
+        found["table"] = 4 * pages_read(workload, workload.layout.page, queries)
+    return found
 
 
 def _sizes(

@@ -60,8 +60,9 @@ class Kernel(BaseModel):
     """Prefill: whether the last q tiles of a head begin."""
     pad_head_dim: PadRule = "none"
     """Padding of head dimensions in scratchpad and products."""
-    pack_group: bool = True
-    """Decode: whether the query heads of a group share a program."""
+    pack_group: bool | Literal["one_query"] = True
+    """Decode: whether the query rows of a group's heads are packed into programs; one_query: where there is but one
+    query token."""
     whole_rows: bool = False
     """Whether it computes all rows of its tile, queries or not."""
     combine: bool = True
@@ -169,7 +170,7 @@ class Kernel(BaseModel):
             aligned=self.aligned,
             longest_first=self.longest_first and masked,
             pad_head_dim=self.pad_head_dim,
-            pack_group=self.pack_group,
+            pack_group=self._packs(asked),
             whole_rows=self.whole_rows,
             cluster=tiles.cluster,
             combine=self.combine,
@@ -202,7 +203,9 @@ class Kernel(BaseModel):
 
     def _packs(self, asked: Workload) -> bool:
         """Whether query heads of a group share programs in this call."""
-        return asked.phase == "decode" and self.pack_group and not (asked.selection and asked.selection.share == "head")
+        own_lists = asked.selection is not None and asked.selection.share == "head"
+        packs = self.pack_group is True or (self.pack_group == "one_query" and asked.shape.q_len == 1)
+        return asked.phase == "decode" and packs and not own_lists
 
     def _rows(self, asked: Workload) -> int:
         """Query rows that programs of one head, or of one group where they are packed, have to share out."""

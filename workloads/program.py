@@ -35,7 +35,9 @@ class Template:
     """Programs of one row (batch entry and heads) that every row repeats with other origins."""
 
     programs: Records
+    """PROGRAM records whose head is counted from the first head of the row."""
     steps: Records
+    """STEP records."""
     runs: Records
     """RUN records whose base is relative to `origins`."""
     origins: NDArray[np.uint8]
@@ -93,13 +95,15 @@ class ProgramWriter:
     _origins: list[int] = field(default_factory=list)
     _member: int = 0
 
-    def begin(self, q: Rows, member: int) -> None:
-        """Begin a program, number `member` of its cluster; its first step reads the query rows."""
+    def begin(self, queries: list[Rows], head: int, member: int) -> None:
+        """Begin a program, number `member` of its cluster; its first step reads the query rows, the first of them those
+        of `head`, counted from the first head of the row of programs."""
         self._member = member
-        self._programs.append((len(self._steps), 0, 0, 0))
+        self._programs.append((len(self._steps), 0, 0, head))
         first = len(self._runs)
-        self._run("Q", "Q", q, READ)
-        waited, beside = (1, 0) if self.geometry.query_first else (0, 1)
+        for rows in queries:
+            self._run("Q", "Q", rows, READ)
+        waited, beside = (len(queries), 0) if self.geometry.query_first else (0, len(queries))
         self._steps.append((first, waited, beside, 0, 1, 0, 0, 0, 0, 0, 0, 0))
 
     def walk(self, part: Part, first: int, last: int, rows: int) -> None:
@@ -139,8 +143,8 @@ class ProgramWriter:
         for origin, rows in stores:
             self._run(origin, "partial" if origin == "lse" else origin, rows, WRITE)
         self._steps.append((first, 0, 0, len(stores), 1, 0, 0, 0, 0, 0, 0, 0))
-        begun = self._programs[-1][0]
-        self._programs[-1] = (begun, len(self._steps) - begun, 0, 0)
+        begun, _, _, head = self._programs[-1]
+        self._programs[-1] = (begun, len(self._steps) - begun, 0, head)
 
     def template(self, tiles: range) -> Template:
         """What was collected, as arrays."""
