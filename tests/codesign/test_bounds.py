@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from codesign.model_run.point import ModelPoint
+from codesign.model_run.question import Question
 from codesign.task import Point, budget
 from codesign.validation.asked import Gather
 from codesign.validation.cases import Case, Maker
@@ -15,6 +17,7 @@ from codesign.validation.records import read_records
 from hwmodels import Chip
 from sim.bounds import bounds
 from workloads import Trace, Workload, attention
+from workloads.layers.stages import LayerStages
 from workloads.trace import count, nothing
 
 MEASURED = Path("tests/validation")
@@ -63,3 +66,26 @@ def test_no_published_time_beats_the_bound_of_its_workload(file: str) -> None:
     number, wrong = beaten(found())
     assert wrong == []
     assert number >= 20
+
+
+def of_step(question: Question) -> float:
+    """The bound of a token of a step of a model: of its kernels one by one, without exchanges and drafts."""
+    writer = LayerStages(question.model, question.step, question.shard, budget(question.chip), question.family)
+    kinds = {layer: writer.layer(layer) for layer in dict.fromkeys(question.model.order)}
+    stages = [stage for layer in question.model.order for stage in kinds[layer]] + list(writer.head())
+    each = {id(s.trace): bound_us(question.chip, s.trace, True) for s in stages if s.trace is not None}
+    return sum(each[id(stage.trace)] for stage in stages if stage.trace is not None) / (1 + (question.accepted or 0))
+
+
+def test_no_published_step_beats_the_bounds_of_its_kernels() -> None:
+    path = MEASURED / "ascend_950dt.yaml"
+
+    def found() -> Iterator[tuple[str, float, float]]:
+        for point in load_points(path).points:
+            asked = resolve(path, point, {}, {})
+            assert isinstance(asked, ModelPoint)
+            yield point.id, of_step(asked.question()), point.measured["time_per_token_us"]
+
+    number, wrong = beaten(found())
+    assert wrong == []
+    assert number >= 4
