@@ -9,18 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from math import ceil, gcd
 
 import numpy as np
 from numpy.typing import NDArray
 
+from workloads.deal import Segment, deal, splits_of
 from workloads.distinct import distinct_tokens, pages_read
 from workloads.kernel import tiled
 from workloads.layout import Paged, Placement, Rows, bases, place
 from workloads.merge import Merge
 from workloads.patterns import Range, merged
-from workloads.program import ORIGINS, Geometry, Part, ProgramWriter, Template, shares
+from workloads.program import ORIGINS, Geometry, Part, ProgramWriter, Template, shares, tiles_of, walk_of
 from workloads.selection import list_of, lists_of
 from workloads.pairs import pairs_of_head
 from workloads.tiling import Budget, FittedTiling, fit_tiling, padded
@@ -36,14 +38,46 @@ LINE = 512
 
 
 @dataclass(frozen=True, eq=False)
+class Cut:
+    """Who shares the context of each sequence."""
+
+    workload: Workload
+    """The call, with its tiling."""
+    dealt: tuple[tuple[Segment, ...], ...]
+    """What each program walks where tiles are dealt, programs without any left out; empty: contexts are split evenly."""
+    splits: tuple[int, ...]
+    """Splits of each batch entry."""
+
+    def partial(self, batch: int) -> bool:
+        """Whether programs write partial outputs of a batch entry: where its context is split, or where another kernel
+        is to merge them."""
+        combine = self.workload.tiling.combine
+        return self.workload.phase == "decode" and (self.splits[batch] > 1 or not combine)
+
+    @cached_property
+    def before(self) -> NDArray[np.int64]:
+        """Rows of partial outputs before those of each batch entry, and of all."""
+        shape, entries = self.workload.shape, range(self.workload.shape.batch)
+        rows = [self.splits[batch] * shape.q_heads * shape.q_len * self.partial(batch) for batch in entries]
+        return np.cumsum([0, *rows], dtype=np.int64)
+
+    @property
+    def accumulator_bytes(self) -> int:
+        """Bytes of all fp32 partial outputs."""
+        return 4 * int(self.before[-1]) * self.workload.shape.value_dim
+
+
+@dataclass(frozen=True, eq=False)
 class AttentionChunks:
     """The chunk stream of an attention call: a chunk for each row of programs (and stretch of q tiles)."""
 
     workload: Workload
     fitted: FittedTiling
     geometry: Geometry
+    cut: Cut
+    """Who shares the contexts."""
     templates: tuple[Template, ...]
-    """The programs of a row, by stretches of q tiles."""
+    """The programs of a row, by stretches of q tiles; where tiles are dealt, those of a kv head, by parts."""
     bases: dict[str, int]
     """Base address of each tensor."""
     list_tokens: int
@@ -53,6 +87,13 @@ class AttentionChunks:
 
     def __call__(self) -> Iterator[Chunk]:
         """The chunks in launch order."""
+        yield from self._dealt() if self.cut.dealt else self._rows()
+        merge = self.workload.tiling.merge
+        if "O" in self.bases and ("partial" in self.bases or (merge is not None and merge.always)):
+            yield self._merge()
+
+    def _rows(self) -> Iterator[Chunk]:
+        """The programs of each row and stretch of q tiles."""
         shape = self.workload.shape
         for batch in range(shape.batch):
             paged = self._page_numbers(batch)
@@ -70,9 +111,25 @@ class AttentionChunks:
                 programs["head"] += head
                 runs["base"] += self._origins(batch, head)[template.origins]
                 yield Chunk(programs, template.steps, runs, indices)
-        merge = self.workload.tiling.merge
-        if "O" in self.bases and ("partial" in self.bases or (merge is not None and merge.always)):
-            yield self._merge()
+
+    def _dealt(self) -> Iterator[Chunk]:
+        """The programs of each part and kv head, whose segments are those of neighbouring batch entries."""
+        shape, selection = self.workload.shape, self.workload.selection
+        for segments, template in zip(self.cut.dealt, self.templates, strict=True):
+            first, last = segments[0].sequence, segments[-1].sequence
+            for head in range(0, shape.q_heads, self.fitted.heads):
+                number = 0 if selection is None else list_of(selection.share, shape, head)
+                found = [
+                    np.concatenate([*self._lists(batch, number, template.tiles), self._page_numbers(batch)])
+                    for batch in range(first, last + 1)
+                ]
+                origins = np.stack([self._origins(batch, head) for batch in range(first, last + 1)])
+                programs, runs, place = template.programs.copy(), template.runs.copy(), template.sequences - first
+                programs["batch"] = first
+                programs["head"] += head
+                runs["base"] += origins[place, template.origins]
+                runs["index"] += (runs["index"] >= 0) * place.astype(np.int64) * len(found[0])
+                yield Chunk(programs, template.steps, runs, np.concatenate(found))
 
     def _lists(self, batch: int, number: int, tiles: range) -> list[NDArray[np.int32]]:
         """Numbers of the gathered pieces of q tiles `tiles`, in each way of numbering them."""
@@ -104,7 +161,7 @@ class AttentionChunks:
 
     def _origins(self, batch: int, head: int) -> NDArray[np.uint64]:
         """Addresses of the first bytes that the runs of a row are counted from, in the order of `Geometry.origins`."""
-        shape, placed, fitted = self.workload.shape, self.geometry.place, self.fitted
+        shape, placed = self.workload.shape, self.geometry.place
         found = dict.fromkeys(ORIGINS, 0) | self.bases
         for name in "QO":
             found[name] += placed.origin(name, batch, head)
@@ -117,8 +174,8 @@ class AttentionChunks:
         if isinstance(self.workload.layout, Paged):
             found["table"] += 4 * placed.context(batch) * -(-shape.kv_len // self.workload.layout.page)
         if "partial" in self.bases:
-            before = (batch * shape.q_heads + head) * shape.q_len * fitted.splits
-            accumulators = _accumulator_bytes(self.workload, fitted)
+            before = int(self.cut.before[batch]) + head * shape.q_len * self.cut.splits[batch]
+            accumulators = self.cut.accumulator_bytes
             found["lse"] = found["partial"] + -(-accumulators // LINE) * LINE + 4 * before
             found["partial"] += 4 * before * shape.value_dim
         return np.array([found[name] for name in self.geometry.origins], np.uint64)
@@ -126,7 +183,7 @@ class AttentionChunks:
     def _merge(self) -> Chunk:
         """The programs that merge the partial outputs of each row's splits, or find nothing to merge."""
         shape, fitted = self.workload.shape, self.fitted
-        plain = Merge(rows=MERGED_ROWS, columns=shape.value_dim, ahead=fitted.splits)
+        plain = Merge(rows=MERGED_ROWS, columns=shape.value_dim, ahead=max(self.cut.splits))
         merge = self.workload.tiling.merge or plain
         lines, stretches = fitted.heads * shape.q_len, ceil(shape.value_dim / merge.columns)
         programs: list[tuple[int, ...]] = []
@@ -138,7 +195,7 @@ class AttentionChunks:
                 for first, stretch in product(range(0, lines, merge.rows), range(stretches)):
                     own = range(first, min(first + merge.rows, lines))
                     begun = len(steps)
-                    for loads, stores, exps in self._merged(origins, own, (stretch, stretches), merge.ahead):
+                    for loads, stores, exps in self._merged(origins, batch, own, (stretch, stretches), merge):
                         steps.append((len(runs), 0, len(loads), len(stores), 1, 0, 0, 0, 0, 0, 0, exps))
                         runs += loads + stores
                     programs.append((begun, len(steps) - begun, batch, head + first % fitted.heads))
@@ -149,12 +206,12 @@ class AttentionChunks:
         return Chunk(*arrays, np.zeros(0, np.int32), barrier=True, once_cycles=merge.cycles)
 
     def _merged(
-        self, origins: dict[str, int], own: range, part: tuple[int, int], ahead: int
+        self, origins: dict[str, int], batch: int, own: range, part: tuple[int, int], merge: Merge
     ) -> Iterator[tuple[list[tuple[int, ...]], list[tuple[int, ...]], int]]:
         """Reads, writes and exponentials of each step of a program that merges packed rows `own` of a row of programs,
-        of their outputs the part (number, of how many); `ahead` splits a step."""
-        shape, splits, heads = self.workload.shape, self.fitted.splits, self.fitted.heads
-        if "partial" not in self.bases:
+        of their outputs the part (number, of how many)."""
+        shape, splits, heads, ahead = self.workload.shape, self.cut.splits[batch], self.fitted.heads, merge.ahead
+        if not self.cut.partial(batch):
             yield [], [], 0
             return
         partial, output = (self.geometry.tensors.index(name) for name in ("partial", "O"))
@@ -196,7 +253,10 @@ def attention(workload: Workload, budget: Budget) -> Trace:
     fitted = fit_tiling(workload.tiling, shape, workload.dtypes, workload.phase, budget, tokens, own_lists)
     parts, list_tokens = _all_parts(workload, fitted)
     streams = any(not part.selected for tile in parts for part in tile)
-    sizes = _sizes(workload, fitted, placed, list_tokens, streams)
+    tiles, wanted = tiles_of(parts[0], fitted.block_kv), workload.tiling.parts
+    dealt = tuple(own for own in deal(shape.batch, tiles, wanted) if own) if wanted else ()
+    cut = Cut(workload, dealt, splits_of(dealt) if wanted else (fitted.splits,) * shape.batch)
+    sizes = _sizes(cut, placed, list_tokens, streams)
     pad = workload.tiling.pad_head_dim
     geometry = Geometry(
         placed,
@@ -210,12 +270,13 @@ def attention(workload: Workload, budget: Budget) -> Trace:
         placed.piece(fitted.block_kv),
         tuple(sizes),
     )
-    stretches = _stretches(parts)
-    templates = tuple(
-        _template(workload, fitted, geometry, parts, tiles)
-        for tiles in (stretches[::-1] if workload.tiling.longest_first else stretches)
-    )
-    chunks = AttentionChunks(workload, fitted, geometry, templates, bases(sizes), list_tokens, streams)
+    if dealt:
+        templates = [_dealt_template(cut, fitted, geometry, parts, segments) for segments in dealt]
+    else:
+        stretches = _stretches(parts)
+        ordered = stretches[::-1] if workload.tiling.longest_first else stretches
+        templates = [_template(cut, fitted, geometry, parts, tiles) for tiles in ordered]
+    chunks = AttentionChunks(workload, fitted, geometry, cut, tuple(templates), bases(sizes), list_tokens, streams)
     queries = [_queries(workload, fitted, tile) for tile in range(len(parts))]
     useful = sizes | dict.fromkeys(sizes.keys() & {"partial"}, 0) | _needed_entries(workload, sizes, queries)
     read = distinct_tokens(workload, queries)
@@ -283,56 +344,85 @@ def _stretches(parts: list[list[Part]]) -> list[range]:
     return [*found, range(first, len(parts))]
 
 
-def _template(
-    workload: Workload,
-    fitted: FittedTiling,
-    geometry: Geometry,
-    parts: list[list[Part]],
-    tiles: range,
-) -> Template:
-    """The programs of a row for q tiles `tiles`."""
-    shape, placed = workload.shape, geometry.place
+def _writer(workload: Workload, geometry: Geometry, parts: list[list[Part]], tiles: range) -> ProgramWriter:
+    """What writes the programs of q tiles `tiles`."""
+    placed = geometry.place
     entries = [part for tile in tiles for part in parts[tile] if part.selected]
     listed, piece, paged = sum(part.tokens for part in entries), geometry.list_piece, geometry.page_piece
     pages_at = len(placed.grids(piece)) * (listed // piece)
-    entries_at = pages_at + len(placed.grids(paged)) * -(-shape.kv_len // paged)
-    writer = ProgramWriter(geometry, entries[0].start if entries else 0, listed, pages_at, entries_at)
+    entries_at = pages_at + len(placed.grids(paged)) * ceil(workload.shape.kv_len / paged)
+    return ProgramWriter(geometry, entries[0].start if entries else 0, listed, pages_at, entries_at)
+
+
+def _template(
+    cut: Cut, fitted: FittedTiling, geometry: Geometry, parts: list[list[Part]], tiles: range
+) -> Template:
+    """The programs of a row for q tiles `tiles`."""
+    workload, heads = cut.workload, fitted.heads
+    writer = _writer(workload, geometry, parts, tiles)
     for tile in reversed(tiles) if workload.tiling.longest_first else tiles:
-        for split, walked, rows in _programs(workload, fitted, tile, parts[tile]):
-            heads, count = fitted.heads, len(rows)
-            writer.begin(placed.packed("Q", rows.start, rows.stop, heads), rows.start % heads, tile % geometry.cluster)
-            for part, begin, end in walked:
-                writer.walk(part, begin, end, fitted.block_q if workload.tiling.whole_rows else count)
-            if not _leaves_partials(workload, fitted):
-                writer.end([("O", rows_) for rows_ in placed.packed("O", rows.start, rows.stop, heads)])
-            else:
-                before, wide = split * heads * shape.q_len + rows.start, shape.value_dim
-                sums = Rows(4 * before * wide, 0, 1, 4 * count * wide)
-                writer.end([("partial", sums), ("lse", Rows(4 * before, 0, 1, 4 * count))])
+        walks = list(shares(parts[tile], fitted.block_kv, fitted.splits, geometry.reverse))
+        for rows in _blocks(workload, fitted, tile):
+            for split, walked in enumerate(walks):
+                writer.begin(rows.start % heads, tile % geometry.cluster)
+                _walk(writer, cut, fitted, rows, walked, Segment(0, 0, 0, split))
     return writer.template(tiles)
 
 
-def _programs(
-    workload: Workload, fitted: FittedTiling, tile: int, parts: list[Part]
-) -> Iterator[tuple[int, list[tuple[Part, int, int]], range]]:
-    """Split, walk and packed query rows of each program of a q tile."""
+def _dealt_template(
+    cut: Cut, fitted: FittedTiling, geometry: Geometry, parts: list[list[Part]], segments: tuple[Segment, ...]
+) -> Template:
+    """The programs of a kv head that walk `segments`, one for each block of query rows."""
+    writer = _writer(cut.workload, geometry, parts, range(1))
+    for rows in _blocks(cut.workload, fitted, 0):
+        writer.begin(rows.start % fitted.heads, 0)
+        for segment in segments:
+            walked = walk_of(parts[0], fitted.block_kv, segment.first, segment.last, geometry.reverse)
+            _walk(writer, cut, fitted, rows, walked, segment)
+    return writer.template(range(1))
+
+
+def _blocks(workload: Workload, fitted: FittedTiling, tile: int) -> Iterator[range]:
+    """Packed query rows of each program of a q tile."""
     first, last = (query * fitted.heads for query in _queries(workload, fitted, tile))
-    walks = list(shares(parts, fitted.block_kv, fitted.splits, workload.tiling.order == "reverse"))
     for begin in range(first, last, fitted.block_q):
-        rows = range(begin, min(begin + fitted.block_q, last))
-        for split, walked in enumerate(walks):
-            yield split, walked, rows
+        yield range(begin, min(begin + fitted.block_q, last))
 
 
-def _leaves_partials(workload: Workload, fitted: FittedTiling) -> bool:
-    """Whether programs write partial outputs: where the context is split, or where another kernel is to merge them."""
-    return workload.phase == "decode" and (fitted.splits > 1 or not workload.tiling.combine)
+def _walk(
+    writer: ProgramWriter,
+    cut: Cut,
+    fitted: FittedTiling,
+    rows: range,
+    walked: list[tuple[Part, int, int]],
+    segment: Segment,
+) -> None:
+    """What a program does for packed query rows `rows` of a segment: it reads them, walks, and writes what it found."""
+    workload, shape, placed = cut.workload, cut.workload.shape, writer.geometry.place
+    writer.query(placed.packed("Q", rows.start, rows.stop, fitted.heads), segment.sequence)
+    for part, begin, end in walked:
+        writer.walk(part, begin, end, fitted.block_q if workload.tiling.whole_rows else len(rows))
+    if not cut.partial(segment.sequence):
+        writer.end([("O", written) for written in placed.packed("O", rows.start, rows.stop, fitted.heads)])
+        return
+    before = segment.split * fitted.heads * shape.q_len + rows.start
+    sums = Rows(4 * before * shape.value_dim, 0, 1, 4 * len(rows) * shape.value_dim)
+    writer.end([("partial", sums), ("lse", Rows(4 * before, 0, 1, 4 * len(rows)))])
 
 
-def _accumulator_bytes(workload: Workload, fitted: FittedTiling) -> int:
-    """Bytes of all fp32 partial outputs."""
-    shape = workload.shape
-    return 4 * fitted.splits * shape.batch * shape.q_heads * shape.q_len * shape.value_dim
+def _sizes(cut: Cut, placed: Placement, list_tokens: int, streams: bool) -> dict[str, int]:
+    """Bytes of each tensor that the kernel touches, in the order in which they lie in memory."""
+    workload, shape, accumulators = cut.workload, cut.workload.shape, cut.accumulator_bytes
+    sizes: dict[str, int] = {}
+    for name in f"Q{shape.kv_tensors}{'O' if workload.tiling.combine or not accumulators else ''}":
+        sizes |= placed.tensor_bytes(name)
+    if workload.selection is not None and list_tokens:
+        sizes["indices"] = 4 * shape.batch * lists_of(workload.selection.share, shape) * list_tokens
+    if placed.table is not None and streams:
+        sizes["table"] = placed.table.nbytes
+    if accumulators:
+        sizes["partial"] = ceil(accumulators / LINE) * LINE + accumulators // shape.value_dim
+    return sizes
 
 
 def _needed_entries(workload: Workload, sizes: dict[str, int], queries: list[Range]) -> dict[str, int]:
@@ -345,25 +435,3 @@ def _needed_entries(workload: Workload, sizes: dict[str, int], queries: list[Ran
     if "table" in sizes and isinstance(workload.layout, Paged):
         found["table"] = 4 * pages_read(workload, workload.layout.page, queries)
     return found
-
-
-def _sizes(
-    workload: Workload,
-    fitted: FittedTiling,
-    placed: Placement,
-    list_tokens: int,
-    streams: bool,
-) -> dict[str, int]:
-    """Bytes of each tensor that the kernel touches, in the order in which they lie in memory."""
-    shape, split = workload.shape, _leaves_partials(workload, fitted)
-    sizes: dict[str, int] = {}
-    for name in f"Q{shape.kv_tensors}{'O' if workload.tiling.combine or not split else ''}":
-        sizes |= placed.tensor_bytes(name)
-    if workload.selection is not None and list_tokens:
-        sizes["indices"] = 4 * shape.batch * lists_of(workload.selection.share, shape) * list_tokens
-    if placed.table is not None and streams:
-        sizes["table"] = placed.table.nbytes
-    if split:
-        accumulators = _accumulator_bytes(workload, fitted)
-        sizes["partial"] = -(-accumulators // LINE) * LINE + accumulators // shape.value_dim
-    return sizes

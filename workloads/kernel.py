@@ -145,6 +145,7 @@ class Kernel(BaseModel):
         call = Call(self._rows(asked), masked, paged, element, budget.scratchpad_bytes)
         tiles = self.tiles_for(shape.head_dim, call)
         splits, merges = self._splits(asked, launch, budget, tiles)
+        parts = self._parts(asked, budget, tiles) if self.splits == "flashmla" and launch.splits is None else None
         if splits == 1 and self.unsplit is not None:
             tiles = load_kernel(self.unsplit).tiles_for(shape.head_dim, call)
         tiles = tiles.model_copy(
@@ -163,6 +164,7 @@ class Kernel(BaseModel):
             block_q=tiles.block_q or "auto",
             block_kv=tiles.block_kv,
             splits=splits,
+            parts=parts,
             stages=stages,
             resident=self.resident(reported, warps, budget) or "auto",
             scratchpad_bytes=self.program_bytes(reported),
@@ -217,12 +219,22 @@ class Kernel(BaseModel):
         rule = self.splits if self.splits in BOUNDED else launch.splits or self.splits
         if isinstance(rule, int) or rule == "auto":
             return rule, False
-        shape, block_q = asked.shape, tiles.block_q if isinstance(tiles.block_q, int) else LARGEST_ROWS
-        heads = shape.kv_heads if self._packs(asked) else shape.q_heads
-        rows = shape.batch * heads * ceil(self._rows(asked) / block_q)
+        if rule == "flashmla":
+            return 1, False
+        shape, rows = asked.shape, asked.shape.batch * self._blocks(asked, tiles)
         tokens, size = sum(asked.list_sizes(0, shape.q_len)), launch.block_n or tiles.block_kv
         call = Decode(rows, shape.batch, budget.cores, tokens, size, shape.group, launch.splits)
         return RULES[rule](call), rule in BOUNDED and BOUNDED[rule](call) > 1
+
+    def _blocks(self, asked: Workload, tiles: Tiles) -> int:
+        """Blocks of query rows of a sequence, of all heads."""
+        block_q = tiles.block_q if isinstance(tiles.block_q, int) else LARGEST_ROWS
+        heads = asked.shape.kv_heads if self._packs(asked) else asked.shape.q_heads
+        return heads * ceil(self._rows(asked) / block_q)
+
+    def _parts(self, asked: Workload, budget: Budget, tiles: Tiles) -> int:
+        """Programs to which all tiles of a block of query rows are dealt, so that all run at once."""
+        return max(1, budget.cores // self._blocks(asked, tiles))
 
     def _shared(self, asked: Workload, tiles: Tiles) -> int | None:
         """Scratchpad of a program that no compiler reports: buffers of K and V, and Q; None leaves it to the fit."""

@@ -34,6 +34,9 @@ class Tiling(BaseModel):
     """Tokens of a tile: 64, halved until the tiles fit the scratchpad."""
     splits: Positive | Auto = "auto"
     """Programs that share the context of one row of programs in decode (split-KV); 1 in prefill."""
+    parts: Positive | None = None
+    """Decode: programs (of each kv head and block of query rows) to which the tiles of all sequences are dealt in equal
+    parts, see `workloads.deal`; absent: each context is split for itself, as `splits` says."""
     stages: Positive | Auto = "auto"
     """Tiles in flight: 3 (2 for wide heads), fewer if they do not fit the scratchpad."""
     resident: Positive | Auto = "auto"
@@ -166,6 +169,11 @@ def fit_tiling(
     need = _need(tiling, shape, dtypes, block_q, block_kv, stages)
     heads = shape.group if phase == "decode" and tiling.pack_group and not own_lists else 1
     splits = 1
+    if tiling.parts is not None and (phase == "prefill" or tiling.splits != 1):
+        raise WorkloadError(
+            f"tiling.parts is {tiling.parts} in {phase} with splits {tiling.splits}, must be in decode with splits 1; "
+            "leave parts out"
+        )
     if phase == "decode":
         rows = shape.batch * shape.q_heads // heads * -(-shape.q_len * heads // block_q)
         wanted = -(-min(WAVES, budget.max_programs) * budget.cores // rows)

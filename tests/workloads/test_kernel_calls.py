@@ -27,7 +27,7 @@ from workloads import (
     parse_workload,
 )
 from workloads.kernel_names import ALIASES
-from workloads.splits import Decode, fa2, fa3, fia, flashmla, num_splits_heuristic, vllm
+from workloads.splits import Decode, fa2, fa3, fia, num_splits_heuristic, vllm
 
 H100 = Budget(cores=132, scratchpad_bytes=228 << 10, max_programs=32)
 A100 = Budget(cores=108, scratchpad_bytes=163 << 10, max_programs=32)
@@ -64,7 +64,6 @@ def test_splits_are_those_of_the_launchers() -> None:
     assert fa3(Decode(8, 1, 132, 4 * 176, 176, 8)) == 1
     assert fa3(Decode(8, 1, 132, 4 * 176, 176, 8, most=32)) == 4  # a graph allows more: blocks as there are
     assert [fa3(Decode(8 * n, n, 132, 65536, 176, 8)) for n in (2, 16, 64)] == [8, 1, 1]
-    assert flashmla(Decode(2 * 8, 1, 132, 64000, 64, 128)) == 8  # 132 / 16 programs a sequence and block of heads
     assert vllm(Decode(64, 1, 132, 1025, 64, 8)) == 3
     assert [fia(Decode(2, 1, 24, 65536, 256, group)) for group in (1, 5, 16)] == [8, 12, 12]
 
