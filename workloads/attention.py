@@ -9,22 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import product
 from math import ceil, gcd
 
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.deal import Segment, deal, splits_of
+from workloads.deal import deal, splits_of
 from workloads.distinct import distinct_tokens, pages_read
 from workloads.kernel import tiled
-from workloads.layout import Paged, Placement, Rows, bases, place
+from workloads.layout import Paged, Placement, bases, place
 from workloads.merge import Merge
-from workloads.patterns import Range, merged
-from workloads.program import ORIGINS, Geometry, Part, ProgramWriter, Template, shares, tiles_of, walk_of
-from workloads.selection import list_of, lists_of
 from workloads.pairs import pairs_of_head
+from workloads.patterns import Range, merged
+from workloads.program import ORIGINS, Geometry, Part, Template, tiles_of
+from workloads.selection import list_of, lists_of
+from workloads.templates import Cut, dealt_template, queries_of, row_template
 from workloads.tiling import Budget, FittedTiling, fit_tiling, padded
 from workloads.trace import PROGRAM, READ, RUN, STEP, WRITE, Chunk, Tensor, Trace
 from workloads.workload import Workload
@@ -35,36 +35,6 @@ MERGED_ROWS = 8
 """Query rows, heads included, of a program that merges splits, where no kernel says otherwise (those of FlashMLA)."""
 LINE = 512
 """Alignment of the log-sum-exps behind the partial accumulators."""
-
-
-@dataclass(frozen=True, eq=False)
-class Cut:
-    """Who shares the context of each sequence."""
-
-    workload: Workload
-    """The call, with its tiling."""
-    dealt: tuple[tuple[Segment, ...], ...]
-    """What each program walks where tiles are dealt, programs without any left out; empty: contexts are split evenly."""
-    splits: tuple[int, ...]
-    """Splits of each batch entry."""
-
-    def partial(self, batch: int) -> bool:
-        """Whether programs write partial outputs of a batch entry: where its context is split, or where another kernel
-        is to merge them."""
-        combine = self.workload.tiling.combine
-        return self.workload.phase == "decode" and (self.splits[batch] > 1 or not combine)
-
-    @cached_property
-    def before(self) -> NDArray[np.int64]:
-        """Rows of partial outputs before those of each batch entry, and of all."""
-        shape, entries = self.workload.shape, range(self.workload.shape.batch)
-        rows = [self.splits[batch] * shape.q_heads * shape.q_len * self.partial(batch) for batch in entries]
-        return np.cumsum([0, *rows], dtype=np.int64)
-
-    @property
-    def accumulator_bytes(self) -> int:
-        """Bytes of all fp32 partial outputs."""
-        return 4 * int(self.before[-1]) * self.workload.shape.value_dim
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +107,7 @@ class AttentionChunks:
         placed, found = self.geometry.place, []
         for tile in tiles if selection is not None else ():
             assert selection is not None
-            candidates = self.workload.visits(*_queries(self.workload, self.fitted, tile)).candidates
+            candidates = self.workload.visits(*queries_of(self.workload, self.fitted, tile)).candidates
             if candidates[0] < candidates[1]:
                 first = selection.choose(batch, number, tile, candidates, unit)
                 within = np.arange(0, unit, piece, dtype=np.int32)
@@ -224,7 +194,7 @@ class AttentionChunks:
             joined = (0, 1, count * stride) if end - begin == stride else (stride, count, end - begin)
             return base, *joined, -1, 0, READ, partial
 
-        stores = []
+        stores: list[tuple[int, ...]] = []
         for written in self.geometry.place.packed("O", own.start, own.stop, heads):
             begin, end = (written.bytes * (part[0] + i) // part[1] for i in (0, 1))
             base = origins["O"] + written.offset + begin
@@ -241,9 +211,9 @@ def attention(workload: Workload, budget: Budget) -> Trace:
     """The trace of an attention call on a chip that offers `budget`.
 
     Steps multiply what the kernel does: whole tiles of block_kv tokens, head dimensions padded by
-    `tiling.pad_head_dim`, query rows as they are or all of the tile (`tiling.whole_rows`). `Trace.macs` and `Trace.exps`
-    are what the algorithm needs: the pairs of a query and a token that it sees. Raises WorkloadError if the tiling does
-    not fit, or there is no such kernel.
+    `tiling.pad_head_dim`, query rows as they are or all of the tile (`tiling.whole_rows`). `Trace.macs` and
+    `Trace.exps` are what the algorithm needs: pairs of a query and a token that it sees. Raises WorkloadError if the
+    tiling does not fit, or there is no such kernel.
     """
     workload = tiled(workload, budget)
     shape, selection = workload.shape, workload.selection
@@ -271,13 +241,13 @@ def attention(workload: Workload, budget: Budget) -> Trace:
         tuple(sizes),
     )
     if dealt:
-        templates = [_dealt_template(cut, fitted, geometry, parts, segments) for segments in dealt]
+        templates = [dealt_template(cut, fitted, geometry, parts, segments) for segments in dealt]
     else:
         stretches = _stretches(parts)
         ordered = stretches[::-1] if workload.tiling.longest_first else stretches
-        templates = [_template(cut, fitted, geometry, parts, tiles) for tiles in ordered]
+        templates = [row_template(cut, fitted, geometry, parts, tiles) for tiles in ordered]
     chunks = AttentionChunks(workload, fitted, geometry, cut, tuple(templates), bases(sizes), list_tokens, streams)
-    queries = [_queries(workload, fitted, tile) for tile in range(len(parts))]
+    queries = [queries_of(workload, fitted, tile) for tile in range(len(parts))]
     useful = sizes | dict.fromkeys(sizes.keys() & {"partial"}, 0) | _needed_entries(workload, sizes, queries)
     read = distinct_tokens(workload, queries)
     pairs = shape.batch * shape.q_heads * pairs_of_head(workload)
@@ -304,19 +274,12 @@ def attention(workload: Workload, budget: Budget) -> Trace:
     )
 
 
-def _queries(workload: Workload, fitted: FittedTiling, tile: int) -> Range:
-    """First and last query of a q tile; in decode the only tile has all of them."""
-    if workload.phase == "decode":
-        return 0, workload.shape.q_len
-    return tile * fitted.block_q, min((tile + 1) * fitted.block_q, workload.shape.q_len)
-
-
 def _all_parts(workload: Workload, fitted: FittedTiling) -> tuple[list[list[Part]], int]:
     """The parts of every q tile in token order, and the entries of all index lists of a row."""
     tiles = 1 if workload.phase == "decode" else -(-workload.shape.q_len // fitted.block_q)
     found, entries, size, tokens = [], 0, fitted.block_kv, workload.shape.kv_len
     for tile in range(tiles):
-        queries = _queries(workload, fitted, tile)
+        queries = queries_of(workload, fitted, tile)
         visits, (_, chosen) = workload.visits(*queries), workload.list_sizes(*queries)
         ranges = list(visits.ranges)
         if workload.phase == "prefill" or workload.tiling.aligned:
@@ -342,72 +305,6 @@ def _stretches(parts: list[list[Part]]) -> list[range]:
             first, held = tile, 0
         held += entries
     return [*found, range(first, len(parts))]
-
-
-def _writer(workload: Workload, geometry: Geometry, parts: list[list[Part]], tiles: range) -> ProgramWriter:
-    """What writes the programs of q tiles `tiles`."""
-    placed = geometry.place
-    entries = [part for tile in tiles for part in parts[tile] if part.selected]
-    listed, piece, paged = sum(part.tokens for part in entries), geometry.list_piece, geometry.page_piece
-    pages_at = len(placed.grids(piece)) * (listed // piece)
-    entries_at = pages_at + len(placed.grids(paged)) * ceil(workload.shape.kv_len / paged)
-    return ProgramWriter(geometry, entries[0].start if entries else 0, listed, pages_at, entries_at)
-
-
-def _template(
-    cut: Cut, fitted: FittedTiling, geometry: Geometry, parts: list[list[Part]], tiles: range
-) -> Template:
-    """The programs of a row for q tiles `tiles`."""
-    workload, heads = cut.workload, fitted.heads
-    writer = _writer(workload, geometry, parts, tiles)
-    for tile in reversed(tiles) if workload.tiling.longest_first else tiles:
-        walks = list(shares(parts[tile], fitted.block_kv, fitted.splits, geometry.reverse))
-        for rows in _blocks(workload, fitted, tile):
-            for split, walked in enumerate(walks):
-                writer.begin(rows.start % heads, tile % geometry.cluster)
-                _walk(writer, cut, fitted, rows, walked, Segment(0, 0, 0, split))
-    return writer.template(tiles)
-
-
-def _dealt_template(
-    cut: Cut, fitted: FittedTiling, geometry: Geometry, parts: list[list[Part]], segments: tuple[Segment, ...]
-) -> Template:
-    """The programs of a kv head that walk `segments`, one for each block of query rows."""
-    writer = _writer(cut.workload, geometry, parts, range(1))
-    for rows in _blocks(cut.workload, fitted, 0):
-        writer.begin(rows.start % fitted.heads, 0)
-        for segment in segments:
-            walked = walk_of(parts[0], fitted.block_kv, segment.first, segment.last, geometry.reverse)
-            _walk(writer, cut, fitted, rows, walked, segment)
-    return writer.template(range(1))
-
-
-def _blocks(workload: Workload, fitted: FittedTiling, tile: int) -> Iterator[range]:
-    """Packed query rows of each program of a q tile."""
-    first, last = (query * fitted.heads for query in _queries(workload, fitted, tile))
-    for begin in range(first, last, fitted.block_q):
-        yield range(begin, min(begin + fitted.block_q, last))
-
-
-def _walk(
-    writer: ProgramWriter,
-    cut: Cut,
-    fitted: FittedTiling,
-    rows: range,
-    walked: list[tuple[Part, int, int]],
-    segment: Segment,
-) -> None:
-    """What a program does for packed query rows `rows` of a segment: it reads them, walks, and writes what it found."""
-    workload, shape, placed = cut.workload, cut.workload.shape, writer.geometry.place
-    writer.query(placed.packed("Q", rows.start, rows.stop, fitted.heads), segment.sequence)
-    for part, begin, end in walked:
-        writer.walk(part, begin, end, fitted.block_q if workload.tiling.whole_rows else len(rows))
-    if not cut.partial(segment.sequence):
-        writer.end([("O", written) for written in placed.packed("O", rows.start, rows.stop, fitted.heads)])
-        return
-    before = segment.split * fitted.heads * shape.q_len + rows.start
-    sums = Rows(4 * before * shape.value_dim, 0, 1, 4 * len(rows) * shape.value_dim)
-    writer.end([("partial", sums), ("lse", Rows(4 * before, 0, 1, 4 * len(rows)))])
 
 
 def _sizes(cut: Cut, placed: Placement, list_tokens: int, streams: bool) -> dict[str, int]:

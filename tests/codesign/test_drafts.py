@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,13 @@ memory:
 LATENT = {"shape.batch": 12, "shape.kv_len": 8192}
 FIXED = {"tiling.splits": 8}
 """For what is split automatically, so that the packing alone is looked at."""
-GROUPED = {"shape.batch": 3, "shape.kv_len": 8192, "shape.q_heads": 24, "shape.kv_heads": 2, "pattern": {"kind": "causal"}}
+GROUPED = {
+    "shape.batch": 3,
+    "shape.kv_len": 8192,
+    "shape.q_heads": 24,
+    "shape.kv_heads": 2,
+    "pattern": {"kind": "causal"},
+}
 
 
 def time_us(chip: str, workload: str, tokens: int, settings: dict[str, object]) -> float:
@@ -39,7 +46,7 @@ def time_us(chip: str, workload: str, tokens: int, settings: dict[str, object]) 
 def falls(chip: str, workload: str, settings: dict[str, object], most: int) -> dict[int, float]:
     """By how much a step of 2 to `most` tokens takes less time than one with a token fewer, where it does."""
     times = [time_us(chip, workload, tokens, settings) for tokens in range(1, most + 1)]
-    found = {n + 2: later / time - 1 for n, (time, later) in enumerate(zip(times, times[1:], strict=False))}
+    found = {n + 2: later / time - 1 for n, (time, later) in enumerate(pairwise(times))}
     return {tokens: round(fall, 4) for tokens, fall in found.items() if fall < -FALL}
 
 

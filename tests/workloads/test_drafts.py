@@ -1,4 +1,4 @@
-"""Query rows of several tokens, packed into programs: every row is read, merged and written once, by the kernel's rule."""
+"""Query rows of several tokens, packed into programs: each is read, merged and written once, by the kernel's rule."""
 
 from __future__ import annotations
 
