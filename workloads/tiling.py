@@ -172,7 +172,7 @@ def fit_tiling(
     if tiling.parts is not None and (phase == "prefill" or tiling.splits != 1):
         raise WorkloadError(
             f"tiling.parts is {tiling.parts} in {phase} with splits {tiling.splits}, must be in decode with splits 1; "
-            "leave parts out"
+            "set tiling.splits: 1, or leave parts out"
         )
     if phase == "decode":
         rows = shape.batch * shape.q_heads // heads * -(-shape.q_len * heads // block_q)
