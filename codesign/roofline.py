@@ -166,7 +166,7 @@ def _ceilings(point: Point, result: Result) -> tuple[Ceiling, ...]:
     peak = 2 * Units(point.chip, dtypes[0]).macs_per_second * core.count
     mixed = 2 * result.macs * PS / items["matmul"] if len(dtypes) > 1 and items["matmul"] else peak
     found = [Ceiling(f"matmul {', '.join(dtypes)}", float(mixed))]
-    if result.counters["core.macs"] > PADDED * result.macs and result.limits.get("matmul"):
+    if result.counters["core.issued_macs"] > PADDED * result.macs and result.limits.get("matmul"):
         found.append(Ceiling("matmul with its padding", allowed("matmul")))
     if result.limits.get("vector"):
         found.append(Ceiling("vector (softmax)", allowed("vector")))

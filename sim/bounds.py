@@ -31,23 +31,31 @@ class Bounds:
         return self.items[self.name]
 
 
-def bounds(chip: Chip, trace: Trace, counts: Counts, warm: bool, floors: Mapping[str, int]) -> Bounds:
-    """Roofline of `trace`, which asks for `counts`, on `chip`: compulsory bytes over DRAM peak, bytes asked over cache
-    and port peaks, unpadded work over unit peaks, and the `floors` of `sim.limits`.
+def work(trace: Trace, counts: Counts) -> tuple[int, int]:
+    """Multiply-accumulates and exponentials that the algorithm needs; `counts` is what the steps of `trace` ask for."""
+    macs = counts.issued_macs if trace.macs is None else trace.macs
+    return macs, counts.issued_exps if trace.exps is None else trace.exps
 
-    With `warm` caches, what they can hold need not come from DRAM (Williams, Waterman and Patterson, CACM 2009,
-    extended by levels).
+
+def bounds(chip: Chip, trace: Trace, counts: Counts, warm: bool, floors: Mapping[str, int]) -> Bounds:
+    """Roofline of `trace`, whose steps ask for `counts`, on `chip`: distinct bytes that the algorithm needs over the
+    peaks of DRAM, caches and ports, its work over the peaks of the units, and the `floors` of `sim.limits`.
+
+    What a kernel adds (padding, tokens read again, partial results) is in no item. With `warm` caches, what they can
+    hold need not come from DRAM (Williams, Waterman and Patterson, CACM 2009, extended by levels). Outputs are left
+    out: they may stay in a cache when the kernel ends.
     """
     units, core = Units(chip, trace.dtype), chip.matmul_core
     running = chip.vector_core if trace.cores == "vector" else core
     held = sum(level.capacity for level in chip.memory if isinstance(level, Cache)) if warm else 0
-    compulsory = max(0, trace.useful_bytes + trace.index_bytes - held)
-    reads = int(counts.read.sum())
+    reads = trace.useful_bytes + trace.index_bytes
+    compulsory = max(0, reads - held)
+    macs, exps = work(trace, counts)
     items = {
         chip.dram.name: compulsory * PS // chip.dram.bandwidth,
         "port": reads * PS // (running.bandwidth * running.count),
-        "matmul": int(counts.macs * PS / (units.macs_per_second * core.count)),
-        "vector": int(counts.exps * PS / (units.exps_per_second * core.count)),
+        "matmul": int(macs * PS / (units.macs_per_second * core.count)),
+        "vector": int(exps * PS / (units.exps_per_second * core.count)),
     }
     for level in chip.memory:
         if isinstance(level, Cache):

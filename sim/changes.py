@@ -300,7 +300,7 @@ def _index(run: Run, spent: int) -> Text:
 
 
 def _matmul(run: Run, spent: int) -> Text:
-    macs, tile = run.counters["core.macs"], run.machine.units.tile
+    macs, tile = run.counters["core.issued_macs"], run.machine.units.tile
     peak = run.machine.units.macs_per_second * run.machine.chip.matmul_core.count
     facts = f"{macs / 1e9:,.3g} G multiply-accumulates at {run.share('matmul')} of the peak of {peak / 1e12:,.3g} T/s"
     if macs > 1.1 * run.macs:

@@ -57,8 +57,8 @@ def limits(
         found[COMMANDS] = max(commands_time(level) for level in pads)
     found[IN_FLIGHT] = min(_in_flight(machine, counters), time)
     units, number = machine.units, machine.chip.matmul_core.count
-    vector = counts.exps * (PS / units.exps_per_second + OPS_PER_SCORE * PS / units.ops_per_second)
-    macs = counters["core.macs"] * PS
+    vector = counts.issued_exps * (PS / units.exps_per_second + OPS_PER_SCORE * PS / units.ops_per_second)
+    macs = counters["core.issued_macs"] * PS
     if units.instruction == "fma":
         found |= {"matmul": 0, "vector": int((vector + macs / units.ops_per_second) / number)}
     else:

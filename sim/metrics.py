@@ -120,9 +120,9 @@ def tflop_s(result: Result) -> Value:
     return 2 * result.macs / result.time if result.time else None
 
 
-@metric("", "Multiply-accumulates executed for each useful one: what padding costs.")
+@metric("", "Multiply-accumulates issued for each useful one: padding of tiles, rows and head dimensions.")
 def padding(result: Result) -> Value:
-    return result.counters["core.macs"] / result.macs if result.macs else None
+    return result.counters["core.issued_macs"] / result.macs if result.macs else None
 
 
 @metric("name", "The resource that needs most time for what this design asks of it: DMA commands, a level, a unit.")

@@ -26,7 +26,8 @@ class Result:
     time: int
     """Simulated time in ps, launch included."""
     counters: dict[str, int]
-    """Counts by dotted name: `l2.hits`, `l2.K.misses`, `hbm.read_bytes`, `core.macs`."""
+    """Counts by dotted name: `l2.hits`, `l2.K.misses`, `hbm.read_bytes`; `core.macs` are those that the algorithm
+    needs, `core.issued_macs` those executed, padding by kernel and chip included."""
     breakdown: dict[str, int]
     """Where the time went, in ps, averaged over the places for programs: launch, units, stalls by cause, idle. Sums
     to `time`."""

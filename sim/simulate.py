@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from hwmodels.spec import Chip
-from sim.bounds import bounds
+from sim.bounds import bounds, work
 from sim.cache import Cache
 from sim.causes import causes
 from sim.census import BYTES, COMMANDS
@@ -193,10 +193,15 @@ def _run(
     kernel = how.kernel(machine, trace, further, at_work)
     time = kernel.run()
     counters = {f"{level.name}.{name}": count for level in machine.levels for name, count in level.counters().items()}
+    counts = kernel.supply.counts if isinstance(kernel, Loop) else count(trace)
+    macs, exps = work(trace, counts)
     counters |= {
         "core.programs": kernel.programs,
         "core.tiles": kernel.tiles,
-        "core.macs": kernel.macs,
+        "core.macs": macs,
+        "core.exps": exps,
+        "core.issued_macs": kernel.macs,
+        "core.issued_exps": counts.issued_exps,
         "core.flight_bytes": kernel.flight_bytes,
         "core.flight_byte_ns": kernel.flight_byte_ns,
         "core.oversize_bytes": kernel.oversize_bytes,
@@ -206,9 +211,8 @@ def _run(
         "core.resident": machine.resident(trace),
     }
     counters |= _commands(machine, trace, kernel)
-    counts = kernel.supply.counts if isinstance(kernel, Loop) else count(trace)
     found = limits(machine, trace, counts, counters, kernel.spent["launch"], time)
-    ran = Run(machine, trace, kernel.census, counts.macs, counters, kernel.spent, found, time)
+    ran = Run(machine, trace, kernel.census, macs, counters, kernel.spent, found, time)
     return Result(
         chip=chip.name,
         workload=trace.name,
@@ -219,7 +223,7 @@ def _run(
         limits=found,
         causes=causes(ran),
         useful_bytes=trace.useful_bytes,
-        macs=counts.macs,
+        macs=macs,
         dram=chip.dram.name,
         dram_bandwidth=chip.dram.bandwidth,
         cache=chip.cache.name if chip.cache else None,

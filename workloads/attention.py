@@ -1,8 +1,8 @@
 """The tiled attention loop as a trace: programs, steps and runs in the kernel's order.
 
-Decode follows FlashDecoding (splits fastest, then heads, then batch entries); prefill follows FlashAttention-2 (q tiles
-fastest, then query heads, then batch entries). All rows of programs are alike but for their origins and index lists, so
-one template is written and each chunk shifts it.
+Decode follows FlashDecoding (splits fastest, then blocks of packed query rows, then heads, then batch entries); prefill
+follows FlashAttention-2 (q tiles fastest, then query heads, then batch entries). All rows of programs are alike but for
+their origins and index lists, so one template is written and each chunk shifts it.
 """
 
 from __future__ import annotations
@@ -10,18 +10,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
-from math import gcd
+from math import ceil, gcd
 
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.distinct import distinct_tokens
+from workloads.deal import deal, splits_of
+from workloads.distinct import distinct_tokens, pages_read
 from workloads.kernel import tiled
-from workloads.layout import Paged, Placement, Rows, bases, place
+from workloads.layout import Paged, Placement, bases, place
 from workloads.merge import Merge
+from workloads.pairs import pairs_of_head
 from workloads.patterns import Range, merged
-from workloads.program import ORIGINS, Geometry, Part, ProgramWriter, Template, shares
+from workloads.program import ORIGINS, Geometry, Part, Template, tiles_of
 from workloads.selection import list_of, lists_of
+from workloads.templates import Cut, dealt_template, queries_of, row_template
 from workloads.tiling import Budget, FittedTiling, fit_tiling, padded
 from workloads.trace import PROGRAM, READ, RUN, STEP, WRITE, Chunk, Tensor, Trace
 from workloads.workload import Workload
@@ -41,8 +44,10 @@ class AttentionChunks:
     workload: Workload
     fitted: FittedTiling
     geometry: Geometry
+    cut: Cut
+    """Who shares the contexts."""
     templates: tuple[Template, ...]
-    """The programs of a row, by stretches of q tiles."""
+    """The programs of a row, by stretches of q tiles; where tiles are dealt, those of a kv head, by parts."""
     bases: dict[str, int]
     """Base address of each tensor."""
     list_tokens: int
@@ -52,6 +57,13 @@ class AttentionChunks:
 
     def __call__(self) -> Iterator[Chunk]:
         """The chunks in launch order."""
+        yield from self._dealt() if self.cut.dealt else self._rows()
+        merge = self.workload.tiling.merge
+        if "O" in self.bases and ("partial" in self.bases or (merge is not None and merge.always)):
+            yield self._merge()
+
+    def _rows(self) -> Iterator[Chunk]:
+        """The programs of each row and stretch of q tiles."""
         shape = self.workload.shape
         for batch in range(shape.batch):
             paged = self._page_numbers(batch)
@@ -65,12 +77,29 @@ class AttentionChunks:
                         held = number, template.tiles, np.concatenate([*lists, paged])
                     indices = held[2]
                 programs, runs = template.programs.copy(), template.runs.copy()
-                programs["batch"], programs["head"] = batch, head
+                programs["batch"] = batch
+                programs["head"] += head
                 runs["base"] += self._origins(batch, head)[template.origins]
                 yield Chunk(programs, template.steps, runs, indices)
-        merge = self.workload.tiling.merge
-        if "O" in self.bases and ("partial" in self.bases or (merge is not None and merge.always)):
-            yield self._merge()
+
+    def _dealt(self) -> Iterator[Chunk]:
+        """The programs of each part and kv head, whose segments are those of neighbouring batch entries."""
+        shape, selection = self.workload.shape, self.workload.selection
+        for segments, template in zip(self.cut.dealt, self.templates, strict=True):
+            first, last = segments[0].sequence, segments[-1].sequence
+            for head in range(0, shape.q_heads, self.fitted.heads):
+                number = 0 if selection is None else list_of(selection.share, shape, head)
+                found = [
+                    np.concatenate([*self._lists(batch, number, template.tiles), self._page_numbers(batch)])
+                    for batch in range(first, last + 1)
+                ]
+                origins = np.stack([self._origins(batch, head) for batch in range(first, last + 1)])
+                programs, runs, place = template.programs.copy(), template.runs.copy(), template.sequences - first
+                programs["batch"] = first
+                programs["head"] += head
+                runs["base"] += origins[place, template.origins]
+                runs["index"] += (runs["index"] >= 0) * place.astype(np.int64) * len(found[0])
+                yield Chunk(programs, template.steps, runs, np.concatenate(found))
 
     def _lists(self, batch: int, number: int, tiles: range) -> list[NDArray[np.int32]]:
         """Numbers of the gathered pieces of q tiles `tiles`, in each way of numbering them."""
@@ -78,7 +107,7 @@ class AttentionChunks:
         placed, found = self.geometry.place, []
         for tile in tiles if selection is not None else ():
             assert selection is not None
-            candidates = self.workload.visits(*_queries(self.workload, self.fitted, tile)).candidates
+            candidates = self.workload.visits(*queries_of(self.workload, self.fitted, tile)).candidates
             if candidates[0] < candidates[1]:
                 first = selection.choose(batch, number, tile, candidates, unit)
                 within = np.arange(0, unit, piece, dtype=np.int32)
@@ -102,7 +131,7 @@ class AttentionChunks:
 
     def _origins(self, batch: int, head: int) -> NDArray[np.uint64]:
         """Addresses of the first bytes that the runs of a row are counted from, in the order of `Geometry.origins`."""
-        shape, placed, fitted = self.workload.shape, self.geometry.place, self.fitted
+        shape, placed = self.workload.shape, self.geometry.place
         found = dict.fromkeys(ORIGINS, 0) | self.bases
         for name in "QO":
             found[name] += placed.origin(name, batch, head)
@@ -115,34 +144,31 @@ class AttentionChunks:
         if isinstance(self.workload.layout, Paged):
             found["table"] += 4 * placed.context(batch) * -(-shape.kv_len // self.workload.layout.page)
         if "partial" in self.bases:
-            row, lines = _row(self.workload, fitted, batch, head), fitted.splits * fitted.heads * shape.q_len
-            accumulators = _accumulator_bytes(self.workload, fitted)
-            found["lse"] = found["partial"] + -(-accumulators // LINE) * LINE + 4 * row * lines
-            found["partial"] += 4 * row * lines * shape.value_dim
+            before = int(self.cut.before[batch]) + head * shape.q_len * self.cut.splits[batch]
+            accumulators = self.cut.accumulator_bytes
+            found["lse"] = found["partial"] + -(-accumulators // LINE) * LINE + 4 * before
+            found["partial"] += 4 * before * shape.value_dim
         return np.array([found[name] for name in self.geometry.origins], np.uint64)
 
     def _merge(self) -> Chunk:
         """The programs that merge the partial outputs of each row's splits, or find nothing to merge."""
         shape, fitted = self.workload.shape, self.fitted
-        plain = Merge(rows=MERGED_ROWS, columns=shape.value_dim, ahead=fitted.splits)
+        plain = Merge(rows=MERGED_ROWS, columns=shape.value_dim, ahead=max(self.cut.splits))
         merge = self.workload.tiling.merge or plain
-        heads, stretches = max(1, merge.rows // shape.q_len), -(-shape.value_dim // merge.columns)
+        lines, stretches = fitted.heads * shape.q_len, ceil(shape.value_dim / merge.columns)
         programs: list[tuple[int, ...]] = []
         steps: list[tuple[int, ...]] = []
         runs: list[tuple[int, ...]] = []
         for batch in range(shape.batch):
             for head in range(0, shape.q_heads, fitted.heads):
                 origins = dict(zip(self.geometry.origins, self._origins(batch, head).tolist(), strict=True))
-                last = min(head + fitted.heads, shape.q_heads)
-                for first, stretch in product(range(head, last, heads), range(stretches)):
-                    own = range(first - head, min(first + heads, last) - head)
+                for first, stretch in product(range(0, lines, merge.rows), range(stretches)):
+                    own = range(first, min(first + merge.rows, lines))
                     begun = len(steps)
-                    for loads, stores, exps in self._merged(
-                        origins, batch, head, own, (stretch, stretches), merge.ahead
-                    ):
+                    for loads, stores, exps in self._merged(origins, batch, own, (stretch, stretches), merge):
                         steps.append((len(runs), 0, len(loads), len(stores), 1, 0, 0, 0, 0, 0, 0, exps))
                         runs += loads + stores
-                    programs.append((begun, len(steps) - begun, batch, first))
+                    programs.append((begun, len(steps) - begun, batch, head + first % fitted.heads))
             for _ in range(merge.spare * stretches):
                 programs.append((len(steps), 1, batch, 0))
                 steps.append((len(runs), *[0] * 3, 1, *[0] * 7))
@@ -150,42 +176,43 @@ class AttentionChunks:
         return Chunk(*arrays, np.zeros(0, np.int32), barrier=True, once_cycles=merge.cycles)
 
     def _merged(
-        self, origins: dict[str, int], batch: int, head: int, own: range, part: tuple[int, int], ahead: int
+        self, origins: dict[str, int], batch: int, own: range, part: tuple[int, int], merge: Merge
     ) -> Iterator[tuple[list[tuple[int, ...]], list[tuple[int, ...]], int]]:
-        """Reads, writes and exponentials of each step of a program that merges heads `own` of the row that begins with
-        `head`, of their outputs the part (number, of how many); `ahead` splits a step."""
-        shape, splits, placed = self.workload.shape, self.fitted.splits, self.geometry.place
-        if "partial" not in self.bases:
+        """Reads, writes and exponentials of each step of a program that merges packed rows `own` of a row of programs,
+        of their outputs the part (number, of how many)."""
+        shape, splits, heads, ahead = self.workload.shape, self.cut.splits[batch], self.fitted.heads, merge.ahead
+        if not self.cut.partial(batch):
             yield [], [], 0
             return
         partial, output = (self.geometry.tensors.index(name) for name in ("partial", "O"))
-        lines, mine = self.fitted.heads * shape.q_len, len(own) * shape.q_len
+        lines, mine = heads * shape.q_len, len(own)
 
         def rows(name: str, first: int, count: int, wide: int, whole: bool) -> tuple[int, ...]:
             stride, size = 4 * lines * wide, 4 * mine * wide
             begin, end = (0, size) if whole else (size * (part[0] + i) // part[1] for i in (0, 1))
-            base = origins[name] + first * stride + 4 * own.start * shape.q_len * wide + begin
+            base = origins[name] + first * stride + 4 * own.start * wide + begin
             joined = (0, 1, count * stride) if end - begin == stride else (stride, count, end - begin)
             return base, *joined, -1, 0, READ, partial
 
-        written = placed.heads("O", 0, shape.q_len, len(own))
-        begin, end = (written.bytes * (part[0] + i) // part[1] for i in (0, 1))
-        base = self.bases["O"] + placed.origin("O", batch, head + own.start) + written.offset + begin
+        stores: list[tuple[int, ...]] = []
+        for written in self.geometry.place.packed("O", own.start, own.stop, heads):
+            begin, end = (written.bytes * (part[0] + i) // part[1] for i in (0, 1))
+            base = origins["O"] + written.offset + begin
+            stores.append((base, written.stride, written.count, end - begin, -1, 0, WRITE, output))
         for split in range(0, splits, ahead):
             count = min(ahead, splits - split)
             loads = [rows("partial", split, count, shape.value_dim, False)]
             if not split:
                 loads.append(rows("lse", 0, splits, 1, True))
-            last = split + ahead >= splits
-            store = (base, written.stride, written.count, end - begin, -1, 0, WRITE, output)
-            yield loads, [store] if last else [], count * mine
+            yield loads, stores if split + ahead >= splits else [], count * mine
 
 
 def attention(workload: Workload, budget: Budget) -> Trace:
     """The trace of an attention call on a chip that offers `budget`.
 
-    Products are counted as the kernel computes them: whole tiles of block_kv tokens, head dimensions padded by
-    `tiling.pad_head_dim`, query rows as they are or all of the tile (`tiling.whole_rows`). Raises WorkloadError if the
+    Steps multiply what the kernel does: whole tiles of block_kv tokens, head dimensions padded by
+    `tiling.pad_head_dim`, query rows as they are or all of the tile (`tiling.whole_rows`). `Trace.macs` and
+    `Trace.exps` are what the algorithm needs: pairs of a query and a token that it sees. Raises WorkloadError if the
     tiling does not fit, or there is no such kernel.
     """
     workload = tiled(workload, budget)
@@ -196,7 +223,10 @@ def attention(workload: Workload, budget: Budget) -> Trace:
     fitted = fit_tiling(workload.tiling, shape, workload.dtypes, workload.phase, budget, tokens, own_lists)
     parts, list_tokens = _all_parts(workload, fitted)
     streams = any(not part.selected for tile in parts for part in tile)
-    sizes = _sizes(workload, fitted, placed, list_tokens, streams)
+    tiles, wanted = tiles_of(parts[0], fitted.block_kv), workload.tiling.parts
+    dealt = tuple(own for own in deal(shape.batch, tiles, wanted) if own) if wanted else ()
+    cut = Cut(workload, dealt, splits_of(dealt) if wanted else (fitted.splits,) * shape.batch)
+    sizes = _sizes(cut, placed, list_tokens, streams)
     pad = workload.tiling.pad_head_dim
     geometry = Geometry(
         placed,
@@ -210,15 +240,17 @@ def attention(workload: Workload, budget: Budget) -> Trace:
         placed.piece(fitted.block_kv),
         tuple(sizes),
     )
-    stretches = _stretches(parts)
-    templates = tuple(
-        _template(workload, fitted, geometry, parts, tiles)
-        for tiles in (stretches[::-1] if workload.tiling.longest_first else stretches)
-    )
-    chunks = AttentionChunks(workload, fitted, geometry, templates, bases(sizes), list_tokens, streams)
-    useful = dict(sizes)
-    queries = [_queries(workload, fitted, tile) for tile in range(len(parts))]
+    if dealt:
+        templates = [dealt_template(cut, fitted, geometry, parts, segments) for segments in dealt]
+    else:
+        stretches = _stretches(parts)
+        ordered = stretches[::-1] if workload.tiling.longest_first else stretches
+        templates = [row_template(cut, fitted, geometry, parts, tiles) for tiles in ordered]
+    chunks = AttentionChunks(workload, fitted, geometry, cut, tuple(templates), bases(sizes), list_tokens, streams)
+    queries = [queries_of(workload, fitted, tile) for tile in range(len(parts))]
+    useful = sizes | dict.fromkeys(sizes.keys() & {"partial"}, 0) | _needed_entries(workload, sizes, queries)
     read = distinct_tokens(workload, queries)
+    pairs = shape.batch * shape.q_heads * pairs_of_head(workload)
     rows = [placed.row_bytes(name) for name in shape.kv_tensors]
     useful |= {tensor: read * size for row in rows for tensor, size in row.items()}
     return Trace(
@@ -229,22 +261,17 @@ def attention(workload: Workload, budget: Budget) -> Trace:
         fitted.stages,
         fitted.resident,
         useful["Q"] + read * sum(sum(row.values()) for row in rows),
-        sizes.get("indices", 0) + sizes.get("table", 0),
-        sizes["O"] if "O" in sizes else sizes["partial"],
+        useful.get("indices", 0) + useful.get("table", 0),
+        placed.bytes_of("O"),
         chunks,
         workload.tiling.step_cycles,
         workload.tiling.once_cycles,
         workload.tiling.launch_cycles,
         workload.tiling.lists_ahead,
         workload.tiling.engine.plain() if workload.tiling.engine else None,
+        macs=pairs * (shape.head_dim + shape.value_dim),
+        exps=pairs,
     )
-
-
-def _queries(workload: Workload, fitted: FittedTiling, tile: int) -> Range:
-    """First and last query of a q tile; in decode the only tile has all of them."""
-    if workload.phase == "decode":
-        return 0, workload.shape.q_len
-    return tile * fitted.block_q, min((tile + 1) * fitted.block_q, workload.shape.q_len)
 
 
 def _all_parts(workload: Workload, fitted: FittedTiling) -> tuple[list[list[Part]], int]:
@@ -252,7 +279,7 @@ def _all_parts(workload: Workload, fitted: FittedTiling) -> tuple[list[list[Part
     tiles = 1 if workload.phase == "decode" else -(-workload.shape.q_len // fitted.block_q)
     found, entries, size, tokens = [], 0, fitted.block_kv, workload.shape.kv_len
     for tile in range(tiles):
-        queries = _queries(workload, fitted, tile)
+        queries = queries_of(workload, fitted, tile)
         visits, (_, chosen) = workload.visits(*queries), workload.list_sizes(*queries)
         ranges = list(visits.ranges)
         if workload.phase == "prefill" or workload.tiling.aligned:
@@ -280,74 +307,28 @@ def _stretches(parts: list[list[Part]]) -> list[range]:
     return [*found, range(first, len(parts))]
 
 
-def _template(
-    workload: Workload,
-    fitted: FittedTiling,
-    geometry: Geometry,
-    parts: list[list[Part]],
-    tiles: range,
-) -> Template:
-    """The programs of a row for q tiles `tiles`."""
-    shape, placed = workload.shape, geometry.place
-    entries = [part for tile in tiles for part in parts[tile] if part.selected]
-    listed, piece, paged = sum(part.tokens for part in entries), geometry.list_piece, geometry.page_piece
-    pages_at = len(placed.grids(piece)) * (listed // piece)
-    entries_at = pages_at + len(placed.grids(paged)) * -(-shape.kv_len // paged)
-    writer = ProgramWriter(geometry, entries[0].start if entries else 0, listed, pages_at, entries_at)
-    for tile in reversed(tiles) if workload.tiling.longest_first else tiles:
-        first, last = _queries(workload, fitted, tile)
-        rows, queries = (last - first) * fitted.heads, last - first
-        multiplied = fitted.block_q if workload.tiling.whole_rows else rows
-        for split, walked in enumerate(shares(parts[tile], fitted.block_kv, fitted.splits, geometry.reverse)):
-            writer.begin(placed.heads("Q", first, queries, fitted.heads), tile % geometry.cluster)
-            for part, begin, end in walked:
-                writer.walk(part, begin, end, multiplied)
-            if not _leaves_partials(workload, fitted):
-                writer.end([("O", placed.heads("O", first, queries, fitted.heads))])
-            else:
-                sums, lse = 4 * rows * shape.value_dim, 4 * rows
-                writer.end([("partial", Rows(split * sums, 0, 1, sums)), ("lse", Rows(split * lse, 0, 1, lse))])
-    return writer.template(tiles)
-
-
-def _leaves_partials(workload: Workload, fitted: FittedTiling) -> bool:
-    """Whether programs write partial outputs: where the context is split, or where another kernel is to merge them."""
-    return workload.phase == "decode" and (fitted.splits > 1 or not workload.tiling.combine)
-
-
-def _rows(workload: Workload, fitted: FittedTiling) -> int:
-    """Rows of programs: batch entries times heads, packed heads once."""
-    return workload.shape.batch * (workload.shape.q_heads // fitted.heads)
-
-
-def _row(workload: Workload, fitted: FittedTiling, batch: int, head: int) -> int:
-    """Number of the row of query head `head` of batch entry `batch`."""
-    return (batch * workload.shape.q_heads + head) // fitted.heads
-
-
-def _accumulator_bytes(workload: Workload, fitted: FittedTiling) -> int:
-    """Bytes of all fp32 partial outputs."""
-    shape = workload.shape
-    return 4 * _rows(workload, fitted) * fitted.splits * fitted.heads * shape.q_len * shape.value_dim
-
-
-def _sizes(
-    workload: Workload,
-    fitted: FittedTiling,
-    placed: Placement,
-    list_tokens: int,
-    streams: bool,
-) -> dict[str, int]:
+def _sizes(cut: Cut, placed: Placement, list_tokens: int, streams: bool) -> dict[str, int]:
     """Bytes of each tensor that the kernel touches, in the order in which they lie in memory."""
-    shape, split = workload.shape, _leaves_partials(workload, fitted)
+    workload, shape, accumulators = cut.workload, cut.workload.shape, cut.accumulator_bytes
     sizes: dict[str, int] = {}
-    for name in f"Q{shape.kv_tensors}{'O' if workload.tiling.combine or not split else ''}":
+    for name in f"Q{shape.kv_tensors}{'O' if workload.tiling.combine or not accumulators else ''}":
         sizes |= placed.tensor_bytes(name)
     if workload.selection is not None and list_tokens:
         sizes["indices"] = 4 * shape.batch * lists_of(workload.selection.share, shape) * list_tokens
     if placed.table is not None and streams:
         sizes["table"] = placed.table.nbytes
-    if split:
-        accumulators = _accumulator_bytes(workload, fitted)
-        sizes["partial"] = -(-accumulators // LINE) * LINE + accumulators // shape.value_dim
+    if accumulators:
+        sizes["partial"] = ceil(accumulators / LINE) * LINE + accumulators // shape.value_dim
     return sizes
+
+
+def _needed_entries(workload: Workload, sizes: dict[str, int], queries: list[Range]) -> dict[str, int]:
+    """Bytes of index lists and of the block table that are no matter of the kernel's tiles: an entry of 4 bytes for
+    each unit of a list in decode, and for each page that is streamed from; none of the lists of a prefill, which has
+    as many as q tiles."""
+    found = {}
+    if "indices" in sizes:
+        found["indices"] = sizes["indices"] // workload.unit if workload.phase == "decode" else 0
+    if "table" in sizes and isinstance(workload.layout, Paged):
+        found["table"] = 4 * pages_read(workload, workload.layout.page, queries)
+    return found

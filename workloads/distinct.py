@@ -1,4 +1,4 @@
-"""How many distinct tokens of K and V a workload reads, so that a trace knows its compulsory traffic."""
+"""How many distinct tokens and pages of K and V a workload reads, so that a trace knows its compulsory traffic."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.patterns import Range
+from workloads.patterns import Range, merged
 from workloads.selection import list_of
 from workloads.workload import Workload
 
@@ -40,6 +40,13 @@ def distinct_tokens(workload: Workload, queries: Sequence[Range]) -> int:
     if selection.share == "all":
         return sum(_union(workload, streamed, candidates, own, 0) for own in contexts) * shape.kv_heads
     return sum(_union(workload, streamed, candidates, own, h) for own in contexts for h in range(shape.kv_heads))
+
+
+def pages_read(workload: Workload, page: int, queries: Sequence[Range]) -> int:
+    """Pages of `page` tokens that q tiles `queries` stream tokens of, summed over contexts."""
+    ranges = [(a // page, -(-b // page)) for tile in queries for a, b in workload.visits(*tile).ranges]
+    pages = sum(stop - start for start, stop in merged(ranges))
+    return pages * (1 if workload.layout.shared else workload.shape.batch)
 
 
 def _union(

@@ -42,7 +42,7 @@ def estimate(workload: Workload, asked: Estimate, budget: Budget) -> Trace:
     share = -(-tiles // splits)
     for number in range(heads):
         batch, head = divmod(number, shape.q_heads)
-        rows = placed.heads("Q", shape.q_len - queries, queries, 1)
+        rows = placed.packed("Q", shape.q_len - queries, shape.q_len, 1)[0]
         query = at["Q"] + placed.origin("Q", batch, head) + rows.offset
         for first in range(0, tiles, share):
             begin, end = first * asked.block, min((first + share) * asked.block, tokens)
@@ -64,4 +64,18 @@ def estimate(workload: Workload, asked: Estimate, budget: Budget) -> Trace:
     tensors = tuple(Tensor(name, at[name], size, useful.get(name, size)) for name, size in sizes.items())
     need = STAGES * asked.block * placed.row("K") + queries * placed.row("Q")
     read, written = useful["Q"] + placed.bytes_of("K"), sizes["scores"]
-    return Trace("estimate", tensors, workload.dtypes.q, need, STAGES, None, read, 0, written, writer.chunks())
+    seen = queries * tokens - queries * (queries - 1) // 2  # a query sees no token after itself
+    return Trace(
+        "estimate",
+        tensors,
+        workload.dtypes.q,
+        need,
+        STAGES,
+        None,
+        read,
+        0,
+        written,
+        writer.chunks(),
+        macs=heads * seen * shape.head_dim,
+        exps=0,
+    )

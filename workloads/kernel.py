@@ -60,8 +60,9 @@ class Kernel(BaseModel):
     """Prefill: whether the last q tiles of a head begin."""
     pad_head_dim: PadRule = "none"
     """Padding of head dimensions in scratchpad and products."""
-    pack_group: bool = True
-    """Decode: whether the query heads of a group share a program."""
+    pack_group: bool | Literal["one_query"] = True
+    """Decode: whether the query rows of a group's heads are packed into programs; one_query: where there is but one
+    query token."""
     whole_rows: bool = False
     """Whether it computes all rows of its tile, queries or not."""
     combine: bool = True
@@ -144,6 +145,7 @@ class Kernel(BaseModel):
         call = Call(self._rows(asked), masked, paged, element, budget.scratchpad_bytes)
         tiles = self.tiles_for(shape.head_dim, call)
         splits, merges = self._splits(asked, launch, budget, tiles)
+        parts = self._parts(asked, budget, tiles) if self.splits == "flashmla" and launch.splits is None else None
         if splits == 1 and self.unsplit is not None:
             tiles = load_kernel(self.unsplit).tiles_for(shape.head_dim, call)
         tiles = tiles.model_copy(
@@ -162,6 +164,7 @@ class Kernel(BaseModel):
             block_q=tiles.block_q or "auto",
             block_kv=tiles.block_kv,
             splits=splits,
+            parts=parts,
             stages=stages,
             resident=self.resident(reported, warps, budget) or "auto",
             scratchpad_bytes=self.program_bytes(reported),
@@ -169,7 +172,7 @@ class Kernel(BaseModel):
             aligned=self.aligned,
             longest_first=self.longest_first and masked,
             pad_head_dim=self.pad_head_dim,
-            pack_group=self.pack_group,
+            pack_group=self._packs(asked),
             whole_rows=self.whole_rows,
             cluster=tiles.cluster,
             combine=self.combine,
@@ -202,7 +205,9 @@ class Kernel(BaseModel):
 
     def _packs(self, asked: Workload) -> bool:
         """Whether query heads of a group share programs in this call."""
-        return asked.phase == "decode" and self.pack_group and not (asked.selection and asked.selection.share == "head")
+        own_lists = asked.selection is not None and asked.selection.share == "head"
+        packs = self.pack_group is True or (self.pack_group == "one_query" and asked.shape.q_len == 1)
+        return asked.phase == "decode" and packs and not own_lists
 
     def _rows(self, asked: Workload) -> int:
         """Query rows that programs of one head, or of one group where they are packed, have to share out."""
@@ -214,12 +219,22 @@ class Kernel(BaseModel):
         rule = self.splits if self.splits in BOUNDED else launch.splits or self.splits
         if isinstance(rule, int) or rule == "auto":
             return rule, False
-        shape, block_q = asked.shape, tiles.block_q if isinstance(tiles.block_q, int) else LARGEST_ROWS
-        heads = shape.kv_heads if self._packs(asked) else shape.q_heads
-        rows = shape.batch * heads * ceil(self._rows(asked) / block_q)
+        if rule == "flashmla":
+            return 1, False
+        shape, rows = asked.shape, asked.shape.batch * self._blocks(asked, tiles)
         tokens, size = sum(asked.list_sizes(0, shape.q_len)), launch.block_n or tiles.block_kv
         call = Decode(rows, shape.batch, budget.cores, tokens, size, shape.group, launch.splits)
         return RULES[rule](call), rule in BOUNDED and BOUNDED[rule](call) > 1
+
+    def _blocks(self, asked: Workload, tiles: Tiles) -> int:
+        """Blocks of query rows of a sequence, of all heads."""
+        block_q = tiles.block_q if isinstance(tiles.block_q, int) else LARGEST_ROWS
+        heads = asked.shape.kv_heads if self._packs(asked) else asked.shape.q_heads
+        return heads * ceil(self._rows(asked) / block_q)
+
+    def _parts(self, asked: Workload, budget: Budget, tiles: Tiles) -> int:
+        """Programs to which all tiles of a block of query rows are dealt, so that all run at once."""
+        return max(1, budget.cores // self._blocks(asked, tiles))
 
     def _shared(self, asked: Workload, tiles: Tiles) -> int | None:
         """Scratchpad of a program that no compiler reports: buffers of K and V, and Q; None leaves it to the fit."""

@@ -158,15 +158,28 @@ class Placement:
         """Offset of a head's first byte of K or V in the slot's tensor; in pages from page 0, which may be anyone's."""
         return head * slot.head + (0 if self.paged else self.context(batch) * slot.page)
 
-    def heads(self, name: str, token: int, tokens: int, heads: int) -> Rows:
-        """Rows of `heads` neighbouring heads of Q or O (of one head, or of all tokens)."""
-        row = self.row(name)
+    def packed(self, name: str, first: int, last: int, heads: int) -> list[Rows]:
+        """Packed rows [first, last) of `heads` neighbouring heads of Q or O, where row r is that of token r // heads
+        and head r % heads; stretches that adjoin in memory are one."""
+        found: list[Rows] = []
+        while first < last:
+            token, head = divmod(first, heads)
+            whole = not head and last - first >= heads
+            tokens, wide = ((last - first) // heads, heads) if whole else (1, min(heads - head, last - first))
+            found.append(self._rectangle(name, token, tokens, head, wide))
+            if len(found) > 1 and _adjoin(*found[-2:]):
+                found[-2:] = [Rows(found[-2].offset, 0, 1, found[-2].bytes + found[-1].bytes)]
+            first += tokens * wide
+        return found
+
+    def _rectangle(self, name: str, token: int, tokens: int, head: int, heads: int) -> Rows:
+        """Rows of some neighbouring tokens and heads of Q or O, counted from the first byte of head 0."""
+        row, length, wide = self.row(name), self.shape.q_len, self.shape.q_heads
         if self._heads_apart:
-            return Rows(token * row, 0, 1, tokens * heads * row)
-        stride, row = row * self.shape.q_heads, row * heads
-        if row == stride or tokens == 1:
-            return Rows(token * stride, 0, 1, tokens * row)
-        return Rows(token * stride, stride, tokens, row)
+            offset, stride, count, size = (head * length + token) * row, length * row, heads, tokens * row
+        else:
+            offset, stride, count, size = (token * wide + head) * row, wide * row, tokens, heads * row
+        return Rows(offset, 0, 1, count * size) if size == stride or count == 1 else Rows(offset, stride, count, size)
 
     def stored(self, name: str, batch: int, head: int, token: int) -> Iterator[tuple[str, int, int]]:
         """The tensor, the offset in it and the bytes of each piece of one row of K or V."""
@@ -267,6 +280,11 @@ class Placement:
                 apart = tokens * size if pieces > 1 else 0
                 yield Slot(mine, tensor, page, tokens * rows[tensor], offset, size, size, pieces, apart)
             before[tensor] += part.bytes
+
+
+def _adjoin(one: Rows, other: Rows) -> bool:
+    """Whether two single pieces follow one another."""
+    return one.count == other.count == 1 and one.offset + one.bytes == other.offset
 
 
 def place(layout: Contiguous | Paged, shape: AttentionShape, dtypes: DTypes) -> Placement:

@@ -124,7 +124,7 @@ class Linear(BaseModel):
             raise WorkloadError(f"inputs {self.inputs} of {self.weights} are no whole bytes; make it even")
         fitted = self.fit(budget)
         stored, rows = STORED[self.weights], sum(self.row_counts)
-        moved = scale_bytes_of_step(stored, fitted)
+        moved = scale_bytes(stored, fitted.block_n, fitted.block_k)
         tiles = -(-self.outputs // fitted.block_n)
         scales = tiles * -(-self.inputs // fitted.block_k) * moved
         active = sum(count > 0 for count in self.row_counts)
@@ -136,7 +136,8 @@ class Linear(BaseModel):
         if fitted.splits > 1:
             sizes["partial"] = fitted.splits * rows * self.outputs * PARTIAL_BYTES
         at = bases(sizes)
-        useful = sizes | {"W": active * (self.matrix_bytes + scales)}
+        useful = sizes | {"W": active * (self.matrix_bytes + scale_bytes(stored, self.outputs, self.inputs))}
+        useful |= dict.fromkeys(useful.keys() & {"partial"}, 0)
         return Trace(
             self.name,
             tuple(Tensor(name, base, sizes[name], useful[name]) for name, base in at.items()),
@@ -152,12 +153,10 @@ class Linear(BaseModel):
         )
 
 
-def scale_bytes_of_step(stored: Stored, fitted: FittedLinear) -> int:
-    """Bytes of scales that a step reads: those of its part of W, in whole ones."""
+def scale_bytes(stored: Stored, outputs: int, inputs: int) -> int:
+    """Bytes of the scales of a part of W, whole ones: of a matrix, or of what a step reads."""
     down, across = stored.group
-    if not down:
-        return 0
-    return -(-fitted.block_n // down) * -(-fitted.block_k // across) * stored.scale_bytes
+    return -(-outputs // down) * -(-inputs // across) * stored.scale_bytes if down else 0
 
 
 @dataclass(frozen=True)
@@ -263,7 +262,7 @@ class LinearChunks:
         a["base"] = self.at[0] + (units.first_row * whole + start * block_k) * size
         a["stride"], a["count"], a["bytes"], a["advance"] = whole * size, units.height, depth * size, block_k * size
         self._weights(w, units, start, depth)
-        if moved := scale_bytes_of_step(stored, fitted):
+        if moved := scale_bytes(stored, fitted.block_n, fitted.block_k):
             steps_across = -(-whole // block_k)
             tile = units.matrix * -(-asked.outputs // fitted.block_n) + units.column // fitted.block_n
             scales["base"] = self.at[1] + asked.matrices * asked.matrix_bytes + (tile * steps_across + start) * moved

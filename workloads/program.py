@@ -35,11 +35,15 @@ class Template:
     """Programs of one row (batch entry and heads) that every row repeats with other origins."""
 
     programs: Records
+    """PROGRAM records whose head is counted from the first head of the row."""
     steps: Records
+    """STEP records."""
     runs: Records
     """RUN records whose base is relative to `origins`."""
     origins: NDArray[np.uint8]
     """For each run, what its base is relative to: a position in `Geometry.origins`."""
+    sequences: NDArray[np.uint32]
+    """For each run, the batch entry that it belongs to; 0 where the row decides."""
     tiles: range
     """The q tiles whose index lists the template's chunk holds."""
 
@@ -91,15 +95,23 @@ class ProgramWriter:
     _steps: list[tuple[int, ...]] = field(default_factory=list)
     _runs: list[tuple[int, ...]] = field(default_factory=list)
     _origins: list[int] = field(default_factory=list)
+    _sequences: list[int] = field(default_factory=list)
     _member: int = 0
+    _sequence: int = 0
 
-    def begin(self, q: Rows, member: int) -> None:
-        """Begin a program, number `member` of its cluster; its first step reads the query rows."""
+    def begin(self, head: int, member: int) -> None:
+        """Begin a program, number `member` of its cluster, whose first query row is one of `head`, counted from the
+        first head of the row of programs."""
         self._member = member
-        self._programs.append((len(self._steps), 0, 0, 0))
+        self._programs.append((len(self._steps), 0, 0, head))
+
+    def query(self, queries: list[Rows], sequence: int = 0) -> None:
+        """A step that reads the query rows of a batch entry, whose tokens are walked next."""
+        self._sequence = sequence
         first = len(self._runs)
-        self._run("Q", "Q", q, READ)
-        waited, beside = (1, 0) if self.geometry.query_first else (0, 1)
+        for rows in queries:
+            self._run("Q", "Q", rows, READ)
+        waited, beside = (len(queries), 0) if self.geometry.query_first else (0, len(queries))
         self._steps.append((first, waited, beside, 0, 1, 0, 0, 0, 0, 0, 0, 0))
 
     def walk(self, part: Part, first: int, last: int, rows: int) -> None:
@@ -134,13 +146,13 @@ class ProgramWriter:
             )
 
     def end(self, stores: list[tuple[str, Rows]]) -> None:
-        """End the program; its last step writes `stores`."""
+        """A step that writes `stores`: the last of the program so far."""
         first = len(self._runs)
         for origin, rows in stores:
             self._run(origin, "partial" if origin == "lse" else origin, rows, WRITE)
         self._steps.append((first, 0, 0, len(stores), 1, 0, 0, 0, 0, 0, 0, 0))
-        begun = self._programs[-1][0]
-        self._programs[-1] = (begun, len(self._steps) - begun, 0, 0)
+        begun, _, _, head = self._programs[-1]
+        self._programs[-1] = (begun, len(self._steps) - begun, 0, head)
 
     def template(self, tiles: range) -> Template:
         """What was collected, as arrays."""
@@ -149,6 +161,7 @@ class ProgramWriter:
             np.array(self._steps, STEP),
             np.array(self._runs, RUN),
             np.array(self._origins, np.uint8),
+            np.array(self._sequences, np.uint32),
             tiles,
         )
 
@@ -156,6 +169,7 @@ class ProgramWriter:
         number = self.geometry.tensors.index(tensor)
         self._runs.append((rows.offset, rows.stride, rows.count, rows.bytes, index, advance, op, number))
         self._origins.append(self.geometry.origins.index(origin))
+        self._sequences.append(self._sequence)
 
     def _index_runs(self, part: Part, tile: int, tokens: int) -> int:
         """The read of the index list (4 B a token) or of the block table (4 B a page); number of runs."""
@@ -202,15 +216,24 @@ class ProgramWriter:
 
 
 def shares(parts: list[Part], block_kv: int, splits: int, reverse: bool) -> Iterator[list[tuple[Part, int, int]]]:
-    """For each split, the (part, first tile, last tile) that it walks: contiguous shares of whole tiles, in order."""
-    tiles = [-(-part.tokens // block_kv) for part in parts]
-    share = -(-sum(tiles) // splits)
+    """For each split, what it walks: contiguous shares of whole tiles, in order."""
+    share = -(-tiles_of(parts, block_kv) // splits)
     for split in range(splits):
-        low, found = split * share, []
-        begin = 0
-        for part, count in zip(parts, tiles, strict=True):
-            first, last = max(low - begin, 0), min(low + share - begin, count)
-            if first < last:
-                found.append((part, first, last))
-            begin += count
-        yield found[::-1] if reverse else found
+        yield walk_of(parts, block_kv, split * share, (split + 1) * share, reverse)
+
+
+def tiles_of(parts: list[Part], block_kv: int) -> int:
+    """Tiles of all parts."""
+    return sum(-(-part.tokens // block_kv) for part in parts)
+
+
+def walk_of(parts: list[Part], block_kv: int, low: int, high: int, reverse: bool) -> list[tuple[Part, int, int]]:
+    """The (part, first tile, last tile) of tiles [low, high) of all parts, in the order in which they are walked."""
+    found, begin = [], 0
+    for part in parts:
+        count = -(-part.tokens // block_kv)
+        first, last = max(low - begin, 0), min(high - begin, count)
+        if first < last:
+            found.append((part, first, last))
+        begin += count
+    return found[::-1] if reverse else found

@@ -8,13 +8,12 @@ from math import ceil
 from typing import Literal
 
 SplitRule = Literal["fa2", "fa3", "flashmla", "vllm", "fia"]
+"""Rules by name; that of flashmla splits no context for itself, see `workloads.deal`."""
 
 MOST = 128
 """Splits that FlashAttention merges at most."""
 PARTITION = 512
 """Tokens of a partition of vLLM's paged attention v2."""
-OVERHEAD = 5
-"""Tiles that FlashMLA's scheduler counts for a sequence beside its own."""
 
 
 @dataclass(frozen=True)
@@ -80,13 +79,6 @@ def fa3(call: Decode) -> int:
     return max(1, min(ceil(call.tiles / share), fa3_most(call)))
 
 
-def flashmla(call: Decode) -> int:
-    """FlashMLA deals out all tiles evenly over the cores, a sequence ending and the next one beginning within a
-    program; the even number of splits that comes nearest, a sequence costing OVERHEAD tiles more."""
-    most = min(call.tiles, MOST)
-    return min(range(1, most + 1), key=lambda n: ceil(call.rows * n / call.cores) * (ceil(call.tiles / n) + OVERHEAD))
-
-
 def vllm(call: Decode) -> int:
     """Paged attention v2: a program for every PARTITION tokens."""
     return max(1, ceil(call.tokens / PARTITION))
@@ -102,7 +94,6 @@ def fia(call: Decode) -> int:
 RULES: dict[str, Callable[[Decode], int]] = {
     "fa2": fa2,
     "fa3": fa3,
-    "flashmla": flashmla,
     "vllm": vllm,
     "fia": fia,
 }

@@ -34,6 +34,9 @@ class Tiling(BaseModel):
     """Tokens of a tile: 64, halved until the tiles fit the scratchpad."""
     splits: Positive | Auto = "auto"
     """Programs that share the context of one row of programs in decode (split-KV); 1 in prefill."""
+    parts: Positive | None = None
+    """Decode: programs (of each kv head and block of query rows) to which the tiles of all sequences are dealt in equal
+    parts, see `workloads.deal`; absent: each context is split for itself, as `splits` says."""
     stages: Positive | Auto = "auto"
     """Tiles in flight: 3 (2 for wide heads), fewer if they do not fit the scratchpad."""
     resident: Positive | Auto = "auto"
@@ -55,7 +58,8 @@ class Tiling(BaseModel):
     """Prefill: programs of neighbouring q tiles that each load a part of every contiguous tile of K and V, and pass it
     on to one another (thread block cluster, multicast); used where it divides the q tiles."""
     pack_group: bool = True
-    """Decode: the query heads of a group share a program (rows = q_len x heads) and read K and V once."""
+    """Decode: the query rows of a group's heads (q_len x heads, token by token) are packed into programs of block_q
+    rows, of which the last takes what is left; false: each head has programs of its own."""
     combine: bool = True
     """Decode with splits: a last set of programs merges the partial outputs; false leaves them, in fp32 and also where
     there is a single split, to another kernel."""
@@ -113,7 +117,7 @@ class FittedTiling:
     resident: int
     """Programs that run on a core at once."""
     heads: int
-    """Query heads of a program: 1, or up to the group when packed."""
+    """Query heads that share rows of programs: 1, or the group when packed."""
     scratchpad_bytes: int
     """What one program needs."""
 
@@ -163,14 +167,15 @@ def fit_tiling(
     """
     block_q, block_kv, stages = _fit_tiles(tiling, shape, dtypes, phase, budget, tiling.pack_group and not own_lists)
     need = _need(tiling, shape, dtypes, block_q, block_kv, stages)
-    heads = _heads(shape, block_q) if phase == "decode" and tiling.pack_group and not own_lists else 1
+    heads = shape.group if phase == "decode" and tiling.pack_group and not own_lists else 1
     splits = 1
+    if tiling.parts is not None and (phase == "prefill" or tiling.splits != 1):
+        raise WorkloadError(
+            f"tiling.parts is {tiling.parts} in {phase} with splits {tiling.splits}, must be in decode with splits 1; "
+            "set tiling.splits: 1, or leave parts out"
+        )
     if phase == "decode":
-        if shape.q_len > block_q:
-            raise WorkloadError(
-                f"q_len {shape.q_len} exceeds block_q {block_q} in decode; raise tiling.block_q or use phase: prefill"
-            )
-        rows = shape.batch * shape.q_heads // heads
+        rows = shape.batch * shape.q_heads // heads * -(-shape.q_len * heads // block_q)
         wanted = -(-min(WAVES, budget.max_programs) * budget.cores // rows)
         splits = max(1, min(wanted, -(-tokens // block_kv))) if tiling.splits == "auto" else tiling.splits
     elif tiling.splits not in ("auto", 1):
@@ -197,9 +202,8 @@ def _fit_tiles(
     block_qs, block_kvs, deep, shallow = [tiling.block_q], [tiling.block_kv], [tiling.stages], []
     if tiling.block_q == "auto":
         rows = LARGEST_ROWS if phase == "prefill" else shape.q_len * (shape.group if pack else 1)
-        least = SMALLEST_TILE if phase == "prefill" else -(-shape.q_len // SMALLEST_TILE) * SMALLEST_TILE
         largest = min(LARGEST_ROWS, -(-rows // SMALLEST_TILE) * SMALLEST_TILE)
-        block_qs = [*_halvings(largest, least)]
+        block_qs = [*_halvings(largest, SMALLEST_TILE)]
     if tiling.block_kv == "auto":
         block_kvs = [*_halvings(DEFAULT_TILE, SMALLEST_TILE)]
     if tiling.stages == "auto":
@@ -236,8 +240,3 @@ def _halvings(largest: int, least: int) -> list[int]:
     while sizes[-1] // 2 >= least:
         sizes.append(sizes[-1] // 2)
     return sizes
-
-
-def _heads(shape: AttentionShape, block_q: int) -> int:
-    """The largest number of a group's heads that divides the group and whose rows fit block_q."""
-    return max((n for n in range(1, shape.group + 1) if shape.group % n == 0 and n * shape.q_len <= block_q), default=1)

@@ -109,9 +109,9 @@ class Trace:
     useful_bytes: int
     """Distinct bytes of Q, K and V that the algorithm must read (synthetic: of X)."""
     index_bytes: int
-    """Bytes of index lists and block tables."""
+    """Distinct bytes of index lists and block tables that the algorithm must read."""
     written_bytes: int
-    """Bytes of the output."""
+    """Bytes of the output, partial results aside."""
     make_chunks: Callable[[], Iterator[Chunk]]
     """Makes the stream anew; picklable."""
 
@@ -135,6 +135,10 @@ class Trace:
     joined: bool = False
     """Whether it belongs to the kernel before it: its programs wait for all of that kernel's, and nothing is
     launched."""
+    macs: int | None = None
+    """Multiply-accumulates that the algorithm needs, whatever kernel computes it; None: those of the steps."""
+    exps: int | None = None
+    """Exponentials that the algorithm needs; None: those of the steps."""
 
     def chunks(self) -> Iterator[Chunk]:
         """The chunks in launch order, from the first."""
@@ -154,10 +158,10 @@ class Counts:
     """Bytes asked for by tensor; repeated reads count each time."""
     written: NDArray[np.int64]
     """Bytes written by tensor."""
-    macs: int
+    issued_macs: int
     """Multiply-accumulates of all matrix products, padding by the kernel included, padding by the chip not."""
-    exps: int
-    """Exponentials."""
+    issued_exps: int
+    """Exponentials, those of padding included."""
     steps: int
     """Steps executed."""
 
@@ -166,8 +170,8 @@ class Counts:
         return Counts(
             self.read + other.read,
             self.written + other.written,
-            self.macs + other.macs,
-            self.exps + other.exps,
+            self.issued_macs + other.issued_macs,
+            self.issued_exps + other.issued_exps,
             self.steps + other.steps,
         )
 
@@ -201,18 +205,23 @@ def count_bytes(trace: Trace) -> dict[str, tuple[int, int]]:
 
 
 def count_macs(trace: Trace) -> int:
-    """Multiply-accumulates, see `Counts`."""
-    return count(trace).macs
+    """Multiply-accumulates that the algorithm needs."""
+    return count(trace).issued_macs if trace.macs is None else trace.macs
+
+
+def count_issued_macs(trace: Trace) -> int:
+    """Multiply-accumulates that the kernel issues: its padding included, the chip's not."""
+    return count(trace).issued_macs
 
 
 def count_flops(trace: Trace) -> int:
-    """Floating-point operations of the matrix products, two a multiply-accumulate."""
+    """Floating-point operations of the matrix products that the algorithm needs, two a multiply-accumulate."""
     return 2 * count_macs(trace)
 
 
 def count_exps(trace: Trace) -> int:
-    """Exponentials."""
-    return count(trace).exps
+    """Exponentials that the algorithm needs."""
+    return count(trace).issued_exps if trace.exps is None else trace.exps
 
 
 def count_steps(trace: Trace) -> int:

@@ -46,7 +46,7 @@ class Line:
     read_bytes: int
     """Bytes read from memory, once; sent to other chips, if it is an exchange."""
     macs: int
-    """Multiply-accumulates, once, before any padding by the chip."""
+    """Multiply-accumulates that the algorithm needs, once."""
 
 
 @dataclass(frozen=True)

@@ -59,9 +59,15 @@ def test_prefill_takes_128_rows_and_no_splits() -> None:
     assert (fitted.block_q, fitted.block_kv, fitted.stages, fitted.splits, fitted.heads) == (128, 64, 2, 1, 1)
 
 
-def test_heads_pack_as_rows_allow() -> None:
-    assert [decode(Tiling(block_q=rows)).heads for rows in (1, 3, 4, 16)] == [1, 2, 4, 8]
+def test_a_group_is_packed_whatever_the_rows_of_a_program() -> None:
+    assert [decode(Tiling(block_q=rows)).heads for rows in (1, 3, 4, 16)] == [8] * 4
     assert decode(Tiling(pack_group=False)).heads == 1
+
+
+@pytest.mark.parametrize(("q_len", "block_q"), [(1, 16), (3, 32), (16, 128), (17, 128), (300, 128)])
+def test_automatic_rows_are_those_of_the_group_up_to_128(q_len: int, block_q: int) -> None:
+    fitted = fit_tiling(Tiling(), shape(q_len=q_len), BF16, "decode", H100, 131072, False)
+    assert (fitted.block_q, fitted.heads) == (block_q, 8)
 
 
 def test_padding() -> None:
@@ -86,7 +92,5 @@ def test_what_does_not_fit_is_named_in_one_line(tiling: Tiling, budget: Budget, 
 def test_phases_refuse_each_others_tilings() -> None:
     with pytest.raises(WorkloadError, match="splits is 4 in prefill"):
         fit_tiling(Tiling(splits=4), shape(q_len=4096), BF16, "prefill", H100, 0, False)
-    with pytest.raises(WorkloadError, match="q_len 300 exceeds block_q 128"):
-        fit_tiling(Tiling(block_q=128), shape(q_len=300), BF16, "decode", H100, 0, False)
     with pytest.raises(WorkloadError, match="cores is 0"):
         Budget(0, 1, 1)

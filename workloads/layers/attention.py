@@ -107,9 +107,14 @@ def attention_workload(
         state = parts.compressor(layer, window, 1, 0) if entries else None
         return parts.indexed(attend, None, 0, state) if state else attend
     if isinstance(layer, SlidingWindow):
-        return parts.attend(parts.share(min(layer.window, step.context)), {"kind": "dense"}, family=family)
+        window = min(layer.window, step.context)
+        if not parts.drafts:
+            return parts.attend(parts.share(window), {"kind": "dense"}, family=family)
+        kept = min(window + step.tokens - 1, step.context)
+        return parts.attend(kept, {"kind": "sliding_window", "window": window}, family=family)
     if isinstance(layer, Full):
-        return parts.attend(parts.share(step.context), {"kind": "dense"}, family=family)
+        pattern = {"kind": "causal" if parts.drafts else "dense"}
+        return parts.attend(parts.share(step.context), pattern, family=family)
     if isinstance(layer, Nsa):
         return parts.nsa(layer)
     return parts.blocks(layer) if isinstance(layer, Blocks) else parts.part(layer)
@@ -128,6 +133,12 @@ class _Parts:
     def share(self, tokens: int) -> int:
         """A chip's part of some tokens."""
         return ceil(tokens / self.shard.context)
+
+    @property
+    def drafts(self) -> bool:
+        """Whether there are several new tokens, of which none sees those after it, in a context on one chip; over
+        several chips the newest tokens lie on any, and each new one is taken to see all."""
+        return self.step.tokens > 1 and self.step.phase == "decode" and self.shard.context == 1
 
     def apart(self, chosen: int | None) -> bool:
         """Whether new tokens of a sequence are queries that read the cache each for itself."""

@@ -14,7 +14,7 @@ from workloads.patterns.hierarchical import Hierarchical
 from workloads.patterns.sliding_window import SlidingWindow
 from workloads.patterns.streaming import Streaming
 from workloads.patterns.vertical_slash import VerticalSlash
-from workloads.patterns.visits import Range, Visits, in_units, merged
+from workloads.patterns.visits import Range, Seen, Visits, in_units, merged, seen_in_units
 
 AnyPattern = Dense | Causal | SlidingWindow | BlockSparse | Hierarchical | VerticalSlash | Streaming | HeavyHitters
 Pattern = Annotated[AnyPattern, Field(discriminator="kind")]
@@ -42,10 +42,12 @@ __all__ = [
     "Hierarchical",
     "Pattern",
     "Range",
+    "Seen",
     "SlidingWindow",
     "Streaming",
     "VerticalSlash",
     "Visits",
     "in_units",
     "merged",
+    "seen_in_units",
 ]

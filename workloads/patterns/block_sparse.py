@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from workloads.patterns.visits import Visits, merged
+from workloads.patterns.visits import Seen, Visits, always, merged
 from workloads.shape import AttentionShape
 
 
@@ -39,3 +39,9 @@ class BlockSparse(BaseModel):
         if not selecting:
             return Visits(((0, stop),))
         return Visits(merged([(local, stop)]), (0, local))
+
+    def each(self, shape: AttentionShape, queries: NDArray[np.int64], selecting: bool) -> Seen:
+        """What each query reads for itself; `selecting` as in `visits`."""
+        stop = shape.position(0) + queries + 1
+        local = (stop - 1) // self.block * self.block
+        return Seen(stop - local, np.zeros_like(local), local) if selecting else always(stop)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from workloads.patterns.visits import Visits
+from workloads.patterns.visits import Seen, Visits, always
 from workloads.shape import AttentionShape
 
 
@@ -31,3 +31,8 @@ class Causal(BaseModel):
         """What queries [q_start, q_stop) read together; `selecting` turns the ranges into candidates."""
         visible = (0, shape.position(q_stop - 1) + 1)
         return Visits((), visible) if selecting else Visits((visible,))
+
+    def each(self, shape: AttentionShape, queries: NDArray[np.int64], selecting: bool) -> Seen:
+        """What each query reads for itself; `selecting` as in `visits`."""
+        stop = shape.position(0) + queries + 1
+        return Seen(np.zeros_like(stop), np.zeros_like(stop), stop) if selecting else always(stop)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from workloads.patterns.visits import Visits
+from workloads.patterns.visits import Seen, Visits, open_to_all
 from workloads.shape import AttentionShape
 
 
@@ -29,3 +29,7 @@ class Dense(BaseModel):
     def visits(self, shape: AttentionShape, q_start: int, q_stop: int, selecting: bool) -> Visits:
         """What queries [q_start, q_stop) read; `selecting` turns the ranges into candidates."""
         return Visits((), (0, shape.kv_len)) if selecting else Visits(((0, shape.kv_len),))
+
+    def each(self, shape: AttentionShape, queries: NDArray[np.int64], selecting: bool) -> Seen:
+        """What each query reads for itself; `selecting` as in `visits`."""
+        return open_to_all(shape.kv_len, queries, selecting)

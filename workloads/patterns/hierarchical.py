@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from workloads.patterns.visits import Visits, merged
+from workloads.patterns.visits import Seen, Visits, always, merged, window_and_sinks
 from workloads.shape import AttentionShape
 
 
@@ -42,3 +42,11 @@ class Hierarchical(BaseModel):
         if not selecting:
             return Visits(((0, stop),))
         return Visits(merged([(0, sinks), (start, stop)]), (min(sinks, start), start))
+
+    def each(self, shape: AttentionShape, queries: NDArray[np.int64], selecting: bool) -> Seen:
+        """What each query reads for itself; `selecting` as in `visits`."""
+        at = shape.position(0) + queries
+        if not selecting:
+            return always(at + 1)
+        start = np.maximum(0, at - self.window + 1)
+        return Seen(window_and_sinks(at, self.window, self.sinks), np.minimum(self.sinks, start), start)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from workloads.patterns.visits import Visits, merged
+from workloads.patterns.visits import Seen, Visits, always, merged, window_and_sinks
 from workloads.shape import AttentionShape
 
 
@@ -39,3 +39,11 @@ class SlidingWindow(BaseModel):
         if not selecting:
             return Visits(merged([(0, sinks), (start, stop)]))
         return Visits(merged([(0, sinks)]), (min(max(start, sinks), stop), stop))
+
+    def each(self, shape: AttentionShape, queries: NDArray[np.int64], selecting: bool) -> Seen:
+        """What each query reads for itself; `selecting` as in `visits`."""
+        at = shape.position(0) + queries
+        if not selecting:
+            return always(window_and_sinks(at, self.window, self.sinks))
+        sinks = np.minimum(self.sinks, at + 1)
+        return Seen(sinks, np.maximum(np.maximum(0, at - self.window + 1), sinks), at + 1)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from workloads.errors import WorkloadError
-from workloads.patterns.visits import Visits, merged
+from workloads.patterns.visits import Seen, Visits, always, merged
 from workloads.shape import AttentionShape
 
 
@@ -80,3 +80,11 @@ class VerticalSlash(BaseModel):
         if not selecting:
             return Visits(merged([(0, far), *strips]))
         return Visits(merged(strips), (0, far))
+
+    def each(self, shape: AttentionShape, queries: NDArray[np.int64], selecting: bool) -> Seen:
+        """What each query reads for itself; `selecting` as in `visits`."""
+        begin, stop = shape.position(0) + queries // self.block * self.block, shape.position(0) + queries + 1
+        slashes = [np.minimum(begin - d + self.block, stop) - np.maximum(0, begin - d) for d in self.distances]
+        near = sum((np.maximum(0, tokens) for tokens in slashes), np.zeros_like(stop))
+        far = np.clip(begin + self.block - self.reach // self.block * self.block, 0, stop)
+        return Seen(near, np.zeros_like(far), far) if selecting else always(near + far)

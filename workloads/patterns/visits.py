@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 Range = tuple[int, int]
 
 
@@ -20,6 +23,35 @@ class Visits:
     def tokens(self) -> int:
         """Tokens of the ranges."""
         return sum(stop - start for start, stop in self.ranges)
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What queries read, each for itself: int64 arrays of one entry a query."""
+
+    tokens: NDArray[np.int64]
+    """Tokens that it always reads."""
+    start: NDArray[np.int64]
+    """First token of those that a selection chooses from."""
+    stop: NDArray[np.int64]
+    """Token behind them; `start` where nothing is chosen."""
+
+
+def always(tokens: NDArray[np.int64]) -> Seen:
+    """Queries that read so many tokens and choose none."""
+    return Seen(tokens, np.zeros_like(tokens), np.zeros_like(tokens))
+
+
+def open_to_all(kv_len: int, queries: NDArray[np.int64], selecting: bool) -> Seen:
+    """Queries that read all tokens, or with `selecting` choose among them."""
+    tokens = np.full_like(queries, kv_len)
+    return Seen(np.zeros_like(tokens), np.zeros_like(tokens), tokens) if selecting else always(tokens)
+
+
+def window_and_sinks(at: NDArray[np.int64], window: int, sinks: int) -> NDArray[np.int64]:
+    """Tokens that queries at positions `at` read of their window and of the first `sinks` tokens."""
+    start = np.maximum(0, at - window + 1)
+    return at + 1 - start + np.minimum(start, sinks)
 
 
 def merged(ranges: list[Range]) -> tuple[Range, ...]:
@@ -43,3 +75,11 @@ def in_units(visits: Visits, unit: int) -> Visits:
     if first >= last:
         return Visits(merged([*visits.ranges, (start, stop)]))
     return Visits(merged([*visits.ranges, (start, first), (last, stop)]), (first, last))
+
+
+def seen_in_units(seen: Seen, unit: int) -> Seen:
+    """`in_units` for queries one by one."""
+    first, last = -(-seen.start // unit) * unit, seen.stop // unit * unit
+    none = first >= last
+    first, last = np.where(none, seen.start, first), np.where(none, seen.start, last)
+    return Seen(seen.tokens + (seen.stop - seen.start) - (last - first), first, last)

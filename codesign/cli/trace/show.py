@@ -49,7 +49,7 @@ def command(
 
 def count(source: Source) -> dict[str, Any]:
     """Everything that is shown, as JSON has it; bytes by tensor as the kernels ask for them, lines in granules."""
-    from workloads import count_bytes, count_flops, count_steps
+    from workloads import count_bytes, count_flops, count_issued_macs, count_steps
     from workloads.formats import accesses_of
     from workloads.formats.reuse import measure
 
@@ -74,6 +74,7 @@ def count(source: Source) -> dict[str, Any]:
         "steps": sum(count_steps(trace) for trace in traces),
         "runs": sum(len(chunk.runs) for chunk in chunks),
         "flops": sum(count_flops(trace) for trace in traces),
+        "issued_flops": 2 * sum(count_issued_macs(trace) for trace in traces),
         "granule": source.granule,
         "accesses": reuse.reads + reuse.writes,
         "reads": reuse.reads,
