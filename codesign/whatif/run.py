@@ -60,11 +60,11 @@ class WhatIf:
         if self.effect is None or self.after is None or self.moved is None:
             return self.refusal
         name, before, after = self.moved
-        share = f"{self.before['bottleneck']} takes most of the time"
+        share = f"{self.before['bottleneck']} would give back most"
         if abs(self.effect) < FLAT:
             return f"none: {share}"
         then = self.after["bottleneck"]
-        rest = f"; then {then} takes most" if then != self.before["bottleneck"] else ""
+        rest = f"; then {then} would give back most" if then != self.before["bottleneck"] else ""
         return f"{name} {before:.4g} → {after:.4g} us{rest}"
 
 
