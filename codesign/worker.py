@@ -31,8 +31,8 @@ class Worker:
         own_group: dict[str, Any] = (
             {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if sys.platform == "win32" else {"process_group": 0}
         )  # so that Ctrl-C reaches the caller only
-        pipe = subprocess.PIPE
-        self.process = subprocess.Popen([sys.executable, "-c", START], stdin=pipe, stdout=pipe, stderr=pipe, **own_group)
+        command, pipe = [sys.executable, "-c", START], subprocess.PIPE
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, **own_group)
         """The process."""
         self._last = ""
         self._said = said

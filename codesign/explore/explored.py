@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from codesign.explore.pareto import Floats, front, hypervolume, worst
-from codesign.explore.quantity import read
 from codesign.explore.spec import Search
-from codesign.quantities import Unit
+from codesign.quantities import Unit, read
 
 if TYPE_CHECKING:
     import optuna

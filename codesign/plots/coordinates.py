@@ -18,8 +18,8 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from codesign.explore.quantity import plain, words
-from codesign.labels import key_label, metric_label, scale
+from codesign.labels import key_label, metric_label, scale, words
+from codesign.quantities import plain
 
 MAP = "viridis"
 DPI = 150

@@ -14,10 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from codesign.explore.quantity import plain, read, words
-from codesign.labels import key_label, key_name, metric_label, scale
+from codesign.labels import key_label, key_name, metric_label, scale, words
 from codesign.plots.coordinates import factor
 from codesign.plots.ratios import DPI
+from codesign.quantities import plain, read
 from codesign.solve import Answer, Question, Tried
 from hwmodels import load_chip
 

@@ -20,17 +20,17 @@ from codesign.errors import CodesignError
 from codesign.explore import explore, load_search
 from codesign.explore.axes import Options, axes, params, place, size
 from codesign.explore.condition import NEVER, parse_condition
-from codesign.explore.quantity import read
 from codesign.explore.store import RowStore
 from codesign.labels import SHARE
-from codesign.pivot import varying, verdict, where
+from codesign.pivot import varying, where
 from codesign.plots import figures
 from codesign.plots.coordinates import coordinates, label_of
 from codesign.plots.pareto import pareto
 from codesign.plots.slices import slices
-from codesign.quantities import UNITS, Unit
+from codesign.quantities import UNITS, Unit, read
 from codesign.rows import Row, load_frame, read_rows
 from codesign.task import Point, Task
+from codesign.verdict import verdict
 from tests.codesign.searches import SEARCH, proposals
 
 

@@ -17,9 +17,10 @@ from matplotlib.transforms import Bbox
 import codesign
 from codesign.errors import CodesignError
 from codesign.labels import metric_label, setting, value_text
-from codesign.pivot import panels, varying, verdict, where
+from codesign.pivot import panels, varying, where
 from codesign.plots import figures
 from codesign.plots.heatmap import MAP
+from codesign.verdict import verdict
 
 DIMS = [64, 80, 96, 112, 128, 192, 256]
 RATIOS = [0.01, 0.02, 0.05, 0.1, 0.25, 1.0]
@@ -116,7 +117,7 @@ def test_one_varying_key_gives_lines(rows_of: Callable[..., pd.DataFrame]) -> No
     axis = figure.axes[0]
     assert axis.get_xlabel() == "head dimension (elements)"
     assert axis.get_ylabel() == "effective bandwidth (% of DRAM peak)"
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["Title of h100_sxm", "Title of toy"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["Title of toy", "Title of h100_sxm"]
 
 
 def test_axes_can_be_chosen(frame: pd.DataFrame) -> None:

@@ -1,0 +1,61 @@
+"""Values of a key along x: where they lie, as numbers if they are some, and ticks that do not lie on each other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import NullLocator
+
+from codesign.labels import key_label, words
+from codesign.quantities import numbers
+
+DECADE = 10.0
+"""Ratio of the largest to the smallest value from which an axis is logarithmic."""
+LETTER = 0.12
+"""Width of a letter of a tick in inches, with its share of the space between two."""
+
+
+def wide(values: list[float]) -> bool:
+    """Whether numbers span a decade, so that a logarithmic axis shows them best."""
+    return min(values) > 0 and max(values) >= DECADE * min(values)
+
+
+def along(axis: Axes, key: str, values: list[Any], inches: float) -> tuple[list[float], int]:
+    """Put ticks for the values of a key, in the order of an axis, along an axis that is so many inches wide.
+
+    Returns where each value lies, and how many of them, from the first on, a line may join: all where they are
+    quantities of one kind, which have a scale of their own, logarithmic where it is wide; else the values lie in equal
+    steps and only the numbers among them are joined.
+    """
+    found = numbers(values)
+    at = list(map(float, range(len(values)))) if found is None else found
+    joined = len(values) if found is not None else _leading(values)
+    log = found is not None and wide(found)
+    if log:
+        axis.set_xscale("log")
+        axis.xaxis.set_minor_locator(NullLocator())
+    if found is None:
+        axis.set_xlim(-0.5, len(values) - 0.5)
+    _ticks(axis, at, [words(key, value) for value in values], log, inches)
+    axis.set_xlabel(key_label(key))
+    return at, joined
+
+
+def _leading(values: list[Any]) -> int:
+    """How many values from the first on are quantities of one kind."""
+    return max((count for count in range(len(values) + 1) if numbers(values[:count]) is not None), default=0)
+
+
+def _ticks(axis: Axes, at: list[float], texts: list[str], log: bool, inches: float) -> None:
+    """A tick for each value, its text where that does not reach into the one before; the last always has one."""
+    places = np.log(at) if log else np.array(at)
+    span = float(np.ptp(places)) or 1.0
+    x = (places - places.min()) / span * inches
+    shown: list[int] = []
+    for place in [len(at) - 1, *range(len(at) - 1)]:
+        half = LETTER * len(texts[place]) / 2
+        if all(abs(x[place] - x[other]) >= half + LETTER * len(texts[other]) / 2 for other in shown):
+            shown.append(place)
+    axis.set_xticks(at, [text if place in shown else "" for place, text in enumerate(texts)])
