@@ -22,6 +22,8 @@ DIP = 0.03
 """Relative distance from the line between its neighbours from which 96 is called off the trend."""
 PRESENT = 0.5
 """Share of the points at which a value must have a row, so that others are compared with it."""
+ASKING = ("shape.kv_len", "shape.q_len", "shape.batch", "selection.ratio")
+"""Keys that say what is asked for rather than how it is done: no value of theirs is called the best."""
 TIMED = ("_us", "_gb_s", "tflop_s", "bound_share", SHARE)
 """Ends of the metrics that are made of simulated time, whose error validation knows."""
 
@@ -75,10 +77,13 @@ def verdict(frame: pd.DataFrame, metric: str = SHARE, keys: list[str] | None = N
     lines = []
     for key in sorted(keys or vary, key=lambda name: name != HEAD_DIM):
         found = standing(frame, metric, key, [other for other in vary if other != key])
-        if found is not None:
-            lines.append(_best(found, metric, error))
-            if key == HEAD_DIM and ASKED in found.values and better(metric):
-                lines.append(_asked(found, metric, error, frame))
+        if found is None:
+            continue
+        lines.append(_best(found, metric, error))
+        if key == HEAD_DIM and ASKED in found.values and better(metric):
+            lines.append(_asked(found, metric, error, frame))
+        if error.size is None:
+            error = Error(None, "")  # which is said once
     return "\n".join(lines)
 
 
@@ -121,61 +126,58 @@ def standing(frame: pd.DataFrame, metric: str, key: str, others: list[str]) -> S
 
 def _best(found: Standing, metric: str, error: Error) -> str:
     """Which value is best, how far the others are, and whether that can be told."""
-    name, way = key_name(found.key), better(metric)
-    label = metric_label(metric)
+    name, way, what = key_name(found.key), better(metric), _short(metric)
     low, high = int(np.argmin(found.scores)), int(np.argmax(found.scores))
     apart = _beyond(found.scores[low], found.scores[high])
-    over = _over(found)
+    ends = f"{found.scores[low]:.4g} at {found.text(low)} to {found.scores[high]:.4g} at {found.text(high)}"
+    judged = bool(way) and found.key not in ASKING
+    head = f"Best {name} by {what}: none, " if judged else f"{_sentence(what)} by {name}: "
     if apart <= FLAT:
-        same = "the same" if found.scores[low] == found.scores[high] else f"flat, within {_percent(apart)}"
-        ends = f"{found.text(0)} to {found.text(len(found.values) - 1)}"
-        return f"Best {name}: none, {label} is {same} from {ends} ({over})"
-    ends = f"{_number(found, low)} at {found.text(low)} to {_number(found, high)} at {found.text(high)}"
-    if not way:
-        return f"{_sentence(label)} by {name}: {ends} ({over}); neither way is better in itself"
-    order = np.argsort(found.scores if way == "less" else -found.scores, kind="stable")
-    first, last = int(order[0]), int(order[-1])
-    gaps = [_beyond(found.scores[first], found.scores[place]) for place in order]
+        alike = "the same" if apart == 0 else f"flat within {_percent(apart)}"
+        return f"{head}{alike} from {found.text(0)} to {found.text(len(found.values) - 1)}; {_over(found)}"
+    if not judged:
+        return f"{head}{ends}; {_over(found)}"
+    order = _order(found, way)
+    gaps = [_beyond(found.scores[order[0]], found.scores[place]) for place in order]
     if error.size is not None and gaps[-1] <= error.size:
-        return (
-            f"Best {name}: none that the model can tell; {label} goes from {ends}, {_percent(gaps[-1])} apart, "
-            f"within {error.words} ({over})"
-        )
+        told = f"{head.removesuffix(', ')} that the model can tell: {ends}, {_percent(gaps[-1])} apart"
+        return f"{told}, within {error.words}; {_over(found)}"
     limit = max(error.size or 0.0, FLAT)
-    close = [int(place) for place, gap in zip(order[1:], gaps[1:], strict=True) if gap <= limit]
-    more = "more" if way == "less" else "less"
-    text = f"Best {name}: {found.text(first)} by {label}, {way} is better"
-    text += f"; {found.text(last)}, the worst, has {_percent(gaps[-1])} {more}"
-    if close:
-        listed = ", ".join(found.text(place) for place in close)
-        reason = error.words if error.size is not None and error.size > FLAT else _percent(FLAT)
-        text += f"; {listed} {'lies' if len(close) == 1 else 'lie'} within {reason} of it"
-    elif len(order) > 2:
-        text += f", {found.text(int(order[1]))}, the next, {_percent(gaps[1])}"
-    won = int((found.cells[first] == _extreme(found.cells, way)).sum())
+    alike = sorted(place for place, gap in zip(order, gaps, strict=True) if gap <= limit)
+    text = f"Best {name} by {what}: {', '.join(map(found.text, alike))}"
+    if len(alike) > 1:
+        text += f", within {error.words if limit > FLAT else _percent(FLAT)}"
+    else:
+        text += _edge(found, alike[0])
+    if len(alike) < len(order) - 1:
+        text += f"; next {found.text(order[len(alike)])} ({_behind(gaps[len(alike)], way)})"
+    text += f"; worst {found.text(order[-1])} ({_behind(gaps[-1], way)}); {_over(found)}"
+    extreme = found.cells.min(axis=0) if way == "less" else found.cells.max(axis=0)
+    won = int((found.cells[alike] == extreme).any(axis=0).sum())
     if won < found.points:
-        text += f"; best at {won} of {found.points} points"
-    if error.size is None and error.words:
-        text += f"; {error.words}"
-    return f"{text} ({over}{_edge(found, first)})"
+        text += f", best at {won} of them"
+    return f"{text}; {error.words}" if error.size is None and error.words else text
+
+
+def _order(found: Standing, way: str) -> list[int]:
+    """Places of the values, the best first."""
+    return np.argsort(found.scores if way == "less" else -found.scores, kind="stable").tolist()
 
 
 def _asked(found: Standing, metric: str, error: Error, frame: pd.DataFrame) -> str:
     """Whether 96 is good here: against the best, and against the line between the values on either side of it."""
     way, place = better(metric), found.values.index(ASKED)
-    order = np.argsort(found.scores if way == "less" else -found.scores, kind="stable")
-    best = int(order[0])
+    best = _order(found, way)[0]
     gap = _beyond(found.scores[best], found.scores[place])
     dip = _dip(found, place, way)
-    more = "more" if way == "less" else "less"
-    behind = f"{_percent(gap)} {more} than {found.text(best)}"
+    behind = f"{_behind(gap, way)} than {found.text(best)}".replace("as much than", "as much as")
     trend = f"{_percent(abs(dip))} {'worse' if dip > 0 else 'better'} than its neighbours lead one to expect"
     if place == best:
         text = "Yes, the best"
     elif gap <= FLAT:
-        text = f"Yes, as good as the best, {found.text(best)}"
+        text = "Yes, as good as any" if gap == 0 else f"Yes, as good as the best, {found.text(best)}: {behind}"
     elif dip > max(DIP, error.size or 0.0):
-        text = f"No, below the trend: {behind}, {trend}"
+        text = f"No, off the trend: {behind}, {trend}"
     elif error.size is not None and gap <= error.size:
         text = f"Yes, as far as the model can tell: {behind}, within {error.words}"
     else:
@@ -205,18 +207,13 @@ def _beyond(best: float, other: float) -> float:
     return abs(float(other - best)) / abs(float(best)) if best else float("inf")
 
 
-def _extreme(cells: NDArray[np.float64], way: str) -> NDArray[np.float64]:
-    best: NDArray[np.float64] = cells.min(axis=0) if way == "less" else cells.max(axis=0)
-    return best
-
-
 def _over(found: Standing) -> str:
     """Over how many points the values were compared."""
     text = f"{found.points} point{'s' if found.points > 1 else ''}"
     if found.points < found.all_points:
         text += f" of {found.all_points}, where all have one"
     if found.omitted:
-        text += f"; left out: {', '.join(words(found.key, value) for value in found.omitted)}"
+        text += f" (too few of {', '.join(words(found.key, value) for value in found.omitted)})"
     return text
 
 
@@ -225,18 +222,26 @@ def _edge(found: Standing, best: int) -> str:
     at = numbers(found.values)
     if at is None or len(at) < 3 or best not in (0, len(at) - 1):
         return ""
-    return "; the smallest tried" if best == 0 else "; the largest tried"
+    return ", the smallest tried" if best == 0 else ", the largest tried"
 
 
-def _number(found: Standing, place: int) -> str:
-    return f"{found.scores[place]:.4g}"
+def _short(metric: str) -> str:
+    """A metric without its unit."""
+    return metric_label(metric).partition(" (")[0]
 
 
 def _percent(share: float) -> str:
-    """A relative difference: in per cent below twice as much, as a multiple above."""
-    if not np.isfinite(share):
-        return "infinitely"
-    return f"{share:.1%}" if share >= 0.0005 else f"{share:.1g}"
+    """A relative difference."""
+    return f"{share:.1%}" if share >= 0.0005 else f"{100 * share:.1g}%"
+
+
+def _behind(gap: float, way: str) -> str:
+    """A distance from the best in words: per cent up to twice as much, a multiple above."""
+    if way == "more":
+        return f"{_percent(gap)} less"
+    if not np.isfinite(gap):
+        return "more than none"
+    return f"{_percent(gap)} more" if gap < 1 else f"{1 + gap:.3g} times as much"
 
 
 def _sentence(text: str) -> str:

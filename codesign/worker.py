@@ -31,7 +31,7 @@ class Worker:
         own_group: dict[str, Any] = (
             {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if sys.platform == "win32" else {"process_group": 0}
         )  # so that Ctrl-C reaches the caller only
-        command, pipe = [sys.executable, "-c", START], subprocess.PIPE
+        command, pipe = [sys.executable, "-P", "-c", START], subprocess.PIPE
         self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, **own_group)
         """The process."""
         self._last = ""
