@@ -133,8 +133,8 @@ def _best(found: Standing, metric: str, error: Error) -> str:
     judged = bool(way) and found.key not in ASKING
     head = f"Best {name} by {what}: none, " if judged else f"{_sentence(what)} by {name}: "
     if apart <= FLAT:
-        alike = "the same" if apart == 0 else f"flat within {_percent(apart)}"
-        return f"{head}{alike} from {found.text(0)} to {found.text(len(found.values) - 1)}; {_over(found)}"
+        flat = "the same" if apart == 0 else f"flat within {_percent(apart)}"
+        return f"{head}{flat} from {found.text(0)} to {found.text(len(found.values) - 1)}; {_over(found)}"
     if not judged:
         return f"{head}{ends}; {_over(found)}"
     order = _order(found, way)
@@ -161,7 +161,8 @@ def _best(found: Standing, metric: str, error: Error) -> str:
 
 def _order(found: Standing, way: str) -> list[int]:
     """Places of the values, the best first."""
-    return np.argsort(found.scores if way == "less" else -found.scores, kind="stable").tolist()
+    signed = found.scores if way == "less" else -found.scores
+    return [int(place) for place in np.argsort(signed, kind="stable")]
 
 
 def _asked(found: Standing, metric: str, error: Error, frame: pd.DataFrame) -> str:
@@ -175,14 +176,14 @@ def _asked(found: Standing, metric: str, error: Error, frame: pd.DataFrame) -> s
     if place == best:
         text = "Yes, the best"
     elif gap <= FLAT:
-        text = "Yes, as good as any" if gap == 0 else f"Yes, as good as the best, {found.text(best)}: {behind}"
+        text = "Yes, as good as any" if gap == 0 else f"Yes, as good as the best: {behind}"
     elif dip > max(DIP, error.size or 0.0):
         text = f"No, off the trend: {behind}, {trend}"
     elif error.size is not None and gap <= error.size:
         text = f"Yes, as far as the model can tell: {behind}, within {error.words}"
     else:
-        off = f", {trend}" if abs(dip) > DIP else ""
-        text = f"On the trend, but {found.text(best)} is better: {behind}{off}"
+        text = f"{'On the trend, but ' if abs(dip) <= DIP else ''}{found.text(best)} is better: {behind}"
+        text += f", {trend}" if abs(dip) > DIP else ""
     causes = frame.loc[frame[HEAD_DIM] == ASKED, "bottleneck"].dropna() if "bottleneck" in frame else pd.Series()
     cause = f"; most time: {causes.mode()[0]}" if len(causes) else ""
     return f"Is {ASKED} good here? {text}{cause}"

@@ -28,11 +28,12 @@ class Worker:
     """The caller's handle of one process. One thread at a time may ask it."""
 
     def __init__(self, said: set[str]) -> None:
-        own_group: dict[str, Any] = (
-            {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if sys.platform == "win32" else {"process_group": 0}
-        )  # so that Ctrl-C reaches the caller only
+        flags = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)  # on Windows alone
+        group = None if flags else 0  # a group of its own, so that Ctrl-C reaches the caller only
         command, pipe = [sys.executable, "-P", "-c", START], subprocess.PIPE
-        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, **own_group)
+        self.process = subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, stderr=pipe, creationflags=flags, process_group=group
+        )
         """The process."""
         self._last = ""
         self._said = said

@@ -7,19 +7,32 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
+from numpy.typing import NDArray
 
 from codesign.labels import key_label, words
 from codesign.quantities import numbers
 
 DECADE = 10.0
 """Ratio of the largest to the smallest value from which an axis is logarithmic."""
+EVENER = 1.5
+"""How much farther apart the closest two values must lie on a logarithmic axis, so that it is chosen."""
+ROOM = 0.06
+"""Room at either end of an axis, as a share of the values' span."""
 LETTER = 0.12
 """Width of a letter of a tick in inches, with its share of the space between two."""
 
 
 def wide(values: list[float]) -> bool:
-    """Whether numbers span a decade, so that a logarithmic axis shows them best."""
-    return min(values) > 0 and max(values) >= DECADE * min(values)
+    """Whether a logarithmic axis shows numbers best: they span a decade, or lie more evenly on it, as powers of two."""
+    low, high = min(values), max(values)
+    if low <= 0 or low == high:
+        return False
+    return high >= DECADE * low or _closest(np.log(values)) >= EVENER * _closest(np.array(values))
+
+
+def _closest(values: NDArray[np.float64]) -> float:
+    """The least distance between two of several numbers, as a share of their span."""
+    return float(np.diff(np.unique(values)).min() / np.ptp(values))
 
 
 def along(axis: Axes, key: str, values: list[Any], inches: float) -> tuple[list[float], int]:
@@ -36,11 +49,18 @@ def along(axis: Axes, key: str, values: list[Any], inches: float) -> tuple[list[
     if log:
         axis.set_xscale("log")
         axis.xaxis.set_minor_locator(NullLocator())
-    if found is None:
-        axis.set_xlim(-0.5, len(values) - 0.5)
+    axis.set_xlim(*_ends(at, log))
     _ticks(axis, at, [words(key, value) for value in values], log, inches)
     axis.set_xlabel(key_label(key))
     return at, joined
+
+
+def _ends(at: list[float], log: bool) -> tuple[float, float]:
+    """Ends of an axis with room for the marks at both of its ends."""
+    low, high = (np.log(end) if log else end for end in (min(at), max(at)))
+    room = ROOM * (high - low) or 0.5
+    ends = low - room, high + room
+    return (float(np.exp(ends[0])), float(np.exp(ends[1]))) if log else ends
 
 
 def _leading(values: list[Any]) -> int:

@@ -98,8 +98,7 @@ def _turn(axis: Axes) -> None:
     if max(len(label.get_text()) for label in axis.get_xticklabels()) > WIDEST:
         axis.tick_params(axis="x", labelrotation=35)
         for label in axis.get_xticklabels():
-            label.set_ha("right")
-            label.set_rotation_mode("anchor")
+            label.set(ha="right", rotation_mode="anchor")
 
 
 def _emphasise(axis: Axes, row: int, columns: int) -> None:
