@@ -70,7 +70,7 @@ class Outcome:
     """The rows."""
     total: int
     """Points of the sweep."""
-    ids: list[str] = field(default_factory=list)
+    ids: dict[str, None] = field(default_factory=dict)
     """Ids of its points in the sweep's order, whether their rows were there before or not."""
     ready: int = 0
     """Points whose rows were there before."""
@@ -108,8 +108,9 @@ def run_points(
         if rows.repaired:
             watch.warn(rows.repaired)
         wanted = {point.id(): point for point in points}
+        rows.ask(wanted)
         left = [point for name, point in wanted.items() if name not in rows.ids]
-        outcome = Outcome(rows.path, len(wanted) + len(refused), list(wanted), len(wanted) - len(left))
+        outcome = Outcome(rows.path, len(wanted) + len(refused), dict.fromkeys(wanted), len(wanted) - len(left))
         watch.start(outcome.total, outcome.ready)
         run = _Run(rows, watch, outcome)
         for message in refused:

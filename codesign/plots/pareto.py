@@ -10,6 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
+from codesign.plots.along import log_ticks
 from codesign.plots.coordinates import DPI, MAP, WIDE, factor, label_of, label_ticks
 
 GREY, PALE = "0.62", "0.78"
@@ -87,7 +88,9 @@ def _number(axis: Axes, numbers: pd.Series, best: pd.DataFrame, names: list[str]
 
 def _scales(axis: Axes, data: pd.DataFrame, names: list[str]) -> None:
     """Logarithmic axes where values range widely."""
-    for name, set_scale in ((names[0], axis.set_xscale), (names[1], axis.set_yscale)):
+    sides = ((names[0], axis.set_xscale, axis.xaxis), (names[1], axis.set_yscale, axis.yaxis))
+    for name, set_scale, side in sides:
         values = data[name].dropna()
         if (values > 0).all() and values.max() > WIDE * values.min():
             set_scale("log")
+            log_ticks(side)

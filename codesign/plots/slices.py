@@ -13,6 +13,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from codesign.plots.along import log_ticks
 from codesign.plots.coordinates import (
     DPI,
     LETTERS,
@@ -84,6 +85,7 @@ def _panel(axis: Axes, rows: pd.DataFrame, key: str, name: str, norm: Normalize)
     axis.set_xlim(-0.12, 1.12)
     if (values > 0).all() and values.max() > WIDE * values.min():
         axis.set_yscale("log")
+        log_ticks(axis.yaxis)
     label_ticks(axis.yaxis, rows, name)
     axis.tick_params(axis="y", labelsize=8)
     axis.grid(axis="y", color="0.9")

@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from codesign.labels import key_label, key_name, metric_label, scale
-from codesign.plots.along import DECADE, along
+from codesign.plots.along import DECADE, along, log_ticks
 from codesign.plots.coordinates import factor
 from codesign.plots.ratios import DPI
 from codesign.quantities import identity, ordered, plain, read
@@ -84,12 +84,11 @@ def _upward(axis: Axes, question: Question, values: list[Any]) -> tuple[list[flo
     axis.set_ylabel(label)
     if min(numbers) > 0 and max(numbers) >= DECADE * min(numbers):
         axis.set_yscale("log")
-        axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axis.yaxis.set_minor_locator(NullLocator())
+        log_ticks(axis.yaxis)
     else:
         whole = unit is None and all(isinstance(value, int) for value in values)
         axis.yaxis.set_major_locator(MaxNLocator("auto", steps=STEPS, integer=whole))
-    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
+        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
     return [number / base for number in numbers], True
 
 

@@ -66,8 +66,7 @@ def command(
     with predicting("map latency", folder) as progress:
         outcome = run_sweep(sweep, folder, jobs, None, progress)
     if len(outcome.failures) < outcome.total:
-        frame = load_frame(outcome.path)
-        frame = frame[frame["id"].isin(outcome.ids)]
+        frame = load_frame(outcome.path, ids=outcome.ids)
         if as_json:
             print(json.dumps(frame[["chip", "workload", HEAD_DIM, RATIO, TIME]].to_dict("records"), indent=2))
         else:
