@@ -80,11 +80,13 @@ def places(frame: pd.DataFrame, name: str) -> Places:
     unit = frame.attrs.get("units", {}).get(name)
     single = "." in name or unit is not None
 
+    choices = frame.attrs.get("choices", {}).get(name, ()) if unit is None else ()
+
     def text(value: Any) -> str:
         return words(name, value) if unit is None else unit.format(value)
 
     if found is None or (single and len(set(found)) <= SINGLE):
-        order = [*dict.fromkeys(map(text, ordered([*frame.attrs.get("choices", {}).get(name, ()), *column])))]
+        order = [*dict.fromkeys(map(text, ordered([*choices, *column])))]
         texts = list(map(text, column))
         order = [known for known in order if known in texts]
         at = np.linspace(0, 1, len(order)) if len(order) > 1 else np.array([0.5])

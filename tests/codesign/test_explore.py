@@ -357,7 +357,7 @@ def test_rows_of_a_search_are_drawn_and_say_of_96_what_they_can() -> None:
     assert set(where(scattered, {"layout": "paged 96"})["shape.head_dim"]) == {96}
     alike = few([64, 96, 128, 64, 96], [0.1, 0.1, 0.1, 0.2, 0.2], [0.3, 0.2, 0.5, 0.3, 0.0]).drop(columns="layout")
     alike["overrides"] = [["shape.head_dim", "selection.ratio"]] * len(alike)
-    assert "40% of 128's effective bandwidth, 50% of the trend from 64 to 128 (median of 1 point)" in verdict(alike)
+    assert "No, off the trend: 60.0% less than 128, 50.0% worse than its neighbours" in verdict(alike)
 
 
 def test_two_stores_of_one_folder_see_each_other(tmp_path: Path) -> None:
