@@ -162,7 +162,8 @@ def load_frame(path: str | Path, strict: bool = False, ids: Iterable[str] | None
         raise CodesignError(f"{found} has no rows yet; run the sweep again with the same -o to complete it")
     order = read_order(found.with_name(ORDER)) if ids is None else {name: place for place, name in enumerate(ids)}
     kept = rows if ids is None else [row for row in rows if row["id"] in order]
-    return pd.DataFrame(sorted(kept, key=lambda row: order.get(row["id"], len(order))))
+    kept.sort(key=lambda row: order.get(row["id"], len(order)))
+    return pd.DataFrame(kept)
 
 
 def _split(path: Path) -> tuple[bytes, bytes]:

@@ -68,7 +68,9 @@ def l2_hit_rate(result: Result) -> Value:
     return hits / (hits + misses) if hits + misses else None
 
 
-@metric("", "Share of sector lookups that hit, over all partitions, as GPU counters give it; none without a cache.", "more")
+@metric(
+    "", "Share of sector lookups that hit, over all partitions, as GPU counters give it; none without a cache.", "more"
+)
 def l2_sector_hit_rate(result: Result) -> Value:
     if result.cache is None or not result.counters[f"{result.cache}.sector_lookups"]:
         return None

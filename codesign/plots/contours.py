@@ -15,7 +15,7 @@ from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
-from codesign.labels import key_label, value_text
+from codesign.labels import key_label, setting, value_text
 from codesign.pivot import ASKED, HEAD_DIM, panels
 from codesign.plots.heatmap import REVERSED
 from codesign.plots.ratios import DPI
@@ -63,7 +63,7 @@ def contours(frame: pd.DataFrame, times: Sequence[float] = ()) -> Figure:
     marks = levels or [float(np.sqrt(low * high))]
     bar.set_ticks(list(np.log(marks)), labels=[f"{mark:,.4g}" for mark in marks])
     bar.set_label("time (µs)")
-    title = f"Lines of equal time: {_workload(frame)} on {frame.iloc[0]['chip_title']}"
+    title = f"Lines of equal time: {_workload(frame)}, on {frame.iloc[0]['chip_title']}"
     notes = ["dots: simulated"]
     notes += [f"dashed: head dimension {ASKED}"] if marked else []
     notes += [] if levels else [f"no line: all times lie between {low:,.6g} and {high:,.6g} µs"]
@@ -115,7 +115,7 @@ def _workload(frame: pd.DataFrame) -> str:
     """The workload and what was set for all points."""
     first = frame.iloc[0]
     fixed = [key for key in first["overrides"] if key not in (HEAD_DIM, RATIO)]
-    return " ".join([str(first["workload"]), *(f"{key}={first[key]}" for key in fixed)])
+    return ", ".join([str(first["workload"]), *(setting(key, first[key]) for key in fixed)])
 
 
 def _round(low: float, high: float) -> list[float]:

@@ -22,7 +22,7 @@ HATCHES = {"assumed": "////", "derived": "....", "measured": "", "vendor": "xxxx
 """How a bar tells where its number comes from."""
 PARTS = (0.95, 0.55)
 """Places in the colour map of the bars to the lowest and to the highest value."""
-ROOM = 0.28
+ROOM = 0.34
 """Empty width beside the bars, for the texts at their ends, as a share of the widest."""
 DWARF = 4.0
 """How many times as long as the next one a bar is that dwarfs it and all that follow."""
