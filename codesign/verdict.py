@@ -22,7 +22,8 @@ DIP = 0.03
 """Relative distance from the line between its neighbours from which 96 is called off the trend."""
 PRESENT = 0.5
 """Share of the points at which a value must have a row, so that others are compared with it."""
-ASKING = ("shape.kv_len", "shape.q_len", "shape.batch", "selection.ratio")
+RATIO = "selection.ratio"
+ASKING = ("shape.kv_len", "shape.q_len", "shape.batch", RATIO)
 """Keys that say what is asked for rather than how it is done: no value of theirs is called the best."""
 TIMED = ("_us", "_gb_s", "tflop_s", "bound_share", SHARE)
 """Ends of the metrics that are made of simulated time, whose error validation knows."""
@@ -62,7 +63,7 @@ class Standing:
 
     def text(self, place: int) -> str:
         """A value in words."""
-        return words(self.key, self.values[place])
+        return words(self.key, self.values[place]) + (" %" if self.key == RATIO else "")
 
 
 def verdict(frame: pd.DataFrame, metric: str = SHARE, keys: list[str] | None = None) -> str:
@@ -246,4 +247,5 @@ def _behind(gap: float, way: str) -> str:
 
 
 def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    """Words begin with a capital letter, a dotted counter stays as it is."""
+    return text if "." in text.split()[0] else text[:1].upper() + text[1:]

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from codesign.cli.terminal import console
 from codesign.intervals_file import HIGH, LOW
-from codesign.labels import SHARE, directed_label, key_name, scale, setting, value_text
+from codesign.labels import SHARE, directed_label, key_name, metric_label, scale, setting, value_text
 from codesign.pivot import HEAD_DIM, Panel, panels, varying
 from codesign.verdict import verdict
 
@@ -22,19 +22,15 @@ def print_answers(frame: pd.DataFrame, metric: str = SHARE) -> None:
     keys = varying(frame)
     for _, rows in frame.groupby("chip", sort=False):
         first = rows.iloc[0]
-        if len(keys) >= 2:
+        title = f"{first['chip_title']}: {directed_label(metric)}"
+        if 2 <= len(keys) <= 3:
             by = keys[2] if len(keys) > 2 else None
-            if len(keys) <= 3:
-                screen.print(
-                    _table(
-                        panels(rows, metric, keys[0], keys[1], by),
-                        keys,
-                        f"{first['chip_title']}: {directed_label(metric)}",
-                    )
-                )
-        elif keys:
-            table = panels(rows.assign(answer=directed_label(metric)), metric, keys[0], "answer", None)
-            screen.print(_table(table, [keys[0], "answer"], str(first["chip_title"])))
+            screen.print(title, style="bold", markup=False, soft_wrap=True)
+            screen.print(_table(panels(rows, metric, keys[0], keys[1], by), keys))
+        elif len(keys) == 1:
+            screen.print(title, style="bold", markup=False, soft_wrap=True)
+            table = panels(rows.assign(answer=metric_label(metric)), metric, keys[0], "answer", None)
+            screen.print(_table(table, [keys[0], "answer"]))
         _conclude(screen, verdict(rows, metric))
     _conclude(screen, _of_chips(frame, metric))
 
@@ -75,8 +71,8 @@ def _of_chips(frame: pd.DataFrame, metric: str) -> str:
     return verdict(frame, metric, ["chip"]) if frame["chip"].nunique() > 1 else ""
 
 
-def _table(tables: list[Panel], keys: list[str], title: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="")
+def _table(tables: list[Panel], keys: list[str]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="")
     table.add_column(f"{key_name(keys[0])} ↓", justify="right", no_wrap=True)
     for panel in tables:
         head = f"{setting(keys[2], panel.value)}\n" if len(keys) > 2 else ""

@@ -154,4 +154,5 @@ def _number(value: float, digits: int) -> str:
 
 
 def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    """Words begin with a capital letter, a dotted key stays as it is."""
+    return text if "." in text.split()[0] else text[:1].upper() + text[1:]
