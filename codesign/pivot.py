@@ -68,6 +68,18 @@ def table_of(data: pd.DataFrame, rows: str, columns: str, whole: pd.DataFrame | 
     return pd.DataFrame(cells, pd.Index(sides[0], dtype=object), pd.Index(sides[1], dtype=object))
 
 
+def in_order(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """The rows by their values of the keys, the first key first, each in the order of an axis."""
+    ranks = []
+    for key in keys:
+        texts = (words(key, value) if isinstance(value, Mapping | list) else value for value in frame[key].tolist())
+        column = [None if isinstance(value, float) and math.isnan(value) else value for value in texts]
+        places = {identity(value): place for place, value in enumerate(ordered(column))}
+        ranks.append([places[identity(value)] for value in column])
+    rows = sorted(range(len(frame)), key=lambda row: [rank[row] for rank in ranks])
+    return frame.iloc[rows].reset_index(drop=True)
+
+
 def series(frame: pd.DataFrame, metric: str) -> pd.Series:
     """A metric over all rows, shares in per cent; raises CodesignError if rows lack it or it is no number."""
     check_metric(metric, frame.columns)

@@ -32,7 +32,8 @@ def print_answers(frame: pd.DataFrame, metric: str = SHARE) -> None:
             table = panels(rows.assign(answer=metric_label(metric)), metric, keys[0], "answer", None)
             screen.print(_table(table, [keys[0], "answer"]))
         _conclude(screen, verdict(rows, metric))
-    _conclude(screen, _of_chips(frame, metric))
+    if frame["chip"].nunique() > 1:
+        _conclude(screen, verdict(frame, metric, ["chip"]))
 
 
 def print_intervals(frame: pd.DataFrame, intervals: pd.DataFrame) -> None:
@@ -64,11 +65,6 @@ def _conclude(screen: Console, answer: str) -> None:
     for line in answer.splitlines():
         screen.print(line, style="bold", markup=False, soft_wrap=True)
     screen.print()
-
-
-def _of_chips(frame: pd.DataFrame, metric: str) -> str:
-    """The verdict on the chips, where there are several."""
-    return verdict(frame, metric, ["chip"]) if frame["chip"].nunique() > 1 else ""
 
 
 def _table(tables: list[Panel], keys: list[str]) -> Table:

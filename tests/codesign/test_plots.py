@@ -18,7 +18,7 @@ from matplotlib.transforms import Bbox
 import codesign
 from codesign.errors import CodesignError
 from codesign.labels import metric_label, setting, value_text
-from codesign.pivot import panels, varying, where
+from codesign.pivot import in_order, panels, varying, where
 from codesign.plots import figures
 from codesign.plots.heatmap import MAP, shades
 
@@ -169,6 +169,12 @@ def test_choices_stay_in_their_order_and_are_not_joined(values: list[Any], label
     assert [label.get_text() for label in axis.get_xticklabels()] == labels
     assert len(axis.lines[0].get_xdata()) == joined
     assert len(axis.lines[1].get_xdata()) == len(values)
+
+
+def test_rows_are_put_in_order_key_by_key() -> None:
+    frame = pd.DataFrame({"a": ["1 MiB", "512 KiB", "1 MiB", "512 KiB"], "b": [16, np.nan, 2, 4]})
+    assert in_order(frame, ["a", "b"])["b"].tolist()[::2] == [4, 2]
+    assert in_order(frame, ["b"])["a"].tolist() == ["1 MiB", "512 KiB", "1 MiB", "512 KiB"]
 
 
 def test_values_are_found_however_they_are_written() -> None:
