@@ -66,8 +66,7 @@ def sweep(
             f"{len(outcome.failures)} of {outcome.total} points failed, first: {outcome.failures[0]}; "
             f"the others are in {outcome.path}"
         )
-    frame = load_frame(outcome.path)
-    return frame[frame["id"].isin(outcome.ids)].reset_index(drop=True)
+    return load_frame(outcome.path, ids=outcome.ids)
 
 
 def intervals(

@@ -18,6 +18,7 @@ from codesign.errors import CodesignError
 from codesign.pool import Job, Pool, open_pool
 from codesign.rows import Row, RowFile
 from codesign.sweep_file import Sweep
+from codesign.worker import WorkerLost
 from hwmodels import HardwareError
 from sim import SimulationError
 from workloads import WorkloadError
@@ -25,6 +26,8 @@ from workloads import WorkloadError
 DOMAIN = (HardwareError, WorkloadError, SimulationError, CodesignError)
 GLANCE = 0.5
 """Seconds between looks at Ctrl-C while no point finishes."""
+KILLED = "was killed"
+MEND = "if memory ran out, give it more or lower --jobs; 'memgrain run' with the same settings shows more"
 
 
 class Watch(Protocol):
@@ -67,8 +70,8 @@ class Outcome:
     """The rows."""
     total: int
     """Points of the sweep."""
-    ids: set[str] = field(default_factory=set)
-    """Ids of its points, whether their rows were there before or not."""
+    ids: dict[str, None] = field(default_factory=dict)
+    """Ids of its points in the sweep's order, whether their rows were there before or not."""
     ready: int = 0
     """Points whose rows were there before."""
     failures: list[str] = field(default_factory=list)
@@ -105,8 +108,9 @@ def run_points(
         if rows.repaired:
             watch.warn(rows.repaired)
         wanted = {point.id(): point for point in points}
+        rows.ask(wanted)
         left = [point for name, point in wanted.items() if name not in rows.ids]
-        outcome = Outcome(rows.path, len(wanted) + len(refused), set(wanted), len(wanted) - len(left))
+        outcome = Outcome(rows.path, len(wanted) + len(refused), dict.fromkeys(wanted), len(wanted) - len(left))
         watch.start(outcome.total, outcome.ready)
         run = _Run(rows, watch, outcome)
         for message in refused:
@@ -164,34 +168,31 @@ class _Run:
     def _collect(self, pool: Pool, running: dict[Future[Row], Job]) -> list[Job]:
         """Settle what has finished within a glance; the points that lost their worker."""
         finished, _ = wait(running, timeout=GLANCE, return_when=FIRST_COMPLETED)
-        lost = []
-        for future in finished:
-            point = running[future]
-            if not self._settle(pool, future, point):
-                lost.append(point)
-            del running[future]
-        return lost
+        return [point for future in finished if self._lost(pool, future, point := running.pop(future))]
 
     def _alone(self, pool: Pool, point: Job, interrupted: threading.Event) -> None:
         """Run a point that lost its worker with nothing beside it, until it answers or patience is at an end."""
+        how = ""
         for _ in range(pool.patience - 1):
             future = pool.submit(point)
             while not wait([future], timeout=GLANCE).done:
                 if interrupted.is_set():
                     raise KeyboardInterrupt
-            if self._settle(pool, future, point):
+            how = self._lost(pool, future, point)
+            if not how:
                 return
             pool.restart()
-        self.fail(
-            f"{point}: its worker was killed each time it ran (out of memory?); give it more memory or lower --jobs"
-        )
+        self.fail(f"{point}: its worker {how or KILLED} each time it ran; {MEND}")
 
-    def _settle(self, pool: Pool, future: Future[Row], point: Job) -> bool:
-        """Write the row, or report the failure; False if the worker was lost, which decides nothing yet."""
+    def _lost(self, pool: Pool, future: Future[Row], point: Job) -> str:
+        """Write the row, or report the failure, and return nothing; where the worker was lost, which decides nothing
+        yet, how it ended."""
         try:
             row = future.result()
+        except WorkerLost as error:
+            return str(error)
         except pool.lost:
-            return False
+            return KILLED
         except CancelledError:
             raise CodesignError(
                 "the scheduler went away; start it and run the same again: finished points are kept"
@@ -210,7 +211,7 @@ class _Run:
                 )
             self.rows.append(row)
             self.watch.done(row)
-        return True
+        return ""
 
     def _drain(self, running: dict[Future[Row], Job]) -> None:
         """Write the rows that had finished when the sweep was stopped, as far as they can be written."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from numbers import Real
 from typing import Any
 
@@ -10,6 +10,7 @@ from codesign.errors import CodesignError
 from codesign.overrides import CHIP
 from codesign.shipped import suggest
 from sim import METRICS
+from sim.metrics import Better
 
 SHARE = "effective_bandwidth_share"
 """The metric of a sweep's figures unless another is named: useful bytes ÷ time, as a share of the DRAM's peak."""
@@ -51,7 +52,7 @@ def key_name(key: str) -> str:
 
 
 def value_text(key: str, value: Any) -> str:
-    """A value of a swept key as a tick: ratios in per cent, powers of two as 128K and 1M."""
+    """A value of a swept key as a tick: ratios in per cent, powers of two as 128K and 1M; None as none."""
     if key == "selection.ratio" and isinstance(value, Real):
         return f"{float(value) * 100:g}"
     if isinstance(value, Real) and not isinstance(value, bool) and float(value).is_integer():
@@ -60,7 +61,16 @@ def value_text(key: str, value: Any) -> str:
             if number >= 8 * 2**10 and number % scale == 0:
                 return f"{number // scale}{suffix}"
         return str(number)
-    return f"{float(value):g}" if isinstance(value, Real) and not isinstance(value, bool) else str(value)
+    if isinstance(value, Real) and not isinstance(value, bool):
+        return f"{float(value):g}"
+    return "none" if value is None else str(value)
+
+
+def words(key: str, value: Any) -> str:
+    """A value of a key as a person reads it; of a mapping, its values."""
+    if isinstance(value, Mapping):
+        return " ".join(words(f"{key}.{name}", item) for name, item in value.items())
+    return value_text(key, value)
 
 
 def setting(key: str, value: Any) -> str:
@@ -85,6 +95,23 @@ def metric_label(metric: str) -> str:
         if metric.endswith(suffix):
             return f"{metric.removesuffix(suffix).rstrip('._')} ({unit})"
     return metric
+
+
+_COSTS = (".misses", ".evictions", ".activates", ".row_conflicts", "_bytes", "_us", "_ps", "_j")
+"""Ends of counters and times of which less is better, whatever they count."""
+
+
+def better(metric: str) -> Better:
+    """Whether less of a metric or a counter is better, or more; empty where neither is, as for needed bytes."""
+    if metric in METRICS:
+        return METRICS[metric].better
+    return "less" if metric.startswith("stall.") or metric.endswith(_COSTS) else ""
+
+
+def directed_label(metric: str) -> str:
+    """A metric as the label of an axis, with its unit and which way is better."""
+    way = better(metric)
+    return f"{metric_label(metric)}, {way} is better" if way else metric_label(metric)
 
 
 def check_metric(metric: str, columns: Iterable[str]) -> None:

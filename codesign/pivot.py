@@ -1,7 +1,8 @@
-"""Rows as a figure needs them: which keys vary, a metric as a series, panels of rows × columns, and the verdict."""
+"""Rows as a figure needs them: which keys vary and in which order, a metric as a series, panels of rows × columns."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,15 +11,13 @@ import numpy as np
 import pandas as pd
 
 from codesign.errors import CodesignError
-from codesign.explore.quantity import words
-from codesign.labels import SHARE, check_metric, scale
+from codesign.labels import check_metric, scale, words
+from codesign.quantities import identity, measure, ordered
 
 ASKED = 96
-"""The head dimension that the verdict is about."""
+"""The head dimension that the first question was about."""
 HEAD_DIM = "shape.head_dim"
 _STALE = "the workload, the chip file or the model's version (rows of an earlier sweep: use a fresh -o)"
-GOOD, FAIR = 0.97, 0.90
-"""Shares of what its neighbours lead one to expect from which a head dimension is called good, or fair."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Panel:
     value: Any
     """Value of the panel key; None if there is only one panel."""
     table: pd.DataFrame
-    """Index: row values; columns: column values; NaN where the sweep has no row."""
+    """Index: row values; columns: column values, each in the order of `ordered`; NaN where the sweep has no row."""
 
 
 def varying(frame: pd.DataFrame) -> list[str]:
@@ -40,8 +39,45 @@ def varying(frame: pd.DataFrame) -> list[str]:
 
 
 def comparable(frame: pd.DataFrame, key: str) -> pd.Series:
-    """The values of a key, which can be compared and sorted into groups: mappings, such as layouts, in words."""
-    return frame[key].map(lambda value: words(key, value) if isinstance(value, Mapping) else value)
+    """The values of a key, which can be compared and grouped: mappings and lists in words, None of a row that sets the
+    key to nothing as 'none'; NaN where a row does not set it."""
+
+    def known(value: Any, set_: list[str]) -> Any:
+        if isinstance(value, Mapping | list):
+            return words(key, value)
+        missing = value is None or (isinstance(value, float) and math.isnan(value))
+        return (words(key, None) if key in set_ else math.nan) if missing else value
+
+    pairs = zip(frame[key].tolist(), frame["overrides"], strict=True)
+    return pd.Series([known(value, set_) for value, set_ in pairs], index=frame.index, dtype=object, name=key)
+
+
+def values_of(column: pd.Series) -> list[Any]:
+    """The distinct values of a column of `comparable` in the order of an axis; see `quantities.ordered`."""
+    return ordered(column.dropna())
+
+
+def table_of(data: pd.DataFrame, rows: str, columns: str, whole: pd.DataFrame | None = None) -> pd.DataFrame:
+    """The column `value` of `data` by the values of two others, each in the order of an axis; NaN where there is no
+    row. The axes are those of `whole` if it is given."""
+    sides = [values_of((data if whole is None else whole)[key]) for key in (rows, columns)]
+    places = [{identity(known): place for place, known in enumerate(side)} for side in sides]
+    cells = np.full([len(side) for side in sides], np.nan)
+    for row, column, cell in data[[rows, columns, "value"]].dropna(subset=[rows, columns]).itertuples(index=False):
+        cells[places[0][identity(row)], places[1][identity(column)]] = cell
+    return pd.DataFrame(cells, pd.Index(sides[0], dtype=object), pd.Index(sides[1], dtype=object))
+
+
+def in_order(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """The rows by their values of the keys, the first key first, each in the order of an axis."""
+    ranks = []
+    for key in keys:
+        texts = (words(key, value) if isinstance(value, Mapping | list) else value for value in frame[key].tolist())
+        column = [None if isinstance(value, float) and math.isnan(value) else value for value in texts]
+        places = {identity(value): place for place, value in enumerate(ordered(column))}
+        ranks.append([places[identity(value)] for value in column])
+    rows = sorted(range(len(frame)), key=lambda row: [rank[row] for rank in ranks])
+    return frame.iloc[rows].reset_index(drop=True)
 
 
 def series(frame: pd.DataFrame, metric: str) -> pd.Series:
@@ -54,7 +90,7 @@ def series(frame: pd.DataFrame, metric: str) -> pd.Series:
 
 
 def panels(frame: pd.DataFrame, metric: str, rows: str, columns: str, by: str | None) -> list[Panel]:
-    """The metric as tables of `rows` × `columns`, one for each value of `by`.
+    """The metric as tables of `rows` × `columns`, one for each value of `by`, all with the same axes.
 
     Raises CodesignError where a cell would have several rows.
     """
@@ -69,8 +105,12 @@ def panels(frame: pd.DataFrame, metric: str, rows: str, columns: str, by: str | 
             f"several rows for one {' × '.join(keys)}; these vary too: {', '.join(others) or _STALE}; "
             "keep one value of each with --where KEY=VALUE"
         )
-    groups = [(None, data)] if by is None else [(value, data[data[by] == value]) for value in _sorted(data[by])]
-    return [Panel(value, group.pivot(index=rows, columns=columns, values="value")) for value, group in groups]
+    if by is None:
+        return [Panel(None, table_of(data, rows, columns))]
+    which = data[by].map(identity)
+    return [
+        Panel(value, table_of(data[which == identity(value)], rows, columns, data)) for value in values_of(data[by])
+    ]
 
 
 def where(frame: pd.DataFrame, fixed: dict[str, Any]) -> pd.DataFrame:
@@ -78,47 +118,17 @@ def where(frame: pd.DataFrame, fixed: dict[str, Any]) -> pd.DataFrame:
     for key, value in fixed.items():
         if key not in frame.columns:
             raise CodesignError(f"no key '{key}' in these rows; keys that vary: {', '.join(varying(frame)) or 'none'}")
-        known = comparable(frame, key)
-        kept = frame[known == value]
+        known = comparable(frame, key) if "overrides" in frame else frame[key]
+        kept = frame[[_same(key, own, value) for own in known]]
         if kept.empty:
-            raise CodesignError(f"no row with {key}={value}; values there: {', '.join(map(str, _sorted(known)))}")
+            there = ", ".join(words(key, own) for own in values_of(known))
+            raise CodesignError(f"no row with {key}={words(key, value)}; values there: {there or 'none'}")
         frame = kept
     return frame
 
 
-def verdict(frame: pd.DataFrame) -> str:
-    """Whether 96 is a good head dimension on the chip of these rows, in one sentence; empty if the rows cannot say.
-
-    The measure is effective bandwidth. The trend is what 64 and 128 lead one to expect of the dimension half way
-    between them; a chip on which every row costs alike is on it and yet far from 128. Medians are over every
-    combination of the other keys.
-    """
-    if HEAD_DIM not in frame.columns:
-        return ""
-    others = [key for key in varying(frame) if key != HEAD_DIM]
-    data = frame.assign(**{key: comparable(frame, key) for key in others}, value=series(frame, SHARE), everything=0)
-    table = data.pivot_table(index=HEAD_DIM, columns=others or "everything", values="value")
-    # A search tries few points: those with only one or two of the three head dimensions say nothing.
-    table = table.reindex([64, ASKED, 128]).dropna(axis="columns")
-    if table.empty:
-        return ""
-    points = table.shape[1]
-    below, asked, above = table.to_numpy(float)
-    share = float(np.median(asked / ((below + above) / 2)))
-    against = float(np.median(asked / above))
-    if share < GOOD:
-        word = "So-so, a little below the trend" if share >= FAIR else "No, below the trend"
-    else:
-        word = "Yes" if against >= FAIR else "On the trend, but larger is faster"
-    text = f"Is {ASKED} good here? {word}: {against:.0%} of 128's effective bandwidth, "
-    text += f"{share:.0%} of the trend from 64 to 128 (median of {points} point{'s' * (points > 1)})"
-    causes = frame.loc[frame[HEAD_DIM] == ASKED, "bottleneck"].dropna() if "bottleneck" in frame else pd.Series()
-    return f"{text}; most time: {causes.mode()[0]}" if len(causes) else text
-
-
-def _sorted(values: pd.Series) -> list[Any]:
-    found = list(values.dropna().unique())
-    try:
-        return sorted(found)
-    except TypeError:
-        return found
+def _same(key: str, own: Any, asked: Any) -> bool:
+    """Whether a row's value is the one that is asked for, however it is written: "0.5 MiB" is "512 KiB"."""
+    if identity(own) == identity(asked) or (measure(own) is not None and measure(own) == measure(asked)):
+        return True
+    return not isinstance(own, float) and words(key, own) == words(key, asked)

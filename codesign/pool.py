@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import sys
+import queue
 import threading
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import connection
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
 from codesign.errors import CodesignError
 from codesign.rows import Row
+from codesign.worker import Worker, WorkerLost
 
 PATIENCE = 3
 """Workers that a point may lose, the last ones while it runs alone, until it is given up."""
@@ -53,15 +49,16 @@ class Pool(Protocol):
 
 
 class Processes:
-    """Processes of this machine, started afresh (not forked), so that threads of the caller do no harm."""
+    """Processes of this machine, see `worker`: a thread for each, which hands it one point after the other."""
 
-    lost: tuple[type[BaseException], ...] = (BrokenProcessPool,)
+    lost: tuple[type[BaseException], ...] = (WorkerLost,)
     patience = PATIENCE
 
     def __init__(self, jobs: int) -> None:
         self.jobs = jobs
         """Processes at a time."""
-        self._executor = self._open()
+        self._said: set[str] = set()
+        self._open()
 
     def width(self) -> int:
         """One point a process, and one in hand so that none waits."""
@@ -69,26 +66,50 @@ class Processes:
 
     def submit(self, point: Job) -> Future[Row]:
         """The promise of a row."""
-        return self._executor.submit(run_point, point)
+        return self._threads.submit(self._run, point)
 
     def restart(self) -> None:
         """A new set of processes."""
         self.stop()
-        self._executor = self._open()
+        self._open()
 
     def stop(self) -> None:
         """End the processes, whatever they are doing."""
-        processes = list((self._executor._processes or {}).values())
-        for process in processes:
-            process.terminate()
-        self._executor.shutdown(wait=True, cancel_futures=True)
+        with self._lock:
+            self._stopped = True
+            for worker in self._workers:
+                worker.kill()
+        self._threads.shutdown(wait=True, cancel_futures=True)
 
-    def _open(self) -> ProcessPoolExecutor:
-        method = "forkserver" if sys.platform != "win32" else "spawn"
-        context = multiprocessing.get_context(method)
-        if method == "forkserver":
-            context.set_forkserver_preload(["codesign.pool"])
-        return ProcessPoolExecutor(self.jobs, mp_context=context, initializer=_prepare_worker)
+    def _open(self) -> None:
+        self._threads = ThreadPoolExecutor(self.jobs, thread_name_prefix="memgrain")
+        self._idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
+        self._workers: list[Worker] = []
+        self._lock, self._stopped = threading.Lock(), False
+
+    def _run(self, point: Job) -> Row:
+        """The row of a point, from a process that is idle or new; one that died under it is not used again."""
+        try:
+            worker = self._idle.get_nowait()
+        except queue.Empty:
+            worker = self._start()
+        try:
+            row: Row = worker.ask(point)
+        except WorkerLost:
+            raise
+        except BaseException:
+            self._idle.put(worker)
+            raise
+        self._idle.put(worker)
+        return row
+
+    def _start(self) -> Worker:
+        with self._lock:
+            if self._stopped:
+                raise WorkerLost("was stopped")
+            worker = Worker(self._said)
+            self._workers.append(worker)
+            return worker
 
 
 class Cluster:
@@ -147,19 +168,6 @@ def open_pool(jobs: int, cluster: str | None) -> Pool:
 def run_point(point: Job) -> Row:
     """The row of a point, in a worker."""
     return point.run()
-
-
-def _prepare_worker() -> None:
-    """Leave Ctrl-C to the parent, and end when the parent is gone, even if it was killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
-
-
-def _end_with(sentinel: Any) -> None:
-    connection.wait([sentinel])
-    os._exit(1)
 
 
 def _first_line(error: BaseException) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NAME = "rows.jsonl"
+ORDER = "order.txt"
+"""Name of the file beside the rows that has the ids of points in the order in which sweeps asked for them: rows come in
+the order in which they finish."""
 Row = dict[str, Any]
 
 
@@ -60,6 +63,17 @@ class RowFile:
                 "finished points are kept"
             ) from None
         self.ids.add(row["id"])
+
+    def ask(self, ids: Iterable[str]) -> None:
+        """Note the order in which points are asked for, of those that were not asked for before."""
+        path = self.path.with_name(ORDER)
+        known = read_order(path)
+        new = [name for name in ids if name not in known]
+        try:
+            with path.open("a", encoding="utf-8") as file:
+                file.writelines(f"{name}\n" for name in new)
+        except OSError as error:
+            raise CodesignError(f"cannot write {path} ({error.strerror}); choose another folder with -o") from None
 
     def _repair(self) -> None:
         size = os.fstat(self._file).st_size
@@ -128,15 +142,28 @@ def find_rows(path: str | Path) -> Path:
     return found
 
 
-def load_frame(path: str | Path, strict: bool = False) -> pd.DataFrame:
-    """The rows of a sweep's folder, or of its rows.jsonl, as a frame; raises CodesignError if there are none."""
+def read_order(path: Path) -> dict[str, int]:
+    """The place of each id in a file of ORDER; none if there is no such file."""
+    try:
+        names = path.read_text(encoding="utf-8").split()
+    except OSError:
+        return {}
+    return {name: place for place, name in enumerate(dict.fromkeys(names))}
+
+
+def load_frame(path: str | Path, strict: bool = False, ids: Iterable[str] | None = None) -> pd.DataFrame:
+    """The rows of a sweep's folder, or of its rows.jsonl, as a frame, in the order in which sweeps asked for them; only
+    those with the given `ids`, in their order. Raises CodesignError if there are none."""
     import pandas as pd
 
     found = find_rows(path)
     rows = list(read_rows(found, strict))
     if not rows:
         raise CodesignError(f"{found} has no rows yet; run the sweep again with the same -o to complete it")
-    return pd.DataFrame(rows)
+    order = read_order(found.with_name(ORDER)) if ids is None else {name: place for place, name in enumerate(ids)}
+    kept = rows if ids is None else [row for row in rows if row["id"] in order]
+    kept.sort(key=lambda row: order.get(row["id"], len(order)))
+    return pd.DataFrame(kept)
 
 
 def _split(path: Path) -> tuple[bytes, bytes]:

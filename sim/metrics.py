@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from sim.result import Result
 
 Value = float | int | str | None
+Better = Literal["less", "more", ""]
+"""Which of two values of a metric is the better one; empty where neither is."""
 
 
 @dataclass(frozen=True)
@@ -24,37 +26,41 @@ class Metric:
     """What it is."""
     function: Callable[[Result], Value]
     """How it is made."""
+    better: Better
+    """Whether less of it is better, or more."""
 
 
 METRICS: dict[str, Metric] = {}
 
 
-def metric(unit: str, sentence: str) -> Callable[[Callable[[Result], Value]], Callable[[Result], Value]]:
+def metric(
+    unit: str, sentence: str, better: Better = ""
+) -> Callable[[Callable[[Result], Value]], Callable[[Result], Value]]:
     """Enter the decorated function into METRICS under its own name."""
 
     def enter(function: Callable[[Result], Value]) -> Callable[[Result], Value]:
-        METRICS[function.__name__] = Metric(function.__name__, unit, sentence, function)
+        METRICS[function.__name__] = Metric(function.__name__, unit, sentence, function, better)
         return function
 
     return enter
 
 
-@metric("us", "Simulated time of the kernel, launch included.")
+@metric("us", "Simulated time of the kernel, launch included.", "less")
 def time_us(result: Result) -> Value:
     return result.time / 1e6
 
 
-@metric("B", "Bytes read from DRAM.")
+@metric("B", "Bytes read from DRAM.", "less")
 def dram_read_bytes(result: Result) -> Value:
     return result.counters[f"{result.dram}.read_bytes"]
 
 
-@metric("B", "Bytes written to DRAM while the kernel ran.")
+@metric("B", "Bytes written to DRAM while the kernel ran.", "less")
 def dram_write_bytes(result: Result) -> Value:
     return result.counters[f"{result.dram}.write_bytes"]
 
 
-@metric("", "Share of read requests that the last cache answered; none without a cache.")
+@metric("", "Share of read requests that the last cache answered; none without a cache.", "more")
 def l2_hit_rate(result: Result) -> Value:
     if result.cache is None:
         return None
@@ -62,7 +68,9 @@ def l2_hit_rate(result: Result) -> Value:
     return hits / (hits + misses) if hits + misses else None
 
 
-@metric("", "Share of sector lookups that hit, over all partitions, as GPU counters give it; none without a cache.")
+@metric(
+    "", "Share of sector lookups that hit, over all partitions, as GPU counters give it; none without a cache.", "more"
+)
 def l2_sector_hit_rate(result: Result) -> Value:
     if result.cache is None or not result.counters[f"{result.cache}.sector_lookups"]:
         return None
@@ -74,7 +82,7 @@ def useful_bytes(result: Result) -> Value:
     return result.useful_bytes
 
 
-@metric("", "Bytes read from DRAM for each useful byte.")
+@metric("", "Bytes read from DRAM for each useful byte.", "less")
 def amplification(result: Result) -> Value:
     return result.counters[f"{result.dram}.read_bytes"] / result.useful_bytes if result.useful_bytes else None
 
@@ -84,22 +92,22 @@ def bound(result: Result) -> Value:
     return result.bounds.name
 
 
-@metric("us", "Lower bound of the time: the roofline over all levels and units.")
+@metric("us", "Lower bound of the time: the roofline over all levels and units.", "less")
 def bound_time_us(result: Result) -> Value:
     return result.bounds.time / 1e6
 
 
-@metric("", "The lower bound as a share of the time: 1 is as fast as can be.")
+@metric("", "The lower bound as a share of the time: 1 is as fast as can be.", "more")
 def bound_share(result: Result) -> Value:
     return result.bounds.time / result.time if result.time else None
 
 
-@metric("GB/s", "Useful bytes per second.")
+@metric("GB/s", "Useful bytes per second.", "more")
 def effective_bandwidth_gb_s(result: Result) -> Value:
     return result.useful_bytes / result.time * 1e3 if result.time else None
 
 
-@metric("", "Useful bytes per second as a share of the DRAM's peak.")
+@metric("", "Useful bytes per second as a share of the DRAM's peak.", "more")
 def effective_bandwidth_share(result: Result) -> Value:
     return result.useful_bytes * 1e12 / (result.time * result.dram_bandwidth) if result.time else None
 
@@ -109,18 +117,18 @@ def dram_bandwidth_gb_s(result: Result) -> Value:
     return result.counters[f"{result.dram}.read_bytes"] / result.time * 1e3 if result.time else None
 
 
-@metric("", "Share of DRAM accesses that found their row open or pending.")
+@metric("", "Share of DRAM accesses that found their row open or pending.", "more")
 def dram_row_hit_rate(result: Result) -> Value:
     accesses = result.counters[f"{result.dram}.accesses"]
     return result.counters[f"{result.dram}.row_hits"] / accesses if accesses else None
 
 
-@metric("TFLOP/s", "Useful floating-point operations per second (two a multiply-accumulate, no padding).")
+@metric("TFLOP/s", "Useful floating-point operations per second (two a multiply-accumulate, no padding).", "more")
 def tflop_s(result: Result) -> Value:
     return 2 * result.macs / result.time if result.time else None
 
 
-@metric("", "Multiply-accumulates issued for each useful one: padding of tiles, rows and head dimensions.")
+@metric("", "Multiply-accumulates issued for each useful one: padding of tiles, rows and head dimensions.", "less")
 def padding(result: Result) -> Value:
     return result.counters["core.issued_macs"] / result.macs if result.macs else None
 

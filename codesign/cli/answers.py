@@ -5,36 +5,35 @@ from __future__ import annotations
 import math
 
 import pandas as pd
+from rich.console import Console
 from rich.table import Table
 
 from codesign.cli.terminal import console
-from codesign.labels import SHARE, key_name, metric_label, scale, setting, value_text
-from codesign.pivot import HEAD_DIM, Panel, panels, varying, verdict
+from codesign.intervals_file import HIGH, LOW
+from codesign.labels import SHARE, directed_label, key_name, metric_label, scale, setting, value_text
+from codesign.pivot import HEAD_DIM, Panel, panels, varying
+from codesign.verdict import verdict
 
 
 def print_answers(frame: pd.DataFrame, metric: str = SHARE) -> None:
-    """Print a table for each chip: the first varying key down, the others across; then the verdict."""
+    """Print a table for each chip: the first varying key down, the others across; then the verdict, on the chips too
+    where there are several."""
     screen = console()
     keys = varying(frame)
     for _, rows in frame.groupby("chip", sort=False):
         first = rows.iloc[0]
-        if len(keys) >= 2:
+        title = f"{first['chip_title']}: {directed_label(metric)}"
+        if 2 <= len(keys) <= 3:
             by = keys[2] if len(keys) > 2 else None
-            if len(keys) <= 3:
-                screen.print(
-                    _table(
-                        panels(rows, metric, keys[0], keys[1], by),
-                        keys,
-                        f"{first['chip_title']}: {metric_label(metric)}",
-                    )
-                )
-        elif keys:
+            screen.print(title, style="bold", markup=False, soft_wrap=True)
+            screen.print(_table(panels(rows, metric, keys[0], keys[1], by), keys))
+        elif len(keys) == 1:
+            screen.print(title, style="bold", markup=False, soft_wrap=True)
             table = panels(rows.assign(answer=metric_label(metric)), metric, keys[0], "answer", None)
-            screen.print(_table(table, [keys[0], "answer"], str(first["chip_title"])))
-        answer = verdict(rows)
-        if answer:
-            screen.print(answer, style="bold")
-        screen.print()
+            screen.print(_table(table, [keys[0], "answer"]))
+        _conclude(screen, verdict(rows, metric))
+    if frame["chip"].nunique() > 1:
+        _conclude(screen, verdict(frame, metric, ["chip"]))
 
 
 def print_intervals(frame: pd.DataFrame, intervals: pd.DataFrame) -> None:
@@ -44,7 +43,7 @@ def print_intervals(frame: pd.DataFrame, intervals: pd.DataFrame) -> None:
     factor = scale(metric)
     for chip, rows in frame.groupby("chip", sort=False):
         found = intervals[intervals["chip"] == chip]
-        screen.print(f"{rows.iloc[0]['chip_title']}: {metric_label(metric)}", style="bold", markup=False)
+        screen.print(f"{rows.iloc[0]['chip_title']}: {directed_label(metric)}", style="bold", markup=False)
         shown = Table(box=None, pad_edge=False, header_style="")
         for head in (*map(key_name, keys), "usual", "5 %", "median", "95 %"):
             shown.add_column(head, justify="right", no_wrap=True)
@@ -57,14 +56,19 @@ def print_intervals(frame: pd.DataFrame, intervals: pd.DataFrame) -> None:
         screen.print(shown)
         for note in dict.fromkeys(found.loc[found["low"].notna(), "rests_on"]):
             screen.print(note, style="dim", markup=False, soft_wrap=True)
-        answer = verdict(rows)
-        if answer:
-            screen.print(answer, style="bold")
-        screen.print()
+        ends = found.set_index("id")[["low", "high"]].reindex(rows["id"]).to_numpy(float)
+        _conclude(screen, verdict(rows.assign(**{LOW: ends[:, 0], HIGH: ends[:, 1]}), metric))
 
 
-def _table(tables: list[Panel], keys: list[str], title: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="")
+def _conclude(screen: Console, answer: str) -> None:
+    """Print a verdict, if there is one."""
+    for line in answer.splitlines():
+        screen.print(line, style="bold", markup=False, soft_wrap=True)
+    screen.print()
+
+
+def _table(tables: list[Panel], keys: list[str]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="")
     table.add_column(f"{key_name(keys[0])} ↓", justify="right", no_wrap=True)
     for panel in tables:
         head = f"{setting(keys[2], panel.value)}\n" if len(keys) > 2 else ""

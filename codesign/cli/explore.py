@@ -91,8 +91,7 @@ def _numbers(found: Explored) -> dict[str, Any]:
 def _print(found: Explored) -> None:
     from codesign.cli.tables import table
     from codesign.cli.terminal import console
-    from codesign.explore.quantity import words
-    from codesign.labels import key_label, metric_label, scale
+    from codesign.labels import key_label, metric_label, scale, words
 
     screen, search = console(), found.search
     front = found.front

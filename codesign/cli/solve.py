@@ -229,8 +229,7 @@ def _number(answer: Answer, tried: Tried) -> str:
 def _print_contour(name: str, answers: list[tuple[Any, Answer]]) -> None:
     from codesign.cli.tables import table
     from codesign.cli.terminal import console
-    from codesign.explore.quantity import words
-    from codesign.labels import key_label, metric_label
+    from codesign.labels import key_label, metric_label, words
 
     screen, (_, first) = console(), answers[0]
     wanted = f"{first.wanted} {first.metric}" if first.best else first.wanted

@@ -80,8 +80,7 @@ def _print(outcome: Outcome, intervals: Intervals | None) -> None:
     from codesign.cli.answers import print_answers, print_intervals
     from codesign.rows import load_frame
 
-    frame = load_frame(outcome.path)
-    rows = frame[frame["id"].isin(outcome.ids)]
+    rows = load_frame(outcome.path, ids=outcome.ids)
     if intervals is None:
         print_answers(rows)
     else:

@@ -15,7 +15,9 @@ def table(*columns: str) -> Table:
 
 
 def number_text(value: float) -> str:
-    """A number in four digits, without an exponent where it has up to twelve before the point."""
+    """A number in four digits, without an exponent where it has up to twelve before the point; a whole one exactly."""
+    if 1e4 <= abs(value) < 1e12 and float(value).is_integer():
+        return f"{value:,.0f}"
     return f"{float(f'{value:.4g}'):,.0f}" if 1e4 <= abs(value) < 1e12 else f"{value:.4g}"
 
 

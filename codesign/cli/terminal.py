@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,8 @@ from codesign.rows import Row
 
 WIDTH = 120
 """Columns where the output is no terminal."""
+SHORTEST = 0.5
+"""Seconds from the first answer on after which the others tell a speed."""
 EVERY = 10.0
 """Seconds between two plain lines."""
 
@@ -62,14 +65,14 @@ class SweepProgress:
     def __init__(self, name: str) -> None:
         self.name = name
         self.console = console(stderr=True)
-        self.total = self.finished = self.ready = 0
-        self.began = self.spoke = time.monotonic()
+        self.total = self.finished = self.before = 0
+        self.first, self.spoke = math.inf, time.monotonic()
         self.bar: Progress | None = None
 
     def start(self, total: int, ready: int) -> None:
         """See `execute.Watch`."""
-        self.total, self.finished, self.ready = total, ready, ready
-        self.began = self.spoke = time.monotonic()
+        self.total, self.finished, self.before = total, ready, ready
+        self.first, self.spoke = math.inf, time.monotonic()
         if ready:
             self.warn(f"{self.name}: {ready} of {total} points have their rows already")
         if self.console.is_terminal and ready < total:
@@ -88,6 +91,8 @@ class SweepProgress:
 
     def done(self, row: Row) -> None:
         """See `execute.Watch`."""
+        if math.isinf(self.first):
+            self.first, self.before = time.monotonic(), self.finished + 1
         self._step()
 
     def failed(self, message: str) -> None:
@@ -120,6 +125,13 @@ class SweepProgress:
         now = time.monotonic()
         if now - self.spoke >= EVERY or self.finished == self.total:
             self.spoke = now
-            speed = (self.finished - self.ready) / max(now - self.began, 1e-9)
-            left = (self.total - self.finished) / speed
-            self.warn(f"{self.name}: {self.finished} of {self.total} points, {rate(speed)}, {left:.0f} s left")
+            self.warn(f"{self.name}: {self.finished} of {self.total} points{self._pace(now)}")
+
+    def _pace(self, now: float) -> str:
+        """Speed and time left, from the first answer on: before it, workers start and the hot loops may be compiled."""
+        since = now - self.first
+        if since < SHORTEST or self.finished == self.before:
+            return ""
+        speed = (self.finished - self.before) / since
+        left = f", {(self.total - self.finished) / speed:.0f} s left" if self.finished < self.total else ""
+        return f", {rate(speed)}{left}"

@@ -6,8 +6,8 @@ import re
 
 import typer
 
-TIMES = {"": 1, "K": 1 << 10, "M": 1 << 20}
-"""What a letter multiplies by: contexts are powers of two."""
+from codesign.quantities import TIMES
+
 _TOKENS = re.compile(r"([1-9][0-9]*) ?([KkMm]?)")
 
 

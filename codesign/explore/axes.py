@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from codesign.errors import CodesignError
-from codesign.explore.quantity import Number, read, write
 from codesign.explore.spec import Kept, Range, Search
-from codesign.quantities import Unit
+from codesign.quantities import Number, Unit, read, write
 
 if TYPE_CHECKING:
     import optuna

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from codesign.errors import CodesignError
-from codesign.explore.quantity import plain
 from codesign.labels import check_metric
+from codesign.quantities import plain
 from codesign.rows import Row
 from hwmodels.units import parse_bytes, parse_duration
 

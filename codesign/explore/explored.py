@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from codesign.explore.pareto import Floats, front, hypervolume, worst
-from codesign.explore.quantity import read
 from codesign.explore.spec import Search
-from codesign.quantities import Unit
+from codesign.labels import words
+from codesign.quantities import Unit, read
 
 if TYPE_CHECKING:
     import optuna
@@ -110,12 +111,18 @@ class Explored:
 
     def frame(self) -> pd.DataFrame:
         """A row for each trial: number, chip, keys, objectives, state, reason, front; `attrs["units"]` has the units of
-        objectives that are quantities."""
+        objectives that are quantities, `attrs["choices"]` the options of keys in the search's order."""
         import pandas as pd
 
         best = {trial.number for trial in self.front}
         found = pd.DataFrame([self._record(trial) | {"front": trial.number in best} for trial in self.trials])
         found.attrs["units"] = self._units()
+        listed = {key: values for key, values in self.search.space.items() if isinstance(values, list | tuple)}
+        choices = {
+            key: [words(key, value) if isinstance(value, Mapping) else value for value in values]
+            for key, values in listed.items()
+        }
+        found.attrs["choices"] = {**choices, "chip": list(self.search.chips)}
         return found
 
     def _record(self, trial: Trial) -> dict[str, Any]:

@@ -21,10 +21,10 @@ from codesign.explore.condition import NEVER, column
 from codesign.explore.database import ASKING, opened
 from codesign.explore.explored import ANSWER, DONE, Explored, read_trials
 from codesign.explore.floor import Quality
-from codesign.explore.quantity import plain
 from codesign.explore.spec import Search
 from codesign.explore.store import RowStore, locked
 from codesign.pool import Job, Pool, Processes
+from codesign.quantities import plain
 from codesign.rows import Row
 from codesign.task import Files, Point
 

@@ -14,11 +14,9 @@ from codesign.ledger.finding import Matrix, number_text
 from codesign.ledger.interval import Interval
 from codesign.ledger.matrices import matrices
 from codesign.ledger.run import CaseResult, ClaimResult
-from codesign.plots.heatmap import MAP, ink
+from codesign.plots.heatmap import REVERSED, ink
 
 DPI = 150
-REVERSED = f"{MAP}_r"
-"""The map of heatmaps with its dark end for large numbers."""
 WIDTH = 46
 """Letters of a line of a case."""
 STYLES = {True: ("o", "#1f6f8b", "holds"), False: ("X", "#b5460f", "does not hold"), None: ("D", "#777777", "open")}
@@ -57,8 +55,8 @@ def _matrix(axis: Axes, matrix: Matrix) -> None:
     axis.tick_params(length=0, labelsize=7)
     axis.spines[:].set_visible(False)
     for (row, column), value in np.ndenumerate(values):
-        shade = 1 - float(norm(max(value, 1.0)))
-        axis.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=7.5, color=ink(shade))
+        shade = float(norm(max(value, 1.0)))
+        axis.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=7.5, color=ink(shade, REVERSED))
 
 
 def _row(axis: Axes, case: CaseResult) -> None:

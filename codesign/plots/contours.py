@@ -15,9 +15,9 @@ from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
-from codesign.labels import key_label, value_text
+from codesign.labels import key_label, setting, value_text
 from codesign.pivot import ASKED, HEAD_DIM, panels
-from codesign.plots.heatmap import MAP
+from codesign.plots.heatmap import REVERSED
 from codesign.plots.ratios import DPI
 
 RATIO = "selection.ratio"
@@ -32,7 +32,9 @@ SHORT = 0.15
 """Length, as a share of the axes, of a line that has no room for its time; the colour bar has it."""
 SHADES = 64
 """Colours between the shortest time and the longest."""
-PALE = 0.5
+SPAN = 1.1
+"""Ratio of the times at the ends of the colours at least."""
+PALE = 0.25
 """Share of white in the colours between the lines, so that black lines and labels stand out."""
 
 
@@ -48,8 +50,8 @@ def contours(frame: pd.DataFrame, times: Sequence[float] = ()) -> Figure:
     figure = Figure(figsize=(8.5, 5.2), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     axis = figure.subplots()
-    norm = Normalize(np.log(low), np.log(max(high, low * (1 + 1e-6))))
-    pale = ListedColormap(PALE + (1 - PALE) * mpl.colormaps[MAP](np.linspace(0, 1, 256))[:, :3])
+    norm = _scale(low, high)
+    pale = ListedColormap(PALE + (1 - PALE) * mpl.colormaps[REVERSED](np.linspace(0, 1, 256))[:, :3])
     _fill(axis, table, levels, norm, pale)
     marked = frame[HEAD_DIM].min() <= ASKED <= frame[HEAD_DIM].max()
     if marked:
@@ -58,16 +60,26 @@ def contours(frame: pd.DataFrame, times: Sequence[float] = ()) -> Figure:
     axis.set_ylabel(key_label(RATIO))
     axis.spines[["top", "right"]].set_visible(False)
     bar = figure.colorbar(mpl.cm.ScalarMappable(norm, pale), ax=axis, pad=0.02, fraction=0.05)
-    bar.set_ticks(list(np.log(levels)), labels=[f"{level:,.4g}" for level in levels])
+    marks = levels or [float(np.sqrt(low * high))]
+    bar.set_ticks(list(np.log(marks)), labels=[f"{mark:,.4g}" for mark in marks])
     bar.set_label("time (µs)")
-    title = f"Lines of equal time: {_workload(frame)} on {frame.iloc[0]['chip_title']}"
+    title = f"Lines of equal time: {_workload(frame)}, on {frame.iloc[0]['chip_title']}"
+    notes = ["dots: simulated"]
+    notes += [f"dashed: head dimension {ASKED}"] if marked else []
+    notes += [] if levels else [f"no line: all times lie between {low:,.6g} and {high:,.6g} µs"]
     figure.suptitle(
-        f"{textwrap.fill(title, LETTERS)}\ndots: simulated{f'; dashed: head dimension {ASKED}' if marked else ''}",
+        f"{textwrap.fill(title, LETTERS)}\n{'; '.join(notes)}",
         x=0.01,
         ha="left",
         fontsize=10.5,
     )
     return figure
+
+
+def _scale(low: float, high: float) -> Normalize:
+    """The logarithms of the times, over a span of SPAN at least: times that hardly differ look alike."""
+    middle, half = np.log(low * high) / 2, max(np.log(high / low), np.log(SPAN)) / 2
+    return Normalize(middle - half, middle + half)
 
 
 def _fill(axis: Axes, table: pd.DataFrame, levels: list[float], norm: Normalize, pale: ListedColormap) -> None:
@@ -103,7 +115,7 @@ def _workload(frame: pd.DataFrame) -> str:
     """The workload and what was set for all points."""
     first = frame.iloc[0]
     fixed = [key for key in first["overrides"] if key not in (HEAD_DIM, RATIO)]
-    return " ".join([str(first["workload"]), *(f"{key}={first[key]}" for key in fixed)])
+    return ", ".join([str(first["workload"]), *(setting(key, first[key]) for key in fixed)])
 
 
 def _round(low: float, high: float) -> list[float]:

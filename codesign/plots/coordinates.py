@@ -18,17 +18,19 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from codesign.explore.quantity import plain, words
-from codesign.labels import key_label, metric_label, scale
+from codesign.labels import key_label, key_name, metric_label, scale, words
+from codesign.quantities import numbers, ordered
 
 MAP = "viridis"
 DPI = 150
 SINGLE = 10
 """Values up to which each has its own place and label on an axis."""
-WIDE = 100.0
+WIDE = 10.0
 """Ratio of the largest to the smallest value from which an axis is logarithmic."""
 LETTERS = 18
 """Letters of a line of an axis's label."""
+BESIDE = 0.05
+"""Height, as a share of an axis, over which lines of the front through one value are spread, to tell them apart."""
 OTHERS = "0.72"
 """Grey of trials that are not on the front."""
 
@@ -73,17 +75,24 @@ def label_ticks(axis: Axis, frame: pd.DataFrame, name: str) -> None:
 
 def places(frame: pd.DataFrame, name: str) -> Places:
     """Single places in order for few values and for texts, a scale for many numbers."""
-    column = frame[name]
-    numbers = column.map(plain) if not pd.api.types.is_float_dtype(column) else column
-    values = numbers.to_numpy(np.float64) if numbers.notna().all() else None
+    column = [words(name, value) if isinstance(value, Mapping) else value for value in frame[name].tolist()]
+    found = numbers(column)
     unit = frame.attrs.get("units", {}).get(name)
-    texts = column.map(lambda value: words(name, value) if unit is None else unit.format(value))
     single = "." in name or unit is not None
-    if values is None or (single and len(set(values)) <= SINGLE):
-        order = sorted(set(texts), key=_first(texts, values).__getitem__)
+
+    choices = frame.attrs.get("choices", {}).get(name, ()) if unit is None else ()
+
+    def text(value: Any) -> str:
+        return words(name, value) if unit is None else unit.format(value)
+
+    if found is None or (single and len(set(found)) <= SINGLE):
+        order = [*dict.fromkeys(map(text, ordered([*choices, *column])))]
+        texts = list(map(text, column))
+        order = [known for known in order if known in texts]
         at = np.linspace(0, 1, len(order)) if len(order) > 1 else np.array([0.5])
         where = dict(zip(order, at.tolist(), strict=True))
-        return Places(texts.map(where).to_numpy(float), tuple(where.values()), tuple(where))
+        return Places(np.array([where[text] for text in texts]), tuple(where.values()), tuple(where))
+    values = np.array(found)
     if len(set(values)) == 1:
         return Places(np.full(len(values), 0.5), (0.5,), (tick(frame, name, factor(name) * float(values[0])),))
     low, high = float(values.min()), float(values.max())
@@ -95,10 +104,25 @@ def places(frame: pd.DataFrame, name: str) -> Places:
     return Places(positions, (0.0, 0.25, 0.5, 0.75, 1.0), labels)
 
 
-def _first(texts: pd.Series, values: NDArray[np.float64] | None) -> dict[str, Any]:
-    """What each text is sorted by: its number, or itself."""
-    keys = texts.tolist() if values is None else values.tolist()
-    return dict(zip(texts.tolist(), keys, strict=True))
+def apart(frame: pd.DataFrame, keys: list[str]) -> dict[str, list[str]]:
+    """The keys that say something of their own, each with those that go with it: one's values tell the other's."""
+    found: dict[str, list[str]] = {}
+    for key in keys:
+        codes = pd.factorize(frame[key].map(lambda value, key=key: words(key, value)))[0]
+        for other in found:
+            beside = pd.factorize(frame[other].map(lambda value, other=other: words(other, value)))[0]
+            pairs = len(set(zip(codes.tolist(), beside.tolist(), strict=True)))
+            if pairs == len(set(codes.tolist())) == len(set(beside.tolist())):
+                found[other].append(key)
+                break
+        else:
+            found[key] = []
+    return found
+
+
+def heading(key: str, others: list[str]) -> str:
+    """The label of a key's axis, which names those that go with it."""
+    return label_of(key) + (f", with {', '.join(map(key_name, others))}" if others else "")
 
 
 def coordinates(frame: pd.DataFrame, keys: list[str], objectives: Mapping[str, str], title: str) -> Figure:
@@ -107,7 +131,9 @@ def coordinates(frame: pd.DataFrame, keys: list[str], objectives: Mapping[str, s
     `frame` has a column for each key and objective, and `state` and `front` (`Explored.frame`).
     """
     rows = frame[frame["state"] == "feasible"].reset_index(drop=True)
-    names = [*keys, *objectives]
+    rows.attrs.update(frame.attrs)
+    alone = apart(rows, keys)
+    names = [*alone, *objectives]
     columns = {name: places(rows, name) for name in names}
     figure = Figure(figsize=(max(7.5, 1.2 + 1.55 * len(names)), 4.8), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
@@ -117,14 +143,17 @@ def coordinates(frame: pd.DataFrame, keys: list[str], objectives: Mapping[str, s
     shades = _shades(rows, first, objectives[first])
     for place in np.flatnonzero(~rows["front"].to_numpy(bool)):
         axis.plot(range(len(names)), table[place], color=OTHERS, linewidth=0.7, alpha=0.6, zorder=1)
-    for place in np.flatnonzero(rows["front"].to_numpy(bool)):
-        axis.plot(
-            range(len(names)), table[place], color=shades[place], linewidth=1.8, marker="o", markersize=4, zorder=3
-        )
+    best = np.flatnonzero(rows["front"].to_numpy(bool))
+    for rank, place in enumerate(best):
+        heights = table[place] + BESIDE * ((rank + 0.5) / len(best) - 0.5)
+        axis.plot(range(len(names)), heights, color=shades[place], linewidth=1.8, marker="o", markersize=4, zorder=3)
     for number, name in enumerate(names):
         _axis(axis, number, columns[name])
     arrows = {"minimise": "↓", "maximise": "↑"}
-    heads = [label_of(name) + (f" {arrows[objectives[name]]}" if name in objectives else "") for name in names]
+    heads = [
+        f"{label_of(name)} {arrows[objectives[name]]}" if name in objectives else heading(name, alone[name])
+        for name in names
+    ]
     axis.set_xticks(range(len(names)), [textwrap.fill(head, LETTERS) for head in heads], fontsize=8)
     axis.set_yticks([])
     axis.set_xlim(-0.3, len(names) - 0.3)

@@ -44,7 +44,9 @@ def _lines(axis: Axes, found: MissRatios, drawn: list[int]) -> None:
     ratios, errors = 100 * found.ratios(drawn), 100 * found.errors(drawn)
     colours = mpl.colormaps["viridis"](np.linspace(0.0, 0.8, max(len(found.names) - 1, 2)))
     for place, name in enumerate(found.names):
-        colour, style, width = ("black", "-", 2.4) if name == ALL else (colours[place], STYLES[place % 6], 1.6)
+        # Those drawn first are wider, so that they show beneath others that lie on them.
+        wide = 1.6 + 1.1 * min(len(found.names) - 2 - place, 3)
+        colour, style, width = ("black", "-", 1.2) if name == ALL else (colours[place], STYLES[place % 6], wide)
         if np.isnan(ratios[place]).all():
             continue
         axis.plot(drawn, ratios[place], color=colour, linestyle=style, linewidth=width, label=name)

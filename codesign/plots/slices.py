@@ -13,7 +13,19 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from codesign.plots.coordinates import DPI, LETTERS, MAP, WIDE, factor, label_of, label_ticks, places
+from codesign.plots.along import log_ticks
+from codesign.plots.coordinates import (
+    DPI,
+    LETTERS,
+    MAP,
+    WIDE,
+    apart,
+    factor,
+    heading,
+    label_of,
+    label_ticks,
+    places,
+)
 
 CROSSES = "0.6"
 """Grey of trials that violate a constraint."""
@@ -23,6 +35,8 @@ def slices(frame: pd.DataFrame, keys: list[str], objectives: Mapping[str, str], 
     """The figure, a row of panels for each objective; colour is the trial's number, so that one sees where the search
     went last. Trials that violate a constraint are crosses, refused ones are left out."""
     rows = frame[frame["state"] != "refused"]
+    alone = apart(rows, keys)
+    keys = list(alone)
     figure = Figure(
         figsize=(max(7.5, 1.8 + 2.1 * len(keys)), 0.9 + 2.4 * len(objectives)), dpi=DPI, layout="constrained"
     )
@@ -35,7 +49,7 @@ def slices(frame: pd.DataFrame, keys: list[str], objectives: Mapping[str, str], 
         head = f"{label_of(name)} {'↓' if way == 'minimise' else '↑'}"
         line[0].set_ylabel(textwrap.fill(head, LETTERS + 6), fontsize=9)
     for axis, key in zip(panels[-1], keys, strict=True):
-        axis.set_xlabel(label_of(key), fontsize=9)
+        axis.set_xlabel(textwrap.fill(heading(key, alone[key]), LETTERS + 12), fontsize=9)
     figure.colorbar(
         mpl.cm.ScalarMappable(norm, MAP),
         ax=panels.ravel().tolist(),
@@ -71,6 +85,7 @@ def _panel(axis: Axes, rows: pd.DataFrame, key: str, name: str, norm: Normalize)
     axis.set_xlim(-0.12, 1.12)
     if (values > 0).all() and values.max() > WIDE * values.min():
         axis.set_yscale("log")
+        log_ticks(axis.yaxis)
     label_ticks(axis.yaxis, rows, name)
     axis.tick_params(axis="y", labelsize=8)
     axis.grid(axis="y", color="0.9")

@@ -7,24 +7,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from codesign.explore.quantity import plain, read, words
 from codesign.labels import key_label, key_name, metric_label, scale
+from codesign.plots.along import DECADE, along, log_ticks
 from codesign.plots.coordinates import factor
 from codesign.plots.ratios import DPI
+from codesign.quantities import identity, ordered, plain, read
 from codesign.solve import Answer, Question, Tried
 from hwmodels import load_chip
 
-DECADE = 10.0
-"""Ratio of the largest to the smallest value from which an axis is logarithmic."""
 LETTERS = 88
 """Letters of a line of the title."""
+WIDTH = 6.0
+"""Inches of the axis along x."""
 STEPS = (1, 2, 2.5, 5, 10)
 """Distances of ticks, and tenfold."""
 INK, GREY = "#2a6f97", "0.35"
@@ -38,15 +38,18 @@ def solved(name: str, answers: Sequence[tuple[Any, Answer]], largest: bool = Fal
     figure = Figure(figsize=(7.8, 4.6), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     axis, first = figure.subplots(), answers[0][1]
-    across, joined = _across(axis, name, [value for value, _ in answers])
-    found = [(x, answer, answer.found) for x, (_, answer) in zip(across, answers, strict=True) if answer.found]
     axis.margins(0.09, 0.17)
+    by_value = {identity(value): answer for value, answer in answers}
+    others = ordered(value for value, _ in answers)
+    across, joined = along(axis, name, others, WIDTH)
+    both = [(x, by_value[identity(value)]) for x, value in zip(across, others, strict=True)]
+    found = [(x, answer, answer.found) for x, answer in both if answer.found]
     heights, numbers = _upward(axis, first.question, [tried.value for _, _, tried in found])
-    if joined and numbers:
-        order = np.argsort([x for x, _, _ in found])
-        axis.plot(np.array([x for x, _, _ in found])[order], np.array(heights)[order], color=INK, linewidth=1.4)
+    line = [(x, y) for (x, _, _), y in zip(found, heights, strict=True) if x in across[:joined]]
+    if line and numbers:
+        axis.plot(*zip(*line, strict=True), color=INK, linewidth=1.4)
     _found(axis, found, heights)
-    nowhere = [x for x, (_, answer) in zip(across, answers, strict=True) if not answer.found]
+    nowhere = [x for x, answer in both if not answer.found]
     if nowhere:
         axis.plot(
             nowhere, [0.0 if largest else 1.0] * len(nowhere), transform=axis.get_xaxis_transform(), marker="X",
@@ -60,19 +63,6 @@ def solved(name: str, answers: Sequence[tuple[Any, Answer]], largest: bool = Fal
         figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     figure.suptitle(_title(first, name, largest), x=0.01, ha="left", fontsize=10.5)
     return figure
-
-
-def _across(axis: Axes, name: str, values: list[Any]) -> tuple[list[float], bool]:
-    """Where the values of the other key lie along x, and whether they are numbers, between which a line makes sense."""
-    numbers = [number for number in map(plain, values) if number is not None]
-    joined = len(set(numbers)) == len(values)
-    places = numbers if joined else list(map(float, range(len(values))))
-    if joined and _wide(numbers):
-        axis.set_xscale("log")
-        axis.xaxis.set_minor_locator(NullLocator())
-    axis.set_xticks(places, [words(name, value) for value in values])
-    axis.set_xlabel(key_label(name))
-    return places, joined
 
 
 def _upward(axis: Axes, question: Question, values: list[Any]) -> tuple[list[float], bool]:
@@ -92,20 +82,14 @@ def _upward(axis: Axes, question: Question, values: list[Any]) -> tuple[list[flo
         suffix = unit.format(max(numbers)).partition(" ")[2]
         base, label = unit.parse(f"1 {suffix}"), f"{key_name(key)} ({suffix})"
     axis.set_ylabel(label)
-    if _wide(numbers):
+    if min(numbers) > 0 and max(numbers) >= DECADE * min(numbers):
         axis.set_yscale("log")
-        axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axis.yaxis.set_minor_locator(NullLocator())
+        log_ticks(axis.yaxis)
     else:
         whole = unit is None and all(isinstance(value, int) for value in values)
         axis.yaxis.set_major_locator(MaxNLocator("auto", steps=STEPS, integer=whole))
-    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
+        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
     return [number / base for number in numbers], True
-
-
-def _wide(numbers: list[float]) -> bool:
-    """Whether numbers span more than a decade."""
-    return min(numbers) > 0 and max(numbers) > DECADE * min(numbers)
 
 
 def _found(axis: Axes, found: list[tuple[float, Answer, Tried]], heights: list[float]) -> None:

@@ -22,8 +22,14 @@ HATCHES = {"assumed": "////", "derived": "....", "measured": "", "vendor": "xxxx
 """How a bar tells where its number comes from."""
 PARTS = (0.95, 0.55)
 """Places in the colour map of the bars to the lowest and to the highest value."""
-ROOM = 0.28
+ROOM = 0.34
 """Empty width beside the bars, for the texts at their ends, as a share of the widest."""
+DWARF = 4.0
+"""How many times as long as the next one a bar is that dwarfs it and all that follow."""
+CUTS = 2
+"""Bars that are cut off, at most."""
+CUT = 1.3
+"""Where such bars are cut off, in lengths of the longest of the others."""
 LINE = 100
 """Letters of a line of the title."""
 
@@ -35,12 +41,12 @@ def tornado(bars: Sequence[Span], usual: float, metric: str, title: str) -> Figu
     figure = Figure(figsize=(8.5, 1.9 + 0.34 * max(len(shown), 1)), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     axis = figure.subplots()
+    low, high = _limits(shown, usual, factor)
     for place, bar in enumerate(shown):
-        _draw(axis, place, bar, usual, factor)
+        _draw(axis, place, bar, usual, factor, (low, high))
     axis.axvline(usual * factor, color="0.2", linewidth=1.0, zorder=3)
-    edges = [value * factor for bar in shown for value in bar.reach(usual)] or [usual * factor]
-    width = max(edges) - min(edges) or 1.0
-    axis.set_xlim(min(edges) - ROOM * width, max(edges) + ROOM * width)
+    width = high - low or 1.0
+    axis.set_xlim(low - ROOM * width, high + ROOM * width)
     axis.set_yticks(range(len(shown)), [f"{bar.path} = {with_unit(bar.value)}" for bar in shown])
     axis.set_ylim(len(shown) - 0.4, -0.6)
     axis.tick_params(axis="y", length=0)
@@ -60,11 +66,28 @@ def tornado(bars: Sequence[Span], usual: float, metric: str, title: str) -> Figu
     return figure
 
 
-def _draw(axis: Axes, place: int, bar: Span, usual: float, factor: float) -> None:
-    """The bars of one number, the longer one behind, and the ends that they stand for."""
-    ends = [
-        (value * factor, end, with_unit(bar.ends[end])) for end, value in enumerate(bar.values) if value is not None
-    ]
+def _limits(shown: Sequence[Span], usual: float, factor: float) -> tuple[float, float]:
+    """Where bars are cut off to the left and to the right: where the longest ends, unless it would dwarf the others."""
+    middle = usual * factor
+    ends = [[abs(bar.reach(usual)[side] * factor - middle) for bar in shown] for side in (0, 1)]
+    lengths = sorted((max(both) for both in zip(*ends, strict=True)), reverse=True) or [0.0]
+    first = 0  # of the bars that are drawn whole
+    while first < min(CUTS, len(lengths) - 1) and lengths[first] > DWARF * lengths[first + 1]:
+        first += 1
+    most = CUT * lengths[first] if first else lengths[0]
+    left, right = (min(max(side, default=0.0), most) for side in ends)
+    return middle - left, middle + right
+
+
+def _draw(axis: Axes, place: int, bar: Span, usual: float, factor: float, limits: tuple[float, float]) -> None:
+    """The bars of one number, the longer one behind, and the ends that they stand for; where a bar is cut off at the
+    limits, the value that it reaches stands there too."""
+    ends = []
+    for end, value in enumerate(bar.values):
+        if value is not None:
+            at = min(max(value * factor, limits[0]), limits[1])
+            beyond = "" if at == value * factor else f": {value * factor:,.4g}, cut off"
+            ends.append((at, end, with_unit(bar.ends[end]) + beyond))
     middle = usual * factor
     for value, end, _ in sorted(ends, key=lambda item: -abs(item[0] - middle)):
         axis.barh(

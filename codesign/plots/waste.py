@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import NullLocator
 
-from codesign.plots.heatmap import MAP, ink
+from codesign.plots.heatmap import REVERSED, ink
 from codesign.plots.ratios import DPI
 from codesign.waste import LAYOUTS, Cell, Terms, agreement
 from hwmodels import Chip
@@ -36,7 +36,7 @@ def panels(cells: Sequence[Cell], own: Sequence[Cell], chip: Chip | None, terms:
     labels = list(dict.fromkeys(c.row.label for c in cells))
     granules = sorted({c.granule for c in [*cells, *own]})
     height = 0.9 + len(dtypes) * (0.75 + 0.32 * max(4, len(labels)))
-    width = max(6.5, 1.5 + len(layouts) * max(2.2, 0.3 + 0.42 * len(granules)))
+    width = max(6.5, 1.5 + len(layouts) * max(2.4, 0.3 + 0.5 * len(granules)))
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.subplots(len(dtypes), len(layouts), sharex=True, sharey=True, squeeze=False)
@@ -53,7 +53,7 @@ def panels(cells: Sequence[Cell], own: Sequence[Cell], chip: Chip | None, terms:
             axis.set_xlabel("granule (B)")
         if column == 0:
             axis.set_ylabel(f"head dimension, {dtypes[row]}" if dtypes[row] else "row")
-    bar = figure.colorbar(mpl.cm.ScalarMappable(norm, MAP), ax=grid, pad=0.01, fraction=0.03, aspect=30)
+    bar = figure.colorbar(mpl.cm.ScalarMappable(norm, REVERSED), ax=grid, pad=0.01, fraction=0.03, aspect=30)
     bar.set_label("bytes fetched ÷ needed")
     powers = range(int(math.log2(most)) + 1)
     bar.set_ticks([2.0**power for power in powers], labels=[f"{2**power}" for power in powers])
@@ -86,11 +86,11 @@ def _panel(axis: Axes, cells: Sequence[Cell], granules: list[int], labels: list[
                 texts[at] += f"\n({_number(cell.simulated)})"
         else:
             texts[at] = "–"
-    axis.imshow(values, cmap=MAP, norm=norm, aspect="auto", origin="lower")
+    axis.imshow(values, cmap=REVERSED, norm=norm, aspect="auto", origin="lower")
     axis.set_facecolor("0.93")
     for (row, column), text in texts.items():
-        colour = "black" if text == "–" else ink(norm(values[row, column]))
-        axis.text(column, row, text, ha="center", va="center", fontsize=7, color=colour, linespacing=1.0)
+        colour = "black" if text == "–" else ink(norm(values[row, column]), REVERSED)
+        axis.text(column, row, text, ha="center", va="center", fontsize=8.5, color=colour, linespacing=1.0)
     axis.set_xticks(range(len(granules)), [str(granule) for granule in granules])
     axis.set_yticks(range(len(labels)), labels)
     axis.tick_params(length=0, labelsize=8.5)

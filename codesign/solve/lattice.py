@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from codesign.errors import CodesignError
-from codesign.explore.quantity import Number, read, words, write
+from codesign.labels import words
 from codesign.overrides import CHIP, split
-from codesign.quantities import Unit
+from codesign.quantities import Number, Unit, read, write
 from hwmodels import load_chip, read_chip
 from hwmodels.spec import Cache
 from workloads import AnyWorkload

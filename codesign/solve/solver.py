@@ -15,9 +15,9 @@ from typing import Any, Literal
 from codesign.errors import CodesignError
 from codesign.execute import DOMAIN
 from codesign.explore.condition import Condition, column
-from codesign.explore.quantity import plain
 from codesign.explore.store import RowStore
 from codesign.overrides import split
+from codesign.quantities import plain
 from codesign.rows import Row
 from codesign.solve.lattice import Bounds, Lattice, lattice
 from codesign.task import Point, Task

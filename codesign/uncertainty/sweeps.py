@@ -57,6 +57,8 @@ def intervals_of(
     """
     import pandas as pd
 
+    from codesign.pivot import in_order
+
     check_figure(metric)
     asked = _answered(sweep, folder)
     lacking = {place: reason for place, (_, _, row) in enumerate(asked) if (reason := _lacks(row, metric))}
@@ -74,7 +76,7 @@ def intervals_of(
         if interval["low"] is None:
             failures.append(f"{point}: {interval['rests_on']}")
         listed.append(_line(sweep, point, row, metric, interval))
-    frame = pd.DataFrame(listed)
+    frame = in_order(pd.DataFrame(listed), ["chip", *sweep.grid])
     return Intervals(write_intervals(frame, folder), frame, failures)
 
 

@@ -177,7 +177,7 @@ def test_rows_that_do_not_make_a_figure_say_why(
     for arguments, message in {
         "--metric amplificaton": "no metric 'amplificaton'",
         "--metric bound": "is no number",
-        "--where chip=toi": "values there: h100_sxm, toy",
+        "--where chip=toi": "values there: toy, h100_sxm",
         "--where chp=toi": "no key 'chp'",
         "--x shape.head_dim --by chip": "several rows for one",
         "--x shape.headdim --y selection.ratio": "no key 'shape.headdim'",

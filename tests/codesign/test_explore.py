@@ -20,17 +20,17 @@ from codesign.errors import CodesignError
 from codesign.explore import explore, load_search
 from codesign.explore.axes import Options, axes, params, place, size
 from codesign.explore.condition import NEVER, parse_condition
-from codesign.explore.quantity import read
 from codesign.explore.store import RowStore
 from codesign.labels import SHARE
-from codesign.pivot import varying, verdict, where
+from codesign.pivot import varying, where
 from codesign.plots import figures
-from codesign.plots.coordinates import coordinates, label_of
+from codesign.plots.coordinates import apart, coordinates, heading
 from codesign.plots.pareto import pareto
 from codesign.plots.slices import slices
-from codesign.quantities import UNITS, Unit
+from codesign.quantities import UNITS, Unit, read
 from codesign.rows import Row, load_frame, read_rows
 from codesign.task import Point, Task
+from codesign.verdict import verdict
 from tests.codesign.searches import SEARCH, proposals
 
 
@@ -357,7 +357,7 @@ def test_rows_of_a_search_are_drawn_and_say_of_96_what_they_can() -> None:
     assert set(where(scattered, {"layout": "paged 96"})["shape.head_dim"]) == {96}
     alike = few([64, 96, 128, 64, 96], [0.1, 0.1, 0.1, 0.2, 0.2], [0.3, 0.2, 0.5, 0.3, 0.0]).drop(columns="layout")
     alike["overrides"] = [["shape.head_dim", "selection.ratio"]] * len(alike)
-    assert "40% of 128's effective bandwidth, 50% of the trend from 64 to 128 (median of 1 point)" in verdict(alike)
+    assert "No, off the trend: 60.0% less than 128, 50.0% worse than its neighbours" in verdict(alike)
 
 
 def test_two_stores_of_one_folder_see_each_other(tmp_path: Path) -> None:
@@ -408,7 +408,10 @@ def test_figures_can_be_read(spec: dict[str, Any], tmp_path: Path, formula: list
     assert set(frame["state"]) == {"feasible", "violates"}
     drawn = [draw(frame, keys, objectives, "small") for draw in (coordinates, slices)]
     drawn.append(pareto(frame, objectives, "small"))
-    assert [axis.get_xlabel() for axis in drawn[1].axes[-len(keys) - 1 : -1]] == list(map(label_of, keys))
+    alone = apart(frame, keys)  # heads follow from the head dimension, so they have no axis of their own
+    assert alone == {"shape.head_dim": ["shape.q_heads"], "chip.l2.ways": []}
+    said = [axis.get_xlabel().replace("\n", " ") for axis in drawn[1].axes[-len(alone) - 1 : -1]]
+    assert said == [heading(key, others) for key, others in alone.items()]
     assert drawn[2].axes[0].get_xlabel() == "time (µs), small is better"
     assert f"{len(found.feasible)} trials" in drawn[0].axes[0].get_title(loc="left")
     for figure in drawn:

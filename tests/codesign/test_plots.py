@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -17,9 +18,9 @@ from matplotlib.transforms import Bbox
 import codesign
 from codesign.errors import CodesignError
 from codesign.labels import metric_label, setting, value_text
-from codesign.pivot import panels, varying, verdict, where
+from codesign.pivot import in_order, panels, varying, where
 from codesign.plots import figures
-from codesign.plots.heatmap import MAP
+from codesign.plots.heatmap import MAP, shades
 
 DIMS = [64, 80, 96, 112, 128, 192, 256]
 RATIOS = [0.01, 0.02, 0.05, 0.1, 0.25, 1.0]
@@ -116,7 +117,79 @@ def test_one_varying_key_gives_lines(rows_of: Callable[..., pd.DataFrame]) -> No
     axis = figure.axes[0]
     assert axis.get_xlabel() == "head dimension (elements)"
     assert axis.get_ylabel() == "effective bandwidth (% of DRAM peak)"
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["Title of h100_sxm", "Title of toy"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["Title of toy", "Title of h100_sxm"]
+
+
+def swept(key: str, values: list[Any], times: list[float], chip: str = "toy") -> pd.DataFrame:
+    """Rows of one chip in which one key varies."""
+    shared = {"chip": chip, "chip_title": chip, "workload": "w", "overrides": [key]}
+    return pd.DataFrame([{**shared, key: value, "time_us": time} for value, time in zip(values, times, strict=True)])
+
+
+@pytest.mark.parametrize(
+    ("values", "order", "scale"),
+    [
+        (["100 MiB", "12.5 MiB", "25 MiB", "51200 KiB"], [1, 2, 3, 0], "log"),
+        (["1 MiB", "512 KiB", "768 KiB"], [1, 2, 0], "linear"),
+        (["2 TB/s", "1.6 TB/s"], [1, 0], "linear"),
+        (["1 us", "100 ns"], [1, 0], "log"),
+        (["32K tokens", 4096, "1M"], [1, 0, 2], "log"),
+        ([0.01, 1.0, 0.05], [0, 2, 1], "log"),
+        ([0, 8, 4], [0, 2, 1], "linear"),
+    ],
+)
+def test_quantities_lie_along_an_axis_of_numbers(values: list[Any], order: list[int], scale: str) -> None:
+    frame = swept("chip.l2.capacity", values, [float(10 + place) for place in range(len(values))])
+    ((_, figure),) = figures(frame, "time_us")
+    check_readable(figure)
+    axis = figure.axes[0]
+    line = axis.lines[0]
+    assert axis.get_xscale() == scale
+    assert line.get_ydata().tolist() == [10.0 + place for place in order]
+    assert (np.diff(line.get_xdata()) > 0).all()
+    assert axis.get_xlim()[0] < line.get_xdata()[0]
+    assert axis.get_xlim()[1] > line.get_xdata()[-1]
+    assert axis.get_ylim()[1] > max(line.get_ydata()) * 1.03
+    table = panels(frame.assign(all=0), "time_us", "chip.l2.capacity", "all", None)[0].table
+    assert list(table.index) == [values[place] for place in order]
+
+
+@pytest.mark.parametrize(
+    ("values", "labels", "joined"),
+    [
+        (["paged", "bnsd", "nz"], ["paged", "bnsd", "nz"], 0),
+        (["auto", 8, 2, None], ["2", "8", "auto", "none"], 2),
+        ([True, False], ["False", "True"], 0),
+        (["1 MiB", "20 ns", 4], ["1 MiB", "20 ns", "4"], 1),
+    ],
+)
+def test_choices_stay_in_their_order_and_are_not_joined(values: list[Any], labels: list[str], joined: int) -> None:
+    frame = swept("chip.l2.choice", values, [float(10 + place) for place in range(len(values))])
+    axis = figures(frame, "time_us")[0][1].axes[0]
+    assert [label.get_text() for label in axis.get_xticklabels()] == labels
+    assert len(axis.lines[0].get_xdata()) == joined
+    assert len(axis.lines[1].get_xdata()) == len(values)
+
+
+def test_rows_are_put_in_order_key_by_key() -> None:
+    frame = pd.DataFrame({"a": ["1 MiB", "512 KiB", "1 MiB", "512 KiB"], "b": [16, np.nan, 2, 4]})
+    assert in_order(frame, ["a", "b"])["b"].tolist()[::2] == [4, 2]
+    assert in_order(frame, ["b"])["a"].tolist() == ["1 MiB", "512 KiB", "1 MiB", "512 KiB"]
+
+
+def test_values_are_found_however_they_are_written() -> None:
+    frame = swept("chip.l2.capacity", ["512 KiB", "1 MiB"], [1.0, 2.0])
+    assert where(frame, {"chip.l2.capacity": "0.5 MiB"})["time_us"].tolist() == [1.0]
+    with pytest.raises(CodesignError, match="values there: 512 KiB, 1 MiB"):
+        where(frame, {"chip.l2.capacity": "2 MiB"})
+
+
+def test_values_that_hardly_differ_look_alike() -> None:
+    norm = shades(np.array([254.4785, 254.4798, np.nan]))
+    assert abs(norm(254.4798) - norm(254.4785)) < 0.001
+    assert 0.4 < norm(254.479) < 0.6
+    wide = shades(np.array([10.0, 20.0]))
+    assert (wide(10.0), wide(20.0)) == (0.0, 1.0)
 
 
 def test_axes_can_be_chosen(frame: pd.DataFrame) -> None:
@@ -137,19 +210,10 @@ def test_rows_that_collide_are_refused(frame: pd.DataFrame) -> None:
         codesign.plot(frame.head(1))
 
 
-def test_the_verdict_says_which_chip_dislikes_96(frame: pd.DataFrame) -> None:
-    bad, good = (verdict(where(frame, {"chip": chip})) for chip in ("ascend_910b1", "h100_sxm"))
-    assert bad.startswith("Is 96 good here? No, below the trend: 5")
-    assert good.startswith("Is 96 good here? On the trend, but larger is faster: 89% of 128's")
-    assert "60% of the trend from 64 to 128 (median of 12 points)" in bad
-    assert verdict(where(frame, {"chip": "h100_sxm"}).query("`shape.head_dim` != 64")) == ""
-
-
 def test_missing_points_leave_cells_empty(frame: pd.DataFrame) -> None:
     holes = where(frame, {"chip": "h100_sxm"}).drop(index=frame.index[-3:])
     ((_, figure),) = figures(holes)
     check_readable(figure)
-    assert verdict(holes)
 
 
 def test_keys_values_and_metrics_have_names() -> None:

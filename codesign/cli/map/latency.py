@@ -42,6 +42,7 @@ def command(
     from codesign.cli.answers import print_answers
     from codesign.cli.map import draw, place
     from codesign.cli.terminal import predicting
+    from codesign.errors import CodesignError
     from codesign.execute import run_sweep
     from codesign.overrides import CHIP, parse, split
     from codesign.pivot import HEAD_DIM
@@ -49,10 +50,17 @@ def command(
     from codesign.quality import size_notes
     from codesign.rows import load_frame
     from codesign.sweep_file import load_sweep
+    from codesign.task import Task, attention_of
 
     target = place(out, "latency")
     dims, shares = _grid(head_dims, ratios, times)
     chip_set, workload_set = split(parse(set_ or []), chip)
+    attended = attention_of(Task(chip, chip_set, workload, workload_set).resolve().workload)
+    if attended is None or attended.selection is None:
+        raise CodesignError(
+            f"{workload} selects no tokens, so there is no share of them to vary; choose a workload with a selection, "
+            "such as decode_topk"
+        )
     sweep = load_sweep(
         {
             "name": "map_latency",
@@ -66,8 +74,7 @@ def command(
     with predicting("map latency", folder) as progress:
         outcome = run_sweep(sweep, folder, jobs, None, progress)
     if len(outcome.failures) < outcome.total:
-        frame = load_frame(outcome.path)
-        frame = frame[frame["id"].isin(outcome.ids)]
+        frame = load_frame(outcome.path, ids=outcome.ids)
         if as_json:
             print(json.dumps(frame[["chip", "workload", HEAD_DIM, RATIO, TIME]].to_dict("records"), indent=2))
         else:
