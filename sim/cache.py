@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from hwmodels.spec import Cache as CacheSpec
 from sim.compiled import book as bk
 from sim.compiled import bundles, cohorts, expand, lookup, ways
-from sim.compiled.address import reciprocal
+from sim.compiled.address import folding, reciprocal
 from sim.compiled.lanes import LANES
 from sim.compiled.outgoing import PATTERN
 from sim.compiled.replacement import POLICIES, RANDOM, count_notes, ordered_by_age
@@ -96,8 +96,8 @@ class Cache:
         spec = self.spec
         factor, shift = reciprocal(spec.sets)
         limit = min(spec.sets * ways.FORMER, 1 << 31)
-        if spec.set_hash == "xor":
-            limit = 1 << (limit.bit_length() - 1)  # what is folded together lies below the next power of two
+        fold_bits, fold_mask = folding(spec.sets, spec.set_hash == "xor")
+        limit &= ~fold_mask  # what is folded lies in the same block
         return {
             bk.LINE_BITS: spec.line.bit_length() - 1,
             bk.SECTOR: spec.sector,
@@ -110,7 +110,8 @@ class Cache:
             bk.DIVIDE_FACTOR: factor,
             bk.DIVIDE_SHIFT: shift,
             bk.LIMIT: limit,
-            bk.HASHED: spec.set_hash == "xor",
+            bk.FOLD_BITS: fold_bits,
+            bk.FOLD_MASK: fold_mask,
             bk.WAYS: spec.ways,
             bk.POLICY: policy,
             bk.QUICK: ordered_by_age(policy) and spec.ways <= LANES,

@@ -16,7 +16,8 @@ The book is one int64 array, because an array costs a call seven arguments and a
     DIVIDE_FACTOR,
     DIVIDE_SHIFT,
     LIMIT,
-    HASHED,
+    FOLD_BITS,
+    FOLD_MASK,
     WAYS,
     POLICY,
     QUICK,
@@ -72,7 +73,7 @@ The book is one int64 array, because an array costs a call seven arguments and a
     OWNERS,
     # for each set of sectors of a line, the granules it has one of: a bit each, that of its first sector
     GRANULES,
-) = range(59)
+) = range(60)
 AFTER_GRANULES = GRANULES + 256
 # a row of counts for each tensor
 (

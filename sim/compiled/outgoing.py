@@ -3,7 +3,7 @@
 import numpy as np
 
 from sim.compiled import book as bk
-from sim.compiled.address import unfold
+from sim.compiled.address import fold
 from sim.compiled.bundles import leave
 from sim.compiled.jit import compiled, inlined
 from sim.compiled.lanes import population
@@ -88,7 +88,7 @@ def line_of(word, group, book):
     if quotient == FORMER:
         return FORMER_LINE + group * book[bk.WAYS] + (word & WAY)
     number = quotient * book[bk.SETS] + group % book[bk.SETS]
-    return unfold(number) if book[bk.HASHED] else number
+    return fold(number, book[bk.FOLD_BITS], book[bk.FOLD_MASK])
 
 
 @compiled
