@@ -1,6 +1,7 @@
 """What happens: cores, levels and DRAM channels in time. Reads no file, draws no picture."""
 
 from sim.bounds import Bounds
+from sim.causes import Causes, read_causes
 from sim.core import Interval
 from sim.curve import AXES, MOST_WAYS, Axis, Curve, count_lru, miss_ratio_curve
 from sim.errors import SimulationError
@@ -19,6 +20,7 @@ __all__ = [
     "MOST_WAYS",
     "Axis",
     "Bounds",
+    "Causes",
     "Curve",
     "Interval",
     "Metric",
@@ -27,6 +29,7 @@ __all__ = [
     "SimulationError",
     "count_lru",
     "miss_ratio_curve",
+    "read_causes",
     "simulate",
     "simulate_sequence",
 ]

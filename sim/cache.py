@@ -30,6 +30,7 @@ _COUNTS = {
     "sector_hits": bk.SECTOR_HITS,
     "read_bytes": bk.READ_BYTES,
     "write_bytes": bk.WRITE_BYTES,
+    "first_fetches": bk.FIRST_FETCHES,
 }
 _SEED = 88172645463325252
 _HOST_LINE = 16
@@ -47,7 +48,15 @@ class Cache:
     instead of a time.
     """
 
-    def __init__(self, spec: CacheSpec, shared: tuple[int, int], below: Level, tensors: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        spec: CacheSpec,
+        shared: tuple[int, int],
+        below: Level,
+        tensors: tuple[str, ...],
+        footprint: int = 0,
+    ) -> None:
+        """Where there is one cache, its first fetches are told from later ones up to address `footprint`."""
         self.name, self.spec, self.below, self.tensors = spec.name, spec, below, tensors
         self.latency, self.queue, self.first, self.came = spec.latency, 0, 0, 0
         self.number, self.share = shared
@@ -59,7 +68,10 @@ class Cache:
         self.counts_at = bk.AFTER_GRANULES
         self.evicted_at = self.counts_at + len(tensors) * bk.COUNTS
         self.slices_at = self.evicted_at + len(tensors) * (len(tensors) + 1)
-        self.book = np.zeros(self.slices_at + self.number * spec.slices, np.int64)
+        self.known_at = self.slices_at + self.number * spec.slices
+        known = -(-footprint // spec.line) if self.number == 1 else 0
+        self.book = np.zeros(self.known_at + known * (spec.line // spec.sector) // 32 + 1, np.int64)
+        self.book[bk.KNOWN_AT], self.book[bk.KNOWN] = self.known_at, known
         for entry, value in self._geometry(policy).items():
             self.book[entry] = value
         sectors, per = spec.line // spec.sector, spec.fill_granule // spec.sector
@@ -239,6 +251,8 @@ class Cache:
                 continue
             counts = {"hits": int(row[bk.READ_HITS] + row[bk.FAR_HITS])}
             counts |= {name: int(row[column]) for name, column in _COUNTS.items()}
+            if not self.book[bk.KNOWN]:
+                del counts["first_fetches"]
             for name, count in counts.items():  # two tensors of one name are counted as one
                 found[prefix + name] = found.get(prefix + name, 0) + count
         for by, owner in zip(*np.nonzero(evicted), strict=True):
@@ -248,7 +262,7 @@ class Cache:
 
     def forget(self) -> None:
         """Start counting and the clock anew; lines stay."""
-        self.book[self.counts_at :] = 0
+        self.book[self.counts_at : self.known_at] = 0
         self.book[[bk.WAIT, bk.NEXT]] = 0
         self.past.forget()
         self.waits = len(self.arrivals) - 1

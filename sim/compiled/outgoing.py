@@ -44,12 +44,35 @@ def append_read(address, size, tensor, out, book):
     book[bk.LAST_END] = address + size
 
 
+@inlined
+def count_known(line, bits, lines, book):
+    """How many granules of `bits` (a bit each, that of its first sector) of the lines of an aligned stretch were below
+    before: fetched or written back. From now on all of them were.
+
+    From `KNOWN_AT` on the book has a bit for each sector of the first `KNOWN` lines, 32 in a word; of lines beyond,
+    which are those of scores, every fetch follows on a write-back.
+    """
+    known, sectors, first = 0, population(book[bk.SECTORS]), line & -lines
+    for there in range(first, first + lines):
+        if there < book[bk.KNOWN]:
+            at, shift = book[bk.KNOWN_AT] + (there * sectors >> 5), there * sectors & 31
+            word = book[index(at)]
+            known += population(word >> shift & bits)
+            book[index(at)] = word | bits << shift
+        else:
+            known += population(bits)
+    return known
+
+
 @compiled
 def send(line, bits, op, tensor, out, book):
     """Send the granules of `bits` (a bit each, that of its first sector) down, neighbours as one run; count them."""
     per, size = book[bk.GRANULE_SECTORS], book[bk.GRANULE]
-    count = population(bits) * book[bk.LINES]
-    book[book[bk.COUNTS_AT] + tensor * bk.COUNTS + (bk.WRITEBACKS if op else bk.MISSES)] += count
+    count, counts = population(bits) * book[bk.LINES], book[bk.COUNTS_AT] + tensor * bk.COUNTS
+    book[counts + (bk.WRITEBACKS if op else bk.MISSES)] += count
+    if book[bk.KNOWN]:
+        fresh = count - count_known(line, bits, book[bk.LINES], book)
+        book[counts + bk.FIRST_FETCHES] += 0 if op else fresh
     address = line << book[bk.LINE_BITS]
     while bits:
         length = 0

@@ -64,6 +64,12 @@ def test_equals_the_reference(policy: str, data: st.DataObject) -> None:
         reference.writebacks,
     )
     assert sum(size for _, size, op in sink.asked if op == READ) == found["misses"] * granule
+    below, first = set[int](), 0
+    for address, size, op in sink.asked:
+        granules = set(range(address // granule, (address + size) // granule))
+        first += len(granules - below) if op == READ else 0
+        below |= granules
+    assert found["first_fetches"] == first
     assert sum(size for _, size, op in sink.asked if op == WRITE) == found["writebacks"] * granule
 
 
