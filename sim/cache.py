@@ -30,7 +30,6 @@ _COUNTS = {
     "sector_hits": bk.SECTOR_HITS,
     "read_bytes": bk.READ_BYTES,
     "write_bytes": bk.WRITE_BYTES,
-    "first_fetches": bk.FIRST_FETCHES,
 }
 _SEED = 88172645463325252
 _HOST_LINE = 16
@@ -240,7 +239,8 @@ class Cache:
 
     def counters(self) -> dict[str, int]:
         """`hits`, `misses`, … over all tensors, and `<tensor>.hits`, … for each; `<tensor>.evicted_by.<other>` is how
-        many of its evictions made room for another one, or for itself."""
+        many of its evictions made room for another one, or for itself. `first_bytes` and `repeated_bytes` are fetched
+        for the first time, and again; what is fetched after it was written back is fetched again."""
         found: dict[str, int] = {}
         number = len(self.tensors)
         rows = self.book[self.counts_at : self.evicted_at].reshape(number, bk.COUNTS)
@@ -251,8 +251,9 @@ class Cache:
                 continue
             counts = {"hits": int(row[bk.READ_HITS] + row[bk.FAR_HITS])}
             counts |= {name: int(row[column]) for name, column in _COUNTS.items()}
-            if not self.book[bk.KNOWN]:
-                del counts["first_fetches"]
+            if self.book[bk.KNOWN]:
+                first, granule = int(row[bk.FIRST_FETCHES]), self.spec.fill_granule
+                counts |= {"first_bytes": first * granule, "repeated_bytes": (counts["misses"] - first) * granule}
             for name, count in counts.items():  # two tensors of one name are counted as one
                 found[prefix + name] = found.get(prefix + name, 0) + count
         for by, owner in zip(*np.nonzero(evicted), strict=True):

@@ -97,11 +97,11 @@ def test_every_run_counts_first_reads() -> None:
     chip = hwmodels.load_chip("toy", {"l2.capacity": "64 KiB", "l2.partitions": 2, "l2.replicate": True, "l2.far_latency": "200 ns"})  # fmt: skip
     trace = prompt("bsnd")
     result, causes = simulate(chip, trace), read_causes(chip, trace)
-    granule = chip.cache.fill_granule  # type: ignore[union-attr]
-    first = [result.counters.get(f"l2.{name}.first_fetches", 0) * granule for name in causes.tensors]
+    first = [result.counters.get(f"l2.{name}.first_bytes", 0) for name in causes.tensors]
     assert first == causes.first.tolist()
     assert result.counters["hbm.read_bytes"] == causes.read.sum() > causes.first.sum()
-    assert result.counters["l2.first_fetches"] * granule == causes.first.sum()
+    assert result.metrics()["first_read_bytes"] == causes.first.sum()
+    assert result.metrics()["repeated_read_bytes"] == causes.read.sum() - causes.first.sum()
 
 
 def test_chips_without_a_shared_cache_are_refused() -> None:

@@ -69,7 +69,8 @@ def test_equals_the_reference(policy: str, data: st.DataObject) -> None:
         granules = set(range(address // granule, (address + size) // granule))
         first += len(granules - below) if op == READ else 0
         below |= granules
-    assert found["first_fetches"] == first
+    assert found["first_bytes"] == first * granule
+    assert found["repeated_bytes"] == (found["misses"] - first) * granule
     assert sum(size for _, size, op in sink.asked if op == WRITE) == found["writebacks"] * granule
 
 
