@@ -67,8 +67,9 @@ def test_no_stride_is_worse_than_rows_at_random(name: str) -> None:
     random = share((rng.integers(0, 1 << 28, count) * spec.line).tolist())
     assert share(range(0, count * spec.line, spec.line)) == 0
     strides = [spec.line * odd << power for odd in (1, 3, 5, 7, 11) for power in range(0, 19, 2) if odd << power > 1]
-    found = {stride: share(range(0, count * stride, stride)) for stride in strides if stride <= LARGEST // scale}
-    assert len(found) > 15
+    largest = min(LARGEST // scale, (spec.line << 30) // count)
+    found = {stride: share(range(0, count * stride, stride)) for stride in strides if stride <= largest}
+    assert len(found) > 12
     assert np.mean(list(found.values())) < random + 0.03, (found, random)
     assert max(found.values()) < random + 0.25, (found, random)
 
