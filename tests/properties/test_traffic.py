@@ -63,9 +63,7 @@ def test_layouts_of_whole_lines_read_the_same(name: str) -> None:
     assert chip.cache is not None
     head_dim = max(128, chip.cache.line // 2)
     for phase, kernel in CALLS:
-        found = {
-            layout: read(simulate(chip, call(chip, phase, kernel, layout, head_dim))) for layout in LAYOUTS
-        }
+        found = {layout: read(simulate(chip, call(chip, phase, kernel, layout, head_dim))) for layout in LAYOUTS}
         assert max(found.values()) <= 1.02 * min(found.values()), (phase, kernel, found)
 
 

@@ -94,7 +94,8 @@ def test_conflicts_are_told_from_capacity() -> None:
 
 def test_every_run_counts_first_reads() -> None:
     """Counters of the simulation say the same of first reads, without a second one."""
-    chip = hwmodels.load_chip("toy", {"l2.capacity": "64 KiB", "l2.partitions": 2, "l2.replicate": True, "l2.far_latency": "200 ns"})  # fmt: skip
+    halves = {"l2.partitions": 2, "l2.replicate": True, "l2.far_latency": "200 ns"}
+    chip = hwmodels.load_chip("toy", {"l2.capacity": "64 KiB", **halves})
     trace = prompt("bsnd")
     result, causes = simulate(chip, trace), read_causes(chip, trace)
     first = [result.counters.get(f"l2.{name}.first_bytes", 0) for name in causes.tensors]

@@ -100,7 +100,8 @@ def test_an_h200_keeps_what_it_was_measured_to_keep() -> None:
     spec, off = hwmodels.load_chip("h200_sxm").cache, {}
     assert spec is not None
     with MEASURED.open() as file:
-        rows = [{key: int(row[key]) for key in ("share", "stride", "working_set", "dram_read_bytes")} for row in csv.DictReader(file)]  # fmt: skip
+        names = ("share", "stride", "working_set", "dram_read_bytes")
+        rows = [{name: int(row[name]) for name in names} for row in csv.DictReader(file)]
     for row in rows:
         size, stride = row["working_set"], row["stride"]
         if size >> 20 not in (16, 24, 40) or stride not in (256, 512, 1024, 3072, 8192, 81920):
