@@ -5,8 +5,6 @@ of each partition's stretch is its end, `after` which the newest comes and `befo
 written is as in `sim.compiled.lookup`: a partition looks into a line's home for what it lacks, and keeps a copy.
 """
 
-import numpy as np
-
 from sim.compiled.address import mix, scale
 from sim.compiled.jit import compiled, inlined
 from sim.compiled.lanes import population
