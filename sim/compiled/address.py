@@ -40,9 +40,10 @@ def fold(line, bits, mask):
     """A line number whose low `bits` bits are xored with a hash of those above them; its own inverse. `mask` has these
     low bits set, or is 0, and then the number stays as it is.
 
-    So every aligned block of 2**bits lines lies in the same places, in an order of its own. Lines without a gap fill
-    all sets alike; rows at any regular stride fill them as rows at random do. Both is what an H200 does
-    (hwmodels/measurements/h200_strides.csv), and how Intel's hashes are built (McCalpin, TACC TR-2021-03).
+    So every aligned block of 2**bits lines takes the same places, in an order of its own. Lines without a gap fill all
+    sets alike, and rows at a regular stride fill them as rows at random do. An H200 does both
+    (hwmodels/measurements/h200_strides.csv). The hashes of Intel's caches are built so: a base sequence, permuted by
+    an xor for each block of memory (McCalpin, TACC TR-2021-03).
     """
     return line ^ (scramble(line >> bits) & mask)
 

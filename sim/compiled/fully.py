@@ -13,18 +13,19 @@ from sim.compiled.stacks import GRANULES, PLACE, TENSOR, WRITES, entry, index
 PARTITIONS, REPLICATE, ROOM, LINES, GEOMETRY = range(5)
 """Partitions, whether they keep copies, lines that one holds, lines that can be told apart."""
 ABSENT = -1
+"""What is after a line that its partition does not hold."""
 
 
 @inlined
 def unlink(node, before, after):
     """Take a line out of its list."""
-    older, newer = entry(node, before), entry(node, after)
-    after[index(older)], before[index(newer)] = newer, older
+    newer, older = entry(node, before), entry(node, after)
+    after[index(newer)], before[index(older)] = older, newer
 
 
 @inlined
 def link(node, end, before, after):
-    """Let a line be the newest: `before` an entry comes what is newer."""
+    """Let a line be the newest of the list with this end."""
     newest = entry(end, after)
     after[index(node)], before[index(node)] = newest, end
     after[index(end)], before[index(newest)] = node, node
@@ -59,7 +60,7 @@ def write(line, asked, home, geometry, before, after, valid, held):
 
 @inlined
 def read(line, asked, first, home, geometry, before, after, valid, held):
-    """Read a line; returns the granules that no partition had which was asked."""
+    """Read a line; returns the granules that neither partition had."""
     node = touch(line, first, geometry, before, after, valid, held)
     missing = asked & ~entry(node, valid)
     valid[index(node)] |= asked

@@ -46,11 +46,11 @@ def append_read(address, size, tensor, out, book):
 
 @inlined
 def count_known(line, bits, lines, book):
-    """How many granules of `bits` (a bit each, that of its first sector) of the lines of an aligned stretch were below
-    before: fetched or written back. From now on all of them were.
+    """How many granules of `bits` (a bit each, that of its first sector) were fetched or written back before, in the
+    aligned stretch of so many lines that has this one; notes that they are now.
 
-    From `KNOWN_AT` on the book has a bit for each sector of the first `KNOWN` lines, 32 in a word; of lines beyond,
-    which are those of scores, every fetch follows on a write-back.
+    From `KNOWN_AT` on the book has a bit for each sector of the first `KNOWN` lines, 32 in a word. Lines beyond are
+    workspaces for scores, which are written before they are read.
     """
     known, sectors, first = 0, population(book[bk.SECTORS]), line & -lines
     for there in range(first, first + lines):
