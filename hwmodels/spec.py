@@ -63,7 +63,7 @@ class Cache(Spec):
     ways: Count = Field(description="lines of a set")
     replacement: Replacement = Field(description="which line of a full set is evicted")
     set_hash: Literal["none", "xor"] = Field(
-        description="how a line number chooses its set: its low part, or all of it folded"
+        description="how a line number chooses its set: its low part, or that xored with a hash of the rest"
     )
     write_policy: Literal["back", "through"] = Field(description="whether writes stay until eviction or go on at once")
     write_allocate: bool = Field(description="whether a write miss takes a line")

@@ -5,6 +5,7 @@ from sim.core import Interval
 from sim.curve import AXES, MOST_WAYS, Axis, Curve, count_lru, miss_ratio_curve
 from sim.errors import SimulationError
 from sim.metrics import METRICS, Metric
+from sim.read_causes import ReadCauses, read_causes
 from sim.result import Result
 from sim.simulate import BEFORE, LOOPS, simulate, simulate_sequence
 from sim.tap import Shape
@@ -22,11 +23,13 @@ __all__ = [
     "Curve",
     "Interval",
     "Metric",
+    "ReadCauses",
     "Result",
     "Shape",
     "SimulationError",
     "count_lru",
     "miss_ratio_curve",
+    "read_causes",
     "simulate",
     "simulate_sequence",
 ]

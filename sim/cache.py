@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from hwmodels.spec import Cache as CacheSpec
 from sim.compiled import book as bk
 from sim.compiled import bundles, cohorts, expand, lookup, ways
-from sim.compiled.address import reciprocal
+from sim.compiled.address import folding, reciprocal
 from sim.compiled.lanes import LANES
 from sim.compiled.outgoing import PATTERN
 from sim.compiled.replacement import POLICIES, RANDOM, count_notes, ordered_by_age
@@ -47,7 +47,15 @@ class Cache:
     instead of a time.
     """
 
-    def __init__(self, spec: CacheSpec, shared: tuple[int, int], below: Level, tensors: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        spec: CacheSpec,
+        shared: tuple[int, int],
+        below: Level,
+        tensors: tuple[str, ...],
+        footprint: int = 0,
+    ) -> None:
+        """Where there is one cache, its first fetches are told from later ones up to address `footprint`."""
         self.name, self.spec, self.below, self.tensors = spec.name, spec, below, tensors
         self.latency, self.queue, self.first, self.came = spec.latency, 0, 0, 0
         self.number, self.share = shared
@@ -59,7 +67,10 @@ class Cache:
         self.counts_at = bk.AFTER_GRANULES
         self.evicted_at = self.counts_at + len(tensors) * bk.COUNTS
         self.slices_at = self.evicted_at + len(tensors) * (len(tensors) + 1)
-        self.book = np.zeros(self.slices_at + self.number * spec.slices, np.int64)
+        self.known_at = self.slices_at + self.number * spec.slices
+        known = -(-footprint // spec.line) if self.number == 1 else 0
+        self.book = np.zeros(self.known_at + known * (spec.line // spec.sector) // 32 + 1, np.int64)
+        self.book[bk.KNOWN_AT], self.book[bk.KNOWN] = self.known_at, known
         for entry, value in self._geometry(policy).items():
             self.book[entry] = value
         sectors, per = spec.line // spec.sector, spec.fill_granule // spec.sector
@@ -96,8 +107,8 @@ class Cache:
         spec = self.spec
         factor, shift = reciprocal(spec.sets)
         limit = min(spec.sets * ways.FORMER, 1 << 31)
-        if spec.set_hash == "xor":
-            limit = 1 << (limit.bit_length() - 1)  # what is folded together lies below the next power of two
+        fold_bits, fold_mask = folding(spec.sets, spec.set_hash == "xor")
+        limit &= ~fold_mask  # what is folded lies in the same block
         return {
             bk.LINE_BITS: spec.line.bit_length() - 1,
             bk.SECTOR: spec.sector,
@@ -110,7 +121,8 @@ class Cache:
             bk.DIVIDE_FACTOR: factor,
             bk.DIVIDE_SHIFT: shift,
             bk.LIMIT: limit,
-            bk.HASHED: spec.set_hash == "xor",
+            bk.FOLD_BITS: fold_bits,
+            bk.FOLD_MASK: fold_mask,
             bk.WAYS: spec.ways,
             bk.POLICY: policy,
             bk.QUICK: ordered_by_age(policy) and spec.ways <= LANES,
@@ -227,7 +239,8 @@ class Cache:
 
     def counters(self) -> dict[str, int]:
         """`hits`, `misses`, … over all tensors, and `<tensor>.hits`, … for each; `<tensor>.evicted_by.<other>` is how
-        many of its evictions made room for another one, or for itself."""
+        many of its evictions made room for another one, or for itself. `first_bytes` and `repeated_bytes` are fetched
+        for the first time, and again; what is fetched after it was written back is fetched again."""
         found: dict[str, int] = {}
         number = len(self.tensors)
         rows = self.book[self.counts_at : self.evicted_at].reshape(number, bk.COUNTS)
@@ -238,6 +251,9 @@ class Cache:
                 continue
             counts = {"hits": int(row[bk.READ_HITS] + row[bk.FAR_HITS])}
             counts |= {name: int(row[column]) for name, column in _COUNTS.items()}
+            if self.book[bk.KNOWN]:
+                first, granule = int(row[bk.FIRST_FETCHES]), self.spec.fill_granule
+                counts |= {"first_bytes": first * granule, "repeated_bytes": (counts["misses"] - first) * granule}
             for name, count in counts.items():  # two tensors of one name are counted as one
                 found[prefix + name] = found.get(prefix + name, 0) + count
         for by, owner in zip(*np.nonzero(evicted), strict=True):
@@ -247,7 +263,7 @@ class Cache:
 
     def forget(self) -> None:
         """Start counting and the clock anew; lines stay."""
-        self.book[self.counts_at :] = 0
+        self.book[self.counts_at : self.known_at] = 0
         self.book[[bk.WAIT, bk.NEXT]] = 0
         self.past.forget()
         self.waits = len(self.arrivals) - 1

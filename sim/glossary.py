@@ -132,6 +132,8 @@ _OF_LEVEL = {
     "read_hits": "Read requests answered by the core's own partition.",
     "far_hits": "Read requests answered by another partition.",
     "misses": "Granules fetched from the level below.",
+    "first_bytes": "Bytes that the cache fetched for the first time.",
+    "repeated_bytes": "Bytes that it fetched again, having lost them.",
     "write_hits": "Writes to lines that were there.",
     "write_misses": "Writes to lines that were not there.",
     "writebacks": "Dirty granules written to the level below.",

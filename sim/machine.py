@@ -44,6 +44,7 @@ class Machine:
         """`prefetches` says that engines fetch beside the cores."""
         self.chip = chip
         self.tensors = (*(tensor.name for tensor in trace.tensors), SCORES, *((PREFETCH,) if prefetches else ()))
+        self.footprint = max((tensor.base + tensor.bytes for tensor in trace.tensors), default=0)
         core, vector = chip.matmul_core, chip.vector_core
         self.levels: list[Level] = [Dram(chip.dram, self.tensors)]
         shared = self._chain(chip.memory[:-1], self.levels[0], core)
@@ -89,7 +90,7 @@ class Machine:
         for spec in reversed(specs):
             shared = instances(spec.scope, core) if not isinstance(spec, DramSpec) else (1, core.count)
             if isinstance(spec, CacheSpec):
-                below = Cache(spec, shared, below, self.tensors)
+                below = Cache(spec, shared, below, self.tensors, self.footprint)
             elif isinstance(spec, LinkSpec):
                 below = Link(spec.name, shared, spec.bandwidth, spec.latency, below)
             elif not isinstance(spec, DramSpec):

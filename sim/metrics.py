@@ -55,6 +55,16 @@ def dram_read_bytes(result: Result) -> Value:
     return result.counters[f"{result.dram}.read_bytes"]
 
 
+@metric("B", "Bytes that the last cache read for the first time; none without one that all cores share.")
+def first_read_bytes(result: Result) -> Value:
+    return result.counters.get(f"{result.cache}.first_bytes")
+
+
+@metric("B", "Bytes that the last cache read again, having lost them; none without one that all cores share.", "less")
+def repeated_read_bytes(result: Result) -> Value:
+    return result.counters.get(f"{result.cache}.repeated_bytes")
+
+
 @metric("B", "Bytes written to DRAM while the kernel ran.", "less")
 def dram_write_bytes(result: Result) -> Value:
     return result.counters[f"{result.dram}.write_bytes"]

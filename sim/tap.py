@@ -14,7 +14,7 @@ from hwmodels.spec import Cache as CacheSpec
 from sim.cache import Cache
 from sim.compiled import distances as ds
 from sim.compiled import stacks as st
-from sim.compiled.address import reciprocal
+from sim.compiled.address import folding, reciprocal
 from sim.errors import SimulationError
 from sim.level import Level
 from sim.link import Link
@@ -160,7 +160,8 @@ class PerSet:
             raise SimulationError(f"{self.places} partitions of all caches; a curve tells {st.MOST_PLACES} apart")
         self.geometry = np.zeros(st.GEOMETRY, np.int64)
         self.geometry[[st.SETS, st.FACTOR, st.SHIFT]] = shape.sets, *reciprocal(shape.sets)
-        self.geometry[[st.HASHED, st.PARTITIONS, st.REPLICATE]] = shape.hashed, shape.partitions, shape.replicate
+        self.geometry[[st.FOLD_BITS, st.FOLD_MASK]] = folding(shape.sets, shape.hashed)
+        self.geometry[[st.PARTITIONS, st.REPLICATE]] = shape.partitions, shape.replicate
         self.geometry[[st.WAYS, st.PARTS]] = shape.ways, shape.granules
         self.tags = stacks(self.places * shape.sets, st.DEEP, False)
         self.depths = np.zeros(0, np.uint8)

@@ -41,7 +41,13 @@ class Count:
         return f"{float(f'{self.total / 1000**power:.3g}'):,g} {('B', 'kB', 'MB', 'GB', 'TB')[power]}"
 
 
-_OF_CACHES = (("hits", "hits", ""), ("misses", "misses", ""), ("evictions", "evicted lines", ""))
+_OF_CACHES = (
+    ("hits", "hits", ""),
+    ("misses", "misses", ""),
+    ("evictions", "evicted lines", ""),
+    ("first_bytes", "read first", "B"),
+    ("repeated_bytes", "read again", "B"),
+)
 _OF_DRAM = (("read_bytes", "read", "B"), ("write_bytes", "written", "B"))
 
 

@@ -25,15 +25,34 @@ def scale(number, size):
 
 
 @inlined
-def fold(line):
-    """All bits of a line number below 2**31 folded together; one-to-one, see `unfold`."""
-    return line ^ (line >> 8) ^ (line >> 16) ^ (line >> 24)
+def scramble(number):
+    """32 bits of a number below 2**32, each of which depends on all of its own (the last step of MurmurHash3, by
+    Appleby)."""
+    mixed = number ^ (number >> 16)
+    mixed = (mixed * 0x85EBCA6B) & 0xFFFFFFFF
+    mixed ^= mixed >> 13
+    mixed = (mixed * 0xC2B2AE35) & 0xFFFFFFFF
+    return mixed ^ (mixed >> 16)
 
 
 @inlined
-def unfold(folded):
-    """The line that `fold` made this of."""
-    return folded ^ (folded >> 8)
+def fold(line, bits, mask):
+    """A line number whose low `bits` bits are xored with a hash of those above them; its own inverse. `mask` has these
+    low bits set, or is 0, and then the number stays as it is.
+
+    So every aligned block of 2**bits lines takes the same places, in an order of its own. Lines without a gap fill all
+    sets alike, and rows at a regular stride fill them as rows at random do. An H200 does both
+    (hwmodels/measurements/h200_strides.csv). The hashes of Intel's caches are built so: a base sequence, permuted by
+    an xor for each block of memory (McCalpin, TACC TR-2021-03).
+    """
+    return line ^ (scramble(line >> bits) & mask)
+
+
+def folding(sets, hashed):
+    """Bits and mask with which `fold` prepares line numbers to choose one of so many sets; what is not `hashed` stays
+    as it is. Sets are at least as many as places of a block, so that a block has no two lines for one set."""
+    bits = sets.bit_length() - 1
+    return bits, (1 << bits) - 1 if hashed else 0
 
 
 def reciprocal(divisor):

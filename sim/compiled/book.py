@@ -16,7 +16,8 @@ The book is one int64 array, because an array costs a call seven arguments and a
     DIVIDE_FACTOR,
     DIVIDE_SHIFT,
     LIMIT,
-    HASHED,
+    FOLD_BITS,
+    FOLD_MASK,
     WAYS,
     POLICY,
     QUICK,
@@ -66,13 +67,15 @@ The book is one int64 array, because an array costs a call seven arguments and a
     LINES,
     WITHIN,
     SEED,
-    # where the tables begin whose length differs
+    # where the tables begin whose length differs; lines that the last one, of what has been below, tells apart
     COUNTS_AT,
     EVICTED_AT,
     OWNERS,
+    KNOWN_AT,
+    KNOWN,
     # for each set of sectors of a line, the granules it has one of: a bit each, that of its first sector
     GRANULES,
-) = range(59)
+) = range(62)
 AFTER_GRANULES = GRANULES + 256
 # a row of counts for each tensor
 (
@@ -86,5 +89,6 @@ AFTER_GRANULES = GRANULES + 256
     SECTOR_HITS,
     READ_BYTES,
     WRITE_BYTES,
+    FIRST_FETCHES,
     COUNTS,
-) = range(11)
+) = range(12)

@@ -6,6 +6,7 @@ Marks on a time axis, one for each line at the time of its last touch; a distanc
 ago costs no way through the tree. When the time axis is full, marks move up to its begin.
 """
 
+from sim.compiled.address import scramble
 from sim.compiled.jit import compiled, inlined
 from sim.compiled.lanes import lowest, population
 from sim.compiled.prefetch import prefetch
@@ -146,17 +147,6 @@ def tally(entered, found, tensors, counts, never):
             never[index(tensors[index(i)])] += 1
         else:
             counts[index(tensors[index(i)]), index(found[index(i)])] += 1
-
-
-@inlined
-def scramble(line):
-    """32 bits of a line's number, each of which depends on all of its own (the last step of MurmurHash3, by
-    Appleby)."""
-    mixed = line ^ (line >> 16)
-    mixed = (mixed * 0x85EBCA6B) & 0xFFFFFFFF
-    mixed ^= mixed >> 13
-    mixed = (mixed * 0xC2B2AE35) & 0xFFFFFFFF
-    return mixed ^ (mixed >> 16)
 
 
 @compiled

@@ -54,7 +54,7 @@ def add(line, count, asked, k, queue):
 @inlined
 def place_of(line, book):
     """Of a line: its home partition, the one that is looked up first, its set within either, and its quotient."""
-    number = line ^ ((line ^ fold(line)) & -book[bk.HASHED])
+    number = fold(line, book[bk.FOLD_BITS], book[bk.FOLD_MASK])
     quotient = (number * book[bk.DIVIDE_FACTOR]) >> book[bk.DIVIDE_SHIFT]
     home = scale(mix(line >> 5), book[bk.PARTITIONS])
     first = home ^ ((home ^ book[bk.NEAR]) & -book[bk.REPLICATE])
@@ -68,10 +68,11 @@ def place(count, queue, book):
     partitions, slices = book[bk.PARTITIONS] & BITS_31, book[bk.PARTITION_SLICES] & BITS_31
     sets, near, first_slice = book[bk.SETS] & BITS_31, book[bk.NEAR], book[bk.SLICES]
     factor, shift = book[bk.DIVIDE_FACTOR] & BITS_32, book[bk.DIVIDE_SHIFT] & 63
-    if_hashed, if_replicated = -book[bk.HASHED], -book[bk.REPLICATE]
+    fold_bits, fold_mask = book[bk.FOLD_BITS] & 31, book[bk.FOLD_MASK] & BITS_31
+    if_replicated = -book[bk.REPLICATE]
     for k in range(count):
         line = np.int64(queue[index(LINE + k)]) & BITS_31
-        number = line ^ ((line ^ fold(line)) & if_hashed)
+        number = fold(line, fold_bits, fold_mask)
         quotient = ((number * factor) >> shift) & BITS_31
         home = scale(mix(line >> 5), partitions)
         first = (home ^ ((home ^ near) & if_replicated)) & BITS_31

@@ -3,7 +3,7 @@
 import numpy as np
 
 from sim.compiled import book as bk
-from sim.compiled.address import unfold
+from sim.compiled.address import fold
 from sim.compiled.bundles import leave
 from sim.compiled.jit import compiled, inlined
 from sim.compiled.lanes import population
@@ -44,12 +44,35 @@ def append_read(address, size, tensor, out, book):
     book[bk.LAST_END] = address + size
 
 
+@inlined
+def count_known(line, bits, lines, book):
+    """How many granules of `bits` (a bit each, that of its first sector) were fetched or written back before, in the
+    aligned stretch of so many lines that has this one; notes that they are now.
+
+    From `KNOWN_AT` on the book has a bit for each sector of the first `KNOWN` lines, 32 in a word. Lines beyond are
+    workspaces for scores, which are written before they are read.
+    """
+    known, sectors, first = 0, population(book[bk.SECTORS]), line & -lines
+    for there in range(first, first + lines):
+        if there < book[bk.KNOWN]:
+            at, shift = book[bk.KNOWN_AT] + (there * sectors >> 5), there * sectors & 31
+            word = book[index(at)]
+            known += population(word >> shift & bits)
+            book[index(at)] = word | bits << shift
+        else:
+            known += population(bits)
+    return known
+
+
 @compiled
 def send(line, bits, op, tensor, out, book):
     """Send the granules of `bits` (a bit each, that of its first sector) down, neighbours as one run; count them."""
     per, size = book[bk.GRANULE_SECTORS], book[bk.GRANULE]
-    count = population(bits) * book[bk.LINES]
-    book[book[bk.COUNTS_AT] + tensor * bk.COUNTS + (bk.WRITEBACKS if op else bk.MISSES)] += count
+    count, counts = population(bits) * book[bk.LINES], book[bk.COUNTS_AT] + tensor * bk.COUNTS
+    book[counts + (bk.WRITEBACKS if op else bk.MISSES)] += count
+    if book[bk.KNOWN]:
+        fresh = count - count_known(line, bits, book[bk.LINES], book)
+        book[counts + bk.FIRST_FETCHES] += 0 if op else fresh
     address = line << book[bk.LINE_BITS]
     while bits:
         length = 0
@@ -88,7 +111,7 @@ def line_of(word, group, book):
     if quotient == FORMER:
         return FORMER_LINE + group * book[bk.WAYS] + (word & WAY)
     number = quotient * book[bk.SETS] + group % book[bk.SETS]
-    return unfold(number) if book[bk.HASHED] else number
+    return fold(number, book[bk.FOLD_BITS], book[bk.FOLD_MASK])
 
 
 @compiled

@@ -10,7 +10,7 @@ from sim.compiled import book as bk
 from sim.compiled.expand import HOME, KEY, LINE, SET, SLICE, TO_HOME, entry
 from sim.compiled.jit import inlined
 from sim.compiled.lanes import LANES, lowest, match, population, push
-from sim.compiled.outgoing import append_read, evict, sectors_of
+from sim.compiled.outgoing import append_read, count_known, evict, sectors_of
 from sim.compiled.replacement import LRU
 from sim.compiled.slices import reserve, reserve_grain
 from sim.compiled.ways import (
@@ -81,6 +81,8 @@ def quick_miss(k, lines, mask, tensor, to_home, sets, out, queue, book):
     book[index(counts + bk.SECTOR_HITS)] -= width * lines
     book[index(counts + bk.READ_HITS)] -= missed
     book[index(counts + bk.MISSES)] += missed
+    if book[bk.KNOWN]:
+        book[index(counts + bk.FIRST_FETCHES)] += missed - count_known(entry(LINE, k, queue), bits, lines, book)
     book[bk.FETCHED] = 1
     address = (entry(LINE, k, queue) << book[bk.LINE_BITS]) + lowest(bits) * book[bk.SECTOR]
     append_read(address, missed * book[bk.GRANULE], tensor, out, book)

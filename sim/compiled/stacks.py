@@ -32,8 +32,8 @@ GRANULES, TENSOR, PLACE, WRITES = 0xFF, 8, 16, 1 << 24
 beside (those of all caches counted through), whether it is written."""
 MOST_PLACES = 256
 """Partitions of all caches that `asked` can tell apart."""
-SETS, FACTOR, SHIFT, HASHED, PARTITIONS, REPLICATE, WAYS, PARTS, GEOMETRY = range(9)
-"""The geometry of a cache, as int64: sets of a partition, how to divide by them, whether the line is folded first,
+SETS, FACTOR, SHIFT, FOLD_BITS, FOLD_MASK, PARTITIONS, REPLICATE, WAYS, PARTS, GEOMETRY = range(10)
+"""The geometry of a cache, as int64: sets of a partition, how to divide by them, how lines are folded first,
 partitions, whether they keep copies, ways, granules of a line."""
 index = np.uint64
 _LONG, _SHORT = ir.IntType(64), ir.IntType(32)
@@ -219,7 +219,7 @@ def spread(runs, indices, first, count, repeat, place, line_bits, granule_bits, 
 @inlined
 def place_of(line, asked, geometry):
     """Of an access: its set within a partition, its tag, the partition that is looked up first, its home."""
-    number = fold(line) if geometry[HASHED] else line
+    number = fold(line, geometry[FOLD_BITS], geometry[FOLD_MASK])
     tag = (number * geometry[FACTOR]) >> geometry[SHIFT]
     near, partitions = (asked >> PLACE) & 0xFF, geometry[PARTITIONS]
     home = near - near % partitions + scale(mix(line >> 5), partitions)

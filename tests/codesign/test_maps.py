@@ -89,6 +89,7 @@ def test_counts_of_tensors_add_up_to_those_of_their_level(chip: str, workload: s
     result = asked.simulate()
     counts = attribution(asked, result)
     keys = {"read": "read_bytes", "written": "write_bytes", "evicted lines": "evictions"}
+    keys |= {"read first": "first_bytes", "read again": "repeated_bytes"}
     assert counts
     for count in counts:
         assert count.total == result.counters[f"{count.level}.{keys.get(count.name, count.name)}"]
@@ -219,6 +220,20 @@ def test_other_maps_print_tables_and_draw(verb: str, rest: tuple[str, ...], ask:
     assert json.loads(ask(*asked, "--json")[1])
 
 
+def test_causes_of_what_is_read(ask: Ask) -> None:
+    """They sum to what the DRAM was read, and name the sets where heads side by side share few of them."""
+    asked = ("tensors", "toy", "prefill_causal", "--causes", "--set", "shape.kv_len=1024", "--set", "shape.q_len=1024")
+    sides = (*asked, "--set", "layout.kind=bsnd", "--set", "shape.kv_heads=8", "--set", "l2.capacity=256 KiB")
+    found = {hash_: json.loads(ask(*sides, "--set", f"l2.set_hash={hash_}", "--json")[1]) for hash_ in ("none", "xor")}
+    for answer in found.values():
+        parts = answer["causes"]["all"]
+        assert parts["read"] == sum(answer["levels"]["hbm"]["read"].values())
+        assert parts["read"] == sum(parts[name] for name in ("needed", "unasked", "capacity", "copies", "conflicts"))
+    conflicts = {hash_: answer["causes"]["all"]["conflicts"] for hash_, answer in found.items()}
+    assert conflicts["none"] > 2 * max(conflicts["xor"], 1)
+    assert "conflicts" in ask(*sides, "--set", "l2.set_hash=none")[1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "mend"),
     [
@@ -231,6 +246,8 @@ def test_other_maps_print_tables_and_draw(verb: str, rest: tuple[str, ...], ask:
         (("roofline", "toy", "decode_topkk"), "'decode_topk'"),
         (("stalls", "toy", "decode_topk", "--over", "shape.head_dim"), "KEY=V1,V2"),
         (("tensors", "nochip", "decode_topk"), "nochip"),
+        (("tensors", "mlu370_x4", "decode_topk", "--causes"), "leave --causes out"),
+        (("tensors", "toy", "decode_topk", "--causes", "--before", "warm"), "cold caches"),
     ],
 )
 def test_errors_are_one_line_with_the_mend(arguments: tuple[str, ...], mend: str, ask: Ask) -> None:

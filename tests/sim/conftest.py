@@ -66,4 +66,4 @@ BASE = {
 def cache_of(**keys: object) -> tuple[Cache, Sink]:
     """A cache for tensors X and Y with some keys changed, above a sink."""
     sink = Sink()
-    return Cache(hwmodels.Cache.model_validate({**BASE, **keys}), (1, 4), sink, ("X", "Y")), sink
+    return Cache(hwmodels.Cache.model_validate({**BASE, **keys}), (1, 4), sink, ("X", "Y"), 1 << 20), sink

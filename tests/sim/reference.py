@@ -26,6 +26,8 @@ class ReferenceCache:
     policy: str
     dirty_ways: int = 1 << 30
     """Lines of a set that may be dirty at a time."""
+    hashed: bool = False
+    """Whether sets are chosen by a hash of line numbers."""
     hits: int = 0
     misses: int = 0
     write_hits: int = 0
@@ -49,7 +51,7 @@ class ReferenceCache:
     def _line(self, number: int, low: int, high: int, write: bool) -> None:
         sectors = set(range(low // self.sector, (high - 1) // self.sector + 1))
         whole = {s for s in sectors if low <= s * self.sector and (s + 1) * self.sector <= high}
-        group = number % self.sets
+        group = self._set_of(number)
         content = self.content[group]
         present = number in content
         if not present:
@@ -69,6 +71,20 @@ class ReferenceCache:
             self.hits += len(asked - lacking)
         self.misses += len(lacking)
         line.valid |= {s for g in lacking for s in range(g * per, (g + 1) * per)}
+
+    def _set_of(self, number: int) -> int:
+        """The remainder of the number, whose place in a block of as many lines as fit the sets (a power of two) is
+        xored with MurmurHash3's finalizer of the block if it is `hashed`."""
+        if not self.hashed:
+            return number % self.sets
+        lines = 1
+        while 2 * lines <= self.sets:
+            lines *= 2
+        block, place = divmod(number, lines)
+        hashed = block
+        for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1)):
+            hashed = (hashed ^ hashed >> shift) * factor % 2**32
+        return (block * lines + (place ^ hashed % lines)) % self.sets
 
     def _insert(self, group: int, number: int) -> None:
         content, ways = self.content[group], self.ways_of[group]

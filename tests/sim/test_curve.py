@@ -18,7 +18,7 @@ import hwmodels
 import workloads
 from sim import Curve, Shape, SimulationError, count_lru, miss_ratio_curve
 from sim.compiled import distances, stacks
-from sim.compiled.address import fold
+from sim.compiled.address import fold, folding
 from sim.tap import BATCH, Distances, PerSet, Sampled
 from workloads.trace import Trace
 
@@ -99,7 +99,7 @@ def test_granules_that_were_fetched_at_different_times(seed: int, footprint: int
         for size in sizes:
             hits, content = 0, [dict[int, int]() for _ in range(groups)]
             for line, mask, write in zip(lines.tolist(), masks.tolist(), writing.tolist(), strict=True):
-                held = content[fold(line) % groups]
+                held = content[fold(line, *folding(groups, True)) % groups]
                 valid = held.pop(line, 0)
                 hits += 0 if write else (mask & valid).bit_count()
                 held[line] = valid | mask

@@ -18,6 +18,8 @@ from tests.sim.conftest import BASE, Sink, ask, pieces
 from workloads.trace import READ, RUN, WRITE
 
 LINE = 128
+FOOTPRINT = 200_000
+"""Bytes whose first fetches are counted: not of all lines that are asked for."""
 GRAINS = (1, 2, 4, 8, 16, 32)
 
 
@@ -34,7 +36,7 @@ def cache_with(grain: int, keys: dict[str, object], dirty: bool) -> tuple[Cache,
     """A cache for two tensors that four cores share, above such a level; with grains of one line, every line is looked
     up for itself, otherwise runs of two lines may be bundles."""
     below = Below()
-    cache = Cache(hwmodels.Cache.model_validate(BASE | keys), (1, 4), below, ("X", "Y"))
+    cache = Cache(hwmodels.Cache.model_validate(BASE | keys), (1, 4), below, ("X", "Y"), FOOTPRINT)
     cache.set_grain(grain)
     cache.book[bk.FEWEST] = min(2 * (grain > 1), cache.book[bk.FEWEST])
     if dirty:

@@ -31,7 +31,7 @@ def test_equals_the_reference(policy: str, data: st.DataObject) -> None:
     sector = data.draw(st.sampled_from([32, 64, 128]))
     granule = data.draw(st.sampled_from([s for s in (32, 64, 128) if s >= sector]))
     ways = data.draw(st.sampled_from([1, 2, 4, 8, 32]))
-    sets = data.draw(st.sampled_from([1, 2, 3, 8]))
+    sets, hashed = data.draw(st.sampled_from([1, 2, 3, 8])), data.draw(st.booleans())
     share = data.draw(st.sampled_from([None, None, 0.1, 0.5, 0.75]))
     cache, sink = cache_of(
         capacity=f"{128 * ways * sets} B",
@@ -39,11 +39,12 @@ def test_equals_the_reference(policy: str, data: st.DataObject) -> None:
         fill_granule=f"{granule} B",
         ways=ways,
         replacement=policy,
+        set_hash="xor" if hashed else "none",
         slices=1,
         dirty_share=share,
     )
     limit = ways if share is None else int(share * ways)
-    reference = ReferenceCache(128, sector, granule, sets, ways, policy, limit)
+    reference = ReferenceCache(128, sector, granule, sets, ways, policy, limit, hashed)
     accesses = data.draw(
         st.lists(
             st.tuples(st.integers(0, 6000), st.integers(1, 400), st.sampled_from([READ, READ, WRITE])),
@@ -63,6 +64,13 @@ def test_equals_the_reference(policy: str, data: st.DataObject) -> None:
         reference.writebacks,
     )
     assert sum(size for _, size, op in sink.asked if op == READ) == found["misses"] * granule
+    below, first = set[int](), 0
+    for address, size, op in sink.asked:
+        granules = set(range(address // granule, (address + size) // granule))
+        first += len(granules - below) if op == READ else 0
+        below |= granules
+    assert found["first_bytes"] == first * granule
+    assert found["repeated_bytes"] == (found["misses"] - first) * granule
     assert sum(size for _, size, op in sink.asked if op == WRITE) == found["writebacks"] * granule
 
 

@@ -10,6 +10,12 @@ import typer
 
 if TYPE_CHECKING:
     from codesign.plots.tensors import Count
+    from codesign.task import Point
+
+CAUSES = ("needed", "unasked", "capacity", "copies", "conflicts")
+"""Why bytes are read, in the order of the table; see `sim.ReadCauses`."""
+ALL = "all"
+"""What stands for all tensors together."""
 
 
 def command(
@@ -20,6 +26,9 @@ def command(
         typer.Option("--set", metavar="KEY=VALUE", help="Override a number of either: l2.ways=32, shape.head_dim=96."),
     ] = None,
     before: Annotated[str, typer.Option(help="Caches before the run: cold, dirty or warm.")] = "cold",
+    causes: Annotated[
+        bool, typer.Option("--causes", help="Simulate again, and say why the last cache read what it did.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="The figure, a .png; out/map_tensors.png if left out.")
@@ -35,6 +44,7 @@ def command(
     target = place(out, "tensors")
     chip_set, workload_set = split(parse(set_ or []), chip)
     point = Task(chip, chip_set, workload, workload_set, before).resolve()
+    why = _causes(point, before) if causes else {}
     result, useful = point.simulate(), needed(point)
     counts, lost = attribution(point, result), evictors(point, result)
     if not counts:
@@ -42,11 +52,54 @@ def command(
     settings = "".join(f" {key}={value}" for key, value in point.overrides.items())
     title = f"{point.workload.name}{settings} on {point.chip.title}"
     if as_json:
-        print(json.dumps(_answer(counts, lost, useful), indent=2))
+        print(json.dumps(_answer(counts, lost, useful) | ({"causes": why} if why else {}), indent=2))
     else:
         _print(counts, useful, title)
         _print_lost(lost)
+        _print_causes(why)
     draw(shares([*counts, *lost], f"What belongs to which tensor: {title}"), target, as_json)
+
+
+def _causes(point: Point, before: str) -> dict[str, dict[str, int]]:
+    """Bytes that the last cache read by tensor, then of all, and by cause."""
+    from codesign.errors import CodesignError
+    from sim import SimulationError, read_causes
+
+    if before != "cold":
+        raise CodesignError(f"causes are told from cold caches, not {before} ones; leave --before or --causes out")
+    try:
+        found = read_causes(point.chip, point.kernels())
+    except SimulationError as error:
+        raise CodesignError(f"{error}; leave --causes out") from None
+    parts = {"read": found.read, "needed": found.first - found.unasked, "unasked": found.unasked}
+    parts |= {"capacity": found.capacity, "copies": found.copies, "conflicts": found.conflicts}
+    why = {
+        tensor: {name: int(part[i]) for name, part in parts.items()}
+        for i, tensor in enumerate(found.tensors)
+        if found.read[i]
+    }
+    return why | {ALL: {name: int(part.sum()) for name, part in parts.items()}}
+
+
+def _print_causes(why: dict[str, dict[str, int]]) -> None:
+    """Why bytes were read, a row for each tensor, with shares of what was needed of it."""
+    from codesign.cli.tables import size_text, table
+    from codesign.cli.terminal import console
+
+    if not why:
+        return
+    shown = table("why read", ">read", *(f">{name}" for name in CAUSES))
+    for tensor, parts in why.items():
+        cells = []
+        for name in CAUSES:
+            size, need = parts[name], parts["needed"]
+            sign, text = "−" if size < 0 else "", size_text(abs(size))
+            share = f" ({size / need:.3g}x)" if need and name != "needed" and size else ""
+            cells.append(f"{sign}{text}{share}" if size else "–")
+        shown.add_row(tensor, size_text(parts["read"]), *cells)
+    screen = console()
+    screen.print()
+    screen.print(shown)
 
 
 def _answer(counts: list[Count], lost: list[Count], useful: dict[str, int]) -> dict[str, Any]:
