@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from hwmodels.spec import Dram as DramSpec
+from hwmodels.main_memory import Dram as DramSpec
 from hwmodels.standard import DramStandard
 from sim.dram import Dram
 from sim.level import PS
@@ -38,12 +38,11 @@ class Reads:
 
 
 def one_channel(standard: DramStandard, window: int, page_policy: Literal["open", "closed"]) -> DramSpec:
-    """A memory that is one channel of `standard` at the data rate of its bursts, its controller beside the core.
+    """A memory that is one channel of `standard` at the data rate of its clock, its controller beside the core.
 
     Consecutive bursts follow the standard's address map. `window` requests a bank can be reordered.
     """
-    burst_time = max(standard.service("rank", "RD"), standard.timings["tBL"])
-    closed_row_time = standard.delay("bank", "ACT", "RD") + standard.timings["tCL"] + burst_time
+    closed_row_time = standard.delay("bank", "ACT", "RD") + standard.timings["tCL"] + standard.burst_time
     return DramSpec.model_validate(
         {
             "kind": "dram",
@@ -51,7 +50,7 @@ def one_channel(standard: DramStandard, window: int, page_policy: Literal["open"
             "standard": standard,
             "capacity": f"{CAPACITY} B",
             "channels": 1,
-            "bandwidth": f"{standard.burst * PS // burst_time} B/s",
+            "bandwidth": f"{standard.peak} B/s",
             "latency": f"{closed_row_time} ps",
             "interleave": f"{standard.burst} B",
             "channel_hash": False,
