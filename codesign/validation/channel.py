@@ -23,7 +23,7 @@ from codesign.validation.cases import source_digest
 from codesign.validation.channel_speed import STANDARDS, at_speed, known_standard
 from codesign.validation.records import Record
 from hwmodels import DramStandard, load_standard
-from sim.channel import CAPACITY, keep_busy, one_channel
+from sim.channel import CAPACITY, Queues, keep_busy, one_channel
 
 COLUMNS = ("pattern", "parameter_bytes", "cycles")
 """Columns that every file of this form has."""
@@ -32,9 +32,8 @@ MEASURED = ("bandwidth_gb_s", "activates", "row_hits", "reads")
 PATTERNS = ("stream", "rows", "stride")
 POLICIES: dict[str, Literal["open", "closed"]] = {"OPEN_PAGE": "open", "CLOSE_PAGE": "closed"}
 """Page policies by the other simulator's names."""
-BANK_QUEUE, OUTSTANDING = 8, 128
-"""The other simulator's controller: commands that wait for one bank; and reads under way, of the 32 in its transaction
-queue and 8 a bank (by Little's law its rows have 40, all for one bank, to 118 under way)."""
+QUEUES = Queues(transactions=32, bank=8)
+"""The other simulator's controller."""
 SEED = 1
 """Of the rows that a pattern draws at random."""
 SHOWN = 20
@@ -80,8 +79,8 @@ class ChannelCase:
 
     def run(self) -> Row:
         """What our channel does."""
-        spec = one_channel(self.standard, BANK_QUEUE, self.page_policy)
-        found = keep_busy(spec, self.addresses(), self.time, OUTSTANDING)
+        spec = one_channel(self.standard, QUEUES.bank, self.page_policy)
+        found = keep_busy(spec, self.addresses(), self.time, QUEUES)
         numbers = (found.bandwidth / 1e9, found.activates, found.row_hits, found.count)
         return {"id": self.id(), **dict(zip(PREDICTED, numbers, strict=True))}
 
