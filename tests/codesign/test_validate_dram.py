@@ -151,11 +151,11 @@ def test_a_standard_written_by_hand_is_used(tmp_path: Path, capsys: pytest.Captu
     (bandwidth,) = pd.read_csv(tmp_path / "out" / "predictions.csv")["predicted_bandwidth_gb_s"]
     assert 0.93 < bandwidth / (64 / 6.64) <= 1  # less one or two refreshes of a rank that the stream waits for
     assert not (tmp_path / "out" / "scatter.png").exists()
-    stream = [row | {"peak_gb_s": "9.639"} for row in stream]
+    stream = [row | {"peak_gb_s": ""} for row in stream]
     both = write(tmp_path / "both.csv", stream + rows("lpddr4 stream", "hbm2 stream"))
     assert [case.standard.name for case in read_cases(both, str(slow))[1]] == ["mine", "hbm2", "lpddr4"]
     other = mine(tmp_path, "hbm2")
-    assert read_cases(write(tmp_path / "one.csv", rows("hbm2 stream")), str(other))[1][0].standard.banks == 32
+    assert read_cases(write(tmp_path / "one.csv", rows("hbm2 stream"), peak_gb_s=""), str(other))[1][0].standard.banks == 32
 
 
 def test_errors_are_what_their_names_say() -> None:
