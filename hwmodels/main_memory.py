@@ -71,7 +71,9 @@ class Dram(Spec):
                 f"interleave {self.interleave} must divide one another; use powers of two"
             )
         if self.standard.row % self.interleave:
-            raise ValueError(f"interleave {self.interleave} must divide the row of {self.standard.row} bytes")
+            raise ValueError(
+                f"interleave {self.interleave} must divide the row of {self.standard.row} bytes; change interleave"
+            )
         places = self.channels * self.standard.banks * self.window
         if places > PLACES:
             raise ValueError(

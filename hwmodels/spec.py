@@ -151,10 +151,11 @@ class Cache(Spec):
                 raise ValueError(f"{key} is for caches of several partitions, partitions is {self.partitions}; {mend}")
         if self.far_latency is not None and self.far_latency < self.latency:
             raise ValueError(
-                f"far_latency {self.far_latency} ps < latency {self.latency} ps; the far partition is no nearer"
+                f"far_latency {self.far_latency} ps < latency {self.latency} ps; the far partition is no nearer; "
+                "raise far_latency"
             )
         if self.slices % self.partitions:
-            raise ValueError(f"slices {self.slices} must be a multiple of partitions {self.partitions}")
+            raise ValueError(f"slices {self.slices} must be a multiple of partitions {self.partitions}; change one")
         return self
 
 
@@ -229,7 +230,7 @@ class Core(Spec):
     """A kind of core and the levels that belong to it alone."""
 
     name: str = Field(description="name of the kind: prefix of its overrides")
-    count: Count = Field(description="cores of this kind on the chip")
+    count: Annotated[Count, Field(le=65536)] = Field(description="cores of this kind on the chip")
     cores_per_cluster: Count = Field(
         default=1, description="cores that share the levels of scope cluster (1 where nothing is shared so)"
     )
@@ -271,7 +272,8 @@ class Core(Spec):
             raise ValueError(f"{self.name} has a level of scope cluster: say cores_per_cluster, or make it scope core")
         if self.count % self.cores_per_cluster:
             raise ValueError(
-                f"{self.name}: count {self.count} is not a multiple of cores_per_cluster {self.cores_per_cluster}"
+                f"{self.name}: count {self.count} is not a multiple of cores_per_cluster {self.cores_per_cluster}; "
+                "change one"
             )
         return self
 

@@ -172,7 +172,9 @@ class DramStandard(Spec):
     def _consistent(self) -> DramStandard:
         wanted = {"row", "rank", "bank_group", "bank", "channel", "column"}
         if set(self.fields) != wanted or len(self.fields) != len(wanted):
-            raise ValueError(f"address_map {self.address_map!r} must name each of {', '.join(sorted(wanted))} once")
+            raise ValueError(
+                f"address_map {self.address_map!r} must name each of {', '.join(sorted(wanted))} once; correct it"
+            )
         named = [row.latency for row in self.constraints] + [
             self.refresh.interval,
             self.refresh.duration,
