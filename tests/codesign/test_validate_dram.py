@@ -155,7 +155,8 @@ def test_a_standard_written_by_hand_is_used(tmp_path: Path, capsys: pytest.Captu
     both = write(tmp_path / "both.csv", stream + rows("lpddr4 stream", "hbm2 stream"))
     assert [case.standard.name for case in read_cases(both, str(slow))[1]] == ["mine", "hbm2", "lpddr4"]
     other = mine(tmp_path, "hbm2")
-    assert read_cases(write(tmp_path / "one.csv", rows("hbm2 stream"), peak_gb_s=""), str(other))[1][0].standard.banks == 32
+    one = write(tmp_path / "one.csv", rows("hbm2 stream"), peak_gb_s="")
+    assert read_cases(one, str(other))[1][0].standard.banks == 32
 
 
 def test_errors_are_what_their_names_say() -> None:

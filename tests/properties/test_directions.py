@@ -29,7 +29,7 @@ FASTER, SLOWER = -1, 1
 DIRECTIONS = {
     **dict.fromkeys(
         ("bandwidth", "write_bandwidth", "clock", "exps_per_cycle", "ops_per_cycle", "sync_share", "banks",
-         "bank_width", "window", "write_batch", "max_bytes_in_flight", "max_programs", "count", "bf16", "fp16", "fp8",
+         "bank_width", "write_batch", "max_bytes_in_flight", "max_programs", "count", "bf16", "fp16", "fp8",
          "int8", "fp32", "l2.capacity", "tREFI", "copy_bandwidth", "pair_bandwidth", "share"),
         FASTER,
     ),
@@ -59,6 +59,7 @@ EITHER = {
     "largest": "size and number of requests",
     "smallest": "size and number of requests",
     "slices": "at the same bandwidth more slices are slower ones",
+    "window": "joins rows that wait in one bank: see test_dram.test_a_window_joins_pending_rows",
     "channels": "at the same bandwidth more channels are slower ones",
     "interleave": "spreads streams, and splits rows",
     "channel_hash": "spreads strides, and breaks streams",
@@ -84,7 +85,6 @@ BINDS: dict[str, dict[str, object]] = {
     "banks": {"clock": "10 MHz"},
     "bank_width": {"clock": "10 MHz"},
     "clock": {"clock": "10 MHz"},
-    "window": {"window": 16, "page_policy": "closed", "standard.bank_groups": 1, "standard.banks_per_group": 1},
     "write_batch": {"write_batch": 2, "standard.timings.tRTW": "5 us"},
     "max_bytes_in_flight": {"max_bytes_in_flight": "2 KiB"},
     "max_programs": {"max_programs": 2},
