@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from codesign.errors import CodesignError
 from codesign.task import Point
 from hwmodels import Chip
-from hwmodels.spec import Core, Dram, Level, Scratchpad
+from hwmodels.main_memory import Dram
+from hwmodels.spec import Core, Level, Scratchpad
 from sim import Result
 from sim.compute import Units
 from sim.level import PS, instances

@@ -2,7 +2,9 @@
 
 from hwmodels.errors import HardwareError
 from hwmodels.load import ChipFile, Provenance, chip_names, load_chip, load_standard, read_chip, standard_names
-from hwmodels.spec import Cache, Chip, Core, Dram, Level, Link, Matmul, Scratchpad, Tile, Vector
+from hwmodels.main_memory import Dram
+from hwmodels.peaks import contradictions
+from hwmodels.spec import Cache, Chip, Core, Level, Link, Matmul, Scratchpad, Tile, Vector
 from hwmodels.standard import Constraint, DramStandard
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "Tile",
     "Vector",
     "chip_names",
+    "contradictions",
     "load_chip",
     "load_standard",
     "read_chip",

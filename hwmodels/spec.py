@@ -12,13 +12,25 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from hwmodels.interconnect import Interconnect
+from hwmodels.main_memory import Dram
 from hwmodels.record import Spec
-from hwmodels.standard import DramStandard
-from hwmodels.units import Bandwidth, Bytes, Count, Duration, Frequency, Rate, Share
+from hwmodels.units import (
+    Bandwidth,
+    Bytes,
+    Count,
+    Duration,
+    Frequency,
+    Latency,
+    Rate,
+    Share,
+    format_bytes,
+)
 
 DType = Literal["bf16", "fp16", "fp8", "int8", "fp32"]
 Scope = Literal["core", "cluster", "chip"]
 Replacement = Literal["lru", "fifo", "random", "plru", "srrip"]
+LINES = 2**26
+"""Lines of a cache of which the state fits into the memory of a machine: 8 GiB at 128 bytes a line."""
 
 
 class Tile(Spec):
@@ -79,15 +91,17 @@ class Cache(Spec):
         default=None,
         description="with partitions: whether a line read from the far one is kept in the reader's partition too",
     )
-    slices: Count = Field(description="independent banks over all partitions; the bandwidth is shared out among them")
+    slices: Annotated[Count, Field(le=65536)] = Field(
+        description="independent banks over all partitions; the bandwidth is shared out among them"
+    )
     bandwidth: Bandwidth = Field(description="bytes per second that all slices together deliver on hits")
-    latency: Duration = Field(description="unloaded time of a hit in the core's own partition, measured at the core")
+    latency: Latency = Field(description="unloaded time of a hit in the core's own partition, measured at the core")
     uncached: Literal["serial", "parallel"] | None = Field(
         default=None,
         description="reads that kernels send past the cache: whether those of one line take turns, each with the next "
         "level's whole latency, or go side by side; nothing where there are no such reads",
     )
-    far_latency: Duration | None = Field(
+    far_latency: Latency | None = Field(
         default=None, description="with partitions: unloaded time of a hit in another partition"
     )
 
@@ -118,6 +132,11 @@ class Cache(Spec):
                 f"capacity {self.capacity} is not a multiple of line x ways x partitions = "
                 f"{self.line * self.ways * self.partitions}; change ways or capacity"
             )
+        if self.capacity // self.line > LINES:
+            raise ValueError(
+                f"capacity {format_bytes(self.capacity)} is {self.capacity // self.line} lines of {self.line} B, at "
+                f"most {LINES} are simulated; lower capacity or make line larger"
+            )
         if self.ways > 64:
             raise ValueError(f"at most 64 ways are simulated, got {self.ways}; lower ways")
         if self.replacement == "plru" and (self.ways & (self.ways - 1) or self.ways > 32):
@@ -132,10 +151,11 @@ class Cache(Spec):
                 raise ValueError(f"{key} is for caches of several partitions, partitions is {self.partitions}; {mend}")
         if self.far_latency is not None and self.far_latency < self.latency:
             raise ValueError(
-                f"far_latency {self.far_latency} ps < latency {self.latency} ps; the far partition is no nearer"
+                f"far_latency {self.far_latency} ps < latency {self.latency} ps; the far partition is no nearer; "
+                "raise far_latency"
             )
         if self.slices % self.partitions:
-            raise ValueError(f"slices {self.slices} must be a multiple of partitions {self.partitions}")
+            raise ValueError(f"slices {self.slices} must be a multiple of partitions {self.partitions}; change one")
         return self
 
 
@@ -200,56 +220,7 @@ class Link(Spec):
     name: str = Field(description="name of the level: prefix of its counters and overrides")
     scope: Scope = Field(description="whether each core, each cluster or the whole chip has one")
     bandwidth: Bandwidth = Field(description="bytes per second of one link")
-    latency: Duration = Field(description="time added to every transfer")
-
-
-class Dram(Spec):
-    """The chip's main memory: a number of channels of one DRAM standard."""
-
-    kind: Literal["dram"]
-    name: str = Field(description="name of the level: prefix of its counters and overrides")
-    standard: DramStandard = Field(
-        description="organisation and timings of a channel; in YAML the name of a file in hwmodels/dram"
-    )
-    capacity: Bytes = Field(description="bytes in all channels together")
-    channels: Count = Field(description="independent channels (pseudo-channels where the standard has them)")
-    bandwidth: Bandwidth = Field(description="peak bytes per second of all channels together")
-    latency: Duration = Field(description="unloaded time of a read with its row closed, measured at the core")
-    interleave: Bytes = Field(description="consecutive bytes that lie in one channel before the next one follows")
-    channel_hash: bool = Field(
-        description="whether the row number is folded into channel and bank, so that strides spread"
-    )
-    smallest_access: Bytes = Field(description="bytes that the smallest transfer moves; at least the standard's burst")
-    window: Count = Field(description="requests per bank that the controller can reorder (FR-FCFS)")
-    page_policy: Literal["open", "closed"] = Field(description="whether a row stays open after its last pending access")
-    write_batch: Count = Field(description="writes gathered before the bus turns round once")
-
-    @property
-    def closed_row_time(self) -> int:
-        """Picoseconds from activation to the end of the first burst: the part of the latency that the banks account
-        for."""
-        return self.standard.delay("bank", "ACT", "RD") + self.standard.timings["tCL"] + self.burst_time
-
-    @property
-    def burst_time(self) -> int:
-        """Picoseconds that the smallest access occupies a channel's data bus."""
-        return self.smallest_access * 10**12 * self.channels // self.bandwidth
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Dram:
-        if self.smallest_access % self.standard.burst or self.interleave % self.smallest_access:
-            raise ValueError(
-                f"burst {self.standard.burst} of {self.standard.name}, smallest_access {self.smallest_access} and "
-                f"interleave {self.interleave} must divide one another; use powers of two"
-            )
-        if self.standard.row % self.interleave:
-            raise ValueError(f"interleave {self.interleave} must divide the row of {self.standard.row} bytes")
-        if self.latency < self.closed_row_time:
-            raise ValueError(
-                f"latency {self.latency} ps is below the {self.closed_row_time} ps that a closed row takes "
-                f"(tRCD + tCL + burst of {self.standard.name}); raise it"
-            )
-        return self
+    latency: Latency = Field(description="time added to every transfer")
 
 
 Level = Annotated[Cache | Scratchpad | Link | Dram, Field(discriminator="kind")]
@@ -259,7 +230,7 @@ class Core(Spec):
     """A kind of core and the levels that belong to it alone."""
 
     name: str = Field(description="name of the kind: prefix of its overrides")
-    count: Count = Field(description="cores of this kind on the chip")
+    count: Annotated[Count, Field(le=65536)] = Field(description="cores of this kind on the chip")
     cores_per_cluster: Count = Field(
         default=1, description="cores that share the levels of scope cluster (1 where nothing is shared so)"
     )
@@ -301,7 +272,8 @@ class Core(Spec):
             raise ValueError(f"{self.name} has a level of scope cluster: say cores_per_cluster, or make it scope core")
         if self.count % self.cores_per_cluster:
             raise ValueError(
-                f"{self.name}: count {self.count} is not a multiple of cores_per_cluster {self.cores_per_cluster}"
+                f"{self.name}: count {self.count} is not a multiple of cores_per_cluster {self.cores_per_cluster}; "
+                "change one"
             )
         return self
 

@@ -8,9 +8,10 @@ notices for a year.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 _SIZES = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "kB": 10**3, "MB": 10**6, "GB": 10**9}
 _RATES = {"B/s": 1, "kB/s": 10**3, "MB/s": 10**6, "GB/s": 10**9, "TB/s": 10**12, "GiB/s": 2**30, "TiB/s": 2**40}
@@ -85,10 +86,26 @@ def _text(units: dict[str, int], example: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": rf"^\s*[0-9.eE+-]+\s*({names})\s*$", "examples": [example]})
 
 
-Bytes = Annotated[int, BeforeValidator(parse_bytes), Field(gt=0), _text(_SIZES, "50 MiB")]
-Bandwidth = Annotated[int, BeforeValidator(parse_bandwidth), Field(gt=0), _text(_RATES, "3.35 TB/s")]
-Duration = Annotated[int, BeforeValidator(parse_duration), Field(ge=0), _text(_TIMES, "200 ns")]
-Frequency = Annotated[int, BeforeValidator(parse_frequency), Field(gt=0), _text(_FREQUENCIES, "1.85 GHz")]
-Count = Annotated[int, Field(gt=0, strict=True)]
-Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+def _within(low: int, high: int, write: Callable[[float], str]) -> AfterValidator:
+    """Refuses what no chip has and what would overflow 64 bits or take for ever to simulate."""
+
+    def check(value: int) -> int:
+        if not low <= value <= high:
+            raise ValueError(f"{write(value)} is outside {write(low)} to {write(high)}; correct the value")
+        return value
+
+    return AfterValidator(check)
+
+
+Bytes = Annotated[int, BeforeValidator(parse_bytes), _within(1, 2**50, format_bytes), _text(_SIZES, "50 MiB")]
+Bandwidth = Annotated[
+    int, BeforeValidator(parse_bandwidth), _within(10**6, 10**17, format_bandwidth), _text(_RATES, "3.35 TB/s")
+]
+Duration = Annotated[int, BeforeValidator(parse_duration), _within(0, 10**13, format_duration), _text(_TIMES, "200 ns")]
+Latency = Annotated[int, BeforeValidator(parse_duration), _within(0, 10**9, format_duration), _text(_TIMES, "200 ns")]
+Frequency = Annotated[
+    int, BeforeValidator(parse_frequency), _within(10**3, 10**12, format_frequency), _text(_FREQUENCIES, "1.85 GHz")
+]
+Count = Annotated[int, Field(gt=0, le=10**6, strict=True)]
+Rate = Annotated[float, Field(ge=1e-3, le=1e9, allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0, le=1)]

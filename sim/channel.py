@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import heapq
+from bisect import insort
+from collections import defaultdict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 import numpy as np
 
-from hwmodels.spec import Dram as DramSpec
+from hwmodels.main_memory import Dram as DramSpec
 from hwmodels.standard import DramStandard
 from sim.dram import Dram
 from sim.level import PS
@@ -38,12 +40,11 @@ class Reads:
 
 
 def one_channel(standard: DramStandard, window: int, page_policy: Literal["open", "closed"]) -> DramSpec:
-    """A memory that is one channel of `standard` at the data rate of its bursts, its controller beside the core.
+    """A memory that is one channel of `standard` at the data rate of its clock, its controller beside the core.
 
     Consecutive bursts follow the standard's address map. `window` requests a bank can be reordered.
     """
-    burst_time = max(standard.service("rank", "RD"), standard.timings["tBL"])
-    closed_row_time = standard.delay("bank", "ACT", "RD") + standard.timings["tCL"] + burst_time
+    closed_row_time = standard.delay("bank", "ACT", "RD") + standard.timings["tCL"] + standard.burst_time
     return DramSpec.model_validate(
         {
             "kind": "dram",
@@ -51,7 +52,7 @@ def one_channel(standard: DramStandard, window: int, page_policy: Literal["open"
             "standard": standard,
             "capacity": f"{CAPACITY} B",
             "channels": 1,
-            "bandwidth": f"{standard.burst * PS // burst_time} B/s",
+            "bandwidth": f"{standard.peak} B/s",
             "latency": f"{closed_row_time} ps",
             "interleave": f"{standard.burst} B",
             "channel_hash": False,
@@ -63,27 +64,62 @@ def one_channel(standard: DramStandard, window: int, page_policy: Literal["open"
     )
 
 
-def keep_busy(spec: DramSpec, addresses: Iterable[int], time: int, outstanding: int) -> Reads:
-    """Read a burst at each of `addresses` until `time` (ps), with `outstanding` reads under way.
+@dataclass(frozen=True)
+class Queues:
+    """Where a controller keeps reads that wait."""
 
-    The next read is asked for when the first of those under way has its data. What reads still under way at the end
-    activated is not counted: each read is taken to have activated as much as another.
+    transactions: int
+    """Reads that wait for a place in the queue of their bank; the oldest that has one moves on."""
+    bank: int
+    """Reads of one bank that wait for their column access."""
+
+
+def keep_busy(spec: DramSpec, addresses: Iterable[int], time: int, queues: Queues) -> Reads:
+    """Read a burst at each of `addresses` until `time` (ps), each as soon as the controller's queues have a place.
+
+    What reads still under way at the end activated is not counted: each read is taken to have activated as much as
+    another.
     """
-    dram = Dram(spec, ("X",))
+    dram, coming = Dram(spec, ("X",)), iter(addresses)
     runs = np.zeros(1, RUN)
     runs["count"], runs["bytes"], runs["index"] = 1, spec.smallest_access, -1
     request, base = Request(runs, NO_INDEX, 0, 1), runs["base"]
-    flying: list[int] = []
-    now = asked = 0
-    for address in addresses:
-        if len(flying) >= outstanding:
-            now = max(now, flying[0])
-            if now > time:
-                break
-            heapq.heappop(flying)
-        base[0] = address
-        heapq.heappush(flying, dram.serve(request, 0, 0, now))
-        asked += 1
-    ended = asked - sum(end > time for end in flying)
-    activates = round(dram.counters()["activates"] * ended / asked)
+    after_column = spec.at_rate.timings["tCL"] + spec.burst_time
+    banks: defaultdict[int, deque[int]] = defaultdict(deque)
+    waiting: deque[tuple[int, int]] = deque()
+    ends: list[int] = []
+    now = 0
+    while now <= time:
+        waiting.extend(
+            (address, _bank(spec, address)) for address in islice(coming, queues.transactions - len(waiting))
+        )
+        if not waiting:
+            break
+        for queue in banks.values():
+            while queue and queue[0] <= now:
+                queue.popleft()
+        place = next((i for i, (_, bank) in enumerate(waiting) if len(banks[bank]) < queues.bank), None)
+        if place is None:
+            now = min(banks[bank][0] for _, bank in waiting)
+            continue
+        base[0], bank = waiting[place]
+        del waiting[place]
+        ends.append(dram.serve(request, 0, 0, now))
+        insort(banks[bank], ends[-1] - after_column)
+    ended = sum(end <= time for end in ends)
+    activates = round(dram.counters()["activates"] * ended / len(ends))
     return Reads(ended, activates, ended * spec.smallest_access * PS / time)
+
+
+def _bank(spec: DramSpec, address: int) -> int:
+    """The number of an address's bank among all of the channel."""
+    standard, chunk, number = spec.standard, address // spec.interleave, 0
+    sizes = {"rank": standard.ranks, "bank_group": standard.bank_groups, "bank": standard.banks_per_group}
+    sizes |= {"channel": 1, "column": standard.row // spec.interleave}
+    for name in reversed(standard.fields):
+        if name == "row":
+            break
+        chunk, place = divmod(chunk, sizes[name])
+        if name in ("rank", "bank_group", "bank"):
+            number = number * sizes[name] + place
+    return number

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hwmodels.spec import Dram as DramSpec
+from hwmodels.main_memory import Dram as DramSpec
 from sim.compiled import bank_timing as bt
 from sim.compiled import dram_book as bk
 from sim.compiled.address import reciprocal
@@ -139,8 +139,8 @@ def _bits(size: int) -> int:
 
 
 def _times(spec: DramSpec) -> dict[int, int]:
-    """Delays and services in ps, by their place in the book."""
-    standard = spec.standard
+    """Delays and services in ps at the channels' data rate, by their place in the book."""
+    standard = spec.at_rate
     bursts = spec.smallest_access // standard.burst
     bus = max(spec.burst_time, bursts * standard.service("rank", "RD"))
     groups = standard.bank_groups

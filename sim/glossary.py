@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from hwmodels.spec import Cache, Chip, Core, Dram, Level, Link, Scratchpad
+from hwmodels.main_memory import Dram
+from hwmodels.spec import Cache, Chip, Core, Level, Link, Scratchpad
 from sim.machine import PORT, SCORES
 
 

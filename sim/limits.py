@@ -85,7 +85,7 @@ def _level(level: Level, counters: Mapping[str, int]) -> int:
     if isinstance(level, Cache):
         return moved // (level.spec.bandwidth * level.number)
     assert isinstance(level, Dram)
-    return int(moved / (level.spec.bandwidth * (1 - _refreshing(level.spec.standard))))
+    return int(moved / (level.spec.bandwidth * (1 - _refreshing(level.spec.at_rate))))
 
 
 def _refreshing(standard: DramStandard) -> float:

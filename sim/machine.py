@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hwmodels.main_memory import Dram as DramSpec
 from hwmodels.spec import Cache as CacheSpec
 from hwmodels.spec import Chip, Core
-from hwmodels.spec import Dram as DramSpec
 from hwmodels.spec import Level as LevelSpec
 from hwmodels.spec import Link as LinkSpec
 from hwmodels.spec import Scratchpad as ScratchpadSpec

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -64,6 +65,7 @@ def command(
     """Simulate, then print a table or one JSON object."""
     from codesign.overrides import parse, split
     from codesign.task import Task
+    from hwmodels import contradictions, read_chip
 
     _check(
         assumptions,
@@ -84,12 +86,13 @@ def command(
         draws = SAMPLES if samples is None else samples
         return show_uncertainty(task, metric or "time_us", draws, seed or 0, out, jobs, as_json)
     point = task.resolve()
+    for line in contradictions(point.chip):
+        print(f"memgrain: {point.chip.name}: {line}", file=sys.stderr)
     result = point.simulate()
     if as_json:
         print(json.dumps(point.row(result), indent=2, default=int))
         return
     from codesign.cli.report import print_result
-    from hwmodels import read_chip
 
     print_result(point, result, read_chip(chip, chip_set).provenance)
 

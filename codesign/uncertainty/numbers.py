@@ -104,7 +104,7 @@ def read_amount(text: Any, chip: Chip) -> tuple[str, float] | None:
         return ("real" if isinstance(text, float) else "count"), text
     clocks = _CLOCKS.match(str(text))
     if clocks:
-        return "duration", int(clocks[1]) * chip.dram.standard.clock_period
+        return "duration", int(clocks[1]) * chip.dram.at_rate.clock_period
     for unit in UNITS:
         try:
             return unit.name, unit.parse(text)

@@ -20,12 +20,11 @@ from codesign.execute import Watch, run_points
 from codesign.rows import Row, read_rows
 from codesign.shipped import suggest
 from codesign.validation.cases import source_digest
+from codesign.validation.channel_speed import STANDARDS, at_speed, known_standard
 from codesign.validation.records import Record
 from hwmodels import DramStandard, load_standard
-from sim.channel import CAPACITY, keep_busy, one_channel
+from sim.channel import CAPACITY, Queues, keep_busy, one_channel
 
-STANDARDS = {"hbm2_8gb_x128_2gbps": "hbm2", "lpddr4_8gb_x16_2400": "lpddr4", "ddr4_8gb_x8_2400": "ddr4"}
-"""Shipped standards by the names of the other simulator's configurations, in small letters."""
 COLUMNS = ("pattern", "parameter_bytes", "cycles")
 """Columns that every file of this form has."""
 MEASURED = ("bandwidth_gb_s", "activates", "row_hits", "reads")
@@ -33,9 +32,8 @@ MEASURED = ("bandwidth_gb_s", "activates", "row_hits", "reads")
 PATTERNS = ("stream", "rows", "stride")
 POLICIES: dict[str, Literal["open", "closed"]] = {"OPEN_PAGE": "open", "CLOSE_PAGE": "closed"}
 """Page policies by the other simulator's names."""
-BANK_QUEUE, OUTSTANDING = 8, 128
-"""The other simulator's controller: commands that wait for one bank; and reads under way, of the 32 in its transaction
-queue and 8 a bank (by Little's law its rows have 40, all for one bank, to 118 under way)."""
+QUEUES = Queues(transactions=32, bank=8)
+"""The other simulator's controller."""
 SEED = 1
 """Of the rows that a pattern draws at random."""
 SHOWN = 20
@@ -60,7 +58,7 @@ class ChannelCase:
     config: str
     """The other simulator's name of what it simulated."""
     standard: DramStandard
-    """Ours."""
+    """Ours, at the row's speed."""
     page_policy: Literal["open", "closed"]
     """Whether rows stay open."""
     pattern: str
@@ -81,8 +79,8 @@ class ChannelCase:
 
     def run(self) -> Row:
         """What our channel does."""
-        spec = one_channel(self.standard, BANK_QUEUE, self.page_policy)
-        found = keep_busy(spec, self.addresses(), self.time, OUTSTANDING)
+        spec = one_channel(self.standard, QUEUES.bank, self.page_policy)
+        found = keep_busy(spec, self.addresses(), self.time, QUEUES)
         numbers = (found.bandwidth / 1e9, found.activates, found.row_hits, found.count)
         return {"id": self.id(), **dict(zip(PREDICTED, numbers, strict=True))}
 
@@ -204,7 +202,7 @@ def _standards(path: Path, records: list[Record], dram: str | None) -> dict[str,
     given = load_standard(dram) if dram is not None else None
     found: dict[str, DramStandard] = {}
     for config in configs:
-        known = STANDARDS.get(config.lower())
+        known = known_standard(config)
         if given and (
             len(configs) == 1 or known in (None, given.name) or config.lower().startswith(given.name.lower())
         ):
@@ -238,14 +236,14 @@ def _case(record: Record, standard: DramStandard) -> ChannelCase:
     parameter = record.whole("parameter_bytes", 0)
     if pattern != "stream" and (parameter == 0 or parameter % burst):
         raise record.error(f"parameter_bytes is {parameter}, must be a multiple of the burst of {burst} bytes")
-    clock = record.real("tck_ns") or standard.clock_period / 1000
-    time = round(record.whole("cycles") * clock * 1000)
+    config = record.cells.get("dram", "") or standard.name
+    standard, clock = at_speed(record, config, standard)
+    time = round(record.whole("cycles") * clock)
     if time <= 0:
         raise record.error("cycles and tck_ns must be above 0; correct the cells")
     policy = record.one_of("policy", tuple(POLICIES), "OPEN_PAGE")
     for column in MEASURED:
         record.real(column)
-    config = record.cells.get("dram", "") or standard.name
     return ChannelCase(record.id, config, standard, POLICIES[policy], pattern, parameter, time)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
-from hwmodels import DramStandard, chip_names, load_chip, load_standard, standard_names
+from hwmodels import DramStandard, HardwareError, chip_names, load_chip, load_standard, standard_names
 from hwmodels.load import FOLDER
 
 
@@ -54,15 +55,21 @@ def test_refresh_takes_a_few_per_cent(standard: DramStandard) -> None:
     assert 0.02 < share < 0.1
 
 
-@pytest.mark.parametrize("name", ["hbm2", "lpddr4", "ddr5"])
-def test_clocks_equal_nanoseconds(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["hbm2", "hbm3", "ddr5"])
+def test_clocks_equal_nanoseconds_at_the_standards_own_clock(name: str, tmp_path: Path) -> None:
     text = (FOLDER / "dram" / f"{name}.yaml").read_text(encoding="utf-8")
     period = load_standard(name).clock_period
     for clocks in range(10000, 0, -1):
         text = text.replace(f"value: {clocks} nCK", f"value: {clocks * period} ps")
     (tmp_path / f"{name}.yaml").write_text(text, encoding="utf-8")
-    assert "value: 14 nCK" not in text
-    assert load_standard(tmp_path / f"{name}.yaml") == load_standard(name)
+    assert "nCK, kind" not in text
+    written, shipped = load_standard(tmp_path / f"{name}.yaml"), load_standard(name)
+    assert written.timings == shipped.timings
+    half = Fraction(shipped.clock_period, 2)
+    assert written.at(half).timings == written.timings
+    scaled = {key: shipped.timings[key] // 2 for key in shipped.clocked}
+    assert scaled["tBL"] > 0
+    assert shipped.at(half).timings == shipped.timings | scaled
 
 
 @pytest.mark.parametrize(
@@ -82,7 +89,65 @@ def test_figures(name: str, banks: int, row: int, burst: int, timings: dict[str,
 
 
 @pytest.mark.parametrize("name", chip_names())
-def test_the_pins_can_carry_the_bandwidth_of_the_chip(name: str) -> None:
+def test_a_channel_runs_at_the_rate_that_the_chip_asks_of_it(name: str) -> None:
     dram = load_chip(name).dram
+    assert dram.at_rate.peak * dram.channels == pytest.approx(dram.bandwidth, rel=0.002)
+    assert dram.at_rate.clock_period >= dram.standard.shortest_clock * 0.995
     bursts = dram.smallest_access // dram.standard.burst
-    assert bursts * dram.standard.service("rank", "RD") <= dram.burst_time * 1.005
+    assert bursts * dram.at_rate.burst_time == pytest.approx(dram.burst_time, rel=0.002)
+
+
+@pytest.mark.parametrize(
+    ("name", "gigabits", "bits"),
+    [("ddr4", 3.2, 64), ("ddr5", 8.8, 32), ("hbm2", 2.4, 128), ("hbm2e", 3.6, 64), ("hbm3", 6.4, 32),
+     ("hbm3e", 9.8, 32), ("lpddr4", 4.267, 64), ("lpddr5", 6.4, 16)],
+)  # fmt: skip
+def test_the_fastest_channel_has_the_data_rate_of_the_fastest_bin(name: str, gigabits: float, bits: int) -> None:
+    assert load_standard(name).fastest.peak == pytest.approx(gigabits * 1e9 * bits / 8, rel=0.003)
+
+
+DDR4 = {
+    1866: (1070, 13, 13, 13, 32, 327, 7285, 4, 5, 22, 5),
+    2133: (940, 15, 15, 15, 36, 374, 8328, 4, 6, 23, 6),
+    2400: (830, 17, 17, 17, 39, 420, 9360, 4, 6, 26, 6),
+    2666: (750, 19, 19, 19, 43, 467, 10398, 4, 7, 28, 7),
+    2933: (680, 21, 21, 21, 47, 514, 11439, 4, 8, 31, 8),
+    3200: (630, 22, 22, 22, 52, 560, 12480, 4, 8, 34, 8),
+}
+"""DRAMSim3's configurations of 8 Gb x8 by their data rate: the clock in ps, and timings in clocks."""
+NAMES = ("tCL", "tRCD", "tRP", "tRAS", "tRFC", "tREFI", "tRRD_S", "tRRD_L", "tFAW", "tCCD_L")
+
+
+@pytest.mark.parametrize("speed", DDR4)
+def test_ddr4_in_whole_clocks_is_each_configuration_of_dramsim3(speed: int) -> None:
+    """Within a clock, or by what the rounded clock makes of long ones. At 1866 JEDEC has tRAS 34 ns and tFAW 23 ns."""
+    clock, *clocks = DDR4[speed]
+    standard = load_standard("ddr4").at(Fraction(clock)).in_whole_clocks()
+    for name, wanted in zip(NAMES, clocks, strict=True):
+        found, rest = divmod(standard.timings[name], clock)
+        assert rest == 0
+        assert abs(found - wanted) <= max(1, 0.01 * wanted) + (speed == 1866 and name in ("tRAS", "tFAW"))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "complaint"),
+    [
+        ("timings.tRFC", "1 s", "tREFI 3.9 us leaves no time to open a row (48 ns) between refreshes of tRFC 1 s"),
+        ("timings.tRFC", "3.9 us", "raise tREFI or lower tRFC"),
+        ("timings.tREFI", "1 ps", "tREFI 1 ps leaves no time"),
+        ("timings.tREFI", "0 ns", "tREFI 0 ps leaves no time"),
+        ("timings.tRAS", "10 ns", "tRAS 10 ns is below tRCD 14 ns, but a row would close before it can be read"),
+        ("timings.tFAW", "1 ns", "tFAW 1 ns is below tRRD_S 1.528 ns, but 4 such commands take longer than one"),
+        ("timings.tBL", "100 nCK", "4 channels of hbm3 carry at most 2.048 GB/s, hbm.bandwidth is 64 GB/s; raise"),
+        ("clock_period", "1 ps", "clock_period 1 ps is no command clock of a DRAM, which takes 100 ps to 100 ns"),
+        ("shortest_clock", "0.8 ns", "shortest_clock 800 ps is longer than clock_period 764 ps"),
+        ("ranks", 10**9, "less than or equal to 64, got 1000000000"),
+        ("bank_groups", 2**63, "less than or equal to 64, got 9223372036854775808"),
+        ("banks_per_group", 0, "greater than 0, got 0"),
+    ],
+)
+def test_a_standard_that_cannot_be_is_one_line(path: str, value: object, complaint: str) -> None:
+    with pytest.raises(HardwareError) as caught:
+        load_chip("toy", {f"hbm.standard.{path}": value})
+    assert complaint in str(caught.value)
+    assert "\n" not in str(caught.value)
