@@ -17,6 +17,7 @@ from codesign.rows import Row
 from codesign.shipped import find_workload, suggest
 from codesign.validated import trust
 from hwmodels import Chip, load_chip
+from hwmodels.spec import Cache
 from hwmodels.units import format_bytes
 from sim import MODEL_VERSION, Result, simulate, simulate_sequence
 from workloads import (
@@ -26,6 +27,7 @@ from workloads import (
     Indexed,
     Layers,
     Linear,
+    Pace,
     RecordedSelection,
     Trace,
     Workload,
@@ -39,6 +41,9 @@ Before = Literal["cold", "dirty", "warm"]
 BEFORE: tuple[Before, ...] = ("cold", "dirty", "warm")
 PROSE = {"title": True, "vendor": True, "note": True, "interconnect": True}
 """What a chip file tells people, and its links to other chips: they change no result of one."""
+CROSSINGS = 4
+"""Ways through the first shared level on which the scores of a tile go to the vector unit and back: two writes, two
+reads."""
 Files = dict[str, Any]
 """Chips and workloads already read, by name and overrides, so that a sweep reads each once."""
 
@@ -187,6 +192,33 @@ def budget(chip: Chip) -> Budget:
         max_programs=core.max_programs or 1,
         multicast=core.multicast,
         request_bytes=pad.requests.largest if pad.requests else Budget.request_bytes,
+        pace=pace(chip),
+    )
+
+
+def pace(chip: Chip) -> Pace:
+    """How fast a chip feeds the programs on its cores."""
+    core, companion, pad = chip.matmul_core, chip.vector_core, chip.scratchpad
+    assert core.matmul is not None
+    assert companion.vector is not None
+    first = next((level for level in chip.memory if isinstance(level, Cache)), None)
+    apart = chip.exchange == "memory" and first is not None
+    clock = companion.clock * companion.count / core.count
+    shares = (level.bandwidth // core.cores_per_cluster for level in core.near if level.scope == "cluster")
+    return Pace(
+        memory=chip.dram.bandwidth,
+        port=min([core.bandwidth, *shares]),
+        latency=chip.dram.latency,
+        in_flight=core.max_bytes_in_flight or 1,
+        cached=chip.cache is not None,
+        command=pad.dma_startup or 0 if pad else 0,
+        command_rows=pad.dma_rows or Pace.command_rows if pad else Pace.command_rows,
+        turn=CROSSINGS * first.latency if apart and first else 0,
+        start=core.program_start or 0,
+        barrier=chip.barrier or 0,
+        macs={dtype: rate * core.clock for dtype, rate in core.matmul.macs_per_cycle.items()},
+        exps=companion.vector.exps_per_cycle * clock,
+        ops=companion.vector.ops_per_cycle * clock,
     )
 
 

@@ -21,6 +21,7 @@ from workloads.load import KINDS, AnyWorkload, load_any, load_workload, parse_an
 from workloads.matrix import Elementwise, MatrixRead
 from workloads.model import Model, load_model, model_names
 from workloads.model_parts import Part
+from workloads.pace import Pace
 from workloads.patterns import PATTERNS, Pattern
 from workloads.prefetch import Prefetch
 from workloads.selection import SELECTIONS, LocalSelection, RandomSelection, RecordedSelection, Selection
@@ -84,6 +85,7 @@ __all__ = [
     "LocalSelection",
     "MatrixRead",
     "Model",
+    "Pace",
     "Paged",
     "Part",
     "Pattern",

@@ -193,7 +193,8 @@ def attention(workload: Workload, budget: Budget) -> Trace:
     placed = place(workload.layout, shape, workload.dtypes)
     own_lists = selection is not None and selection.share == "head"
     tokens = sum(workload.list_sizes(0, shape.q_len)) if workload.phase == "decode" else 0
-    fitted = fit_tiling(workload.tiling, shape, workload.dtypes, workload.phase, budget, tokens, own_lists)
+    pieces = _pieces(workload)
+    fitted = fit_tiling(workload.tiling, shape, workload.dtypes, workload.phase, budget, tokens, own_lists, pieces)
     parts, list_tokens = _all_parts(workload, fitted)
     streams = any(not part.selected for tile in parts for part in tile)
     sizes = _sizes(workload, fitted, placed, list_tokens, streams)
@@ -238,6 +239,13 @@ def attention(workload: Workload, budget: Budget) -> Trace:
         workload.tiling.lists_ahead,
         workload.tiling.engine.plain() if workload.tiling.engine else None,
     )
+
+
+def _pieces(workload: Workload) -> float:
+    """Pieces of memory in which a token of a tensor comes: one for each unit that is selected, or for each page."""
+    if workload.selection is not None:
+        return 1 / workload.unit
+    return 1 / workload.layout.page if isinstance(workload.layout, Paged) else 0
 
 
 def _queries(workload: Workload, fitted: FittedTiling, tile: int) -> Range:
