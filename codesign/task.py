@@ -192,6 +192,7 @@ def budget(chip: Chip) -> Budget:
         max_programs=core.max_programs or 1,
         multicast=core.multicast,
         request_bytes=pad.requests.largest if pad.requests else Budget.request_bytes,
+        architecture=chip.architecture,
         pace=pace(chip),
     )
 
