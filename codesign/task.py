@@ -32,6 +32,7 @@ from workloads import (
     Trace,
     Workload,
     attention,
+    kernel_of,
     known_keys,
     load_any,
     parse_any,
@@ -41,6 +42,8 @@ Before = Literal["cold", "dirty", "warm"]
 BEFORE: tuple[Before, ...] = ("cold", "dirty", "warm")
 PROSE = {"title": True, "vendor": True, "note": True, "interconnect": True}
 """What a chip file tells people, and its links to other chips: they change no result of one."""
+GENERIC = "generic tiles"
+"""In place of a kernel's name, where tiles are chosen without one."""
 CROSSINGS = 4
 """Ways through the first shared level on which the scores of a tile go to the vector unit and back: two writes, two
 reads."""
@@ -62,6 +65,8 @@ class Point:
     """What was set, by column name; for the row only, no part of the identity."""
     fold: float | None = None
     """Tolerance at which long repeats are counted instead of simulated, see `sim.fold`; None simulates all."""
+    tune: tuple[str, ...] = ()
+    """Keys of the tiling of which the best values are found, see `codesign.tune`; none: the tiling as it stands."""
 
     def id(self) -> str:
         """SHA-256 of the resolved inputs and the model's version: equal inputs, however written, have equal ids."""
@@ -77,6 +82,8 @@ class Point:
         }
         if self.fold is not None:
             inputs["fold"] = self.fold
+        if self.tune:
+            inputs["tune"] = list(self.tune)
         text = json.dumps(inputs, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -94,14 +101,39 @@ class Point:
 
     def simulate(self, intervals: bool = False) -> Result:
         """What happens, with `intervals` without folding; raises WorkloadError or SimulationError."""
+        if self.tune:
+            from codesign.tune import tune
+
+            found = tune(self)
+            return found.point.simulate(intervals) if intervals else found.result
         kernels, fold = self.kernels(), None if intervals else self.fold
         if len(kernels) == 1:
             return simulate(self.chip, kernels[0], self.before, intervals, fold=fold)
         return simulate_sequence(self.chip, kernels, self.before, intervals, self.workload.name, fold=fold)
 
     def run(self) -> Row:
-        """One row: identity, inputs, metrics, counters, breakdown."""
-        return self.row(self.simulate())
+        """One row: identity, inputs, metrics, counters, breakdown, and what was tuned."""
+        if not self.tune:
+            return self.row(self.simulate())
+        from codesign.tune import tune
+
+        found = tune(self)
+        return {**self.row(found.result), **found.columns()}
+
+    def kernel(self) -> str:
+        """The attention kernel that runs, in a few words; empty where the workload is of another kind."""
+        asked, places = attention_of(self.workload), budget(self.chip)
+        if asked is None:
+            return ""
+        kernel = kernel_of(asked, places)
+        if kernel is None and asked.kernel is not None:
+            return f"{GENERIC} (none is described for this call on {places.architecture or 'such a chip'})"
+        if kernel is None:
+            return GENERIC
+        foreign = places.architecture not in kernel.architectures
+        return kernel.name + (
+            f" as if on {self.chip.name}: it is for {', '.join(kernel.architectures)}" if foreign else ""
+        )
 
     def row(self, result: Result) -> Row:
         """The row of a result that this point gave."""
@@ -117,6 +149,7 @@ class Point:
             "chip_title": self.chip.title,
             "workload": self.workload.name,
             "before": self.before,
+            **({"kernel": kernel} if (kernel := self.kernel()) else {}),
             **({} if self.fold is None else {"fold": self.fold}),
             "overrides": list(self.overrides),
             **self.overrides,
@@ -143,6 +176,8 @@ class Task:
     """State of the caches before the run."""
     fold: float | None = None
     """Tolerance of folding; see `Point.fold`."""
+    tune: tuple[str, ...] = ()
+    """Keys of the tiling of which the best values are found; see `codesign.tune.keys_of`."""
 
     def resolve(self, files: Files | None = None) -> Point:
         """The task with its files read and checked against each other.
@@ -161,7 +196,7 @@ class Task:
             lambda: _load_workload(self.workload, self.workload_set),
         )
         _check_fit(chip, workload)
-        return Point(chip, workload, before, columns(self.chip_set, self.workload_set), self.fold)
+        return Point(chip, workload, before, columns(self.chip_set, self.workload_set), self.fold, self.tune)
 
     def id(self) -> str:
         """Identity of the resolved task; see `Point.id`."""

@@ -324,9 +324,7 @@ class Chip(Spec):
         description="what kernels are compiled for, such as sm90 (compute capability 9.0) or dav-2201; absent: no "
         "described kernel is for it",
     )
-    pages: Pages = Field(
-        default_factory=Pages, description="pages in which the chip's serving framework keeps K and V"
-    )
+    pages: Pages = Field(default_factory=Pages, description="pages in which the chip's serving framework keeps K and V")
     note: str = Field(description="what a reader should know before believing the numbers")
     launch_overhead: Duration = Field(description="time of a kernel that does nothing, start to end")
     dispatch: Duration | None = Field(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from workloads.attention import attention
+from workloads.attention import attention, fit, reckon
 from workloads.conversion import conversion
 from workloads.engine import Engine
 from workloads.errors import WorkloadError
 from workloads.gemm import Gemm
 from workloads.indexed import Indexed
 from workloads.indexer import Indexer
-from workloads.kernel import Kernel, load_kernel, tiled
+from workloads.kernel import Kernel, kernel_of, load_kernel, tiled
 from workloads.kernel_names import ALIASES, find_kernel, kernel_names
 from workloads.kernel_parts import Launch
 from workloads.layers.step import Shard, Step
@@ -112,10 +112,12 @@ __all__ = [
     "element_bytes",
     "expand",
     "find_kernel",
+    "fit",
     "fit_tiling",
     "gather",
     "in_one_memory",
     "kernel_names",
+    "kernel_of",
     "known_keys",
     "load_any",
     "load_kernel",
@@ -126,6 +128,7 @@ __all__ = [
     "parse_any",
     "parse_workload",
     "pointer_chase",
+    "reckon",
     "save_trace",
     "scratchpad_bytes",
     "stream",

@@ -22,7 +22,7 @@ from workloads.merge import Merge
 from workloads.patterns import Range, merged
 from workloads.program import ORIGINS, Geometry, Part, ProgramWriter, Template, shares
 from workloads.selection import list_of, lists_of
-from workloads.tiling import Budget, FittedTiling, fit_tiling, padded
+from workloads.tiling import Budget, FittedTiling, fit_tiling, padded, reckoned
 from workloads.trace import PROGRAM, READ, RUN, STEP, WRITE, Chunk, Tensor, Trace
 from workloads.workload import Workload
 
@@ -189,12 +189,9 @@ def attention(workload: Workload, budget: Budget) -> Trace:
     tiling does not fit, or there is no such kernel.
     """
     workload = tiled(workload, budget)
-    shape, selection = workload.shape, workload.selection
+    shape = workload.shape
     placed = place(workload.layout, shape, workload.dtypes)
-    own_lists = selection is not None and selection.share == "head"
-    tokens = sum(workload.list_sizes(0, shape.q_len)) if workload.phase == "decode" else 0
-    pieces = _pieces(workload)
-    fitted = fit_tiling(workload.tiling, shape, workload.dtypes, workload.phase, budget, tokens, own_lists, pieces)
+    fitted = fit(workload, budget)
     parts, list_tokens = _all_parts(workload, fitted)
     streams = any(not part.selected for tile in parts for part in tile)
     sizes = _sizes(workload, fitted, placed, list_tokens, streams)
@@ -239,6 +236,24 @@ def attention(workload: Workload, budget: Budget) -> Trace:
         workload.tiling.lists_ahead,
         workload.tiling.engine.plain() if workload.tiling.engine else None,
     )
+
+
+def fit(workload: Workload, budget: Budget) -> FittedTiling:
+    """The tiling of a call without a kernel's name, with all that it leaves open filled in; see `fit_tiling`."""
+    own_lists = workload.selection is not None and workload.selection.share == "head"
+    open_ends = budget, walked(workload), own_lists, _pieces(workload)
+    return fit_tiling(workload.tiling, workload.shape, workload.dtypes, workload.phase, *open_ends)
+
+
+def reckon(workload: Workload, budget: Budget) -> float:
+    """Time in ps that a call without a kernel's name is reckoned to take, launch apart; see `reckoned`."""
+    call = workload.shape, workload.dtypes, workload.phase, budget, walked(workload), _pieces(workload)
+    return reckoned(workload.tiling, fit(workload, budget), *call)
+
+
+def walked(workload: Workload) -> int:
+    """Tokens that a row of programs walks in decode; 0 in prefill."""
+    return sum(workload.list_sizes(0, workload.shape.q_len)) if workload.phase == "decode" else 0
 
 
 def _pieces(workload: Workload) -> float:

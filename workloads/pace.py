@@ -113,15 +113,23 @@ def cycle(pace: Pace, walk: Walk, cores: int, each: float, stages: int, tokens: 
 
 
 def duration(
-    pace: Pace, walk: Walk, cores: int, resident: int, stages: int, programs: int, tokens: int, block: int
+    pace: Pace,
+    walk: Walk,
+    cores: int,
+    resident: int,
+    stages: int,
+    programs: int,
+    tokens: int,
+    block: int,
+    memory: bool = True,
 ) -> float:
     """Time in ps of `programs` programs that walk `tokens` tokens each in tiles of `block`, `resident` on a core: full
-    waves, and a last one that is spread over the cores."""
+    waves, and a last one that is spread over the cores; `memory` as for `cycle`."""
 
     def wave(busy: int, each: float) -> float:
         size = min(block, tokens)
         first = 2 * pace.latency + size * walk.row_bytes * PS / pace.port + size * walk.compute(pace)
-        return pace.start + first + tokens / size * cycle(pace, walk, busy, each, stages, size)
+        return pace.start + first + tokens / size * cycle(pace, walk, busy, each, stages, size, memory)
 
     whole, rest = divmod(programs, cores * resident)
     full = whole * wave(cores, resident)

@@ -256,11 +256,24 @@ class _Sizes:
             most = min(tiles, max(WAVES, ceil(WAVES * budget.cores * resident / rows)))
             given = self.tiling.splits
             for splits in [given] if isinstance(given, int) else range(1, most + 1):
-                longest = min(tokens, ceil(tiles / splits) * block) or 1
-                cost = duration(pace, walk, budget.cores, resident, self.stages, rows * splits, longest, block)
-                times[block, splits] = cost + (self._merge(pace, rows, splits) if splits > 1 else 0)
+                times[block, splits] = self.decode_time(pace, walk, tokens, block, splits)
         best = min(times.values())
         return next(chosen for chosen, time in times.items() if time <= NEAR * best)
+
+    def decode_time(self, pace: Pace, walk: Walk, tokens: int, block: int, splits: int) -> float:
+        """Time in ps that a decode is reckoned to take, launch apart."""
+        rows, tiles = self.shape.batch * self.shape.q_heads // self.heads, max(1, ceil(tokens / block))
+        longest = min(tokens, ceil(tiles / splits) * block) or 1
+        places = self.budget.cores, self.resident(block), self.stages
+        cost = duration(pace, walk, *places, rows * splits, longest, block)
+        return cost + (self._merge(pace, rows, splits) if splits > 1 else 0)
+
+    def prefill_time(self, pace: Pace, block: int) -> float:
+        """The same of a prefill, whose programs read all of the context."""
+        walk, shape = walk_of(self.shape, self.dtypes, self.block_q, 0), self.shape
+        programs = shape.batch * shape.q_heads * ceil(shape.q_len / self.block_q)
+        places = self.budget.cores, self.resident(block), self.stages
+        return duration(pace, walk, *places, programs, shape.kv_len, block, not pace.cached)
 
     def _merge(self, pace: Pace, rows: int, splits: int) -> float:
         """Time in ps to write partial outputs and, where it belongs to the kernel, to merge them."""
@@ -269,6 +282,30 @@ class _Sizes:
         if not self.tiling.combine:
             return written
         return 2 * written + pace.barrier + pace.start + 2 * pace.latency
+
+
+def reckoned(
+    tiling: Tiling,
+    fitted: FittedTiling,
+    shape: AttentionShape,
+    dtypes: DTypes,
+    phase: Phase,
+    budget: Budget,
+    tokens: int,
+    pieces: float,
+) -> float:
+    """Time in ps that a launcher reckons a tiling to take, to tell likely tilings from others; see `fit_tiling`.
+
+    Raises WorkloadError for a chip of which no pace is known.
+    """
+    pace, block = budget.pace, fitted.block_kv
+    if pace is None:
+        raise WorkloadError("the chip's pace is not known, so no tiling can be reckoned; pass budget.pace")
+    sizes = _Sizes(tiling, shape, dtypes, budget, fitted.block_q, fitted.stages, fitted.heads)
+    if phase == "prefill":
+        return sizes.prefill_time(pace, block)
+    walk = walk_of(shape, dtypes, fitted.heads * shape.q_len, pieces)
+    return sizes.decode_time(pace, walk, tokens, block, fitted.splits)
 
 
 def walk_of(shape: AttentionShape, dtypes: DTypes, rows: int, pieces: float) -> Walk:

@@ -30,6 +30,14 @@ def command(
     trials: Annotated[int | None, typer.Option(help="Points to try in all, in place of the file's.")] = None,
     sampler: Annotated[str | None, typer.Option(help="tpe, nsga2 or random, in place of the file's.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the choices, in place of the file's.")] = None,
+    tune: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEYS",
+            help="Find every point's best values of these keys of the tiling, with commas: splits, block_kv, stages, "
+            "block_q.",
+        ),
+    ] = None,
     jobs: Annotated[
         int, typer.Option("-j", "--jobs", help="Points at a time, each in a process; with one, the order is fixed.")
     ] = 1,
@@ -40,7 +48,7 @@ def command(
     from codesign.cli.terminal import SweepProgress
     from codesign.explore import explore, load_search
 
-    given = {"trials": trials, "sampler": sampler, "seed": seed}
+    given = {"trials": trials, "sampler": sampler, "seed": seed, "tune": tune}
     search = load_search(spec, {key: value for key, value in given.items() if value is not None})
     folder = out or Path("out") / search.name
     progress = SweepProgress(search.name)

@@ -1,4 +1,4 @@
-"""How a layer's products with weights are cut on chips of an architecture, where that is known; else as `fit_linear` finds."""
+"""How a layer's products with weights are cut, by architecture, where that is known; else as `fit_linear` finds."""
 
 from __future__ import annotations
 
