@@ -17,7 +17,7 @@ from codesign.rows import Row
 from codesign.shipped import find_workload, suggest
 from codesign.validated import trust
 from hwmodels import Chip, load_chip
-from hwmodels.spec import Cache
+from hwmodels.spec import Cache, Dram
 from hwmodels.units import format_bytes
 from sim import MODEL_VERSION, Result, simulate, simulate_sequence
 from workloads import (
@@ -227,7 +227,7 @@ def budget(chip: Chip) -> Budget:
         max_programs=core.max_programs or 1,
         multicast=core.multicast,
         request_bytes=pad.requests.largest if pad.requests else Budget.request_bytes,
-        architecture=chip.architecture,
+        architecture=chip.architecture or "",
         pace=pace(chip),
     )
 
@@ -240,7 +240,11 @@ def pace(chip: Chip) -> Pace:
     first = next((level for level in chip.memory if isinstance(level, Cache)), None)
     apart = chip.exchange == "memory" and first is not None
     clock = companion.clock * companion.count / core.count
-    shares = (level.bandwidth // core.cores_per_cluster for level in core.near if level.scope == "cluster")
+    shares = (
+        level.bandwidth // core.cores_per_cluster
+        for level in core.near
+        if not isinstance(level, Dram) and level.scope == "cluster"
+    )
     return Pace(
         memory=chip.dram.bandwidth,
         port=min([core.bandwidth, *shares]),
@@ -251,6 +255,7 @@ def pace(chip: Chip) -> Pace:
         command_rows=pad.dma_rows or Pace.command_rows if pad else Pace.command_rows,
         turn=CROSSINGS * first.latency if apart and first else 0,
         start=core.program_start or 0,
+        dispatch=chip.dispatch or 0,
         barrier=chip.barrier or 0,
         macs={dtype: rate * core.clock for dtype, rate in core.matmul.macs_per_cycle.items()},
         exps=companion.vector.exps_per_cycle * clock,

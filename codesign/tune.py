@@ -63,7 +63,7 @@ class Tuned:
 
 
 def keys_of(names: Sequence[str] | str) -> tuple[str, ...]:
-    """The tunable keys that are named, in a list or a text with commas, in order and each once; raises CodesignError."""
+    """The tunable keys that are named, in a list or with commas, in order and each once; raises CodesignError."""
     found = [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names)
     plain = [name.removeprefix("attention.").removeprefix("tiling.") for name in found]
     for name in plain:

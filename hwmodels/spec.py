@@ -307,7 +307,7 @@ class Core(Spec):
 
 
 class Pages(Spec):
-    """Pages of a KV cache, as the serving framework of a chip lays them out; vLLM's on GPUs where a file says nothing."""
+    """Pages of a KV cache, as a chip's serving framework lays them out; vLLM's on GPUs where a file says nothing."""
 
     rows: Count = Field(default=64, description="tokens of a page")
     order: Literal["nhd", "hnd"] = Field(default="nhd", description="token by token (nhd), or head by head (hnd)")

@@ -22,14 +22,12 @@ from workloads.merge import Merge
 from workloads.patterns import Range, merged
 from workloads.program import ORIGINS, Geometry, Part, ProgramWriter, Template, shares
 from workloads.selection import list_of, lists_of
-from workloads.tiling import Budget, FittedTiling, fit_tiling, padded, reckoned
+from workloads.tiling import MERGED, Budget, FittedTiling, fit_tiling, padded, reckoned
 from workloads.trace import PROGRAM, READ, RUN, STEP, WRITE, Chunk, Tensor, Trace
 from workloads.workload import Workload
 
 LARGEST_LISTS = 1 << 22
 """Selected tokens that one chunk holds before its q tiles are dealt to several chunks (16 MiB of indices)."""
-MERGED_ROWS = 8
-"""Query rows, heads included, of a program that merges splits, where no kernel says otherwise (those of FlashMLA)."""
 LINE = 512
 """Alignment of the log-sum-exps behind the partial accumulators."""
 
@@ -124,7 +122,7 @@ class AttentionChunks:
     def _merge(self) -> Chunk:
         """The programs that merge the partial outputs of each row's splits, or find nothing to merge."""
         shape, fitted = self.workload.shape, self.fitted
-        plain = Merge(rows=MERGED_ROWS, columns=shape.value_dim, ahead=fitted.splits)
+        plain = Merge(rows=MERGED, columns=shape.value_dim, ahead=fitted.splits)
         merge = self.workload.tiling.merge or plain
         heads, stretches = max(1, merge.rows // shape.q_len), -(-shape.value_dim // merge.columns)
         programs: list[tuple[int, ...]] = []

@@ -195,7 +195,7 @@ class Kernel(BaseModel):
 
     def check_chip(self, budget: Budget) -> None:
         """Raise WorkloadError if the kernel does not exist for such a chip."""
-        if budget.architecture not in self.architectures:
+        if budget.architecture is not None and budget.architecture not in self.architectures:
             chip = f"is {budget.architecture}" if budget.architecture else "has no architecture in its file"
             raise WorkloadError(
                 f"kernel {self.name} is for {' and '.join(self.architectures)}, the chip {chip}; set kernel: auto for "

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from workloads.engine import Engine
 from workloads.errors import WorkloadError
 from workloads.merge import Merge
-from workloads.pace import PS, Pace, Walk, cycle, duration, fed
+from workloads.pace import PS, Pace, Places, Walk, cycle, duration, fed
 from workloads.shape import AttentionShape, DTypes, Phase, element_bytes
 
 Auto = Literal["auto"]
@@ -19,9 +19,14 @@ Positive = Annotated[int, Field(ge=1, le=2**20)]
 PadRule = Literal["none", "pow2"] | Positive | tuple[Positive, ...]
 
 WAVES = 4
-"""Programs a core, or a place on a core, that splitting a decode aims at, at most."""
-NEAR = 1.01
-"""Times that count as equal where a launcher chooses: then fewer splits, and smaller tiles, are taken."""
+"""Programs a core that splitting a decode aims at where the chip's pace is not known."""
+MERGED = 8
+"""Query rows, heads included, of a program that merges splits, where no kernel says otherwise (those of FlashMLA)."""
+MOST_WAVES = 8
+"""Programs a place on a core up to which a launcher that knows the chip's pace looks for the best splits."""
+NEAR, FEWER = 1.01, 1.05
+"""Times that count as equal where a launcher chooses: of tiles, where the smaller is taken; of splits, where fewer are,
+as an estimate tells no less apart and fewer leave less to merge."""
 SMALLEST_TILE = 16
 """Rows and tokens below which an automatic tile is not cut further (the side of a matrix unit's tile)."""
 DEFAULT_TILE, LARGEST_ROWS = 64, 128
@@ -99,7 +104,8 @@ class Budget:
     """Bytes of a row that a copy should ask for at once: the width of a swizzled row of a GPU's scratchpad (CUTLASS,
     DeepGEMM), or the largest request of a DMA engine."""
     architecture: str | None = None
-    """What its kernels are compiled for, such as sm90; None: nothing that a kernel is described for."""
+    """What its kernels are compiled for, such as sm90; empty: nothing that a kernel is described for; None: kernels
+    are not held against it."""
     pace: Pace | None = None
     """How fast it feeds programs; None: tiles of 64 tokens, and WAVES programs a core in decode."""
 
@@ -253,27 +259,29 @@ class _Sizes:
         times: dict[tuple[int, int], float] = {}
         for block in blocks:
             resident, tiles = self.resident(block), max(1, ceil(tokens / block))
-            most = min(tiles, max(WAVES, ceil(WAVES * budget.cores * resident / rows)))
+            most = min(tiles, max(MOST_WAVES, ceil(MOST_WAVES * budget.cores * resident / rows)))
             given = self.tiling.splits
             for splits in [given] if isinstance(given, int) else range(1, most + 1):
                 times[block, splits] = self.decode_time(pace, walk, tokens, block, splits)
-        best = min(times.values())
-        return next(chosen for chosen, time in times.items() if time <= NEAR * best)
+        least = {block: min(time for (other, _), time in times.items() if other == block) for block in blocks}
+        block = next(block for block, time in least.items() if time <= NEAR * min(least.values()))
+        return next(chosen for chosen, time in times.items() if chosen[0] == block and time <= FEWER * least[block])
 
     def decode_time(self, pace: Pace, walk: Walk, tokens: int, block: int, splits: int) -> float:
         """Time in ps that a decode is reckoned to take, launch apart."""
-        rows, tiles = self.shape.batch * self.shape.q_heads // self.heads, max(1, ceil(tokens / block))
-        longest = min(tokens, ceil(tiles / splits) * block) or 1
-        places = self.budget.cores, self.resident(block), self.stages
-        cost = duration(pace, walk, *places, rows * splits, longest, block)
+        rows = self.shape.batch * self.shape.q_heads // self.heads
+        cost = duration(pace, walk, self._places(block), rows, (splits, max(1, tokens)), block)
         return cost + (self._merge(pace, rows, splits) if splits > 1 else 0)
 
     def prefill_time(self, pace: Pace, block: int) -> float:
         """The same of a prefill, whose programs read all of the context."""
         walk, shape = walk_of(self.shape, self.dtypes, self.block_q, 0), self.shape
         programs = shape.batch * shape.q_heads * ceil(shape.q_len / self.block_q)
-        places = self.budget.cores, self.resident(block), self.stages
-        return duration(pace, walk, *places, programs, shape.kv_len, block, not pace.cached)
+        return duration(pace, walk, self._places(block), programs, (1, shape.kv_len), block, not pace.cached)
+
+    def _places(self, block: int) -> Places:
+        """Where its programs run, with tiles of `block` tokens."""
+        return Places(self.budget.cores, self.resident(block), self.stages)
 
     def _merge(self, pace: Pace, rows: int, splits: int) -> float:
         """Time in ps to write partial outputs and, where it belongs to the kernel, to merge them."""
@@ -281,7 +289,9 @@ class _Sizes:
         written = partial * PS / pace.memory
         if not self.tiling.combine:
             return written
-        return 2 * written + pace.barrier + pace.start + 2 * pace.latency
+        programs = rows * ceil(self.heads * self.shape.q_len / MERGED)
+        started = pace.start * ceil(programs / self.budget.cores) + pace.dispatch * min(programs, self.budget.cores)
+        return 2 * written + pace.barrier + started + 2 * pace.latency
 
 
 def reckoned(
@@ -313,7 +323,7 @@ def walk_of(shape: AttentionShape, dtypes: DTypes, rows: int, pieces: float) -> 
     k_row, v_row = shape.head_dim * element_bytes(dtypes.k), shape.value_dim * element_bytes(dtypes.v)
     tensors = 1 if shape.v_in_k else 2
     size = k_row + (0 if shape.v_in_k else v_row)
-    return Walk(size, rows * (shape.head_dim + shape.value_dim), rows, dtypes.q, tensors * pieces, tensors)
+    return Walk(size, rows * (shape.head_dim + shape.value_dim), rows, dtypes.q, tensors * pieces, pieces > 0, tensors)
 
 
 def _fit_tiles(

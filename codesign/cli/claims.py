@@ -36,8 +36,8 @@ def command(
         str | None,
         typer.Option(
             metavar="KEYS",
-            help="Find in every case each point's best values of these keys of the tiling, with commas: splits, block_kv, stages, "
-            "block_q.",
+            help="Find each point's best values of these keys of the tiling in every case, with commas: splits, "
+            "block_kv, stages, block_q.",
         ),
     ] = None,
     document: Annotated[
