@@ -23,7 +23,7 @@ from workloads import Indexed, Workload, WorkloadError, fit, reckon, tiled
 
 TUNABLE = ("splits", "block_kv", "stages", "block_q")
 """Keys of a tiling that can be tuned, in the order in which they are tried."""
-TRIED = 12
+TRIED = 8
 """Tilings that are simulated for a point, beside the one that it has without tuning."""
 LARGEST = 4096
 """Rows and tokens of the largest tile that is tried."""
@@ -74,7 +74,7 @@ def keys_of(names: Sequence[str] | str) -> tuple[str, ...]:
     return tuple(key for key in TUNABLE if key in plain)
 
 
-Tune = Annotated[tuple[str, ...], BeforeValidator(keys_of)]
+Tune = Annotated[tuple[str, ...], BeforeValidator(lambda names: keys_of(names) if names else ())]
 """A field of a YAML file that names keys to tune."""
 
 

@@ -149,6 +149,7 @@ class Kernel(BaseModel):
         if not asked.any_chip:
             self.check_chip(budget)
         self._check(asked)
+        self._check_pages(asked)
         shape, selects = asked.shape, asked.selection is not None
         masked = asked.phase == "prefill" and asked.pattern.kind in ("causal", "sliding_window")
         paged, element = isinstance(asked.layout, Paged), element_bytes(asked.dtypes.k)
@@ -203,7 +204,8 @@ class Kernel(BaseModel):
             )
 
     def computes(self, asked: Workload) -> bool:
-        """Whether it computes such a call: its phase, heads, head dimension, pages and types."""
+        """Whether it computes such a call: its phase, heads, head dimension and types; pages of a size that it does not
+        take are for the asker to mend."""
         latent, selects = self.value_dim is not None, asked.selection is not None
         if latent and element_bytes(asked.dtypes.k) != element_bytes(self.kv_dtype or self.dtype):
             return False
@@ -218,12 +220,6 @@ class Kernel(BaseModel):
         """Whether it computes such a call at all."""
         if self.phase != asked.phase:
             raise WorkloadError(f"kernel {self.name} is for {self.phase}, the call is {asked.phase}; name another")
-        if self.page_sizes and isinstance(asked.layout, Paged) and asked.layout.page not in self.page_sizes:
-            sizes = " or ".join(map(str, self.page_sizes))
-            raise WorkloadError(
-                f"kernel {self.name} takes pages of {sizes} tokens, layout.page is {asked.layout.page}; set it to "
-                f"{self.page_sizes[0]} or name another kernel"
-            )
         if self.value_dim is not None and (not asked.shape.v_in_k or asked.shape.value_dim != self.value_dim):
             raise WorkloadError(
                 f"kernel {self.name} reads V as the first {self.value_dim} elements of K's rows; set shape.v_in_k: "
@@ -231,6 +227,15 @@ class Kernel(BaseModel):
             )
         if asked.shape.v_in_k and self.value_dim is None:
             raise WorkloadError(f"kernel {self.name} reads V apart from K and shape.v_in_k is true; name another")
+
+    def _check_pages(self, asked: Workload) -> None:
+        """Whether it takes pages of that size."""
+        if self.page_sizes and isinstance(asked.layout, Paged) and asked.layout.page not in self.page_sizes:
+            sizes = " or ".join(map(str, self.page_sizes))
+            raise WorkloadError(
+                f"kernel {self.name} takes pages of {sizes} tokens, layout.page is {asked.layout.page}; set it to "
+                f"{self.page_sizes[0]} or name another kernel"
+            )
 
     def _packs(self, asked: Workload) -> bool:
         """Whether query heads of a group share programs in this call."""

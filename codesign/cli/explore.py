@@ -78,7 +78,7 @@ def _numbers(found: Explored) -> dict[str, Any]:
     volume, share = found.hypervolume()
     frame = found.frame()
     front = [
-        {"number": trial.number, "chip": trial.chip, "set": trial.overrides, "row": trial.row}
+        {"number": trial.number, "chip": trial.chip, "set": trial.overrides, "tuned": trial.tuned, "row": trial.row}
         | {"objectives": dict(zip(found.search.objectives, trial.values, strict=True))}
         for trial in found.front
     ]
@@ -112,7 +112,10 @@ def _print(found: Explored) -> None:
         f">{metric_label(name) if '.' not in name else key_label(name)} {arrows[way]}"
         for name, way in search.objectives.items()
     ]
-    shown = table(">trial", *(f">{key_label(key)}" for key in keys), *heads)
+    tuned = list(dict.fromkeys(key for trial in front[:SHOWN] for key in trial.tuned))
+    shown = table(
+        ">trial", *(f">{key_label(key)}" for key in keys), *heads, *(f">tuned {key.split('.')[-1]}" for key in tuned)
+    )
     for trial in front[:SHOWN]:
         point = {"chip": trial.chip, **trial.overrides}
         values = (f"{scale(name) * value:.4g}" for name, value in zip(search.objectives, trial.values, strict=True))
@@ -120,7 +123,8 @@ def _print(found: Explored) -> None:
             words(name, point[name]) if name in point else text
             for name, text in zip(search.objectives, values, strict=True)
         )
-        shown.add_row(str(trial.number), *(words(key, point.get(key, "–")) for key in keys), *texts)
+        own = (str(trial.tuned.get(key, "–")) for key in tuned)
+        shown.add_row(str(trial.number), *(words(key, point.get(key, "–")) for key in keys), *texts, *own)
     screen.print(shown)
     for line in [*_footer(found, len(front)), *_notes(found)]:
         screen.print(line, markup=False, soft_wrap=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from codesign.explore.pareto import Floats, front, hypervolume, worst
 from codesign.explore.quantity import read
 from codesign.explore.spec import Search
 from codesign.quantities import Unit
+from codesign.tune import COLUMN
 
 if TYPE_CHECKING:
     import optuna
@@ -43,6 +44,8 @@ class Trial:
     """Why it cannot be; empty if it can."""
     row: str
     """Id of its row; empty if it was refused."""
+    tuned: dict[str, Any] = field(default_factory=dict)
+    """The best values of what was tuned."""
 
     @property
     def state(self) -> str:
@@ -124,6 +127,7 @@ class Explored:
             "number": trial.number,
             "chip": trial.chip,
             **trial.overrides,
+            **{COLUMN + key: value for key, value in trial.tuned.items()},
             **dict(zip(self.search.objectives, values, strict=True)),
             "state": trial.state,
             "reason": trial.refused or " and ".join(trial.violated),
@@ -155,7 +159,6 @@ def read_trials(study: optuna.Study, search: Search) -> tuple[Trial, ...]:
             said = trial.user_attrs.get(ANSWER, {})
             violated, values = tuple(said.get("violated", ())), tuple(trial.values or ())
             chip, overrides = said.get("chip", search.chips[0]), said.get("overrides", {})
-            found.append(
-                Trial(trial.number, chip, overrides, values, violated, said.get("refused", ""), said.get("row", ""))
-            )
+            answer = violated, said.get("refused", ""), said.get("row", ""), said.get("tuned", {})
+            found.append(Trial(trial.number, chip, overrides, values, *answer))
     return tuple(found)
