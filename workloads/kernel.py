@@ -55,7 +55,7 @@ class Kernel(BaseModel):
     tiles: tuple[Tiles, ...] = Field(min_length=1)
     """Tile sizes, the first that hold for a call; by ascending `up_to`, and the last for any call."""
     splits: Count | Auto | SplitRule = "auto"
-    """Programs that share a context in decode; auto: `workloads.tiling.WAVES` programs a core; a name: see
+    """Programs that share a context in decode; auto: as a workload without a kernel; a name: see
     `workloads.splits`."""
     unsplit: str | None = None
     """The kernel whose tiles are taken where the rule gives a single split."""
