@@ -7,6 +7,7 @@ tuning, and the quickest is kept.
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,8 +24,10 @@ from workloads import Indexed, Workload, WorkloadError, fit, reckon, tiled
 
 TUNABLE = ("splits", "block_kv", "stages", "block_q")
 """Keys of a tiling that can be tuned, in the order in which they are tried."""
-TRIED = 8
+TRIED = 10
 """Tilings that are simulated for a point, beside the one that it has without tuning."""
+ALIKE = 3
+"""Of them, those that have one value of the first key in common."""
 LARGEST = 4096
 """Rows and tokens of the largest tile that is tried."""
 WIDEST = 8
@@ -123,8 +126,16 @@ def candidates(asked: Workload, point: Point, keys: Sequence[str]) -> list[Value
             times[chosen] = reckon(plain.model_copy(update={"tiling": tiling}), places)
         except WorkloadError:
             continue
-    order = sorted(times, key=lambda chosen: (times[chosen], chosen))[:TRIED]
-    return [dict(zip(keys, chosen, strict=True)) for chosen in order]
+    order = sorted(times, key=lambda chosen: (times[chosen], chosen))
+    alike = Counter[int]()
+    apart = [chosen for chosen in order if _count(alike, chosen[0]) <= ALIKE or len(keys) == 1]
+    return [dict(zip(keys, chosen, strict=True)) for chosen in apart[:TRIED]]
+
+
+def _count(seen: Counter[int], value: int) -> int:
+    """How often a value was seen, this time included."""
+    seen[value] += 1
+    return seen[value]
 
 
 def hold(tasks: Sequence[Task], folder: Path, jobs: int | None = None) -> list[Task]:

@@ -255,10 +255,11 @@ def walked(workload: Workload) -> int:
 
 
 def _pieces(workload: Workload) -> float:
-    """Pieces of memory in which a token of a tensor comes: one for each unit that is selected, or for each page."""
+    """Pieces of memory in which a token of a tensor comes: of each unit that is selected, or of each page."""
+    placed = Placement(workload.layout, workload.shape, workload.dtypes, None)
     if workload.selection is not None:
-        return 1 / workload.unit
-    return 1 / workload.layout.page if isinstance(workload.layout, Paged) else 0
+        return 1 / placed.piece(workload.unit)
+    return 1 / placed.piece(workload.layout.page) if isinstance(workload.layout, Paged) else 0
 
 
 def _queries(workload: Workload, fitted: FittedTiling, tile: int) -> Range:

@@ -107,7 +107,7 @@ MATRIX = {
     "dtype": "bf16",
     "tile": [16, 64],
     "programs": 4,
-    "cores": "matrix",
+    "cores": "matmul",
     "order": "own",
 }
 

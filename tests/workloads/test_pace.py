@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import ceil
 
 import pytest
 
@@ -19,9 +20,7 @@ ASCEND = Budget(24, 512 << 10, 1, pace=DMA)
 
 
 def chosen(budget: Budget, kv_heads: int, tokens: int, pieces: float = 0, head_dim: int = 128) -> tuple[int, int]:
-    shape = AttentionShape(
-        batch=1, q_heads=4 * kv_heads, kv_heads=kv_heads, q_len=1, kv_len=tokens, head_dim=head_dim
-    )
+    shape = AttentionShape(batch=1, q_heads=4 * kv_heads, kv_heads=kv_heads, q_len=1, kv_len=tokens, head_dim=head_dim)
     fitted = fit_tiling(Tiling(), shape, BF16, "decode", budget, tokens, False, pieces)
     return fitted.block_kv, fitted.splits
 
@@ -35,11 +34,16 @@ def test_tiles_hold_what_latency_and_bandwidth_ask_for() -> None:
     assert chosen(quick, 8, 131072)[0] < block, "a shorter latency asks for smaller tiles"
 
 
-@pytest.mark.parametrize(("heads", "splits"), [(24, 1), (20, 1), (12, 2), (8, 3)])
-def test_splits_fill_one_wave_where_more_would_take_two(heads: int, splits: int) -> None:
+@pytest.mark.parametrize("heads", [1, 5, 7, 8, 10, 12, 15, 20, 24, 30])
+def test_splits_take_the_waves_that_leave_least_idle(heads: int) -> None:
     """Gathered rows of 256 bytes, a command each: commands are what takes time, and no core helps another."""
-    assert heads * chosen(ASCEND, heads, 6552, 1)[1] <= ASCEND.cores or splits > 3
-    assert chosen(ASCEND, heads, 6552, 1)[1] == splits
+    splits = chosen(ASCEND, heads, 6144, 1)[1]
+    waves = {count: ceil(heads * count / ASCEND.cores) / count for count in range(1, 97)}
+    assert waves[splits] <= 1.1 * min(waves[count] for count in range(1, 9))
+
+
+def test_ten_heads_on_24_cores_are_not_split_in_three() -> None:
+    assert chosen(ASCEND, 10, 6144, 1, head_dim=192)[1] != 3, "30 programs would take two waves of 24"
 
 
 def test_a_context_too_short_for_all_cores_takes_smaller_tiles() -> None:
