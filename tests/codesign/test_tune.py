@@ -97,19 +97,7 @@ def test_names_of_nothing_to_tune_are_refused(names: object, said: str) -> None:
 
 def test_only_attention_has_tiles_to_tune() -> None:
     with pytest.raises(CodesignError, match="only attention has tiles to tune"):
-        tune(Task("toy", {}, {"kind": "matrix_read", **MATRIX}, {}, tune=("splits",)).resolve())
-
-
-MATRIX = {
-    "name": "matrix",
-    "rows": 64,
-    "columns": 64,
-    "dtype": "bf16",
-    "tile": [16, 64],
-    "programs": 4,
-    "cores": "matmul",
-    "order": "own",
-}
+        tune(Task("h100_sxm", {}, "linear_decode", {}, tune=("splits",)).resolve())
 
 
 @pytest.mark.slow
