@@ -9,7 +9,7 @@ figures = codesign.plot(frame)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,18 +30,22 @@ def run(
     set: Mapping[str, Any] | None = None,
     before: str = "cold",
     fold: float | None = None,
+    tune: Sequence[str] | str = (),
 ) -> Result:
     """The result of one workload on one chip; `set` holds dotted overrides of either, told apart by their first part.
 
-    `fold` is a tolerance (0.01: 1 %) at which long repeats are counted instead of simulated, see `sim.fold`.
+    `fold` is a tolerance (0.01: 1 %) at which long repeats are counted instead of simulated, see `sim.fold`. Of
+    the keys of its tiling that `tune` names ("splits,block_kv") the best values are taken, see `codesign.tune`.
 
     Raises HardwareError, WorkloadError, SimulationError or CodesignError.
     """
     from codesign.overrides import split
     from codesign.task import Task
+    from codesign.tune import keys_of
 
+    keys = keys_of(tune) if tune else ()
     chip_set, workload_set = split(set or {}, chip)
-    return Task(str(chip), chip_set, workload, workload_set, before, fold).resolve().simulate()
+    return Task(str(chip), chip_set, workload, workload_set, before, fold, keys).resolve().simulate()
 
 
 def sweep(

@@ -64,7 +64,17 @@ def chip_keys(chip: Chip) -> list[str]:
     """First parts of the overrides of a chip: its cores, its levels, its own numbers."""
     cores = [core.name for core in chip.cores]
     levels = [level.name for core in chip.cores for level in core.near] + [level.name for level in chip.memory]
-    return [*cores, *levels, "launch_overhead", "dispatch", "barrier", "exchange", "interconnect"]
+    return [
+        *cores,
+        *levels,
+        "architecture",
+        "pages",
+        "launch_overhead",
+        "dispatch",
+        "barrier",
+        "exchange",
+        "interconnect",
+    ]
 
 
 def columns(chip_set: Mapping[str, Any], workload_set: Mapping[str, Any]) -> dict[str, Any]:

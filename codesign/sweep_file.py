@@ -23,6 +23,7 @@ from codesign.errors import CodesignError
 from codesign.overrides import CHIP
 from codesign.shipped import find_sweep, suggest
 from codesign.task import Files, Point, Task
+from codesign.tune import Tune
 from codesign.yaml_file import read_mapping
 from hwmodels import HardwareError
 from workloads import Workload, WorkloadError
@@ -49,6 +50,8 @@ class Sweep(BaseModel):
         default=None, gt=0, lt=1, description="tolerance at which long repeats are counted instead of simulated"
     )
 
+    tune: Tune = Field(default=(), description="keys of the tiling of which every point gets its best values")
+
     def size(self) -> int:
         """Points of the sweep."""
         return len(self.chips) * math.prod(len(values) for values in self.grid.values())
@@ -61,7 +64,7 @@ class Sweep(BaseModel):
                 overrides = {**self.set, **dict(zip(self.grid, values, strict=True))}
                 on_chip = {key.removeprefix(CHIP): value for key, value in overrides.items() if key.startswith(CHIP)}
                 rest = {key: value for key, value in overrides.items() if not key.startswith(CHIP)}
-                found.append(Task(chip, on_chip, self.workload, rest, self.before, self.fold))
+                found.append(Task(chip, on_chip, self.workload, rest, self.before, self.fold, self.tune))
         return found
 
     def points(self) -> tuple[list[Point], list[str]]:

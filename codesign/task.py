@@ -17,6 +17,8 @@ from codesign.rows import Row
 from codesign.shipped import find_workload, suggest
 from codesign.validated import trust
 from hwmodels import Chip, load_chip
+from hwmodels.main_memory import Dram
+from hwmodels.spec import Cache
 from hwmodels.units import format_bytes
 from sim import MODEL_VERSION, Result, simulate, simulate_sequence
 from workloads import (
@@ -26,10 +28,12 @@ from workloads import (
     Indexed,
     Layers,
     Linear,
+    Pace,
     RecordedSelection,
     Trace,
     Workload,
     attention,
+    kernel_of,
     known_keys,
     load_any,
     parse_any,
@@ -39,6 +43,11 @@ Before = Literal["cold", "dirty", "warm"]
 BEFORE: tuple[Before, ...] = ("cold", "dirty", "warm")
 PROSE = {"title": True, "vendor": True, "note": True, "interconnect": True}
 """What a chip file tells people, and its links to other chips: they change no result of one."""
+GENERIC = "generic tiles"
+"""In place of a kernel's name, where tiles are chosen without one."""
+CROSSINGS = 4
+"""Ways through the first shared level on which the scores of a tile go to the vector unit and back: two writes, two
+reads."""
 Files = dict[str, Any]
 """Chips and workloads already read, by name and overrides, so that a sweep reads each once."""
 
@@ -57,6 +66,8 @@ class Point:
     """What was set, by column name; for the row only, no part of the identity."""
     fold: float | None = None
     """Tolerance at which long repeats are counted instead of simulated, see `sim.fold`; None simulates all."""
+    tune: tuple[str, ...] = ()
+    """Keys of the tiling of which the best values are found, see `codesign.tune`; none: the tiling as it stands."""
 
     def id(self) -> str:
         """SHA-256 of the resolved inputs and the model's version: equal inputs, however written, have equal ids."""
@@ -72,6 +83,8 @@ class Point:
         }
         if self.fold is not None:
             inputs["fold"] = self.fold
+        if self.tune:
+            inputs["tune"] = list(self.tune)
         text = json.dumps(inputs, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -89,14 +102,39 @@ class Point:
 
     def simulate(self, intervals: bool = False) -> Result:
         """What happens, with `intervals` without folding; raises WorkloadError or SimulationError."""
+        if self.tune:
+            from codesign.tune import tune
+
+            found = tune(self)
+            return found.point.simulate(intervals) if intervals else found.result
         kernels, fold = self.kernels(), None if intervals else self.fold
         if len(kernels) == 1:
             return simulate(self.chip, kernels[0], self.before, intervals, fold=fold)
         return simulate_sequence(self.chip, kernels, self.before, intervals, self.workload.name, fold=fold)
 
     def run(self) -> Row:
-        """One row: identity, inputs, metrics, counters, breakdown."""
-        return self.row(self.simulate())
+        """One row: identity, inputs, metrics, counters, breakdown, and what was tuned."""
+        if not self.tune:
+            return self.row(self.simulate())
+        from codesign.tune import tune
+
+        found = tune(self)
+        return {**self.row(found.result), **found.columns()}
+
+    def kernel(self) -> str:
+        """The attention kernel that runs, in a few words; empty where the workload is of another kind."""
+        asked, places = attention_of(self.workload), budget(self.chip)
+        if asked is None:
+            return ""
+        kernel = kernel_of(asked, places)
+        if kernel is None and asked.kernel is not None:
+            return f"{GENERIC} (none is described for this call on {places.architecture or 'such a chip'})"
+        if kernel is None:
+            return GENERIC
+        foreign = places.architecture not in kernel.architectures
+        return kernel.name + (
+            f" as if on {self.chip.name}: it is for {', '.join(kernel.architectures)}" if foreign else ""
+        )
 
     def row(self, result: Result) -> Row:
         """The row of a result that this point gave."""
@@ -112,6 +150,7 @@ class Point:
             "chip_title": self.chip.title,
             "workload": self.workload.name,
             "before": self.before,
+            **({"kernel": kernel} if (kernel := self.kernel()) else {}),
             **({} if self.fold is None else {"fold": self.fold}),
             "overrides": list(self.overrides),
             **self.overrides,
@@ -138,6 +177,8 @@ class Task:
     """State of the caches before the run."""
     fold: float | None = None
     """Tolerance of folding; see `Point.fold`."""
+    tune: tuple[str, ...] = ()
+    """Keys of the tiling of which the best values are found; see `codesign.tune.keys_of`."""
 
     def resolve(self, files: Files | None = None) -> Point:
         """The task with its files read and checked against each other.
@@ -156,7 +197,7 @@ class Task:
             lambda: _load_workload(self.workload, self.workload_set),
         )
         _check_fit(chip, workload)
-        return Point(chip, workload, before, columns(self.chip_set, self.workload_set), self.fold)
+        return Point(chip, workload, before, columns(self.chip_set, self.workload_set), self.fold, self.tune)
 
     def id(self) -> str:
         """Identity of the resolved task; see `Point.id`."""
@@ -187,6 +228,39 @@ def budget(chip: Chip) -> Budget:
         max_programs=core.max_programs or 1,
         multicast=core.multicast,
         request_bytes=pad.requests.largest if pad.requests else Budget.request_bytes,
+        architecture=chip.architecture or "",
+        pace=pace(chip),
+    )
+
+
+def pace(chip: Chip) -> Pace:
+    """How fast a chip feeds the programs on its cores."""
+    core, companion, pad = chip.matmul_core, chip.vector_core, chip.scratchpad
+    assert core.matmul is not None
+    assert companion.vector is not None
+    first = next((level for level in chip.memory if isinstance(level, Cache)), None)
+    apart = chip.exchange == "memory" and first is not None
+    clock = companion.clock * companion.count / core.count
+    shares = (
+        level.bandwidth // core.cores_per_cluster
+        for level in core.near
+        if not isinstance(level, Dram) and level.scope == "cluster"
+    )
+    return Pace(
+        memory=chip.dram.bandwidth,
+        port=min([core.bandwidth, *shares]),
+        latency=chip.dram.latency,
+        in_flight=core.max_bytes_in_flight or 1,
+        cached=chip.cache is not None,
+        command=pad.dma_startup or 0 if pad else 0,
+        command_rows=pad.dma_rows or Pace.command_rows if pad else Pace.command_rows,
+        turn=CROSSINGS * first.latency if apart and first else 0,
+        start=core.program_start or 0,
+        dispatch=chip.dispatch or 0,
+        barrier=chip.barrier or 0,
+        macs={dtype: rate * core.clock for dtype, rate in core.matmul.macs_per_cycle.items()},
+        exps=companion.vector.exps_per_cycle * clock,
+        ops=companion.vector.ops_per_cycle * clock,
     )
 
 

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from hwmodels.errors import HardwareError
 from hwmodels.interconnect import Interconnect, Protocol, Tier
-from hwmodels.spec import Cache, Chip, Core, Scratchpad
+from hwmodels.spec import Cache, Chip, Core, Pages, Scratchpad
 from hwmodels.standard import DramStandard
 
 try:
@@ -32,7 +32,7 @@ KINDS = ("measured", "vendor", "derived", "assumed")
 _KEYS = {"value", "kind", "source", "range", "reason"}
 _OPTIONAL = {
     name
-    for model in (Cache, Chip, Core, Scratchpad, Interconnect, Tier, Protocol)
+    for model in (Cache, Chip, Core, Pages, Scratchpad, Interconnect, Tier, Protocol)
     for name, field in model.model_fields.items()
     if not field.is_required()
 }

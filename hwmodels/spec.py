@@ -278,12 +278,25 @@ class Core(Spec):
         return self
 
 
+class Pages(Spec):
+    """Pages of a KV cache, as a chip's serving framework lays them out; vLLM's on GPUs where a file says nothing."""
+
+    rows: Count = Field(default=64, description="tokens of a page")
+    order: Literal["nhd", "hnd"] = Field(default="nhd", description="token by token (nhd), or head by head (hnd)")
+
+
 class Chip(Spec):
     """A chip: kinds of core, and the memory levels they share, from the cores outward."""
 
     name: str = Field(description="name of the file")
     title: str = Field(description="name as people say it")
     vendor: str = Field(description="who makes it")
+    architecture: str | None = Field(
+        default=None,
+        description="what kernels are compiled for, such as sm90 (compute capability 9.0) or dav-2201; absent: no "
+        "described kernel is for it",
+    )
+    pages: Pages = Field(default_factory=Pages, description="pages in which the chip's serving framework keeps K and V")
     note: str = Field(description="what a reader should know before believing the numbers")
     launch_overhead: Duration = Field(description="time of a kernel that does nothing, start to end")
     dispatch: Duration | None = Field(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from workloads.attention import attention
+from workloads.attention import attention, fit, reckon
 from workloads.conversion import conversion
 from workloads.engine import Engine
 from workloads.errors import WorkloadError
 from workloads.gemm import Gemm
 from workloads.indexed import Indexed
 from workloads.indexer import Indexer
-from workloads.kernel import Kernel, load_kernel, tiled
+from workloads.kernel import Kernel, kernel_of, load_kernel, tiled
 from workloads.kernel_names import ALIASES, find_kernel, kernel_names
 from workloads.kernel_parts import Launch
 from workloads.layers.step import Shard, Step
@@ -21,6 +21,7 @@ from workloads.load import KINDS, AnyWorkload, load_any, load_workload, parse_an
 from workloads.matrix import Elementwise, MatrixRead
 from workloads.model import Model, load_model, model_names
 from workloads.model_parts import Part
+from workloads.pace import Pace
 from workloads.patterns import PATTERNS, Pattern
 from workloads.prefetch import Prefetch
 from workloads.selection import SELECTIONS, LocalSelection, RandomSelection, RecordedSelection, Selection
@@ -85,6 +86,7 @@ __all__ = [
     "LocalSelection",
     "MatrixRead",
     "Model",
+    "Pace",
     "Paged",
     "Part",
     "Pattern",
@@ -112,10 +114,12 @@ __all__ = [
     "element_bytes",
     "expand",
     "find_kernel",
+    "fit",
     "fit_tiling",
     "gather",
     "in_one_memory",
     "kernel_names",
+    "kernel_of",
     "known_keys",
     "load_any",
     "load_kernel",
@@ -126,6 +130,7 @@ __all__ = [
     "parse_any",
     "parse_workload",
     "pointer_chase",
+    "reckon",
     "save_trace",
     "scratchpad_bytes",
     "stream",

@@ -25,14 +25,12 @@ from workloads.patterns import Range, merged
 from workloads.program import ORIGINS, Geometry, Part, Template, tiles_of
 from workloads.selection import list_of, lists_of
 from workloads.templates import Cut, dealt_template, queries_of, row_template
-from workloads.tiling import Budget, FittedTiling, fit_tiling, padded
+from workloads.tiling import MERGED, Budget, FittedTiling, fit_tiling, padded, reckoned
 from workloads.trace import PROGRAM, READ, RUN, STEP, WRITE, Chunk, Tensor, Trace
 from workloads.workload import Workload
 
 LARGEST_LISTS = 1 << 22
 """Selected tokens that one chunk holds before its q tiles are dealt to several chunks (16 MiB of indices)."""
-MERGED_ROWS = 8
-"""Query rows, heads included, of a program that merges splits, where no kernel says otherwise (those of FlashMLA)."""
 LINE = 512
 """Alignment of the log-sum-exps behind the partial accumulators."""
 
@@ -153,7 +151,7 @@ class AttentionChunks:
     def _merge(self) -> Chunk:
         """The programs that merge the partial outputs of each row's splits, or find nothing to merge."""
         shape, fitted = self.workload.shape, self.fitted
-        plain = Merge(rows=MERGED_ROWS, columns=shape.value_dim, ahead=max(self.cut.splits))
+        plain = Merge(rows=MERGED, columns=shape.value_dim, ahead=max(self.cut.splits))
         merge = self.workload.tiling.merge or plain
         lines, stretches = fitted.heads * shape.q_len, ceil(shape.value_dim / merge.columns)
         programs: list[tuple[int, ...]] = []
@@ -216,11 +214,9 @@ def attention(workload: Workload, budget: Budget) -> Trace:
     tiling does not fit, or there is no such kernel.
     """
     workload = tiled(workload, budget)
-    shape, selection = workload.shape, workload.selection
+    shape = workload.shape
     placed = place(workload.layout, shape, workload.dtypes)
-    own_lists = selection is not None and selection.share == "head"
-    tokens = sum(workload.list_sizes(0, shape.q_len)) if workload.phase == "decode" else 0
-    fitted = fit_tiling(workload.tiling, shape, workload.dtypes, workload.phase, budget, tokens, own_lists)
+    fitted = fit(workload, budget)
     parts, list_tokens = _all_parts(workload, fitted)
     streams = any(not part.selected for tile in parts for part in tile)
     tiles, wanted = tiles_of(parts[0], fitted.block_kv), workload.tiling.parts
@@ -272,6 +268,32 @@ def attention(workload: Workload, budget: Budget) -> Trace:
         macs=pairs * (shape.head_dim + shape.value_dim),
         exps=pairs,
     )
+
+
+def fit(workload: Workload, budget: Budget) -> FittedTiling:
+    """The tiling of a call without a kernel's name, with all that it leaves open filled in; see `fit_tiling`."""
+    own_lists = workload.selection is not None and workload.selection.share == "head"
+    open_ends = budget, walked(workload), own_lists, _pieces(workload)
+    return fit_tiling(workload.tiling, workload.shape, workload.dtypes, workload.phase, *open_ends)
+
+
+def reckon(workload: Workload, budget: Budget) -> float:
+    """Time in ps that a call without a kernel's name is reckoned to take, launch apart; see `reckoned`."""
+    call = workload.shape, workload.dtypes, workload.phase, budget, walked(workload), _pieces(workload)
+    return reckoned(workload.tiling, fit(workload, budget), *call)
+
+
+def walked(workload: Workload) -> int:
+    """Tokens that a row of programs walks in decode; 0 in prefill."""
+    return sum(workload.list_sizes(0, workload.shape.q_len)) if workload.phase == "decode" else 0
+
+
+def _pieces(workload: Workload) -> float:
+    """Pieces of memory in which a token of a tensor comes: of each unit that is selected, or of each page."""
+    placed = Placement(workload.layout, workload.shape, workload.dtypes, None)
+    if workload.selection is not None:
+        return 1 / placed.piece(workload.unit)
+    return 1 / placed.piece(workload.layout.page) if isinstance(workload.layout, Paged) else 0
 
 
 def _all_parts(workload: Workload, fitted: FittedTiling) -> tuple[list[list[Part]], int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import ceil
 from pathlib import Path
 from typing import Literal
@@ -20,6 +21,8 @@ from workloads.splits import BOUNDED, RULES, Decode, SplitRule
 from workloads.tiling import LARGEST_ROWS, Auto, Budget, PadRule, Tiling, padded
 from workloads.workload import Workload
 
+AUTO = "auto"
+"""In place of a kernel's name: the chip's own."""
 WARP = 32
 """Threads of a warp."""
 PLAIN = Call()
@@ -39,6 +42,10 @@ class Kernel(BaseModel):
     """Where the description comes from."""
     assumed: tuple[str, ...] = ()
     """What no source says, each with the range that it may have."""
+    architectures: tuple[str, ...] = Field(min_length=1)
+    """Chips that it is described for, by `Budget.architecture`."""
+    default_on: tuple[str, ...] = ()
+    """Those of them on which vLLM or vllm-ascend runs it by default, where it computes the call."""
     phase: Literal["decode", "prefill", "gather"]
     """What it computes."""
     dtype: DType
@@ -48,7 +55,7 @@ class Kernel(BaseModel):
     tiles: tuple[Tiles, ...] = Field(min_length=1)
     """Tile sizes, the first that hold for a call; by ascending `up_to`, and the last for any call."""
     splits: Count | Auto | SplitRule = "auto"
-    """Programs that share a context in decode; auto: `workloads.tiling.WAVES` programs a core; a name: see
+    """Programs that share a context in decode; auto: as a workload without a kernel; a name: see
     `workloads.splits`."""
     unsplit: str | None = None
     """The kernel whose tiles are taken where the rule gives a single split."""
@@ -88,6 +95,8 @@ class Kernel(BaseModel):
 
     @model_validator(mode="after")
     def _ascending(self) -> Kernel:
+        if strange := [name for name in self.default_on if name not in self.architectures]:
+            raise WorkloadError(f"default_on has {strange[0]}, architectures has not; add it there")
         limits = [tiles.up_to or 2**31 for tiles in self.tiles]
         if limits != sorted(limits) or [tiles.always for tiles in self.tiles].index(True) < len(limits) - 1:
             ends = [tiles.up_to for tiles in self.tiles]
@@ -136,9 +145,12 @@ class Kernel(BaseModel):
     def tiling(self, asked: Workload, launch: Launch, budget: Budget) -> Tiling:
         """How it cuts the call on a chip that offers `budget`; what `launch` says goes before.
 
-        Raises WorkloadError if the kernel does not compute such a call.
+        Raises WorkloadError if the kernel is not for such a chip, or does not compute such a call.
         """
+        if not asked.any_chip:
+            self.check_chip(budget)
         self._check(asked)
+        self._check_pages(asked)
         shape, selects = asked.shape, asked.selection is not None
         masked = asked.phase == "prefill" and asked.pattern.kind in ("causal", "sliding_window")
         paged, element = isinstance(asked.layout, Paged), element_bytes(asked.dtypes.k)
@@ -185,16 +197,32 @@ class Kernel(BaseModel):
             engine=self._engine(warps, tiles),
         )
 
+    def check_chip(self, budget: Budget) -> None:
+        """Raise WorkloadError if the kernel does not exist for such a chip."""
+        if budget.architecture is not None and budget.architecture not in self.architectures:
+            chip = f"is {budget.architecture}" if budget.architecture else "has no architecture in its file"
+            raise WorkloadError(
+                f"kernel {self.name} is for {' and '.join(self.architectures)}, the chip {chip}; set kernel: auto for "
+                "the chip's own, or any_chip: true for an estimate as if it ran there"
+            )
+
+    def computes(self, asked: Workload) -> bool:
+        """Whether it computes such a call: its phase, heads, head dimension and types; pages of a size that it does not
+        take are for the asker to mend."""
+        latent, selects = self.value_dim is not None, asked.selection is not None
+        if latent and element_bytes(asked.dtypes.k) != element_bytes(self.kv_dtype or self.dtype):
+            return False
+        try:
+            self._check(asked)
+            padded(asked.shape.head_dim, self.pad_head_dim)
+        except WorkloadError:
+            return False
+        return latent or not selects
+
     def _check(self, asked: Workload) -> None:
         """Whether it computes such a call at all."""
         if self.phase != asked.phase:
             raise WorkloadError(f"kernel {self.name} is for {self.phase}, the call is {asked.phase}; name another")
-        if self.page_sizes and isinstance(asked.layout, Paged) and asked.layout.page not in self.page_sizes:
-            sizes = " or ".join(map(str, self.page_sizes))
-            raise WorkloadError(
-                f"kernel {self.name} takes pages of {sizes} tokens, layout.page is {asked.layout.page}; set it to "
-                f"{self.page_sizes[0]} or name another kernel"
-            )
         if self.value_dim is not None and (not asked.shape.v_in_k or asked.shape.value_dim != self.value_dim):
             raise WorkloadError(
                 f"kernel {self.name} reads V as the first {self.value_dim} elements of K's rows; set shape.v_in_k: "
@@ -202,6 +230,15 @@ class Kernel(BaseModel):
             )
         if asked.shape.v_in_k and self.value_dim is None:
             raise WorkloadError(f"kernel {self.name} reads V apart from K and shape.v_in_k is true; name another")
+
+    def _check_pages(self, asked: Workload) -> None:
+        """Whether it takes pages of that size."""
+        if self.page_sizes and isinstance(asked.layout, Paged) and asked.layout.page not in self.page_sizes:
+            sizes = " or ".join(map(str, self.page_sizes))
+            raise WorkloadError(
+                f"kernel {self.name} takes pages of {sizes} tokens, layout.page is {asked.layout.page}; set it to "
+                f"{self.page_sizes[0]} or name another kernel"
+            )
 
     def _packs(self, asked: Workload) -> bool:
         """Whether query heads of a group share programs in this call."""
@@ -259,15 +296,31 @@ class Kernel(BaseModel):
 def tiled(asked: Workload, budget: Budget) -> Workload:
     """The workload with the tiling of the kernel that it names; what its own tiling says that is no default goes before
     it."""
-    if asked.kernel is None:
-        return asked
-    kernel = load_kernel(find_kernel(asked.kernel, asked.phase))
+    kernel = kernel_of(asked, budget)
+    if kernel is None:
+        return asked if asked.kernel is None else asked.model_copy(update={"kernel": None})
     silent, own = Tiling().model_dump(), asked.tiling.model_dump()
     said = {name: value for name, value in own.items() if value != silent[name]}
     sizes = {"block_m": said.get("block_q"), "block_n": said.get("block_kv"), "splits": said.get("splits")}
     launch = Launch.model_validate({name: size for name, size in sizes.items() if isinstance(size, int)})
     tiling = kernel.tiling(asked, launch, budget).model_dump() | said
     return Workload.model_validate({**asked.model_dump(), "kernel": None, "tiling": tiling})
+
+
+def kernel_of(asked: Workload, budget: Budget) -> Kernel | None:
+    """The kernel that computes the call on a chip that offers `budget`: the one that it names, or, where it says auto,
+    the chip's default; None where tiles are chosen without one. Raises WorkloadError if it names none."""
+    if asked.kernel is None:
+        return None
+    if asked.kernel != AUTO:
+        return load_kernel(find_kernel(asked.kernel, asked.phase))
+    return next((kernel for kernel in defaults(budget.architecture) if kernel.computes(asked)), None)
+
+
+@lru_cache
+def defaults(architecture: str | None) -> tuple[Kernel, ...]:
+    """The kernels that serving frameworks run by default on chips of that architecture, as far as described."""
+    return tuple(kernel for kernel in map(load_kernel, kernel_names()) if architecture in kernel.default_on)
 
 
 def load_kernel(name: str | Path) -> Kernel:

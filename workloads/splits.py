@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Literal
 
-SplitRule = Literal["fa2", "fa3", "flashmla", "vllm", "fia"]
+SplitRule = Literal["four_a_core", "fa2", "fa3", "flashmla", "vllm", "fia"]
 """Rules by name; that of flashmla splits no context for itself, see `workloads.deal`."""
 
 MOST = 128
@@ -39,6 +39,12 @@ class Decode:
     def tiles(self) -> int:
         """Tiles that a row reads."""
         return max(1, ceil(self.tokens / self.block_kv))
+
+
+def four_a_core(call: Decode) -> int:
+    """As many as give every core four programs, if the launcher does not say (the Triton kernels of
+    tests/validation/README.md); no more than there are tiles."""
+    return call.most or max(1, min(ceil(4 * call.cores / call.rows), call.tiles))
 
 
 def num_splits_heuristic(rows: int, places: int, tiles: int, uneven: bool) -> int:
@@ -92,6 +98,7 @@ def fia(call: Decode) -> int:
 
 
 RULES: dict[str, Callable[[Decode], int]] = {
+    "four_a_core": four_a_core,
     "fa2": fa2,
     "fa3": fa3,
     "vllm": vllm,

@@ -50,7 +50,9 @@ class Workload(BaseModel):
     """Where the tensors lie."""
     kernel: str | None = None
     """A kernel by name (`memgrain kernels`) or YAML file, which decides the tiling; what `tiling` says beside it, other
-    than its defaults, goes before."""
+    than its defaults, goes before. auto: what the chip's serving framework runs, if that is described; absent: none."""
+    any_chip: bool = False
+    """Whether a kernel is run on chips that it does not exist for, to estimate what a port of it would take."""
     tiling: Tiling = Tiling()
     """How the kernel cuts the call into programs and tiles."""
 

@@ -32,6 +32,14 @@ def command(
     jobs: Annotated[
         int | None, typer.Option("-j", "--jobs", help="Points at a time; one for each core if left out.")
     ] = None,
+    tune: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEYS",
+            help="Find each point's best values of these keys of the tiling in every case, with commas: splits, "
+            "block_kv, stages, block_q.",
+        ),
+    ] = None,
     document: Annotated[
         Path | None, typer.Option(help="A .md that is written with a figure for each claim beside it.")
     ] = None,
@@ -43,10 +51,11 @@ def command(
     from codesign.errors import CodesignError
     from codesign.ledger import Means, load_claims, run_claims
     from codesign.ledger.matrices import matrices
+    from codesign.tune import keys_of
 
     if samples == 1 or samples < 0:
         raise CodesignError(f"samples is {samples}, must be 0 or at least 2; 8 are quick, 100 give steadier intervals")
-    claims = load_claims(names or ())
+    claims = load_claims(names or (), keys_of(tune) if tune is not None else ())
     notes, screen = console(stderr=True), console()
 
     def done(result: ClaimResult) -> None:

@@ -30,6 +30,14 @@ def command(
     trials: Annotated[int | None, typer.Option(help="Points to try in all, in place of the file's.")] = None,
     sampler: Annotated[str | None, typer.Option(help="tpe, nsga2 or random, in place of the file's.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the choices, in place of the file's.")] = None,
+    tune: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEYS",
+            help="Find every point's best values of these keys of the tiling, with commas: splits, block_kv, stages, "
+            "block_q.",
+        ),
+    ] = None,
     jobs: Annotated[
         int, typer.Option("-j", "--jobs", help="Points at a time, each in a process; with one, the order is fixed.")
     ] = 1,
@@ -40,7 +48,7 @@ def command(
     from codesign.cli.terminal import SweepProgress
     from codesign.explore import explore, load_search
 
-    given = {"trials": trials, "sampler": sampler, "seed": seed}
+    given = {"trials": trials, "sampler": sampler, "seed": seed, "tune": tune}
     search = load_search(spec, {key: value for key, value in given.items() if value is not None})
     folder = out or Path("out") / search.name
     progress = SweepProgress(search.name)
@@ -70,7 +78,7 @@ def _numbers(found: Explored) -> dict[str, Any]:
     volume, share = found.hypervolume()
     frame = found.frame()
     front = [
-        {"number": trial.number, "chip": trial.chip, "set": trial.overrides, "row": trial.row}
+        {"number": trial.number, "chip": trial.chip, "set": trial.overrides, "tuned": trial.tuned, "row": trial.row}
         | {"objectives": dict(zip(found.search.objectives, trial.values, strict=True))}
         for trial in found.front
     ]
@@ -103,7 +111,10 @@ def _print(found: Explored) -> None:
         f">{metric_label(name) if '.' not in name else key_label(name)} {arrows[way]}"
         for name, way in search.objectives.items()
     ]
-    shown = table(">trial", *(f">{key_label(key)}" for key in keys), *heads)
+    tuned = list(dict.fromkeys(key for trial in front[:SHOWN] for key in trial.tuned))
+    shown = table(
+        ">trial", *(f">{key_label(key)}" for key in keys), *heads, *(f">tuned {key.split('.')[-1]}" for key in tuned)
+    )
     for trial in front[:SHOWN]:
         point = {"chip": trial.chip, **trial.overrides}
         values = (f"{scale(name) * value:.4g}" for name, value in zip(search.objectives, trial.values, strict=True))
@@ -111,7 +122,8 @@ def _print(found: Explored) -> None:
             words(name, point[name]) if name in point else text
             for name, text in zip(search.objectives, values, strict=True)
         )
-        shown.add_row(str(trial.number), *(words(key, point.get(key, "–")) for key in keys), *texts)
+        own = (str(trial.tuned.get(key, "–")) for key in tuned)
+        shown.add_row(str(trial.number), *(words(key, point.get(key, "–")) for key in keys), *texts, *own)
     screen.print(shown)
     for line in [*_footer(found, len(front)), *_notes(found)]:
         screen.print(line, markup=False, soft_wrap=True)

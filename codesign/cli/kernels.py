@@ -32,12 +32,18 @@ def command(
         print((FOLDER / f"{load_kernel(name).name}.yaml").read_text(encoding="utf-8"), end="")
         return
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("name", "kernel", "for", "rows x tokens of a tile, by head dimension"):
-        table.add_column(column, no_wrap=column in ("name", "for"), overflow="fold")
+    for column in ("name", "kernel", "for", "on", "rows x tokens of a tile, by head dimension"):
+        table.add_column(column, no_wrap=column in ("name", "for", "on"), overflow="fold")
     for known in kernel_names():
         kernel = load_kernel(known)
-        table.add_row(known, kernel.title, kernel.phase, tiles(kernel))
+        table.add_row(known, kernel.title, kernel.phase, on(kernel), tiles(kernel))
     console().print(table)
+    console().print("* what kernel: auto takes there, where it computes the call")
+
+
+def on(kernel: Kernel) -> str:
+    """The architectures that it is described for; a star where it is the default."""
+    return ", ".join(f"{name}*" if name in kernel.default_on else name for name in kernel.architectures)
 
 
 def tiles(kernel: Kernel) -> str:

@@ -59,6 +59,8 @@ def _heading(point: Point, result: Result) -> Text:
         f"\ntime {_time(result.time)}{known.interval}   bound {_time(result.bounds.time)} by {result.bounds.name} "
         f"({share:.0%} of the time)   {_limit(result)}\n{known.sentence}"
     )
+    if kernel := point.kernel():
+        text.append(f"\nkernel: {kernel}")
     text.append(f"\n{causes_text(result)}")
     if result.folded is not None:
         text.append(f"\n{result.folded}")

@@ -29,6 +29,13 @@ def command(
             "(0.01: 1 %); the answer says how far it may be off."
         ),
     ] = None,
+    tune: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEYS",
+            help="Find the best values of these keys of the tiling, with commas: splits, block_kv, stages, block_q.",
+        ),
+    ] = None,
     assumptions: Annotated[
         bool,
         typer.Option(
@@ -65,6 +72,8 @@ def command(
     """Simulate, then print a table or one JSON object."""
     from codesign.overrides import parse, split
     from codesign.task import Task
+    from codesign.tune import keys_of
+    from codesign.tune import tune as tuned
     from hwmodels import contradictions, read_chip
 
     _check(
@@ -74,7 +83,7 @@ def command(
         {"-o": out, "-j": jobs},
     )
     chip_set, workload_set = split(parse(set_ or []), chip)
-    task = Task(chip, chip_set, workload, workload_set, before, fold)
+    task = Task(chip, chip_set, workload, workload_set, before, fold, keys_of(tune) if tune is not None else ())
     if assumptions:
         from codesign.cli.assumptions import show_interval
 
@@ -88,13 +97,17 @@ def command(
     point = task.resolve()
     for line in contradictions(point.chip):
         print(f"memgrain: {point.chip.name}: {line}", file=sys.stderr)
-    result = point.simulate()
     if as_json:
-        print(json.dumps(point.row(result), indent=2, default=int))
+        print(json.dumps(point.run(), indent=2, default=int))
         return
+    found = tuned(point) if point.tune else None
+    point, result = (found.point, found.result) if found else (point, point.simulate())
     from codesign.cli.report import print_result
+    from codesign.cli.terminal import console
 
     print_result(point, result, read_chip(chip, chip_set).provenance)
+    if found:
+        console().print(f"\n{found}", markup=False, soft_wrap=True)
 
 
 def _check(assumptions: bool, uncertainty: bool, draws: dict[str, object], runs: dict[str, object]) -> None:

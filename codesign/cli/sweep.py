@@ -25,6 +25,14 @@ def command(
         str | None, typer.Option(help="Run on the workers of this dask scheduler, tcp://HOST:PORT.")
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Do not print the table of the answers.")] = False,
+    tune: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEYS",
+            help="Find every point's best values of these keys of the tiling, with commas: splits, block_kv, stages, "
+            "block_q.",
+        ),
+    ] = None,
     uncertainty: Annotated[
         bool,
         typer.Option(
@@ -48,9 +56,12 @@ def command(
     from codesign.execute import run_sweep
     from codesign.quality import size_notes
     from codesign.sweep_file import load_sweep
+    from codesign.tune import keys_of
 
     draws = Draws.of(uncertainty, samples, seed, metric)
     sweep = load_sweep(spec)
+    if tune is not None:
+        sweep = sweep.model_copy(update={"tune": keys_of(tune)})
     folder = out or Path("out") / sweep.name
     progress = SweepProgress(sweep.name)
     intervals: Intervals | None = None
@@ -63,7 +74,8 @@ def command(
             intervals = draws.intervals(sweep, folder, jobs, cluster, progress)
     except KeyboardInterrupt:
         progress.stop()
-        again = f"memgrain sweep {spec} -o {folder}{draws.options if draws else ''}"
+        tuned = f" --tune {tune}" if tune else ""
+        again = f"memgrain sweep {spec} -o {folder}{tuned}{draws.options if draws else ''}"
         progress.warn(f"interrupted; finished points are in {folder}; go on with: {again}")
         raise typer.Exit(130) from None
     finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from codesign.explore.pareto import Floats, front, hypervolume, worst
 from codesign.explore.spec import Search
 from codesign.labels import words
 from codesign.quantities import Unit, read
+from codesign.tune import COLUMN
 
 if TYPE_CHECKING:
     import optuna
@@ -44,6 +45,8 @@ class Trial:
     """Why it cannot be; empty if it can."""
     row: str
     """Id of its row; empty if it was refused."""
+    tuned: dict[str, Any] = field(default_factory=dict)
+    """The best values of what was tuned."""
 
     @property
     def state(self) -> str:
@@ -131,6 +134,7 @@ class Explored:
             "number": trial.number,
             "chip": trial.chip,
             **trial.overrides,
+            **{COLUMN + key: value for key, value in trial.tuned.items()},
             **dict(zip(self.search.objectives, values, strict=True)),
             "state": trial.state,
             "reason": trial.refused or " and ".join(trial.violated),
@@ -162,7 +166,6 @@ def read_trials(study: optuna.Study, search: Search) -> tuple[Trial, ...]:
             said = trial.user_attrs.get(ANSWER, {})
             violated, values = tuple(said.get("violated", ())), tuple(trial.values or ())
             chip, overrides = said.get("chip", search.chips[0]), said.get("overrides", {})
-            found.append(
-                Trial(trial.number, chip, overrides, values, violated, said.get("refused", ""), said.get("row", ""))
-            )
+            answer = violated, said.get("refused", ""), said.get("row", ""), said.get("tuned", {})
+            found.append(Trial(trial.number, chip, overrides, values, *answer))
     return tuple(found)

@@ -31,6 +31,7 @@ from codesign.explore.floor import Quality
 from codesign.overrides import CHIP
 from codesign.shipped import find_search, suggest
 from codesign.task import Task
+from codesign.tune import Tune
 from codesign.yaml_file import read_mapping
 from sim import MODEL_VERSION
 from workloads import KINDS
@@ -93,6 +94,8 @@ class Search(BaseModel):
         default=None, gt=0, lt=1, description="tolerance at which long repeats are counted instead of simulated"
     )
 
+    tune: Tune = Field(default=(), description="keys of the tiling of which every point gets its best values")
+
     @property
     def conditions(self) -> list[Condition]:
         """The constraints, read."""
@@ -103,7 +106,7 @@ class Search(BaseModel):
         every = {**self.set, **overrides}
         on_chip = {key.removeprefix(CHIP): value for key, value in every.items() if key.startswith(CHIP)}
         rest = {key: value for key, value in every.items() if not key.startswith(CHIP)}
-        return Task(chip, on_chip, self.workload, rest, self.before, self.fold)
+        return Task(chip, on_chip, self.workload, rest, self.before, self.fold, self.tune)
 
     def digest(self) -> str:
         """SHA-256 of what decides the trials, their number and the reference apart."""

@@ -27,6 +27,7 @@ from codesign.pool import Job, Pool, Processes
 from codesign.quantities import plain
 from codesign.rows import Row
 from codesign.task import Files, Point
+from codesign.tune import tuned_values
 
 if TYPE_CHECKING:
     import optuna
@@ -252,7 +253,9 @@ class _Run:
             self.refuse(asked, f"its row has no number for {lacking}")
             return
         violated = [str(item) for item in self.conditions if not item.holds(row)]
-        asked.trial.set_user_attr(ANSWER, {**asked.point, "row": row["id"], "violated": violated})
+        asked.trial.set_user_attr(
+            ANSWER, {**asked.point, "row": row["id"], "violated": violated, "tuned": tuned_values(row)}
+        )
         for condition in self.conditions:
             asked.trial.set_constraint(str(condition), condition.violation(row))
         self.study.tell(asked.trial, [value for value in values.values() if value is not None])

@@ -14,6 +14,7 @@ from codesign.ledger.interval import Interval
 from codesign.ledger.means import Means
 from codesign.rows import read_rows
 from codesign.task import Point, Task
+from codesign.tune import hold
 from codesign.uncertainty import sample, spread
 from codesign.uncertainty.spread import Combine
 
@@ -32,6 +33,7 @@ def values_of(points: Sequence[Point], metric: str, means: Means) -> NDArray[np.
 
 def interval_of(tasks: Sequence[Task], metric: str, combine: Combine, means: Means) -> tuple[Interval, str]:
     """What `combine` makes of the metric of each task, with an interval of nine draws in ten, and what it rests on."""
+    tasks = hold(tasks, means.out, means.jobs)
     if not means.samples:
         values = values_of([task.resolve() for task in tasks], metric, means)
         return Interval.of(float(combine(*values[:, np.newaxis])[0])), "numbers of the chips as they are told"

@@ -14,7 +14,7 @@ cases:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -52,21 +52,34 @@ class Claim(BaseModel):
     remark: str = Field(default="", description="what a reader of the verdict should know")
 
 
-def load_claims(names: Sequence[str] = ()) -> list[Claim]:
-    """The claims of these names or files, or all of the ledger; raises CodesignError in one line."""
-    return [load_claim(name) for name in names or claim_names()]
+def load_claims(names: Sequence[str] = (), tune: Sequence[str] = ()) -> list[Claim]:
+    """The claims of these names or files, or all of the ledger; see `load_claim`."""
+    return [load_claim(name, tune) for name in names or claim_names()]
 
 
-def load_claim(name: str) -> Claim:
-    """The claim of that name, or of that YAML file; raises CodesignError in one line."""
+def load_claim(name: str, tune: Sequence[str] = ()) -> Claim:
+    """The claim of that name, or of that YAML file, with keys to `tune` in place of its own where some are named;
+    raises CodesignError in one line."""
     path = find_claim(name)
     raw = read_mapping(path, "begin with title:")
+    if tune:
+        raw = _tuned(raw, list(tune))
     try:
         return Claim.model_validate({**raw, "name": path.stem})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the top"
         raise CodesignError(f"{path.name}: {_lower(first['msg'])} @ {where}; correct it") from None
+
+
+def _tuned(part: Any, keys: list[str]) -> Any:
+    """A part of a claim's file in which every experiment on a workload tunes these keys."""
+    if isinstance(part, list):
+        return [_tuned(item, keys) for item in part]
+    if not isinstance(part, dict):
+        return part
+    found = {key: _tuned(value, keys) for key, value in part.items()}
+    return {**found, "tune": keys} if "workload" in part else found
 
 
 def _lower(text: str) -> str:

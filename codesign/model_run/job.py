@@ -30,7 +30,6 @@ class ModelJob:
         """SHA-256 of the resolved inputs and the model's version."""
         asked = self.question
         more = {
-            "family": asked.family,
             "memory_share": asked.memory_share,
             "fusions": list(asked.fusions),
             "ahead": asdict(asked.ahead) if asked.ahead else None,

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from codesign.errors import CodesignError
 from codesign.model_run.ahead import Ahead
 from hwmodels import Chip
-from workloads.layers.attention import Family
 from workloads.layers.fusion import Fusion
 from workloads.layers.step import Shard, Step, Stored
 from workloads.model import Model
@@ -17,13 +15,6 @@ from workloads.wrong import checked
 
 CHUNK = 2048
 """Tokens of a chunk of a prompt (vLLM, max_num_batched_tokens of chunked prefill, default)."""
-PAGES: dict[Family | None, int] = {"ascend": 128}
-"""Rows of a page where it is not 64: vllm-ascend has 128."""
-INNER: dict[str, Literal["hnd", "nhd"]] = {"Cambricon": "hnd", "Google": "hnd"}
-"""Order in a page by the chip's vendor, where it is not token by token: vLLM-MLU's `get_kv_cache_shape` (github
-Cambricon/vllm-mlu, vllm_mlu/attention/backends/flash_attn.py) has it head by head; JAX's kernel for TPUs
-(jax/experimental/pallas/ops/tpu/ragged_paged_attention.py) copies a page of a block of heads as one piece, to which a
-head's stretch of a page comes closest here."""
 MEMORY_SHARE = 0.9
 """Share of a chip's memory that weights, cache and activations may take (vLLM, gpu_memory_utilization, default)."""
 
@@ -40,8 +31,6 @@ class Question:
     """What one group of chips that holds the model does; its batch is that of the group."""
     shard: Shard
     """The chips."""
-    family: Family | None
-    """Attention kernels that are described for the chip; None: tiles are chosen automatically."""
     memory_share: float
     """Share of a chip's memory that may be taken."""
     accepted: float | None = None
@@ -106,7 +95,7 @@ class Question:
                 "from 0 to all; correct tokens or accepted"
             )
         rates = chip.matmul_core.matmul.macs_per_cycle if chip.matmul_core.matmul else {}
-        floats, known = "fp8" in rates, family(chip)
+        floats = "fp8" in rates
         form = cache or next(
             name for name, kept in model.caches.items() if floats or (kept.element != "fp8" and not kept.kv_row)
         )
@@ -117,26 +106,15 @@ class Question:
             "context": context,
             "tokens": new if phase == "decode" else min(new, context),
             "cache": form,
-            "page": PAGES.get(known, 64) if page is None else page,
-            "inner": INNER.get(chip.vendor, "nhd"),
+            "page": chip.pages.rows if page is None else page,
+            "inner": chip.pages.order,
             "weights": weights,
             "integers": not floats and "int8" in rates,
             "product": _product(model, weights, set(rates)),
             "index_product": "fp8" if floats else "int8" if "int8" in rates else "bf16",
             "seed": seed,
         }
-        return cls(chip, model, checked(Step, step, "step"), shard, known, memory_share, accepted, fusions, ahead)
-
-
-def family(chip: Chip) -> Family | None:
-    """Whose attention kernels run on a chip: what NVIDIA's GPUs of compute capability 8.0 and 9.0 and Ascend's 910 run
-    is described, see `memgrain kernels`."""
-    matmul = chip.matmul_core.matmul
-    if chip.vendor == "NVIDIA" and matmul is not None:
-        if matmul.sync_share is not None:
-            return "hopper"
-        return None if "fp8" in matmul.macs_per_cycle else "ampere"
-    return "ascend" if chip.vendor == "Huawei" and chip.exchange == "memory" else None
+        return cls(chip, model, checked(Step, step, "step"), shard, memory_share, accepted, fusions, ahead)
 
 
 def _product(model: Model, weights: Stored | None, rates: set[str]) -> DType:

@@ -118,7 +118,7 @@ def run_model(asked: Question) -> ModelRun:
     places, held = budget(asked.chip), capacity(asked, 0)
     if not held.fits:
         raise CodesignError(held.refusal(asked))
-    writer = LayerStages(asked.model, asked.step, asked.shard, places, asked.family)
+    writer = LayerStages(asked.model, asked.step, asked.shard, places, "auto")
     kinds: dict[str, tuple[int, tuple[Stage, ...]]] = {}
     fused: list[tuple[str, int, Fused]] = []
     for layer in dict.fromkeys(asked.model.order):
@@ -145,7 +145,7 @@ def _draft(asked: Question) -> tuple[Stage, ...]:
     """A pass of the layer that makes drafts: the product that joins the last token's hidden state with the new one's
     embedding (DeepSeek-V3, arXiv 2412.19437, section 2.2), the layer, and the head."""
     one = asked.step.model_copy(update={"tokens": 1})
-    writer = LayerStages(asked.model, one, asked.shard, budget(asked.chip), asked.family)
+    writer = LayerStages(asked.model, one, asked.shard, budget(asked.chip), "auto")
     return (writer.join(), *writer.layer(draft_layer(asked.model)), *writer.head())
 
 

@@ -17,6 +17,7 @@ from codesign.labels import check_metric
 from codesign.pool import Job
 from codesign.rows import Row, read_rows
 from codesign.task import Files, Point, Task
+from codesign.tune import hold
 from codesign.uncertainty.hypercube import Draw, Drawable, Hypercube, P
 from codesign.uncertainty.numbers import unknowns
 from hwmodels import Provenance, read_chip
@@ -88,9 +89,10 @@ def sample(
     """
     if samples < 2:
         raise CodesignError(f"samples is {samples}, must be at least 2; {SAMPLES} give quantiles of 5 and 95 %")
-    usual, files = tuple(task.resolve() for task in tasks), Files()
     with tempfile.TemporaryDirectory() as scratch:
         folder = out or Path(scratch)
+        tasks = hold(tasks, folder, jobs)
+        usual, files = tuple(task.resolve() for task in tasks), Files()
         first, found = draw_together(
             [drawable(task, files) for task in tasks],
             usual,
@@ -140,7 +142,9 @@ def notes_of(found: Sampled | Drawn) -> list[str]:
 
 def with_numbers(task: Task, numbers: dict[str, Any]) -> Task:
     """The task on a chip with these numbers besides what is set already."""
-    return Task(task.chip, {**task.chip_set, **numbers}, task.workload, task.workload_set, task.before, task.fold)
+    return Task(
+        task.chip, {**task.chip_set, **numbers}, task.workload, task.workload_set, task.before, task.fold, task.tune
+    )
 
 
 def answers(

@@ -16,6 +16,7 @@ from codesign.labels import SHARE
 from codesign.rows import NAME, Row, read_rows
 from codesign.sweep_file import Sweep
 from codesign.task import Files, Point, Task
+from codesign.tune import held
 from codesign.uncertainty.each import FEW, sample_each
 from codesign.uncertainty.sampling import Sampled, check_figure, notes_of, value_of
 from codesign.uncertainty.spread import spread
@@ -89,7 +90,7 @@ def _answered(sweep: Sweep, folder: Path) -> list[tuple[Task, Point, Row]]:
             point = task.resolve(files)
             name = point.id()
             if name in rows:
-                found.setdefault(name, (task, point, rows[name]))
+                found.setdefault(name, (held(task, rows[name]), point, rows[name]))
     return list(found.values())
 
 

@@ -103,7 +103,7 @@ def attention_module(row: Mapping[str, Any], chip: Chip) -> Cells:
         "tensor": str(model[1] // heads),
         "batch": str(batch),
         "context": str(context),
-        "kernels": "hopper" if chip.name in HOPPER else "",
+        "kernels": "auto" if chip.name in HOPPER else "",
         "launch_cycles": str(LAUNCH_CYCLES if multicasts(chip) else 0),
         "other_kernels": str(REPLAY),
         "title": f"{model[0]} {weights} weights {cache} cache {heads} heads batch {batch} context {context} {backend}",

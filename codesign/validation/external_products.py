@@ -29,7 +29,7 @@ FEW_TOKENS, MANY_TOKENS = 64, 2048
 """Rows of A up to which a product counts as decode, and from which as prefill."""
 LARGEST = 2**39
 """Multiply-accumulates (8192 x 8192 x 8192) beyond which a row is left out: its simulation takes minutes."""
-LAUNCH_CYCLES = tiling("hopper").launch_cycles[0]
+LAUNCH_CYCLES = tiling("sm90").launch_cycles[0]
 """Cycles that the code of such a kernel takes beside loads, products and stores."""
 TYPES = {"bfloat16": "bf16", "float16": "fp16", "fp8": "fp8", "fp8_block": "fp8"}
 """Our names of the element types, of A and of the weights."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from math import ceil
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -26,7 +26,7 @@ from workloads import (
     count_flops,
     load_model,
 )
-from workloads.layers.attention import Family, attention_workload
+from workloads.layers.attention import Kernels, attention_workload
 from workloads.layers.rowwise import rowwise
 from workloads.layers.stages import ACTIVATION, LayerStages
 from workloads.layers.step import Stage
@@ -52,8 +52,8 @@ class AttentionModule:
     """What is asked."""
     shard: Shard
     """Chips that share it."""
-    family: Family | None
-    """Chips whose attention kernels are meant."""
+    kernels: Kernels | None
+    """Whether attention is by the chip's own kernels."""
     launch_cycles: int
     """What the code of a product takes beside its work."""
 
@@ -70,7 +70,7 @@ class AttentionModule:
         return tuple(part for stage in found for part in self._whole(kept.get(stage.name, stage)))
 
     def _stages(self, step: Step, places: Budget) -> Iterator[Stage]:
-        return LayerStages(load_model(self.model), step, self.shard, places, self.family).attention(self.kind)
+        return LayerStages(load_model(self.model), step, self.shard, places, self.kernels).attention(self.kind)
 
     def _whole(self, stage: Stage) -> Iterator[Stage]:
         """A stage with what its launch takes, behind the conversion that it needs."""
@@ -222,10 +222,10 @@ def module(record: Record, places: Budget) -> tuple[Module, tuple[int, int]]:
 def _attention(record: Record) -> AttentionModule:
     stored = record.one_of("weights", ("bf16", "fp8"))
     step = _step(record, {"weights": stored, "product": stored})
-    shard, kernels = Shard(tensor=record.whole("tensor", 1)), record.cells.get("kernels")
-    family = next((known for known in get_args(Family) if known == kernels), None)
+    shard = Shard(tensor=record.whole("tensor", 1))
+    kernels: Kernels | None = "auto" if record.cells.get("kernels") == "auto" else None
     cycles = record.whole("launch_cycles", 0)
-    return AttentionModule(record.text("model"), record.text("layer"), step, shard, family, cycles)
+    return AttentionModule(record.text("model"), record.text("layer"), step, shard, kernels, cycles)
 
 
 def _scan(record: Record) -> IndexScan:

@@ -64,7 +64,7 @@ def names(found: Module) -> list[str]:
 def test_a_module_begins_and_ends_with_a_projection() -> None:
     found, useful = asked(ATTENTION)
     assert isinstance(found.part, AttentionModule)
-    assert (found.part.shard.tensor, found.part.step.context, found.part.family) == (8, 8192, "hopper")
+    assert (found.part.shard.tensor, found.part.step.context, found.part.kernels) == (8, 8192, "auto")
     kernels = names(found)
     assert kernels[:3] == ["convert for qkv_a", "qkv_a", "latent_norm"]
     assert kernels[-2:] == ["convert for o", "o"]

@@ -125,7 +125,7 @@ def test_a_launch_takes_precedence_and_silence_leaves_it_to_the_description() ->
     loud = kernel.tiling(asked(96, selects=True), Launch(block_n=32, splits=7, num_stages=5), H100)
     assert (loud.block_kv, loud.splits, loud.stages, loud.resident) == (32, 7, 2, "auto")
     silent = kernel.tiling(asked(96), Launch(), H100)
-    assert (silent.block_kv, silent.splits, silent.stages, silent.scratchpad_bytes) == (64, "auto", 2, None)
+    assert (silent.block_kv, silent.splits, silent.stages, silent.scratchpad_bytes) == (64, 64, 2, None)
 
 
 def test_scratchpad_as_reported_replaces_what_tiles_need() -> None:

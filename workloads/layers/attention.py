@@ -21,20 +21,8 @@ from workloads.wrong import checked
 
 STATE_BYTES = 4
 """Of an element of a compressor's state (fp32)."""
-Family = Literal["hopper", "ampere", "ascend"]
-"""Chips that attention kernels are described for."""
-KERNELS: dict[tuple[Family, str], str] = {
-    ("hopper", "grouped decode"): "fa3_decode",
-    ("hopper", "grouped prefill"): "fa3_prefill",
-    ("hopper", "latent decode"): "flashmla_dense",
-    ("hopper", "latent fp8 decode"): "flashmla_sparse",
-    ("ampere", "grouped decode"): "fa2_decode",
-    ("ampere", "grouped prefill"): "fa2_prefill",
-    ("ascend", "grouped decode"): "ascend_fia_decode",
-    ("ascend", "grouped prefill"): "ascend_fia_prefill",
-}
-"""What vLLM and vllm-ascend run by default, as far as it is described here; tiles are chosen automatically elsewhere.
-FlashMLA's kernel for fp8 rows also takes those of DeepSeek V4 (`MODEL1` in its csrc/sm90/decode/sparse_fp8)."""
+Kernels = Literal["auto"]
+"""Which attention kernels are run: each chip's own (`workloads.kernel.defaults`)."""
 TILE, PASSES, SELECTORS = 128, 2, 1
 """Of the indexers: index rows of a tile; times that the scores are read (a histogram, then those above its threshold)
 and programs that share those of a list, as in SGLang's kernel (sgl-kernel, topk.cu)."""
@@ -72,7 +60,7 @@ def heads_on_chip(model: Model, step: Step, shard: Shard) -> Heads:
 
 
 def attention_workload(
-    model: Model, kind: str, step: Step, shard: Shard, family: Family | None = None
+    model: Model, kind: str, step: Step, shard: Shard, kernels: Kernels | None = None
 ) -> Workload | Indexed:
     """The attention of a layer of that kind, with its indexer where it has one, as one chip does it.
 
@@ -83,38 +71,38 @@ def attention_workload(
     cache = model.cache_form(step.cache)
     parts = _Parts(layer, heads, cache, step, shard)
     if step.phase == "prefill" and isinstance(layer, Full | SlidingWindow):
-        return parts.prefill(model, family)
+        return parts.prefill(model, kernels)
     if isinstance(layer, Dsa):
-        attend = parts.attend(parts.share(step.context), {"kind": "dense"}, layer.indexer.top_k, family=family)
+        attend = parts.attend(parts.share(step.context), {"kind": "dense"}, layer.indexer.top_k, kernels=kernels)
         return parts.indexed(attend, parts.index(layer.indexer, cache), 0)
     if isinstance(layer, Csa):
         entries, window = parts.share(step.context // layer.ratio), parts.share(min(layer.window, step.context))
         if not entries or (step.tokens > entries and entries <= layer.indexer.top_k):
             # A prompt's beginning: all entries are read, and the new tokens are more than they.
-            return parts.attend(entries + window, {"kind": "dense"}, family=family)
+            return parts.attend(entries + window, {"kind": "dense"}, kernels=kernels)
         if step.tokens > entries:
             raise WorkloadError(
                 f"{step.tokens} new tokens that each choose {layer.indexer.top_k} of {entries} entries, fewer "
                 f"than they; lower tokens to {entries}"
             )
         pattern = {"kind": "hierarchical", "window": window}
-        attend = parts.attend(entries + window, pattern, layer.indexer.top_k, family=family)
+        attend = parts.attend(entries + window, pattern, layer.indexer.top_k, kernels=kernels)
         state = parts.compressor(layer, window, 2, layer.indexer.dim)
         return parts.indexed(attend, parts.index(layer.indexer, cache), window, state)
     if isinstance(layer, Hca):
         entries, window = parts.share(step.context // layer.ratio), parts.share(min(layer.window, step.context))
-        attend = parts.attend(entries + window, {"kind": "dense"}, family=family)
+        attend = parts.attend(entries + window, {"kind": "dense"}, kernels=kernels)
         state = parts.compressor(layer, window, 1, 0) if entries else None
         return parts.indexed(attend, None, 0, state) if state else attend
     if isinstance(layer, SlidingWindow):
         window = min(layer.window, step.context)
         if not parts.drafts:
-            return parts.attend(parts.share(window), {"kind": "dense"}, family=family)
+            return parts.attend(parts.share(window), {"kind": "dense"}, kernels=kernels)
         kept = min(window + step.tokens - 1, step.context)
-        return parts.attend(kept, {"kind": "sliding_window", "window": window}, family=family)
+        return parts.attend(kept, {"kind": "sliding_window", "window": window}, kernels=kernels)
     if isinstance(layer, Full):
         pattern = {"kind": "causal" if parts.drafts else "dense"}
-        return parts.attend(parts.share(step.context), pattern, family=family)
+        return parts.attend(parts.share(step.context), pattern, kernels=kernels)
     if isinstance(layer, Nsa):
         return parts.nsa(layer)
     return parts.blocks(layer) if isinstance(layer, Blocks) else parts.part(layer)
@@ -144,7 +132,7 @@ class _Parts:
         """Whether new tokens of a sequence are queries that read the cache each for itself."""
         return self.step.tokens > 1 and (chosen is not None or self.step.phase == "prefill")
 
-    def prefill(self, model: Model, family: Family | None) -> Workload:
+    def prefill(self, model: Model, kernels: Kernels | None) -> Workload:
         """A chunk's queries in tiles over all tokens before them; of latent heads, each has K and V of its own."""
         latent, step, heads = model.heads, self.step, self.heads
         kept = step.context
@@ -169,7 +157,7 @@ class _Parts:
             "dtype": "bf16" if apart else self._types(),
             "pattern": pattern,
             "layout": {"kind": "bsnd"} if apart else self._layout(),
-            "kernel": KERNELS.get((family, "grouped prefill")) if family and (apart or not heads.latent) else None,
+            "kernel": kernels,
         }
         return _attention(raw)
 
@@ -180,7 +168,7 @@ class _Parts:
         chosen: int | None = None,
         unit: int = 1,
         share: str = "all",
-        family: Family | None = None,
+        kernels: Kernels | None = None,
     ) -> Workload:
         """A decode over `rows` rows of the cache; of those that `pattern` leaves open, `chosen` are gathered."""
         heads, apart = self.heads, self.apart(chosen)
@@ -200,7 +188,7 @@ class _Parts:
             "pattern": pattern,
             "selection": selection,
             "layout": self._layout(apart),
-            "kernel": self._kernel(family) if chosen is None or heads.latent else None,
+            "kernel": kernels,
         }
         return _attention(raw)
 
@@ -268,12 +256,6 @@ class _Parts:
         if compressor is not None:
             raw["compressor"] = compressor
         return checked(Indexed, raw, "layer")
-
-    def _kernel(self, family: Family | None) -> str | None:
-        if family is None:
-            return None
-        form = "grouped" if not self.heads.latent else "latent" if self.cache.element == "bf16" else "latent fp8"
-        return KERNELS.get((family, f"{form} decode"))
 
     def _types(self) -> dict[str, str]:
         """Queries and outputs in bf16, K and V as the cache keeps them."""

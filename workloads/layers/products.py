@@ -1,15 +1,14 @@
-"""How a layer's products with weights are cut on a family of chips, where that is known; else as `fit_linear` finds."""
+"""How a layer's products with weights are cut, by architecture, where that is known; else as `fit_linear` finds."""
 
 from __future__ import annotations
 
-from workloads.layers.attention import Family
 from workloads.linear_tiling import LinearTiling
 
-TILINGS: dict[Family | None, LinearTiling] = {"hopper": LinearTiling(launch_cycles=(1500, 0))}
+TILINGS: dict[str | None, LinearTiling] = {"sm90": LinearTiling(launch_cycles=(1500, 0))}
 """On an H100 the smallest product takes 2.4 to 2.6 us in a graph, a kernel that does nothing 1.1 to 1.3: less the
 latency of its data, 1,500 cycles are those of cuBLAS's code (hwmodels/measurements/h100_product.csv)."""
 
 
-def tiling(family: Family | None) -> LinearTiling:
+def tiling(architecture: str | None) -> LinearTiling:
     """The tiling of a product on such chips."""
-    return TILINGS.get(family, LinearTiling())
+    return TILINGS.get(architecture, LinearTiling())

@@ -14,7 +14,7 @@ from math import ceil
 
 from workloads.attention import attention
 from workloads.indexed import Indexed
-from workloads.layers.attention import Family, attention_workload, heads_on_chip
+from workloads.layers.attention import Kernels, attention_workload, heads_on_chip
 from workloads.layers.matrices import (
     Matrix,
     attention_matrices,
@@ -47,12 +47,12 @@ PARTIAL = 4
 class LayerStages:
     """Writes the stages of layers of one model for one step, shard and chip."""
 
-    def __init__(self, model: Model, step: Step, shard: Shard, budget: Budget, family: Family | None = None) -> None:
-        """`family` names the attention kernels of the chip; None: tiles are chosen for what `budget` offers.
+    def __init__(self, model: Model, step: Step, shard: Shard, budget: Budget, kernels: Kernels | None = None) -> None:
+        """`kernels` says that the chip's own are run; None: tiles are chosen for what `budget` offers.
 
         Raises WorkloadError for what the model's file does not say.
         """
-        self.model, self.step, self.shard, self.budget, self.family = model, step, shard, budget, family
+        self.model, self.step, self.shard, self.budget, self.kernels = model, step, shard, budget, kernels
         self.hidden = said(model, "hidden", model.hidden)
         self.rows = step.rows
 
@@ -99,7 +99,7 @@ class LayerStages:
         new = sum(size for _, size in self.model.cache_form(step.cache).rows(self.model.heads).streams) * heads.kv_heads
         width = heads.q_heads * heads.k * ACTIVATION
         own = {"q": width // shard.context}
-        asked = attention_workload(self.model, kind, step, shard, self.family)
+        asked = attention_workload(self.model, kind, step, shard, self.kernels)
         written = own if isinstance(asked, Indexed) else {**own, "new": new}
         yield Stage("rotate", "attention", rowwise("rotate", rows, own, written, self.budget))
         if shard.context > 1:
@@ -235,7 +235,7 @@ class LayerStages:
             weights=matrix.stored,
             dtype=dtype or ("bf16" if matrix.stored == "bf16" else self.step.product),
             out_dtype="bf16",
-            tiling=tiling(self.family),
+            tiling=tiling(self.budget.architecture if self.kernels else None),
         )
         names = {"A": source, "W": f"{WEIGHTS}{name}", "C": target}
         return Stage(name, matrix.component, asked.trace(self.budget), names)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from workloads.errors import WorkloadError
-from workloads.layers.attention import Family
+from workloads.layers.attention import Kernels
 from workloads.layers.fusion import Fusion, fuse
 from workloads.layers.stages import LayerStages
 from workloads.layers.step import KEPT, WEIGHTS, Shard, Stage, Step
@@ -41,8 +41,8 @@ class Layers(BaseModel):
     """What is asked of them."""
     shard: Shard = Shard()
     """Chips that share them, of which this is one."""
-    kernels: Family | None = None
-    """Chips whose attention kernels are meant; absent: tiles are chosen automatically."""
+    kernels: Kernels | None = None
+    """auto: attention is by the chip's own kernels; absent: tiles are chosen without one."""
     fusions: tuple[Fusion, ...] = ()
     """Which kernels are made into one."""
 

@@ -14,6 +14,7 @@ from codesign.ledger.finding import Finding, Matrix
 from codesign.ledger.interval import Interval
 from codesign.ledger.means import Means, PointOf, design_text
 from codesign.ledger.points import interval_of, values_of
+from codesign.tune import Tune
 
 Pair = tuple[str, str]
 """A chip that a design is tuned for, and one that it is run on."""
@@ -33,6 +34,7 @@ class LockIn(BaseModel):
     grid: dict[str, list[Any]] = Field(min_length=1, description="keys of a design, each with its values")
     metric: str = Field(min_length=1, description="a metric or counter of a row")
     more_is_better: bool = Field(default=False, description="whether the best design has the most of it")
+    tune: Tune = Field(default=(), description="keys of the tiling that are tuned for every design and chip")
 
     @model_validator(mode="after")
     def _known(self) -> LockIn:
@@ -82,7 +84,7 @@ class LockIn(BaseModel):
         return Interval.of(max(one.value for one in found), ends), "; ".join(dict.fromkeys(notes))
 
     def _point(self, chip: str) -> PointOf:
-        return PointOf(chip=chip, workload=self.workload, set=self.set)
+        return PointOf(chip=chip, workload=self.workload, set=self.set, tune=self.tune)
 
     def _costs(self, chips: Sequence[str], designs: Sequence[dict[str, Any]], means: Means) -> NDArray[np.float64]:
         """The metric of every design (columns) on every chip (rows), or its inverse, so that less is better."""
