@@ -92,5 +92,8 @@ def test_what_does_not_fit_is_named_in_one_line(tiling: Tiling, budget: Budget, 
 def test_phases_refuse_each_others_tilings() -> None:
     with pytest.raises(WorkloadError, match="splits is 4 in prefill"):
         fit_tiling(Tiling(splits=4), shape(q_len=4096), BF16, "prefill", H100, 0, False)
+    for tiling, phase in ((Tiling(parts=4, splits=1), "prefill"), (Tiling(parts=4), "decode")):
+        with pytest.raises(WorkloadError, match=f"tiling.parts is 4 in {phase} with splits .* set tiling.splits: 1"):
+            fit_tiling(tiling, shape(q_len=8), BF16, phase, H100, 0, False)
     with pytest.raises(WorkloadError, match="cores is 0"):
         Budget(0, 1, 1)
