@@ -6,7 +6,6 @@ An array is [queries, ...] or [lists, queries, ...], a list being a layer's or a
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from workloads.errors import WorkloadError
 from workloads.formats.files import cause
+from workloads.trace_file import DAMAGE
 
 
 def read_selections(path: Path, kv_len: int | None) -> NDArray[np.int32]:
@@ -66,7 +66,7 @@ def _load(path: Path) -> NDArray[Any]:
             if len(named) != 1:
                 raise ValueError(f"arrays {', '.join(named) or 'none'}, expected one, or 'positions' or 'mask'")
             return np.asarray(file[named[0]])
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, *DAMAGE) as error:
         raise WorkloadError(f"{path.name}: no mask or list can be read ({cause(error)}); save one with numpy") from None
 
 
