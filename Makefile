@@ -1,6 +1,6 @@
 # The project's chores. Each installs what it needs into .venv first; a second call finds it there.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench golden validation claims lock clean
+.PHONY: help demo test quick pythons check bench golden validation claims lock clean
 
 PYTHON ?=
 JOBS ?= 2
@@ -16,7 +16,7 @@ PEERS := $(VENV)/.peers
 
 help:  ## Print this list.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
-	@echo "Variables: PYTHON=/path/to/python (3.11 or newer), JOBS=2 (processes of the tests)."
+	@echo "Variables: PYTHON=/path/to/python (3.11 or newer), VENV=.venv (where to install), JOBS=2 (processes of the tests)."
 
 demo: $(RUNTIME)  ## Sweep 7 head dimensions, 6 ratios and 2 contexts on 3 chips; tables and figures.
 	@if [ -e out/demo/rows.jsonl ] && [ -n "$$(find hwmodels workloads sim codesign \
@@ -27,6 +27,15 @@ demo: $(RUNTIME)  ## Sweep 7 head dimensions, 6 ratios and 2 contexts on 3 chips
 
 test: $(TEST)  ## Run the tests, but for the slow ones.
 	$(PY) -m pytest -n $(JOBS)
+
+quick: $(TEST)  ## Run the tests of everything but the simulator and its documents.
+	$(PY) -m pytest -n $(JOBS) tests/hwmodels tests/workloads tests/codesign
+
+pythons:  ## Run the tests on every Python from 3.11 to 3.14 on this machine, each in a .venv-VERSION of its own.
+	@.ci/pythons | while read -r version python; do \
+	  echo "Python $$version: $$python"; \
+	  $(MAKE) --no-print-directory test PYTHON="$$python" VENV=".venv-$$version" < /dev/null || exit 1; \
+	done
 
 check: $(DEV)  ## Check style, types, import contracts and notebooks.
 	$(VENV)/bin/ruff check .
@@ -57,14 +66,14 @@ lock: $(VENV)/.made  ## Write constraints.txt anew with the newest versions that
 	  cp "$$folder/new" constraints.txt
 	@echo "constraints.txt is new; run the tests with it before you commit it."
 
-clean:  ## Remove .venv, caches and the demo's rows; other results in out/ stay.
-	rm -rf $(VENV) out/demo .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
+clean:  ## Remove .venv, .venv-VERSION, caches and the demo's rows; other results in out/ stay.
+	rm -rf $(VENV) .venv-* mutants out/demo .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.made:
 	@found=; new='import sys; sys.exit(sys.version_info < (3, 11))'; \
 	if ! $(PY) -c "$$new" 2>/dev/null; then \
-	  for python in $(if $(PYTHON),"$(PYTHON)",python3 python3.13 python3.12 python3.11 python3.14 python); do \
+	  for python in $(if $(PYTHON),"$(PYTHON)",python3 python3.14 python3.13 python3.12 python3.11 python); do \
 	    if "$$python" -c "$$new" 2>/dev/null; then found=$$python; break; fi; \
 	  done; \
 	  if [ -z "$$found" ]; then \
