@@ -1,9 +1,10 @@
 # The project's chores. Each installs what it needs into .venv first; a second call finds it there.
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick pythons check bench golden validation claims lock clean
+.PHONY: help demo test quick pythons check bench mutants golden validation claims lock clean
 
 PYTHON ?=
 JOBS ?= 2
+SAMPLE ?= 100
 VENV := .venv
 PY := $(VENV)/bin/python
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
@@ -47,6 +48,10 @@ check: $(DEV)  ## Check style, types, import contracts and notebooks.
 bench: $(PEERS)  ## Measure speed and memory beside goals and peers; write docs/performance.md.
 	@$(PY) -m pytest -m bench -p no:cacheprovider tests/bench --document docs/performance.md
 
+mutants: $(TEST)  ## Plant small faults in hwmodels/ and sim/, SAMPLE=100 a room, and say which the tests find.
+	@$(INSTALL) -e '.[mutants]'
+	$(PY) -m tests.mutants --sample $(SAMPLE)
+
 golden: $(TEST)  ## Write anew what is generated: tests/golden, the output in README, the table in DEVIATIONS.
 	$(PY) -m tests.test_golden
 	$(PY) -m tests.test_deviations
@@ -73,7 +78,7 @@ clean:  ## Remove .venv, .venv-VERSION, caches and the demo's rows; other result
 $(VENV)/.made:
 	@found=; new='import sys; sys.exit(sys.version_info < (3, 11))'; \
 	if ! $(PY) -c "$$new" 2>/dev/null; then \
-	  for python in $(if $(PYTHON),"$(PYTHON)",python3 python3.14 python3.13 python3.12 python3.11 python); do \
+	  for python in $(if $(PYTHON),"$(PYTHON)",python3 python3.13 python3.12 python3.11 python3.14 python); do \
 	    if "$$python" -c "$$new" 2>/dev/null; then found=$$python; break; fi; \
 	  done; \
 	  if [ -z "$$found" ]; then \
