@@ -1,8 +1,8 @@
-"""How many small faults do the tests find? `python -m tests.mutants` plants a sample of them, one at a time, with mutmut.
+"""How many small faults do the tests find? `python -m tests.mutants` plants a sample of them with mutmut, one by one.
 
-A room is a folder whose functions are changed and the tests that must notice. Each room gets a copy of the project under
-`mutants/`, in which mutmut writes and runs; the sample is drawn from all mutants of the room. mutmut changes functions
-without decorators: compiled loops, properties and validators stay as they are.
+A room is a folder whose functions are changed and the tests that must notice. Each room gets a copy of the project
+under `mutants/`, in which mutmut writes and runs; the sample is drawn from all mutants of the room. mutmut changes
+functions without decorators: compiled loops, properties and validators stay as they are.
 """
 
 from __future__ import annotations

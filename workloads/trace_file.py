@@ -64,7 +64,8 @@ def save_trace(trace: Trace, path: str | Path) -> None:
 def load_trace(path: str | Path) -> Trace:
     """The trace that `save_trace` wrote to `path`, exactly; WorkloadError if the file is another."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here, since NumPy does not close a file that proves to be no archive.
+        with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             meta: dict[str, Any] = json.loads(str(file["meta"]))
             arrays = {name: file[name] for name in _ARRAYS}
             stored = StoredChunks(arrays, file["ends"], file["barriers"], file["once_cycles"])

@@ -58,14 +58,15 @@ def save_selections(positions: NDArray[np.int32], query: int | None, path: Path)
 
 def _load(path: Path) -> NDArray[Any]:
     try:
-        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-        if not isinstance(loaded, np.lib.npyio.NpzFile):
-            return np.asanyarray(loaded)
-        with loaded as file:
-            named = [name for name in ("positions", "mask") if name in file.files] or file.files
-            if len(named) != 1:
-                raise ValueError(f"arrays {', '.join(named) or 'none'}, expected one, or 'positions' or 'mask'")
-            return np.asarray(file[named[0]])
+        with path.open("rb") as stream:
+            if stream.read(2) != b"PK":
+                return np.asanyarray(np.load(path, mmap_mode="r", allow_pickle=False))
+            stream.seek(0)
+            with np.load(stream, allow_pickle=False) as file:
+                named = [name for name in ("positions", "mask") if name in file.files] or file.files
+                if len(named) != 1:
+                    raise ValueError(f"arrays {', '.join(named) or 'none'}, expected one, or 'positions' or 'mask'")
+                return np.asarray(file[named[0]])
     except (OSError, ValueError, EOFError, *DAMAGE) as error:
         raise WorkloadError(f"{path.name}: no mask or list can be read ({cause(error)}); save one with numpy") from None
 
