@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 ROOMS = {
     "hwmodels": (["hwmodels/*.py"], ["tests/hwmodels"]),
-    "collectives": (["sim/collectives.py", "sim/link.py"], ["tests/sim/test_collectives.py"]),
+    "collectives": (["sim/collectives.py", "sim/schedule.py"], ["tests/sim/test_collectives.py"]),
     "compute": (["sim/compute.py", "sim/bounds.py"], ["tests/sim/test_compute.py", "tests/sim/test_physics.py"]),
     "curve": (["sim/curve.py", "sim/tap.py"], ["tests/sim/test_curve.py"]),
     "prefetch": (["sim/prefetch*.py"], ["tests/sim/test_prefetch.py", "tests/sim/test_fates.py"]),

@@ -6,8 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
+from jsonschema import Draft202012Validator
 
 from hwmodels import HardwareError, load_chip
+from hwmodels.load import FOLDER
+from hwmodels.schema import chip_schema
 from hwmodels.units import format_bandwidth, format_bytes, format_duration, format_frequency
 
 
@@ -54,3 +58,19 @@ def test_a_misspelt_name_gets_one_suggestion(tmp_path: Path) -> None:
         load_chip("toy", {"l2.capcity": "1 MiB"})
     assert str(caught.value).count("did you mean") == 1
     assert "'capacity'" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("ways", {"value": 8, "kind": "assumed", "source": "T", "range": "4 to 16", "reason": "x"}),
+        ("ways", {"value": 8, "kind": "assumed", "source": "T", "range": [4], "reason": "x"}),
+        ("standard", {"timings": {"tFAW": "16 ns"}}),
+    ],
+)
+def test_the_schema_refuses_a_range_of_words_and_part_of_a_standard(key: str, value: object) -> None:
+    chip = yaml.safe_load((FOLDER / "chips" / "toy.yaml").read_text(encoding="utf-8"))
+    validator = Draft202012Validator(chip_schema())
+    assert validator.is_valid(chip)
+    chip["memory"][key == "standard"][key] = value
+    assert not validator.is_valid(chip)
