@@ -10,7 +10,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from hwmodels import HardwareError, load_chip
-from hwmodels.load import FOLDER
+from hwmodels.load import FOLDER, read_chip
 from hwmodels.schema import chip_schema
 from hwmodels.units import format_bandwidth, format_bytes, format_duration, format_frequency
 
@@ -74,3 +74,8 @@ def test_the_schema_refuses_a_range_of_words_and_part_of_a_standard(key: str, va
     assert validator.is_valid(chip)
     chip["memory"][key == "standard"][key] = value
     assert not validator.is_valid(chip)
+
+
+def test_provenance_names_a_number_in_a_list_by_the_path_to_the_list() -> None:
+    paths = [path for path in read_chip("toy").provenance if "constraints" in path or "None" in path]
+    assert paths == ["hbm.standard.constraints.10.window"]
