@@ -1,9 +1,10 @@
 # The project's chores. Each installs what it needs into .venv first; a second call finds it there.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench golden validation claims whatifs lock clean
+.PHONY: help demo test quick pythons check bench mutants golden validation claims whatifs lock clean
 
 PYTHON ?=
 JOBS ?= 2
+SAMPLE ?= 100
 VENV := .venv
 PY := $(VENV)/bin/python
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
@@ -16,7 +17,7 @@ PEERS := $(VENV)/.peers
 
 help:  ## Print this list.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
-	@echo "Variables: PYTHON=/path/to/python (3.11 or newer), JOBS=2 (processes of the tests)."
+	@echo "Variables: PYTHON=/path/to/python (3.11 or newer), VENV=.venv (where to install), JOBS=2 (processes of the tests)."
 
 demo: $(RUNTIME)  ## Sweep 7 head dimensions, 6 ratios and 2 contexts on 3 chips; tables and figures.
 	@if [ -e out/demo/rows.jsonl ] && [ -n "$$(find hwmodels workloads sim codesign \
@@ -28,6 +29,15 @@ demo: $(RUNTIME)  ## Sweep 7 head dimensions, 6 ratios and 2 contexts on 3 chips
 test: $(TEST)  ## Run the tests, but for the slow ones.
 	$(PY) -m pytest -n $(JOBS)
 
+quick: $(TEST)  ## Run the tests of everything but the simulator and its documents.
+	$(PY) -m pytest -n $(JOBS) tests/hwmodels tests/workloads tests/codesign
+
+pythons:  ## Run the tests on every Python from 3.11 to 3.14 on this machine, each in a .venv-VERSION of its own.
+	@.ci/pythons | while read -r version python; do \
+	  echo "Python $$version: $$python"; \
+	  $(MAKE) --no-print-directory test PYTHON="$$python" VENV=".venv-$$version" < /dev/null || exit 1; \
+	done
+
 check: $(DEV)  ## Check style, types, import contracts and notebooks.
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -37,6 +47,10 @@ check: $(DEV)  ## Check style, types, import contracts and notebooks.
 
 bench: $(PEERS)  ## Measure speed and memory beside goals and peers; write docs/performance.md.
 	@$(PY) -m pytest -m bench -p no:cacheprovider tests/bench --document docs/performance.md
+
+mutants: $(TEST)  ## Plant small faults in hwmodels/ and sim/, SAMPLE=100 a room, and say which the tests find.
+	@$(INSTALL) -e '.[mutants]'
+	$(PY) -m tests.mutants --sample $(SAMPLE)
 
 golden: $(TEST)  ## Write anew what is generated: tests/golden, the output in README, the table in DEVIATIONS.
 	$(PY) -m tests.test_golden
@@ -60,8 +74,8 @@ lock: $(VENV)/.made  ## Write constraints.txt anew with the newest versions that
 	  cp "$$folder/new" constraints.txt
 	@echo "constraints.txt is new; run the tests with it before you commit it."
 
-clean:  ## Remove .venv, caches and the demo's rows; other results in out/ stay.
-	rm -rf $(VENV) out/demo .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
+clean:  ## Remove .venv, .venv-VERSION, caches and the demo's rows; other results in out/ stay.
+	rm -rf $(VENV) .venv-* mutants out/demo .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.made:

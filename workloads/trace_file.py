@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 from workloads.errors import WorkloadError
 from workloads.trace import PROGRAM, RUN, STEP, Chunk, Tensor, Trace
 
+DAMAGE = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)
+"""What Python raises of a damaged or foreign .npz: the last two, of ways to pack and encrypt that it does not know."""
 _ARRAYS = {"programs": PROGRAM, "steps": STEP, "runs": RUN, "indices": np.dtype(np.int32)}
 
 
@@ -61,7 +64,8 @@ def save_trace(trace: Trace, path: str | Path) -> None:
 def load_trace(path: str | Path) -> Trace:
     """The trace that `save_trace` wrote to `path`, exactly; WorkloadError if the file is another."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here, since NumPy does not close a file that proves to be no archive.
+        with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             meta: dict[str, Any] = json.loads(str(file["meta"]))
             arrays = {name: file[name] for name in _ARRAYS}
             stored = StoredChunks(arrays, file["ends"], file["barriers"], file["once_cycles"])
@@ -69,6 +73,6 @@ def load_trace(path: str | Path) -> Trace:
         meta |= {name: tuple(meta[name]) for name in ("step_cycles", "once_cycles", "launch_cycles")}
         meta["engine"] = meta["engine"] and tuple(meta["engine"])
         return Trace(tensors=tensors, make_chunks=stored, **meta)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, *DAMAGE) as error:
         cause = " ".join(str(error).split())
         raise WorkloadError(f"{Path(path).name}: not a saved trace ({cause}); write it with save_trace") from None

@@ -6,8 +6,9 @@ import sqlite3
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from codesign.errors import CodesignError
 from codesign.explore.spec import Search
@@ -28,6 +29,16 @@ DIGEST = "memgrain.search"
 """Attribute of a study: the digest of its search."""
 
 
+@dataclass(frozen=True)
+class _Database:
+    """A database that is open."""
+
+    storage: optuna.storages.RDBStorage
+    """What Optuna asks."""
+    where: str
+    """Its file, or its URL without a password."""
+
+
 @contextmanager
 def opened(search: Search, folder: Path, storage: str | None) -> Iterator[optuna.Study]:
     """The study of a search, made if there is none; raises CodesignError if it is of another search, or the database
@@ -45,11 +56,12 @@ def opened(search: Search, folder: Path, storage: str | None) -> Iterator[optuna
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            with locked(folder / ASKING):
-                study = _study(search, folder, storage)
-                if presence.alone() and storage is None:
-                    give_up(study)
-            yield study
+            with _connected(folder, storage) as database:
+                with locked(folder / ASKING):
+                    study = _study(search, database)
+                    if presence.alone() and storage is None:
+                        give_up(study)
+                yield study
     except (SQLAlchemyError, optuna.exceptions.OptunaError, ImportError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         mend = (
@@ -89,29 +101,58 @@ def give_up(study: optuna.Study) -> None:
         study.tell(trial.number, state=TrialState.FAIL)
 
 
-def _storage(folder: Path, url: str | None) -> optuna.storages.RDBStorage:
-    """The database at a URL, or the folder's own."""
+@contextmanager
+def _connected(folder: Path, url: str | None) -> Iterator[_Database]:
+    """The database at a URL, or the folder's own; every connection to it is closed at the end."""
     import optuna
 
+    arguments = _arguments(folder, url)
+    where = url or f"sqlite:///{folder / DATABASE}"
+    _try(where, arguments)
+    storage = optuna.storages.RDBStorage(where, engine_kwargs=arguments)
+    try:
+        yield _Database(storage, _readable(url) if url else str(folder / DATABASE))
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+def _arguments(folder: Path, url: str | None) -> dict[str, Any]:
+    """How SQLAlchemy is to open the database."""
     if url is not None:
-        arguments = {"connect_args": {"timeout": BUSY}} if url.startswith("sqlite") else {}
-        return optuna.storages.RDBStorage(url, engine_kwargs=arguments)
+        return {"connect_args": {"timeout": BUSY}} if url.startswith("sqlite") else {}
 
     def connect() -> sqlite3.Connection:
         found = sqlite3.connect(folder / DATABASE, timeout=BUSY, check_same_thread=False)
-        # A commit need not wait for the disk: what a power cut takes is looked up among the rows, which do wait.
-        found.execute("PRAGMA journal_mode=WAL")
-        found.execute("PRAGMA synchronous=NORMAL")
+        try:
+            # A commit need not wait for the disk: what a power cut takes is looked up among the rows, which do wait.
+            found.execute("PRAGMA journal_mode=WAL")
+            found.execute("PRAGMA synchronous=NORMAL")
+        except sqlite3.Error:
+            found.close()
+            raise
         return found
 
-    return optuna.storages.RDBStorage(f"sqlite:///{folder / DATABASE}", engine_kwargs={"creator": connect})
+    return {"creator": connect}
 
 
-def _study(search: Search, folder: Path, url: str | None) -> optuna.Study:
+def _try(where: str, arguments: dict[str, Any]) -> None:
+    """Read the list of tables and close; raises SQLAlchemyError where that cannot be. Optuna's storage keeps its
+    connections open when it fails on its way to be made, and then nobody can close them."""
+    from sqlalchemy import create_engine, inspect
+
+    engine = create_engine(where, **arguments)
+    try:
+        inspect(engine).get_table_names()
+    finally:
+        engine.dispose()
+
+
+def _study(search: Search, database: _Database) -> optuna.Study:
     import optuna
 
     study = optuna.create_study(
-        storage=_storage(folder, url),
+        storage=database.storage,
         study_name=search.name,
         directions=["minimize" if way == "minimise" else "maximize" for way in search.objectives.values()],
         load_if_exists=True,
@@ -120,9 +161,8 @@ def _study(search: Search, folder: Path, url: str | None) -> optuna.Study:
     if known is None and not study.get_trials(deepcopy=False):
         study.set_user_attr(DIGEST, search.digest())
     elif known != search.digest():
-        where = _readable(url) if url else folder / DATABASE
         raise CodesignError(
-            f"the study '{search.name}' at {where} is of another search, or of another version of the model; choose "
-            "another folder with -o, or another name"
+            f"the study '{search.name}' at {database.where} is of another search, or of another version of the model; "
+            "choose another folder with -o, or another name"
         )
     return study

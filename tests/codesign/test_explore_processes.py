@@ -42,8 +42,13 @@ def start(memgrain: list[str], folder: Path, spec: dict[str, Any], *options: str
 
 def states(folder: Path, name: str) -> list[str]:
     optuna = pytest.importorskip("optuna")
-    study = optuna.load_study(study_name=name, storage=f"sqlite:///{folder / 'out' / 'study.db'}")
-    return [trial.state.name for trial in study.get_trials(deepcopy=False)]
+    storage = optuna.storages.RDBStorage(f"sqlite:///{folder / 'out' / 'study.db'}")
+    try:
+        study = optuna.load_study(study_name=name, storage=storage)
+        return [trial.state.name for trial in study.get_trials(deepcopy=False)]
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -89,10 +90,19 @@ def test_several_kernels_are_one_stream_or_one_of_them(tmp_path: Path, capsys: p
 
 
 def test_what_was_read_in_can_be_simulated(tmp_path: Path) -> None:
-    (tmp_path / "a.din").write_text("".join(f"{i % 3 == 2:d} {64 * i:x}\n" for i in range(3000)))
-    result = simulate(load_chip("toy"), load(tmp_path / "a.din"))
+    (tmp_path / "a.xdin").write_text("".join(f"{'rrw'[i % 3]} {64 * i:x} 40\n" for i in range(3000)))
+    result = simulate(load_chip("toy"), load(tmp_path / "a.xdin"))
     assert result.counters["l2.X.read_bytes"] == 2000 * 64
     assert result.counters["l2.X.write_bytes"] == 1000 * 64
+
+
+def test_two_objects_of_a_foreign_trace_take_their_bytes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    foreign, own = tmp_path / "w1.oracleGeneral.bin", str(tmp_path / "w1.oracleGeneral.parquet")
+    foreign.write_bytes(struct.pack("<IQIqIQIq", 0, 1, 65536, -1, 1, 2, 65536, -1))
+    assert shown(capsys, str(foreign))["footprint_bytes"] == 131072
+    assert call(["trace", "import", str(foreign), "-o", own]) == 0
+    capsys.readouterr()
+    assert shown(capsys, own)["footprint_bytes"] == 131072
 
 
 def test_table_and_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -148,6 +158,8 @@ def test_a_mask_runs_as_a_recorded_selection(tmp_path: Path, capsys: pytest.Capt
         ("import good.din -o x.npz --format what", "format 'what' is none of"),
         ("import bad.din -o x.npz", "line 1 is 'hello there'"),
         ("import bad.txt -o x.npz", "give --format"),
+        ("import w1.lcs.zst -o x.npz", "make an oracleGeneral of it with libCacheSim's traceConv"),
+        ("import bad.npz -o x.parquet", "not a saved trace"),
         ("import list.npy -o x.npz --kv-len 4", "token 4 is outside the context 0..3"),
         ("import list.npy -o x.txt", "end it in .npz or .npy"),
         ("import list.npy -o x.npz --query 1", "query 1 is asked of 1"),
@@ -167,7 +179,8 @@ def test_a_mistake_is_one_line(
     (tmp_path / "good.din").write_text("0 40\n")
     (tmp_path / "bad.din").write_text("hello there\n")
     (tmp_path / "bad.txt").write_text("hello there\n")
-    (tmp_path / "bad.npz").write_text("hello there\n")
+    (tmp_path / "bad.npz").write_bytes(b"PK\5\6" + bytes(range(30)))
+    (tmp_path / "w1.lcs.zst").write_bytes(b"")
     np.save(tmp_path / "list.npy", np.array([[1, 4]]))
     np.save(tmp_path / "flat.npy", np.zeros(4, bool))
     assert call(["trace", *line.split()]) == 2

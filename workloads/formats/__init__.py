@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 
 from workloads.errors import WorkloadError
 from workloads.formats import dinero, dramsim3, oracle_general, ramulator
-from workloads.formats.files import cause, compression, plain_name, read_lines
+from workloads.formats.files import cause, compression, plain_name, read_bytes
 from workloads.formats.flat import GRANULE, accesses, blocks_of, check_granule
+from workloads.formats.foreign import ORACLE_GENERAL, all_match, check_name, lines_of
 from workloads.formats.parquet import load_parquet, save_parquet
 from workloads.formats.rebuild import rebuild
 from workloads.trace import Records, Trace
@@ -31,7 +31,8 @@ class FlatFormat:
     write: Callable[[Iterable[Records], Path], None]
     """Writes FLAT blocks."""
     read: Callable[[Path, int], Iterator[Records]]
-    """Reads FLAT blocks; where the file has no sizes, of granules of so many bytes."""
+    """Reads FLAT blocks. Where the format has no sizes, an access is to an aligned granule of so many bytes; where it
+    has objects, they are aligned to it."""
 
 
 OWN = {"parquet": (save_parquet, load_parquet), "npz": (save_trace, load_trace)}
@@ -59,6 +60,8 @@ FLAT_FORMATS = {
 """Flat formats by name."""
 FORMATS = (*OWN, *FLAT_FORMATS)
 """All names."""
+_HEAD = 1 << 16
+"""Bytes of a text from whose lines its format is found out."""
 
 
 def check_format(name: str) -> None:
@@ -71,18 +74,35 @@ def format_of(path: Path) -> str | None:
     """The format that a file's name tells; None if it tells none."""
     name = plain_name(path)
     endings = {f".{own}": own for own in OWN} | {flat.suffix: key for key, flat in FLAT_FORMATS.items()}
-    return next((key for suffix, key in endings.items() if name.endswith(suffix)), None)
+    ending = next((key for suffix, key in endings.items() if name.endswith(suffix)), None)
+    return ending or ("oracle_general" if ORACLE_GENERAL.search(f"{name}.") else None)
 
 
 def detect(path: Path) -> str:
-    """The format of a file, by its name or, of text, by its first line; WorkloadError if neither tells."""
+    """The format of a file, by its name or, of text, by its first lines; WorkloadError if neither tells, or if they
+    tell a format of another program that is not read here."""
     if named := format_of(path):
         return named
-    first = next((line for line in islice(read_lines(path), 1)), b"").decode(errors="replace")
-    fitting = [key for key, flat in FLAT_FORMATS.items() if flat.line and re.match(rf"\s*{flat.line}", first)]
-    if len(fitting) != 1:
-        raise WorkloadError(f"{path.name}: neither name nor first line tells its format; give --format")
-    return fitting[0]
+    check_name(path)
+    lines = [line for line in _text(path) if line.strip()]
+    fitting = [key for key, flat in FLAT_FORMATS.items() if flat.line and all_match(flat.line, lines)]
+    foreign = lines_of(lines)
+    if len(fitting) == 1 and not foreign:
+        return fitting[0]
+    if fitting:
+        raise WorkloadError(f"{path.name}: its lines may be {' or '.join([*fitting, *foreign])}; give --format")
+    for title, mend in foreign.items():
+        raise WorkloadError(f"{path.name}: {title} is not read here; {mend}")
+    raise WorkloadError(f"{path.name}: neither name nor first line tells its format; give --format")
+
+
+def _text(path: Path) -> list[str]:
+    """Some whole lines from the beginning of the file; none where it is no text."""
+    head = next(read_bytes(path), b"")[:_HEAD]
+    if b"\0" in head:
+        return []
+    lines = head.split(b"\n")
+    return [line.decode(errors="replace") for line in (lines[:-1] or lines)]
 
 
 def export(traces: Sequence[Trace], path: Path, form: str, granule: int = GRANULE) -> None:

@@ -2,9 +2,9 @@
 
 Format: `operator>>(istream&, Transaction&)` in src/common.cc of github.com/umd-memsys/DRAMsim3, used by
 `TraceBasedCPU` in src/cpu.cc: a hexadecimal address, an operation (WRITE, write, P_MEM_WR and BOFF write, all else
-reads) and a decimal cycle; the next request is looked at when the one before was taken. A request has no size: it is
-one burst. Our traces have no time, so the cycle written is the number of the access: one a cycle at most, or as fast
-as the memory takes them.
+reads; other words are refused here) and a decimal cycle; the next request is looked at when the one before was taken. A
+request has no size: it is one burst. Our traces have no time, so the cycle written is the number of the access: one a
+cycle at most, or as fast as the memory takes them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from workloads.formats.files import Lines, read_accesses, writing
+from workloads.formats.files import Lines, decimal, hexadecimal, read_accesses, writing
 from workloads.trace import Records
 
 _KINDS = {b"READ": False, b"read": False, b"P_MEM_RD": False, b"P_FETCH": False}
@@ -40,6 +40,5 @@ def read(path: Path, granule: int) -> Iterator[Records]:
 
 def _parse(granule: int, fields: list[bytes]) -> tuple[int, int, bool]:
     address, kind, cycle = fields
-    if int(cycle) < 0:
-        raise ValueError
-    return int(address, 16) // granule * granule, granule, _KINDS[kind]
+    decimal(cycle)
+    return hexadecimal(address) // granule * granule, granule, _KINDS[kind]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,12 +14,17 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from workloads.errors import WorkloadError
-from workloads.formats.flat import BLOCK, FLAT
+from workloads.formats.flat import BLOCK, FLAT, LIMIT
 from workloads.trace import Records
 
 COMPRESSED = {".gz": "gzip", ".zst": "zstd"}
 CHUNK = 1 << 22
 """Bytes read at a time."""
+_MAGIC = {b"\x1f\x8b": ".gz", b"\x28\xb5\x2f\xfd": ".zst"}
+"""How compressed files begin."""
+_LINE = 1 << 20
+"""Bytes of a line, at most."""
+_HEXADECIMAL = re.compile(rb"(0[xX])?[0-9a-fA-F]+")
 HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
 
 
@@ -54,13 +60,34 @@ def read_bytes(path: Path) -> Iterator[bytes]:
 
 
 def read_lines(path: Path) -> Iterator[bytes]:
-    """The lines of a text file, without their ends."""
+    """The lines of a text file, without their ends; WorkloadError if it is compressed against its name, or no text."""
     tail = b""
     for data in read_bytes(path):
+        for magic, ending in _MAGIC.items():
+            if not tail and data.startswith(magic):
+                raise WorkloadError(f"{path.name}: is compressed, but not named so; end its name in {ending}")
         *lines, tail = (tail + data).split(b"\n")
         yield from lines
+        if len(tail) > _LINE:
+            raise WorkloadError(
+                f"{path.name}: has a line of over {_LINE} bytes, is no text; check its name and --format"
+            )
     if tail:
         yield tail
+
+
+def hexadecimal(field: bytes) -> int:
+    """The number of hexadecimal digits, after 0x or not; ValueError of anything else."""
+    if not _HEXADECIMAL.fullmatch(field):
+        raise ValueError
+    return int(field, 16)
+
+
+def decimal(field: bytes) -> int:
+    """The number of decimal digits; ValueError of anything else."""
+    if not field.isdigit():
+        raise ValueError
+    return int(field)
 
 
 def read_accesses(path: Path, parse: Any, expected: str) -> Iterator[Records]:
@@ -78,11 +105,15 @@ def read_accesses(path: Path, parse: Any, expected: str) -> Iterator[Records]:
             access = parse(fields)
             if access is None:
                 continue
-            if not (0 <= access[0] < 1 << 62 and 0 < access[1] < 1 << 32):
+            if not 0 < access[1] < 1 << 32:
                 raise ValueError
         except (ValueError, IndexError, KeyError):
             shown = line[:40].decode(errors="replace").strip()
-            raise WorkloadError(f"{path.name}: line {number} is '{shown}', expected {expected}; mend it") from None
+            raise WorkloadError(f"{path.name}: line {number} is {shown!r}, expected {expected}; mend it") from None
+        if access[0] >= LIMIT:
+            raise WorkloadError(
+                f"{path.name}: line {number} has address {access[0]:#x}, must be below 2**62; subtract what all share"
+            )
         found.append(access)
         if len(found) == BLOCK:
             yield _block(found)

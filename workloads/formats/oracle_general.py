@@ -3,10 +3,13 @@
 Format: libCacheSim/traceReader/customizedReader/oracle/oracleGeneralBin.h of github.com/1a1a11a/libCacheSim: records of
 24 bytes without padding, little-endian: u32 time, u64 object id, u32 object size, i64 next access, which is the number
 of the next access to the same object, the first of the trace being number 1, or -1 (comment of
-`convert_to_oracleGeneral` in libCacheSim/bin/traceUtils/traceConv.cpp). libCacheSim reads files that end in .zst too.
+`convert_to_oracleGeneral` in libCacheSim/bin/traceUtils/traceConv.cpp; 2**63 - 1 is read like -1). libCacheSim reads
+files that end in .zst too.
 
-The id is the address of the granule, the time the number of the access, from 0. Reads and writes are not told apart:
-read back, all are reads.
+The format has no addresses: an id is a name, often a hash, and says nothing about where an object lies. A file that
+Memgrain wrote holds an access to a granule in each record, with the granule's address as the id; its times count from
+START, so that the file begins with the letters MEMG. In every other file an id names an object: see `workloads.formats.
+objects`, which lays them out. Reads and writes are not told apart: read back, all are reads.
 """
 
 from __future__ import annotations
@@ -21,12 +24,21 @@ from numpy.typing import NDArray
 
 from workloads.errors import WorkloadError
 from workloads.formats.files import cause, compression, read_bytes, writing
-from workloads.formats.flat import FLAT
+from workloads.formats.flat import FLAT, LIMIT
 from workloads.formats.lines import LineTable
+from workloads.formats.objects import place
 from workloads.trace import Records
 
 RECORD = np.dtype([("time", "<u4"), ("id", "<u8"), ("size", "<u4"), ("next", "<i8")])
+START = int.from_bytes(b"MEMG", "little")
+"""The time of the first record of a file that Memgrain wrote; the next is one later, and so on."""
 NEVER = -1
+UNKNOWN = -2
+"""libCacheSim's `next_access_vtime` of a request whose next access nobody worked out."""
+LAST = 2**63 - 1
+"""Read by libCacheSim like NEVER."""
+RECORDS = 1 << 48
+"""More accesses than any file holds: a next access beyond this number is none."""
 
 
 def write(blocks: Iterable[Records], path: Path) -> None:
@@ -49,20 +61,69 @@ def write(blocks: Iterable[Records], path: Path) -> None:
 
 
 def read(path: Path, granule: int) -> Iterator[Records]:
-    """The accesses as FLAT blocks, all of them reads, with the sizes of the file; accesses of no bytes are left out."""
-    rest = b""
+    """The accesses as FLAT blocks, all of them reads, with the sizes of the file; accesses of no bytes are left out, as
+    libCacheSim leaves them out.
+
+    Ids are addresses in a file that Memgrain wrote. In another one they name objects, which lie apart, each from a
+    multiple of `granule` bytes on. Times and next accesses are dropped. Raises WorkloadError.
+    """
+    head = next(_records(path), None)
+    if head is None:
+        return
+    if head["time"][0] == START:
+        yield from _addresses(path)
+        return
+    objects = place(((records["id"], records["size"]) for records in _used(path)), granule)
+    for records in _used(path):
+        yield _block(objects.addresses(records["id"]), records["size"])
+
+
+def _records(path: Path) -> Iterator[Records]:
+    """The records of the file, in stretches; WorkloadError where it holds something else."""
+    rest, first = b"", 0
     for data in read_bytes(path):
         rest += data
         whole = len(rest) // RECORD.itemsize * RECORD.itemsize
         records, rest = np.frombuffer(rest[:whole], RECORD), rest[whole:]
-        records = records[records["size"] > 0]
-        if len(records) and int(records["id"].max()) >= 1 << 62:
-            raise WorkloadError(f"{path.name}: object id {records['id'].max()}, must be an address below 2**62; map it")
-        block = np.zeros(len(records), FLAT)
-        block["address"], block["bytes"] = records["id"], records["size"]
-        yield block
+        after = records["next"]
+        odd = np.flatnonzero((after < UNKNOWN) | ((after >= RECORDS) & (after != LAST)))
+        if len(odd):
+            raise WorkloadError(
+                f"{path.name}: record {first + odd[0] + 1} has next access {after[odd[0]]}, expected the number of an "
+                "access or -1: this is no oracleGeneral; check its name and --format"
+            )
+        first += len(records)
+        if len(records):
+            yield records
     if rest:
         raise WorkloadError(f"{path.name}: ends within a record of {RECORD.itemsize} bytes; write it anew")
+
+
+def _used(path: Path) -> Iterator[Records]:
+    return (records[records["size"] > 0] for records in _records(path))
+
+
+def _addresses(path: Path) -> Iterator[Records]:
+    """The accesses of a file that Memgrain wrote."""
+    first = 0
+    for records in _records(path):
+        size = max(1, int(records["size"][0]))
+        expected = np.arange(START + first, START + first + len(records))
+        fine = (records["time"] == expected) & (records["size"] == size)
+        fine &= (records["id"] % size == 0) & (records["id"] < LIMIT)
+        if not fine.all():
+            raise WorkloadError(
+                f"{path.name}: begins as Memgrain writes it, but record {first + int(np.argmin(fine)) + 1} does not go "
+                "on so; export it anew"
+            )
+        yield _block(records["id"], records["size"])
+        first += len(records)
+
+
+def _block(addresses: NDArray[np.uint64], sizes: NDArray[np.uint32]) -> Records:
+    block = np.zeros(len(addresses), FLAT)
+    block["address"], block["bytes"] = addresses, sizes
+    return block
 
 
 def _write_plain(blocks: Iterable[Records], path: Path) -> None:
@@ -71,10 +132,10 @@ def _write_plain(blocks: Iterable[Records], path: Path) -> None:
         pass
     with path.open("r+b") as file:
         for block in blocks:
-            if first + len(block) > 1 << 32:
-                raise WorkloadError("more than 2**32 accesses do not fit into oracleGeneral's time; raise the granule")
+            if START + first + len(block) > 1 << 32:
+                raise WorkloadError(f"more than {2**32 - START} accesses do not fit oracleGeneral; raise the granule")
             records = np.zeros(len(block), RECORD)
-            records["time"], records["next"] = np.arange(first, first + len(block)), NEVER
+            records["time"], records["next"] = np.arange(START + first, START + first + len(block)), NEVER
             records["id"], records["size"] = block["address"], block["bytes"]
             places = table.places(block["address"].astype(np.int64) // max(1, int(block["bytes"][0])))
             earlier, later = _link(places, table.pool, first)

@@ -69,7 +69,9 @@ def load_parquet(path: Path) -> Trace:
     """The trace that `save_parquet` wrote to `path`, exactly; WorkloadError if the file is another."""
     try:
         schema = pq.read_schema(path)
-        meta: dict[str, Any] = json.loads((schema.metadata or {})[KEY])
+        if KEY not in (schema.metadata or {}):
+            raise ValueError(f"a table of {', '.join(map(repr, schema.names[:6]))}")
+        meta: dict[str, Any] = json.loads(schema.metadata[KEY])
         if meta.pop("version") != VERSION or not schema.equals(_schema()):
             raise ValueError("another version of the form")
         tensors = tuple(Tensor(**tensor) for tensor in meta.pop("tensors"))

@@ -3,8 +3,8 @@
 Format: `LoadStoreTrace::init_trace` in src/frontend/impl/memory_trace/loadstore_trace.cpp of
 github.com/CMU-SAFARI/ramulator2: two fields parted by a space, LD or ST, and a byte address, hexadecimal after 0x,
 otherwise decimal, below 2**63. A request has no size: it is one burst of the DRAM, so export with its bytes as the
-granule. In that file's `tick` at commit 2b9b3ae a store is sent as a read and a load as a write, at commit 58f2819
-they are not; look which your copy has.
+granule. In that file's `tick` at commit 2b9b3ae a store is sent as a read and a load as a write, at commit 58f2819 they
+are not; look which your copy has. The traces of SimpleO3 and ReadWriteTrace have other forms, which are refused.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
-from workloads.formats.files import Lines, read_accesses, writing
+from workloads.formats.files import Lines, decimal, hexadecimal, read_accesses, writing
 from workloads.trace import Records
 
 _WRITES = {b"LD": False, b"ST": True}
@@ -34,4 +34,5 @@ def read(path: Path, granule: int) -> Iterator[Records]:
 
 def _parse(granule: int, fields: list[bytes]) -> tuple[int, int, bool]:
     kind, address = fields
-    return int(address, 16 if address[:2] in (b"0x", b"0X") else 10) // granule * granule, granule, _WRITES[kind]
+    number = hexadecimal(address) if address[:2] in (b"0x", b"0X") else decimal(address)
+    return number // granule * granule, granule, _WRITES[kind]

@@ -6,7 +6,6 @@ An array is [queries, ...] or [lists, queries, ...], a list being a layer's or a
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from workloads.errors import WorkloadError
 from workloads.formats.files import cause
+from workloads.trace_file import DAMAGE
 
 
 def read_selections(path: Path, kv_len: int | None) -> NDArray[np.int32]:
@@ -58,15 +58,16 @@ def save_selections(positions: NDArray[np.int32], query: int | None, path: Path)
 
 def _load(path: Path) -> NDArray[Any]:
     try:
-        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-        if not isinstance(loaded, np.lib.npyio.NpzFile):
-            return np.asanyarray(loaded)
-        with loaded as file:
-            named = [name for name in ("positions", "mask") if name in file.files] or file.files
-            if len(named) != 1:
-                raise ValueError(f"arrays {', '.join(named) or 'none'}, expected one, or 'positions' or 'mask'")
-            return np.asarray(file[named[0]])
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        with path.open("rb") as stream:
+            if stream.read(2) != b"PK":
+                return np.asanyarray(np.load(path, mmap_mode="r", allow_pickle=False))
+            stream.seek(0)
+            with np.load(stream, allow_pickle=False) as file:
+                named = [name for name in ("positions", "mask") if name in file.files] or file.files
+                if len(named) != 1:
+                    raise ValueError(f"arrays {', '.join(named) or 'none'}, expected one, or 'positions' or 'mask'")
+                return np.asarray(file[named[0]])
+    except (OSError, ValueError, EOFError, *DAMAGE) as error:
         raise WorkloadError(f"{path.name}: no mask or list can be read ({cause(error)}); save one with numpy") from None
 
 

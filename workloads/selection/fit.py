@@ -77,7 +77,7 @@ def load_recording(path: str | Path) -> Recording:
     try:
         if not is_zipfile(path):
             raise BadZipFile("no .npz file" if Path(path).is_file() else "no such file")
-        with np.load(path, allow_pickle=False) as loaded:
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as loaded:
             array = np.asarray(loaded["positions"])
     except (OSError, ValueError, KeyError, IndexError, AttributeError, EOFError, BadZipFile) as error:
         cause = " ".join(str(error).split())

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from workloads.errors import WorkloadError
 from workloads.selection.share import Share
+from workloads.trace_file import DAMAGE
 
 
 class RecordedSelection(BaseModel):
@@ -59,9 +60,10 @@ class RecordedSelection(BaseModel):
     def _positions(self) -> NDArray[np.int64]:
         """The array of the file as [batch or 1, lists or 1, tokens]."""
         try:
-            loaded = np.load(self.path, allow_pickle=False)
-            array = np.asarray(loaded["positions"] if isinstance(loaded, np.lib.npyio.NpzFile) else loaded)
-        except (OSError, ValueError, KeyError) as error:
+            with open(self.path, "rb") as stream:
+                loaded = np.load(stream, allow_pickle=False)
+                array = np.asarray(loaded["positions"] if isinstance(loaded, np.lib.npyio.NpzFile) else loaded)
+        except (OSError, ValueError, KeyError, EOFError, *DAMAGE) as error:
             cause = " ".join(str(error).split())
             raise WorkloadError(
                 f"{self.path}: cannot read recorded positions ({cause}); give a .npy file or a .npz "

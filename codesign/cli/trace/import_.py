@@ -26,7 +26,11 @@ def command(
         ),
     ] = None,
     granule: Annotated[
-        int, typer.Option(help="Bytes of an access where the file does not say: ramulator2, dramsim3, din.")
+        int,
+        typer.Option(
+            help="Bytes of an access where the file does not say (ramulator2, dramsim3); objects of oracle_general "
+            "begin at multiples of it."
+        ),
     ] = 64,
     query: Annotated[
         str, typer.Option(help="Which query of a selection to keep: a number, negative from the last, or all.")
@@ -59,10 +63,13 @@ def command(
 
 def _holds_arrays(file: Path) -> bool:
     """Whether a file is one of numpy's, and no trace."""
-    if file.suffix == ".npz" and zipfile.is_zipfile(file):
+    if file.suffix != ".npz":
+        return file.suffix == ".npy"
+    try:
         with zipfile.ZipFile(file) as arrays:
             return "meta.npy" not in arrays.namelist()
-    return file.suffix in (".npy", ".npz")
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
+        return False
 
 
 def _selection(file: Path, out: Path, query: str, kv_len: int | None) -> None:
