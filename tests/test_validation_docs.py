@@ -99,7 +99,7 @@ def test_predictions_are_those_that_are_kept(name: str) -> None:
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)
 def test_every_measured_row_is_predicted_with_this_version(source: Source) -> None:
-    noted = provenance()[source.file]
+    noted = provenance()[source.name]
     assert noted["model_version"] == MODEL_VERSION, "run `make validation`"
     assert noted["measured_sha256"] == file_digest(source.measured), f"{source.file} changed; run `make validation`"
     missing = set(measured_ids(source)) - set(read(source)["id"])

@@ -143,7 +143,7 @@ def _readme_rows(source: Source) -> Iterable[list[str]]:
 
 def _section(source: Source) -> str:
     frame = read(source)
-    noted = provenance()[source.file]
+    noted = provenance()[source.name]
     tables = {"kernels": _kernels, "channel": _channel}.get(source.form, partial(_points, source))(frame)
     missing = noted["without_prediction"]
     lines = [f"## {source.title}", "", f"`tests/validation/{source.file}`. {source.use}", "", *tables[0], ""]
