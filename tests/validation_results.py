@@ -185,9 +185,7 @@ def predict(source: Source) -> None:
     work.mkdir(parents=True, exist_ok=True)
     try:
         if source.form == "kernels":
-            made = validate(
-                source.measured, None, source.chip_set, work, JOBS, watch=progress, kernel=source.kernel
-            )
+            made = validate(source.measured, None, source.chip_set, work, JOBS, watch=progress, kernel=source.kernel)
             frame, failures = kernel_table(made.frame), made.failures
         elif source.form == "channel":
             found = validate_channel(source.measured, out=work, jobs=JOBS, watch=progress)
@@ -265,7 +263,9 @@ def evidence_text() -> str:
     lines = [",".join(COLUMNS)]
     for row in evidence():
         times = (f"{row.measured_us:.6g}", f"{row.predicted_us:.6g}")
-        cells = [str(value) for value in (row.source, row.id, *asdict(row.subject).values(), row.measured_kernel, *times)]
+        cells = [
+            str(value) for value in (row.source, row.id, *asdict(row.subject).values(), row.measured_kernel, *times)
+        ]
         lines.append(",".join(f'"{cell}"' if "," in cell else cell for cell in cells))
     return "\n".join(lines) + "\n"
 

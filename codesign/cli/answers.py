@@ -8,6 +8,7 @@ import pandas as pd
 from rich.table import Table
 
 from codesign.cli.terminal import console
+from codesign.cli.trust_lines import trust_lines
 from codesign.labels import SHARE, key_name, metric_label, scale, setting, value_text
 from codesign.pivot import HEAD_DIM, Panel, panels, varying, verdict
 
@@ -34,6 +35,8 @@ def print_answers(frame: pd.DataFrame, metric: str = SHARE) -> None:
         answer = verdict(rows)
         if answer:
             screen.print(answer, style="bold")
+        for line in trust_lines(rows.to_dict("records")):
+            screen.print(line, style="dim", markup=False, soft_wrap=True)
         screen.print()
 
 

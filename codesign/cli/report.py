@@ -44,9 +44,8 @@ def _heading(point: Point, result: Result) -> Text:
         text.append("  " + " ".join(f"{key}={value}" for key, value in point.overrides.items()))
     share = result.bounds.time / result.time if result.time else 0.0
     known = point.trust()
-    low, high = (_time(round(end)) for end in known.interval(result.time))
     text.append(
-        f"\ntime {_time(result.time)}; if measured, {low} to {high} (9 of 10)   bound {_time(result.bounds.time)} by "
+        f"\ntime {_time(result.time)}{known.expected(result.time)}   bound {_time(result.bounds.time)} by "
         f"{result.bounds.name} ({share:.0%} of the time)\n" + "\n  ".join(known.lines)
     )
     if result.folded is not None:

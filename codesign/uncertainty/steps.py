@@ -18,8 +18,10 @@ from codesign.uncertainty.hypercube import Drawable
 from codesign.uncertainty.numbers import unknowns
 from codesign.uncertainty.sampling import Drawn, answers, draw_together, value_of
 from codesign.uncertainty.spread import Spread, spread_of
-from codesign.validated import law
 from hwmodels import Chip, load_chip, read_chip
+
+UNKNOWN = "; no step over nodes was measured, so no model error is counted"
+"""What is said where the model's error has no bounds."""
 
 
 @dataclass(frozen=True)
@@ -83,15 +85,17 @@ def interval_of_step(
             [step.drawable()], (), samples, seed, lambda points: answers(points, folder, jobs, watch)
         )
     values = [[value_of(row, step.metric) for row in rows] for rows in drawn.draws]
-    name = step.found.asked.chip.name
+    trust, name = step.found.trust, step.found.asked.chip.name
     spread = spread_of(
         step.metric,
         np.array([step.usual]),
         np.array(values).reshape(len(values), 1),
-        law().joint([step.found.asked.subject()]),
+        trust.joint if trust.bounded else None,
         1,
         lambda value: value,
-        [f"{step.found.asked.step.phase} of {step.found.asked.model.name} on {name}: {step.found.trust.sentence}"],
+        [
+            f"{step.found.asked.step.phase} of {step.found.asked.model.name} on {name}: {trust.sentence}{'' if trust.bounded else UNKNOWN}"
+        ],
         [name],
         seed,
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from codesign.validated.evidence import COLUMNS, EVIDENCE, Evidence, Group, evidence
 from codesign.validated.law import Joint, Law, law
 from codesign.validated.subject import GENERIC, Subject, subject_of
-from codesign.validated.trust import LEVELS, Trust, trust, trust_in, what
+from codesign.validated.trust import LEVELS, Trust, bounded, trust, trust_in, what
 
 __all__ = [
     "COLUMNS",
@@ -23,6 +23,7 @@ __all__ = [
     "Law",
     "Subject",
     "Trust",
+    "bounded",
     "evidence",
     "law",
     "subject_of",

@@ -27,8 +27,10 @@ def estimate(rows: Sequence[Evidence]) -> dict[str, float]:
     """Standard deviations by restricted maximum likelihood."""
     cells = Cells.of(rows)
     matrices = [_matrix(cells, part, largest(rows)) for part in PARTS]
-    noises = [np.diag(matrix) * cells.counts if part in (ROW, ROW_SOURCES) else 0.0 * cells.counts
-              for part, matrix in zip(PARTS, matrices, strict=True)]
+    noises = [
+        np.diag(matrix) * cells.counts if part in (ROW, ROW_SOURCES) else 0.0 * cells.counts
+        for part, matrix in zip(PARTS, matrices, strict=True)
+    ]
 
     def loss(logs: Floats) -> tuple[float, Floats]:
         """Twice the negative logarithm of the restricted likelihood, and its gradient."""
@@ -51,7 +53,8 @@ def estimate(rows: Sequence[Evidence]) -> dict[str, float]:
     bounds = [(np.log(LEAST), 0.0)] * len(PARTS)
     found = minimize(loss, np.full(len(PARTS), np.log(START)), jac=True, method="L-BFGS-B", bounds=bounds)
     deviations = np.exp(found.x)
-    return {part: float(x) if x > NONE else 0.0 for part, x in zip(PARTS, deviations, strict=True)}
+    told = [matrix.min() < matrix.max() for matrix in matrices]  # of a part that no row has, or that all share, no more
+    return {part: float(x) if x > NONE and one else 0.0 for part, x, one in zip(PARTS, deviations, told, strict=True)}
 
 
 def coverage(

@@ -33,6 +33,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,11 +66,9 @@ class Joint:
 
     def quantile(self, level: float, powers: Sequence[float] = (1.0,)) -> float:
         """At that level, the product of the subjects' measured / predicted times to these powers: (1, -1) is a ratio."""
-        from scipy.special import ndtri
-
         weights = np.asarray(powers)
         deviation = math.sqrt(float(weights @ self.covariance @ weights))
-        return math.exp(float(weights @ self.mean) + float(ndtri(level)) * deviation)
+        return math.exp(float(weights @ self.mean) + NormalDist().inv_cdf(level) * deviation)
 
 
 @dataclass(frozen=True)

@@ -126,9 +126,7 @@ def code_of(kernel: Kernel | None, head_dim: int, selects: bool, element: int) -
     """How the code of a kernel is known for that head dimension and size of K's elements."""
     if kernel is None:
         return UNKNOWN
-    fitting = {
-        code.size for code in kernel.code if code.selects in (None, selects) and code.element in (None, element)
-    }
+    fitting = {code.size for code in kernel.code if code.selects in (None, selects) and code.element in (None, element)}
     if head_dim in fitting:
         return MEASURED
     return NEIGHBOUR if fitting else SOURCES
@@ -141,9 +139,7 @@ def _attention(chip: str, asked: Workload, before: str, kernel: Kernel | None) -
     element = element_bytes(asked.dtypes.k)
     tokens = sum(asked.list_sizes(0, shape.q_len)) if decode else shape.kv_len
     values = 0 if shape.v_in_k else shape.value_dim
-    moved = shape.batch * shape.kv_heads * tokens * (
-        shape.head_dim * element + values * element_bytes(asked.dtypes.v)
-    )
+    moved = shape.batch * shape.kv_heads * tokens * (shape.head_dim * element + values * element_bytes(asked.dtypes.v))
     if not decode:
         rows = shape.batch * shape.q_heads * shape.q_len
         moved += rows * (shape.head_dim + shape.value_dim) * element_bytes(asked.dtypes.q)

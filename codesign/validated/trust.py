@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
+from codesign.errors import CodesignError
 from codesign.labels import value_text
 from codesign.validated.evidence import SIZES, Evidence, Group, groups, kind_of, without_size
 from codesign.validated.law import Joint, law
-from codesign.validated.subject import CHANGED, LAYERS, STEP, UNKNOWN, WHOLE, Subject, subject_of
+from codesign.validated.subject import CHANGED, LAYERS, NODES, STEP, UNKNOWN, WHOLE, Subject, subject_of
 from hwmodels import Chip
-from hwmodels.units import format_bytes
+from hwmodels.units import format_bytes, format_duration
 from workloads import AnyWorkload
 
 Level = Literal["validated", "between validated head dimensions", "no kernel is named", "not validated"]
@@ -54,9 +56,15 @@ class Trust:
     """The law of the logarithm of measured / predicted time."""
 
     @property
-    def factors(self) -> tuple[float, float]:
-        """Ends of the interval of measured / predicted time, from 5 to 95 %."""
-        return self.joint.quantile(LOW), self.joint.quantile(HIGH)
+    def bounded(self) -> bool:
+        """Whether an interval can be given: not for chips over several nodes as long as no such step was measured on
+        any chip, since nothing then says how far exchanges over a network may be off."""
+        return self.subject.links != NODES or any(group.subject.links == NODES for group in groups().values())
+
+    @property
+    def factors(self) -> tuple[float, float] | None:
+        """Ends of the interval of measured / predicted time, from 5 to 95 %; None if it has no bounds."""
+        return (self.joint.quantile(LOW), self.joint.quantile(HIGH)) if self.bounded else None
 
     @property
     def lines(self) -> tuple[str, str]:
@@ -64,7 +72,9 @@ class Trust:
         found = describe(self.group)
         if self.level == NO_KERNEL:
             kernels = " and ".join(dict.fromkeys(row.measured_kernel for row in self.group.rows))
-            return f"not validated: {self.level}; a generic tiling beside the measured {kernels}: {found}", errors(self.group)
+            return f"not validated: {self.level}; a generic tiling beside the measured {kernels}: {found}", errors(
+                self.group
+            )
         if self.level == NOT:
             return f"not validated; nearest: {found}", f"{errors(self.group)}; differs in {', '.join(self.differs)}"
         return f"{self.level}: {found}", errors(self.group)
@@ -74,14 +84,22 @@ class Trust:
         """The lines as one."""
         return "; ".join(self.lines)
 
-    def interval(self, picoseconds: float) -> tuple[float, float]:
-        """The measured time to expect for a predicted one, in the same unit, from 5 to 95 %."""
-        low, high = self.factors
-        return picoseconds * low, picoseconds * high
+    def interval(self, time: float) -> tuple[float, float] | None:
+        """The measured time to expect for a predicted one, in its unit, from 5 to 95 %; None if it has no bounds."""
+        factors = self.factors
+        return None if factors is None else (time * factors[0], time * factors[1])
+
+    def expected(self, picoseconds: float) -> str:
+        """That interval as it stands behind a time."""
+        ends = self.interval(picoseconds)
+        if ends is None:
+            return " (not validated over nodes: no interval)"
+        low, high = (format_duration(float(f"{end:.4g}")) for end in ends)
+        return f"; if measured, {low} to {high} (9 of 10)"
 
     def columns(self) -> dict[str, Any]:
         """The columns of a row; bias and spread are those of the evidence that is named, near or far."""
-        low, high = self.factors
+        low, high = self.factors or (None, None)
         return {
             "validated": self.sentence,
             "validated_level": self.level,
@@ -91,6 +109,17 @@ class Trust:
             "measured_over_predicted_low": low,
             "measured_over_predicted_high": high,
         }
+
+
+def bounded(known: Sequence[Trust]) -> Joint:
+    """The joint law of some predictions' errors; raises CodesignError if one has no bounds."""
+    for one in known:
+        if not one.bounded:
+            raise CodesignError(
+                f"{one.subject.pattern} on {one.subject.chip} runs over several nodes, where no step was measured, so "
+                "its time has no interval; use as many chips as a node has"
+            )
+    return law().joint([one.subject for one in known])
 
 
 def trust(chip: Chip, workload: AnyWorkload, before: str) -> Trust:
@@ -129,7 +158,9 @@ def _around(subject: Subject, alike: list[Group]) -> tuple[Group, Group] | None:
 def _nearest(subject: Subject, known: list[Group]) -> Group:
     """The group that shares most of the variance of errors; of several, the one with the most rows."""
     shared = law().parts.covariance([subject], [group.rows[0].subject for group in known])[0]
-    return max(zip(shared.round(9), (len(group.rows) for group in known), known, strict=True), key=lambda item: item[:2])[2]
+    return max(
+        zip(shared.round(9), (len(group.rows) for group in known), known, strict=True), key=lambda item: item[:2]
+    )[2]
 
 
 def _sizes_outside(subject: Subject, alike: list[Group]) -> list[str]:

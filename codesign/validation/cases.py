@@ -53,7 +53,12 @@ KERNELS = {
 """The kernel of a row that names none, by family."""
 State = Literal["cold", "cold_dirty", "warm", "prev_step"]
 STATES: tuple[State, ...] = ("cold", "cold_dirty", "warm", "prev_step")
-CACHES: dict[State, str] = {"cold": "cold", "cold_dirty": "dirty", "warm": "warm", "prev_step": "those of the step before"}
+CACHES: dict[State, str] = {
+    "cold": "cold",
+    "cold_dirty": "dirty",
+    "warm": "warm",
+    "prev_step": "those of the step before",
+}
 """What the caches hold in these states, as `Subject.caches` says it."""
 DIRTIED = 2
 """Written before a run from dirty caches, in capacities of the last cache."""

@@ -179,7 +179,18 @@ def _frame(records: list[Record], cases: list[Case], folder: Path) -> pd.DataFra
                 "useful_bytes": case.useful_bytes,
             }
             rows.append({**found[case.key], **cells, **{name: record.real(name) for name in MEASURED}})
-    columns = ["id", "device", "family", "title", "kernel", "pattern", "head_dim", "alike", "useful_bytes", "roofline_time_us"]
+    columns = [
+        "id",
+        "device",
+        "family",
+        "title",
+        "kernel",
+        "pattern",
+        "head_dim",
+        "alike",
+        "useful_bytes",
+        "roofline_time_us",
+    ]
     frame = pd.DataFrame(rows, columns=[*columns, *MEASURED, *PREDICTIONS[2:]])
     numbers = [*MEASURED, *PREDICTIONS[2:-1], "head_dim", "roofline_time_us", "useful_bytes"]
     return with_errors(frame.astype(dict.fromkeys(numbers, float)))

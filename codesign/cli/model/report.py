@@ -126,11 +126,11 @@ def _show_times(screen: Console, found: ModelRun, whole_prompt: int | None) -> N
         markup=False,
     )
     each = f", {time_text(round(found.time_per_token))} from token to token" if found.tokens > sequences else ""
-    low, high = (time_text(round(end)) for end in found.trust.interval(found.time))
     screen.print(
-        f"\ntime {time_text(found.time)}; if measured, {low} to {high} (9 of 10){each}; {found.tokens_per_second:,.4g} tokens a second, "
+        f"\ntime {time_text(found.time)}{found.trust.expected(found.time)}{each}; {found.tokens_per_second:,.4g} tokens a second, "
         f"{found.tokens_per_second / shard.chips:,.4g} a chip; {size_text(found.read_bytes)} read from memory a chip\n"
-        "\n  ".join(found.trust.lines) + "\n",
+        "\n  ".join(found.trust.lines)
+        + "\n",
         markup=False,
     )
     if whole_prompt is not None:

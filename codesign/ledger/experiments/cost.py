@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,7 +12,7 @@ from codesign.ledger.finding import Finding
 from codesign.ledger.interval import Interval
 from codesign.ledger.means import Means
 from codesign.model_run import ModelRun
-from codesign.validated import LEVELS, law
+from codesign.validated import LEVELS, bounded
 from hwmodels import load_chip
 from workloads.model import load_model
 
@@ -73,14 +74,13 @@ class Cost(BaseModel):
         if self.beside is None:
             paid, step = self.of.bill(self.phase, site, means)
             amount = self._amount(paid)
-            low, high = (1.0, 1.0) if self.what == "tco_year" else step.trust.factors
+            low, high = (1.0, 1.0) if self.what == "tco_year" else _ends([step], (1,))
             found = Interval.of(amount.value, (amount.low * low, amount.high * high))
             return Finding(found, UNITS[self.what], self.of.command(), _note(step))
         fixed = _as_given(site)
         (ours, step), (theirs, other) = (side.bill(self.phase, fixed, means) for side in (self.of, self.beside))
         own, beside = self._amount(ours), self._amount(theirs)
-        errors = law().joint([step.asked.subject(), other.asked.subject()])
-        low, high = (1.0, 1.0) if self.what == "tco_year" else (errors.quantile(level, (1, -1)) for level in LEVELS)
+        low, high = (1.0, 1.0) if self.what == "tco_year" else _ends([step, other], (1, -1))
         ends = own.low / beside.high * low, own.high / beside.low * high
         command = f"{self.of.command()} && {self.beside.command()}"
         notes = dict.fromkeys((_note(step), _note(other)))
@@ -90,6 +90,12 @@ class Cost(BaseModel):
         """An amount of a bill; a year costs what it does however fast the chip is."""
         amount: Amount = getattr(paid, self.what)
         return amount
+
+
+def _ends(steps: Sequence[ModelRun], powers: Sequence[float]) -> tuple[float, float]:
+    """Ends of the interval of the steps' measured / predicted times, to these powers."""
+    errors = bounded([step.trust for step in steps])
+    return errors.quantile(LEVELS[0], powers), errors.quantile(LEVELS[1], powers)
 
 
 def _note(step: ModelRun) -> str:

@@ -13,7 +13,7 @@ from codesign.ledger.means import Means
 from codesign.model_run import Ahead, ModelRun, Question, run_model
 from codesign.model_run.ahead import What
 from codesign.uncertainty.spread import spread_of
-from codesign.validated import law
+from codesign.validated import bounded
 from hwmodels import load_chip
 from workloads.layers.fusion import Fusion
 from workloads.layers.step import Shard
@@ -82,7 +82,7 @@ class StepRatio(BaseModel):
         runs = self.over.run(), self.under.run()
         times = np.array([run.time_per_token for run in runs], float)
         notes = [f"{run.asked.model.name} on {run.asked.chip.name}: {run.trust.sentence}" for run in runs]
-        errors = law().joint([run.asked.subject() for run in runs])
+        errors = bounded([run.trust for run in runs])
         chips = [run.asked.chip.name for run in runs]
         found = spread_of("ratio", times, np.empty((0, 2)), errors, 1, np.divide, notes, chips, means.seed)
         command = f"{self.over.command()} && {self.under.command()}"
