@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from codesign.model_run.question import family as family_of
 from codesign.validated import Group, Subject, evidence, trust_in
 from codesign.validated.subject import (
@@ -57,14 +56,14 @@ A cell says what validation found on that chip:
 - **-2.9 ± 5.4 (203)**: bias ± spread (standard deviation) of predicted ÷ measured - 1 in %, and measured rows, over all
   head dimensions, patterns and sizes. Below 0: predicted too fast.
 - 0.85 to 1.30: *not validated*. Nine of ten measured times are expected between these multiples of the predicted one,
-  as evidence of other chips and kernels has it: of a dense decode of 131,072 tokens or a causal prefill of 16,384 tokens
-  at head dimension 128, from cold caches.
+  as evidence of other chips and kernels has it: of a dense decode of 131,072 tokens or a causal prefill of 16,384
+  tokens at head dimension 128, from cold caches.
 - not validated, without an interval: models over several nodes, as no step of such was measured on any chip.
 - –: the chip cannot run it.
 
 *Code*: cycles of the kernel's code were *measured* (alone, with all data in the cache) at head dimension 128; or only
-what its *sources* say is described; a generic tiling is no kernel: tiles are chosen automatically and no code is counted,
-so its bias is that beside the kernels that were measured. Numbers of bits are those of K and V.
+what its *sources* say is described; a generic tiling is no kernel: tiles are chosen automatically and no code is
+counted, so its bias is that beside the kernels that were measured. Types are those of K and V.
 """
 
 
@@ -157,7 +156,7 @@ def _subject(chip: Chip, phase: str, kernel: Kernel | None, width: str, dtype: s
 
 
 def _cell(subject: Subject) -> str:
-    """The errors of rows that differ in nothing but pattern, head dimension, size and caches; an interval without any."""
+    """Errors of rows that differ in nothing but pattern, head dimension, size and caches; or an interval."""
     names = ("family", "chip", "kernel", "dtype", "links")
     own = [row for row in evidence() if all(getattr(row.subject, name) == getattr(subject, name) for name in names)]
     if own:

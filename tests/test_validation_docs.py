@@ -1,4 +1,4 @@
-"""docs/validation, docs/validation.md, docs/support.md, README's table and codesign/validated are what the code predicts.
+"""docs/validation, validation.md, support.md, README's table and codesign/validated are what the code predicts.
 
 `make validation` predicts every row and writes them anew; `python -m tests.test_validation_docs FILE …` predicts only
 the rows of those files (none with `documents`), and writes what follows from the committed predictions.
@@ -19,8 +19,8 @@ from codesign.validation.compare import report
 from codesign.validation.points import load_points, resolve
 from codesign.validation.records import read_records
 from sim import MODEL_VERSION
-from tests.validation_document import BEGIN, DOCUMENT, END, README, document, draw, readme_block
 from tests.support_document import SUPPORT, support, write_support
+from tests.validation_document import BEGIN, DOCUMENT, END, README, document, draw, readme_block
 from tests.validation_results import (
     SOURCES,
     Source,

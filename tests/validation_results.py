@@ -16,7 +16,6 @@ from codesign.cli.terminal import SweepProgress
 from codesign.validated import COLUMNS, EVIDENCE, Evidence
 from codesign.validated.evidence import read_evidence
 from codesign.validated.fit import estimate
-from codesign.validated.law import COMPONENTS
 from codesign.validated.subject import CHANGED
 from codesign.validation.cases import KERNELS, Maker, source_digest
 from codesign.validation.channel import ERRORS, PREDICTED, validate_channel

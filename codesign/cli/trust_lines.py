@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 
-def trust_lines(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+def trust_lines(rows: Iterable[Mapping[Any, Any]]) -> list[str]:
     """How many of the rows are validated, at which level, and how far measured times may lie from predicted ones; empty
     if rows say nothing of it, as those of older versions."""
     known = [row for row in rows if isinstance(row.get("validated_level"), str)]

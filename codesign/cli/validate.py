@@ -145,9 +145,10 @@ def _print(found: Validation) -> None:
         cells.insert(-1, "–" if tau is None else f"{tau:.2f}")
         table.add_row(name, str(figures["rows"]), *cells, style="bold" if name == "overall" else None)
     screen.print(table)
-    if (cells := breakdown(found.frame)).groupby(["kernel", "pattern"]).size().max() > 1:
+    by_head_dim = breakdown(found.frame)
+    if by_head_dim["head_dim"].nunique() > 1:
         screen.print()
-        screen.print(_by_head_dim(cells))
+        screen.print(_by_head_dim(by_head_dim))
     worst = Table(title="worst rows", title_justify="left", title_style="bold", box=None)
     for title in ("id", "row", "measured µs", "predicted µs", "error %", "bottleneck"):
         worst.add_column(title, justify="left" if title in ("row", "bottleneck") else "right", no_wrap=title != "row")

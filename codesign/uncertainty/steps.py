@@ -86,6 +86,8 @@ def interval_of_step(
         )
     values = [[value_of(row, step.metric) for row in rows] for rows in drawn.draws]
     trust, name = step.found.trust, step.found.asked.chip.name
+    what = f"{step.found.asked.step.phase} of {step.found.asked.model.name} on {name}"
+    note = f"{what}: {trust.sentence}{'' if trust.bounded else UNKNOWN}"
     spread = spread_of(
         step.metric,
         np.array([step.usual]),
@@ -93,9 +95,7 @@ def interval_of_step(
         trust.joint if trust.bounded else None,
         1,
         lambda value: value,
-        [
-            f"{step.found.asked.step.phase} of {step.found.asked.model.name} on {name}: {trust.sentence}{'' if trust.bounded else UNKNOWN}"
-        ],
+        [note],
         [name],
         seed,
     )

@@ -1,4 +1,4 @@
-"""How far a prediction may be trusted: what was predicted, the measured rows that come closest, and the error to expect.
+"""How far a prediction may be trusted: what was predicted, the measured rows that come closest, the error.
 
 A `Subject` is what validation distinguishes of a prediction: chip, kernel, pattern, head dimension, size and so on.
 `evidence.csv` holds every measured row with its subject, measured time and predicted time; `make validation` writes it.

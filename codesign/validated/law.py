@@ -10,7 +10,7 @@ The logarithm of a row's factor is a mean that all rows share, plus an independe
     head dimension            of a kernel
     pattern, head dimension   of a kernel, the two together
     caches                    of a kernel: what the caches hold before
-    size                      of a kernel and pattern: a random walk, one step for each factor of 4 below the largest row
+    size                      of a kernel and pattern: a random walk of one step for each factor of 4 below the largest
     row                       what nothing else explains
     row, code not measured    the same, in addition, where cycles of the kernel's code were not measured
     prefill without code      of a chip: in prefill the kernel's code decides, and calls that name no kernel have none
@@ -65,7 +65,7 @@ class Joint:
     """Their covariance."""
 
     def quantile(self, level: float, powers: Sequence[float] = (1.0,)) -> float:
-        """At that level, the product of the subjects' measured / predicted times to these powers: (1, -1) is a ratio."""
+        """At that level, the product of measured / predicted times to these powers: (1, -1) is a ratio of two."""
         weights = np.asarray(powers)
         deviation = math.sqrt(float(weights @ self.covariance @ weights))
         return math.exp(float(weights @ self.mean) + NormalDist().inv_cdf(level) * deviation)
@@ -185,7 +185,7 @@ def _equal(part: str, first: Sequence[Subject], second: Sequence[Subject]) -> Fl
         np.array([number.setdefault(_keys(subject)[part], len(number)) for subject in subjects])
         for subjects in (first, second)
     )
-    return (np.equal.outer(ours, theirs) & (ours >= 0)[:, None]).astype(float)
+    return np.asarray(np.equal.outer(ours, theirs) & (ours >= 0)[:, None], float)
 
 
 def read_components(path: Path) -> dict[str, float]:

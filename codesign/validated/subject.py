@@ -202,4 +202,5 @@ def _shipped(name: str) -> Chip | None:
 
 def from_cells(cells: dict[str, Any]) -> Subject:
     """The subject of a line of evidence.csv."""
-    return Subject(**{name: int(cells[name]) if name in NUMBERS else cells[name] for name in FIELDS})
+    found: dict[str, Any] = {name: int(cells[name]) if name in NUMBERS else cells[name] for name in FIELDS}
+    return Subject(**found)

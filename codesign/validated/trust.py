@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from codesign.errors import CodesignError
 from codesign.labels import value_text
-from codesign.validated.evidence import SIZES, Evidence, Group, groups, kind_of, without_size
+from codesign.validated.evidence import SIZES, Group, groups, kind_of, without_size
 from codesign.validated.law import Joint, law
 from codesign.validated.subject import CHANGED, LAYERS, NODES, STEP, UNKNOWN, WHOLE, Subject, subject_of
 from hwmodels import Chip
@@ -179,6 +179,7 @@ def _sizes_outside(subject: Subject, alike: list[Group]) -> list[str]:
 def _differences(subject: Subject, group: Group) -> tuple[str, ...]:
     found = []
     for name, word in PROPERTIES.items():
+        word = "what runs" if name == "kernel" and subject.family == STEP else word
         own, other = getattr(subject, name), getattr(group.subject, name)
         if own != other and not (name == "value_dim" and subject.head_dim == subject.value_dim):
             found.append(f"{word} ({_value(name, own)})")

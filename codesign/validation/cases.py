@@ -15,11 +15,11 @@ import workloads
 from codesign.errors import CodesignError
 from codesign.rows import Row
 from codesign.task import PROSE, budget
+from codesign.validated import Subject, subject_of
 from codesign.validation.asked import ASK, AUTO, Asked, Gather, title
 from codesign.validation.module import Module
 from codesign.validation.product import Product
 from codesign.validation.records import Record
-from codesign.validated import Subject, subject_of
 from hwmodels import Chip, chip_names, load_chip
 from sim import MODEL_VERSION, simulate
 from workloads import (
@@ -194,7 +194,7 @@ class Maker:
     dirty: bool
     """Whether times from dirty caches are predicted too."""
     kernel: str | None = None
-    """The kernel of every row, whatever its column kernel says; auto: a generic tiling. None leaves it to the column."""
+    """The kernel of every row, whatever its column says; auto: a generic tiling. None leaves it to the column."""
     _chips: dict[str, Chip] = field(default_factory=dict)
     _kernels: dict[str, Kernel] = field(default_factory=dict)
 

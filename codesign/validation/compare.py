@@ -41,6 +41,7 @@ def summarise(frame: pd.DataFrame) -> Summary:
         "time_p90": time.quantile(0.9),
         "time_worst": time.max(),
         "time_bias": frame["time_error"].mean(),
+        "time_spread": frame["time_error"].std(),
         "time_dirty_mape": frame["time_dirty_error"].abs().mean(),
         "dram_bytes_median_error": dram.median(),
         "dram_bytes_mean_error": dram.mean(),

@@ -153,8 +153,8 @@ def test_estimates_find_the_parts_that_rows_were_made_of() -> None:
     found = estimate(list(rows_of(3, given_parts)))
     assert found["row"] == pytest.approx(0.05, rel=0.15)
     assert found["chip"] == pytest.approx(0.2, rel=0.6)
-    assert found["kernel"] == pytest.approx(0.1, rel=0.6)
-    assert all(found[part] < 0.03 for part in PARTS if part not in ("chip", "kernel", "row"))
+    assert 0.05 < math.hypot(found["kernel"], found["caches"]) < 0.2  # six kernels; with one state these are one part
+    assert all(found[part] < 0.03 for part in PARTS if part not in ("chip", "kernel", "caches", "row"))
 
 
 @settings(max_examples=20, deadline=None)
