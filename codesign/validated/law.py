@@ -9,6 +9,7 @@ The logarithm of a row's factor is a mean that all rows share, plus an independe
     pattern                   of a kernel: which tokens are read
     head dimension            of a kernel
     pattern, head dimension   of a kernel, the two together
+    pattern, head dim., chip  the three together
     caches                    of a kernel: what the caches hold before
     size                      of a kernel and pattern: a random walk of one step for each factor of 4 below the largest
     row                       what nothing else explains
@@ -44,9 +45,10 @@ from codesign.validated.subject import MEASURED, UNKNOWN, Subject
 COMPONENTS = Path(__file__).parent / "components.csv"
 FAMILY, CHIP, KERNEL, KERNEL_CHIP = "family", "chip", "kernel", "kernel on chip"
 PATTERN, HEAD_DIM, BOTH, CACHES = "pattern", "head dimension", "pattern, head dimension", "caches"
+BOTH_CHIP = "pattern, head dimension, chip"
 NO_CODE, NO_KERNEL_HEAD_DIM = "prefill without code", "no kernel, head dimension"
 SIZE, ROW, ROW_SOURCES = "size", "row", "row, code not measured"
-SHARED = (FAMILY, CHIP, KERNEL, KERNEL_CHIP, PATTERN, HEAD_DIM, BOTH, CACHES, NO_CODE, NO_KERNEL_HEAD_DIM)
+SHARED = (FAMILY, CHIP, KERNEL, KERNEL_CHIP, PATTERN, HEAD_DIM, BOTH, BOTH_CHIP, CACHES, NO_CODE, NO_KERNEL_HEAD_DIM)
 """Parts that subjects share whose key is equal."""
 PARTS = (*SHARED, SIZE, ROW, ROW_SOURCES)
 """All parts of a row's error."""
@@ -172,6 +174,7 @@ def _keys(subject: Subject) -> dict[str, tuple[object, ...] | None]:
         PATTERN: (*kernel, subject.pattern),
         HEAD_DIM: (*kernel, *size),
         BOTH: (*kernel, subject.pattern, *size),
+        BOTH_CHIP: (*kernel, subject.pattern, *size, subject.chip),
         CACHES: (*kernel, subject.caches),
         NO_CODE: (subject.chip,) if generic and subject.family == "prefill" else None,
         NO_KERNEL_HEAD_DIM: (*kernel, *size) if generic else None,

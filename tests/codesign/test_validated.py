@@ -114,6 +114,15 @@ def test_in_a_ratio_the_shared_bias_cancels() -> None:
     assert alike.quantile(0.5, (1, -1)) == pytest.approx(1, abs=1e-6)
 
 
+def test_a_ratio_is_less_sure_on_a_chip_that_was_not_measured() -> None:
+    def width(chip: str) -> float:
+        pair = [replace(TRITON, chip=chip), replace(TRITON, chip=chip, pattern="dense", tokens=131072, bytes=2**29)]
+        joint = law().joint(pair)
+        return joint.quantile(0.95, (1, -1)) / joint.quantile(0.05, (1, -1))
+
+    assert width("h200_sxm") > 1.05 * width("h100_sxm")
+
+
 def test_over_nodes_there_is_no_interval() -> None:
     found = trust_in(
         Subject(STEP, "h100_sxm", WHOLE, pattern="deepseek_v3, decode", links=NODES, tokens=8192, batch=16)
