@@ -156,11 +156,17 @@ def _around(subject: Subject, alike: list[Group]) -> tuple[Group, Group] | None:
 
 
 def _nearest(subject: Subject, known: list[Group]) -> Group:
-    """The group that shares most of the variance of errors; of several, the one with the most rows."""
-    shared = law().parts.covariance([subject], [group.rows[0].subject for group in known])[0]
-    return max(
-        zip(shared.round(9), (len(group.rows) for group in known), known, strict=True), key=lambda item: item[:2]
-    )[2]
+    """Of the groups of its family, those of its kernel first, that which differs in fewest properties; of several, that
+    which shares most of the variance of errors, then the one with most rows."""
+    shared = law().parts.covariance([subject], [group.rows[0].subject for group in known])[0].round(9)
+
+    def rank(place: int) -> tuple[bool, bool, int, float, int]:
+        other = known[place].subject
+        alike = sum(getattr(subject, name) == getattr(other, name) for name in PROPERTIES)
+        same = subject.family == other.family
+        return same, same and subject.kernel == other.kernel, alike, float(shared[place]), len(known[place].rows)
+
+    return known[max(range(len(known)), key=rank)]
 
 
 def _sizes_outside(subject: Subject, alike: list[Group]) -> list[str]:
