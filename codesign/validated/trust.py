@@ -164,7 +164,8 @@ def _nearest(subject: Subject, known: list[Group]) -> Group:
         other = known[place].subject
         alike = sum(getattr(subject, name) == getattr(other, name) for name in PROPERTIES)
         same = subject.family == other.family
-        return same, same and subject.kernel == other.kernel, alike, float(shared[place]), len(known[place].rows)
+        kernel = subject.family == STEP or subject.kernel == other.kernel  # layers say as much of a step as steps do
+        return same, same and kernel, alike, float(shared[place]), len(known[place].rows)
 
     return known[max(range(len(known)), key=rank)]
 
