@@ -15,7 +15,7 @@ from codesign.errors import CodesignError
 from codesign.overrides import columns
 from codesign.rows import Row
 from codesign.shipped import find_workload, suggest
-from codesign.validated import trust
+from codesign.validated import Subject, Trust, subject_of, trust_in
 from hwmodels import Chip, load_chip
 from hwmodels.main_memory import Dram
 from hwmodels.spec import Cache
@@ -112,6 +112,16 @@ class Point:
             return simulate(self.chip, kernels[0], self.before, intervals, fold=fold)
         return simulate_sequence(self.chip, kernels, self.before, intervals, self.workload.name, fold=fold)
 
+    def subject(self) -> Subject:
+        """What validation distinguishes of the point."""
+        asked = self.workload if isinstance(self.workload, Workload) else None
+        kernel = kernel_of(asked, budget(self.chip)) if asked else None
+        return subject_of(self.chip, self.workload, self.before, kernel)
+
+    def trust(self) -> Trust:
+        """What validation says about the time of the point."""
+        return trust_in(self.subject())
+
     def run(self) -> Row:
         """One row: identity, inputs, metrics, counters, breakdown, and what was tuned."""
         if not self.tune:
@@ -145,7 +155,7 @@ class Point:
         return {
             "id": self.id(),
             **numbers,
-            **trust(self.chip, self.workload, self.before).columns(),
+            **self.trust().columns(),
             "chip": self.chip.name,
             "chip_title": self.chip.title,
             "workload": self.workload.name,

@@ -25,6 +25,10 @@ PRESENT = 0.5
 RATIO = "selection.ratio"
 ASKING = ("shape.kv_len", "shape.q_len", "shape.batch", RATIO)
 """Keys that say what is asked for rather than how it is done: no value of theirs is called the best."""
+SUBJECT, BOUND = "validated_subject", "measured_over_predicted_low"
+"""Columns that say what was predicted, and whether its error has bounds; see `codesign.validated`."""
+SAMPLED = 32
+"""Points at which errors of ratios are looked at; those of one sweep differ little."""
 TIMED = ("_us", "_gb_s", "tflop_s", "bound_share", SHARE)
 """Ends of the metrics that are made of simulated time, whose error validation knows."""
 
@@ -74,36 +78,54 @@ def verdict(frame: pd.DataFrame, metric: str = SHARE, keys: list[str] | None = N
     CodesignError if the rows lack the metric.
     """
     vary = varying(frame)
-    error = error_in(frame, metric)
-    lines = []
+    lines, said = [], False
     for key in sorted(keys or vary, key=lambda name: name != HEAD_DIM):
-        found = standing(frame, metric, key, [other for other in vary if other != key])
+        others = [other for other in vary if other != key]
+        found = standing(frame, metric, key, others)
         if found is None:
             continue
+        error = error_in(frame, metric, others)
+        if error.size is None and said:
+            error = Error(None, "")
+        said = said or error.size is None
         lines.append(_best(found, metric, error))
         if key == HEAD_DIM and ASKED in found.values and better(metric):
             lines.append(_asked(found, metric, error, frame))
-        if error.size is None:
-            error = Error(None, "")  # which is said once
     return "\n".join(lines)
 
 
-def error_in(frame: pd.DataFrame, metric: str) -> Error:
-    """The relative error of a metric as the rows carry it: half the width of their intervals where they have some, the
-    validated error of simulated time otherwise."""
+def error_in(frame: pd.DataFrame, metric: str, others: list[str]) -> Error:
+    """The relative error of a difference in a metric between values of a key, `others` being all else that varies: half
+    the width of the rows' intervals where they have some, else what validation says of a ratio of simulated times."""
     if {LOW, HIGH} <= set(frame.columns) and frame[LOW].notna().any():
         half = (frame[HIGH] - frame[LOW]).abs() / 2 / pd.to_numeric(frame[metric], errors="coerce").abs()
         size = float(half.replace(np.inf, np.nan).median())
         return Error(size, f"half the interval from 5 to 95 %, ± {size:.1%}")
     if metric not in METRICS and not metric.endswith("_us"):
         return Error(None, "")
-    if metric.startswith("bound_time") or not metric.endswith(TIMED):
+    if metric.startswith(("bound_time", "limit_time")) or not metric.endswith(TIMED):
         return Error(None, "")
-    known = pd.to_numeric(frame.get("validated_error", pd.Series([np.nan])), errors="coerce")
-    if known.isna().any():
+    ratio = _of_ratios(frame, others)
+    if ratio is None:
         return Error(None, "the model's error here is not known")
-    size = float(known.median())
-    return Error(size, f"the model's error, ± {size:.1%}")
+    return Error(ratio, f"the model's error of a ratio, ± {ratio:.1%}")
+
+
+def _of_ratios(frame: pd.DataFrame, others: list[str]) -> float | None:
+    """The median over all pairs of rows that are alike in `others` of how far their ratio may be off; None if rows do
+    not say what was predicted, or its time has no bounds."""
+    from codesign.validated import HIGH as LEVEL
+    from codesign.validated import from_text, law
+
+    if SUBJECT not in frame or frame[[SUBJECT, BOUND]].isna().any(axis=None):
+        return None
+    alike = frame.groupby([frame[other].astype(str) for other in others]) if others else [("", frame)]
+    found = []
+    for _, rows in list(alike)[:SAMPLED]:
+        subjects = [from_text(text) for text in rows[SUBJECT]]
+        found.append(law().joint(subjects).ratios(LEVEL)[np.triu_indices(len(subjects), 1)])
+    pairs = np.concatenate(found)
+    return float(np.expm1(np.median(pairs))) if len(pairs) else None
 
 
 def standing(frame: pd.DataFrame, metric: str, key: str, others: list[str]) -> Standing | None:

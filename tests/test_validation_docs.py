@@ -1,4 +1,4 @@
-"""docs/validation, docs/validation.md, README's table and codesign/validated.csv are what the code predicts.
+"""docs/validation, validation.md, support.md, README's table and codesign/validated are what the code predicts.
 
 `make validation` predicts every row and writes them anew; `python -m tests.test_validation_docs FILE …` predicts only
 the rows of those files (none with `documents`), and writes what follows from the committed predictions.
@@ -11,27 +11,35 @@ import time
 
 import pytest
 
+from codesign.validated import EVIDENCE, evidence
+from codesign.validated.law import COMPONENTS, read_components
 from codesign.validation.cases import Maker
 from codesign.validation.channel import read_cases
 from codesign.validation.compare import report
 from codesign.validation.points import load_points, resolve
 from codesign.validation.records import read_records
 from sim import MODEL_VERSION
+from tests.support_document import SUPPORT, support, write_support
 from tests.validation_document import BEGIN, DOCUMENT, END, README, document, draw, readme_block
 from tests.validation_results import (
     SOURCES,
-    VALIDATED,
     Source,
+    components_text,
+    evidence_text,
     file_digest,
     measured_ids,
     predict,
     provenance,
     read,
-    validated_text,
 )
 
 SAMPLE = {
     "h100_attention": ["218", "133", "309", "363", "202", "422"],
+    "h100_attention_auto": ["218", "133"],
+    "h200_fa3": ["53"],
+    "h100_fa3_1500mhz": ["G3"],
+    "h200_fa2": ["91"],
+    "h200_cublas": ["P59", "P61"],
     "h100_microbench": ["0", "50", "69"],
     "h200_microbench": ["50"],
     "dramsim3": ["2", "6", "16"],
@@ -62,7 +70,7 @@ BY_NAME = {source.name: source for source in SOURCES}
 
 def kernels(source: Source, names: list[str]) -> dict[str, dict[str, float]]:
     """Predictions of rows of kernels, by id."""
-    maker = Maker(None, {}, True)
+    maker = Maker(None, source.chip_set, True, source.kernel)
     rows = [maker.make(record).run() for record in read_records(source.measured) if record.id in names]
     return {row["row"]: row for row in rows}
 
@@ -99,7 +107,7 @@ def test_predictions_are_those_that_are_kept(name: str) -> None:
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)
 def test_every_measured_row_is_predicted_with_this_version(source: Source) -> None:
-    noted = provenance()[source.file]
+    noted = provenance()[source.name]
     assert noted["model_version"] == MODEL_VERSION, "run `make validation`"
     assert noted["measured_sha256"] == file_digest(source.measured), f"{source.file} changed; run `make validation`"
     missing = set(measured_ids(source)) - set(read(source)["id"])
@@ -110,8 +118,16 @@ def test_documents_are_made_of_the_kept_predictions() -> None:
     assert DOCUMENT.read_text(encoding="utf-8") == document(), "run `make validation`"
     text = README.read_text(encoding="utf-8")
     assert text[text.index(BEGIN) : text.index(END) + len(END)] == readme_block(), "run `make validation`"
-    assert VALIDATED.read_text(encoding="utf-8") == validated_text(), "run `make validation`"
+    assert EVIDENCE.read_text(encoding="utf-8") == evidence_text(), "run `make validation`"
+    assert SUPPORT.read_text(encoding="utf-8") == support(), "run `make validation`"
     assert all(source.figure.exists() for source in SOURCES)
+
+
+@pytest.mark.slow
+def test_parts_of_errors_are_those_of_the_kept_predictions() -> None:
+    made = {line.rsplit(",", 1)[0]: float(line.rsplit(",", 1)[1]) for line in components_text().splitlines()[1:]}
+    kept = read_components(COMPONENTS)
+    assert {part.strip('"'): value for part, value in made.items()} == pytest.approx(kept, abs=2e-3)
 
 
 @pytest.mark.slow
@@ -144,10 +160,13 @@ def test_channels_are_within_bounds(quantity: str) -> None:
 
 
 def write() -> None:
-    """Write the documents, the figures and codesign/validated.csv from the committed predictions."""
+    """Write the documents, the figures and what codesign/validated holds from the committed predictions."""
     for source in SOURCES:
         draw(source)
-    VALIDATED.write_text(validated_text(), encoding="utf-8")
+    EVIDENCE.write_text(evidence_text(), encoding="utf-8")
+    evidence.cache_clear()
+    COMPONENTS.write_text(components_text(), encoding="utf-8")
+    write_support()
     DOCUMENT.write_text(document(), encoding="utf-8")
     text = README.read_text(encoding="utf-8")
     before, after = text[: text.index(BEGIN)], text[text.index(END) + len(END) :]

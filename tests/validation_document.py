@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import pandas as pd
 
+from codesign.validated import Subject, evidence
+from codesign.validated.fit import coverage
+from codesign.validated.law import COMPONENTS, read_components
 from codesign.validation.channel import ERRORS, ChannelValidation
-from codesign.validation.compare import report
+from codesign.validation.compare import breakdown, report
 from codesign.validation.points import RATES, Compared, load_points
 from sim import MODEL_VERSION
 from tests.validation_results import FOLDER, ROOT, SOURCES, Source, provenance, read
@@ -58,8 +61,9 @@ _INTRODUCTION = """\
 # Validation
 
 What the simulator predicts, beside what was measured. `make validation` predicts every row anew and writes this file,
-the table in README, `codesign/validated.csv` and [validation/](validation/), which holds the predictions beside the
-measurements as CSV; [tests/validation](../tests/validation/README.md) says where the measurements come from. A test
+the table in README, [support.md](support.md), `codesign/validated/` (the rows that labels and intervals rest on, see
+[uncertainty.md](uncertainty.md)) and [validation/](validation/), which holds the predictions beside the measurements as
+CSV; [tests/validation](../tests/validation/README.md) says where the measurements come from. A test
 predicts a few rows of each file on every run of the tests and fails if one differs from what is kept here.
 
 All errors are in %, those of rates in points. Of *time*: mean, median, 90th percentile (p90) and worst of the absolute
@@ -74,6 +78,7 @@ def document() -> str:
     """The text of docs/validation.md."""
     parts = [_INTRODUCTION, f"Version of the model: {MODEL_VERSION}.\n"]
     parts += [_section(source) for source in SOURCES]
+    parts += [_carrying()]
     return "\n".join(parts)
 
 
@@ -97,11 +102,11 @@ def readme_block() -> str:
     lines = [
         BEGIN,
         "",
-        *_table(titles, rows, 1),
+        *markdown_table(titles, rows, 1),
         "",
         "Errors in %, of L2 hit rates in points. * Numbers of the chip were fitted to these rows; to no others.",
         "",
-        *_table(
+        *markdown_table(
             ["DRAM channels against DRAMSim3", "rows", "bandwidth: median", "worst", "activates: median", "worst "],
             [
                 [name, str(found["rows"])]
@@ -143,10 +148,11 @@ def _readme_rows(source: Source) -> Iterable[list[str]]:
 
 def _section(source: Source) -> str:
     frame = read(source)
-    noted = provenance()[source.file]
+    noted = provenance()[source.name]
     tables = {"kernels": _kernels, "channel": _channel}.get(source.form, partial(_points, source))(frame)
     missing = noted["without_prediction"]
     lines = [f"## {source.title}", "", f"`tests/validation/{source.file}`. {source.use}", "", *tables[0], ""]
+    lines += _by_head_dim(frame) if source.form == "kernels" else []
     lines += [source.note, ""] if source.note else []
     lines += [f"![Predicted ÷ measured]({source.figure.relative_to(FOLDER.parent).as_posix()})", ""]
     lines += ["The worst:", "", *tables[1], ""]
@@ -162,7 +168,7 @@ def _kernels(frame: pd.DataFrame) -> tuple[list[str], list[str]]:
     found = report(frame)
     rows = [_figures(name, part, _KERNELS) for name, part in [*found["families"].items(), ("all", found["overall"])]]
     worst = _largest(frame, frame["time_error"])
-    return _table(["family", "rows", *_KERNELS], rows, 1), _table(
+    return markdown_table(["family", "rows", *_KERNELS], rows, 1), markdown_table(
         ["id", "row", "bottleneck", "measured µs", "predicted µs", "error"],
         [
             [
@@ -177,11 +183,68 @@ def _kernels(frame: pd.DataFrame) -> tuple[list[str], list[str]]:
     )
 
 
+LEFT_OUT: dict[str, Callable[[Subject], object]] = {
+    "a row": id,
+    "a head dimension of a kernel": lambda subject: (subject.kernel, subject.head_dim),
+    "a pattern of a kernel": lambda subject: (subject.kernel, subject.pattern),
+    "a kernel": lambda subject: (subject.family, subject.kernel),
+    "a chip": lambda subject: subject.chip,
+}
+"""What rows have in common that are left out together."""
+
+
+def _carrying() -> str:
+    """How errors of one subject carry over to another, and whether intervals then hold."""
+    rows, deviations = evidence(), read_components(COMPONENTS)
+    parts = [[part, _percent(deviation)] for part, deviation in deviations.items()]
+    held = []
+    for name, key in LEFT_OUT.items():
+        groups, inside, width = coverage(rows, deviations, key)
+        held.append([name, str(groups), _percent(inside), f"{width:.2f}"])
+    lines = [
+        "## How far errors carry",
+        "",
+        f"Labels and intervals rest on {len(rows)} measured rows ([evidence.csv](../codesign/validated/evidence.csv)). "
+        "The logarithm of measured ÷ predicted time is a sum of independent parts; these are their standard deviations "
+        "in % ([uncertainty.md](uncertainty.md) says what each is):",
+        "",
+        *markdown_table(["part", "%"], parts, 1),
+        "",
+        "Each group of rows predicted from all other rows: how many of them lie within their interval from 5 to 95 % "
+        "(90 % is right), and the median of its upper over its lower end:",
+        "",
+        *markdown_table(["left out", "times", "within", "width"], held, 1),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _by_head_dim(frame: pd.DataFrame) -> list[str]:
+    """Bias, spread and rows by pattern (down) and head dimension (across); nothing where one is all there is."""
+    cells = breakdown(frame)
+    dims = sorted(cells["head_dim"].unique())
+    if len(dims) < 2:
+        return []
+    rows = []
+    for (kernel, pattern), part in cells.groupby(["kernel", "pattern"], sort=False):
+        found = {row["head_dim"]: _cell(row) for row in part.to_dict("records")}
+        rows.append([f"{kernel}, {pattern}", *(found.get(dim, "–") for dim in dims)])
+    words = "Bias ± spread (standard deviation) of time, and rows, by kernel, pattern and head dimension:"
+    return [words, "", *markdown_table(["kernel, pattern", *map(str, dims)], rows, 1), ""]
+
+
+def _cell(row: Mapping[Any, Any]) -> str:
+    spread = "" if pd.isna(row["time_spread"]) else f" ± {_percent(row['time_spread'])}"
+    return f"{100 * row['time_bias']:+.1f}{spread} ({row['rows']})"
+
+
 def _channel(frame: pd.DataFrame) -> tuple[list[str], list[str]]:
     found = ChannelValidation(frame).summary()
     parts = [*found["standards"].items(), *found["families"].items(), ("all", found["overall"])]
     worst = _largest(frame, frame[list(ERRORS)].abs().max(axis=1))
-    return _table(["standard", "rows", *_CHANNEL], [_figures(name, part, _CHANNEL) for name, part in parts], 1), _table(
+    return markdown_table(
+        ["standard", "rows", *_CHANNEL], [_figures(name, part, _CHANNEL) for name, part in parts], 1
+    ), markdown_table(
         ["row", "GB/s", "predicted", "error", "activates", "predicted ", "error "],
         [
             [
@@ -203,7 +266,7 @@ def _points(source: Source, frame: pd.DataFrame) -> tuple[list[str], list[str]]:
         for name, part in parts
     ]
     worst = _largest(frame, frame["error"])
-    return _table(["family", *_POINTS], rows, 1), _table(
+    return markdown_table(["family", *_POINTS], rows, 1), markdown_table(
         ["id", "point", "chip", "quantity", "measured", "predicted", "error"],
         [
             [
@@ -233,7 +296,7 @@ def _figures(name: str, found: Mapping[str, Any], columns: Mapping[str, str]) ->
     return [name, str(found["rows"]), *cells]
 
 
-def _table(titles: Sequence[str], rows: Iterable[Sequence[str]], left: int) -> list[str]:
+def markdown_table(titles: Sequence[str], rows: Iterable[Sequence[str]], left: int) -> list[str]:
     """A table of Markdown whose first `left` columns hold words and the others numbers."""
     rule = ["---" if place < left else "---:" for place in range(len(titles))]
     return [f"| {' | '.join(str(cell).strip().replace('|', '/') for cell in row)} |" for row in (titles, rule, *rows)]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,27 +13,28 @@ import pandas as pd
 import yaml
 
 from codesign.cli.terminal import SweepProgress
-from codesign.model_run.point import KIND
-from codesign.validated import CLEAN, COLUMNS, DIRTY, family
-from codesign.validation.cases import DEVICES, source_digest
+from codesign.validated import COLUMNS, EVIDENCE, Evidence
+from codesign.validated.evidence import read_evidence
+from codesign.validated.fit import estimate
+from codesign.validated.subject import CHANGED
+from codesign.validation.cases import KERNELS, Maker, source_digest
 from codesign.validation.channel import ERRORS, PREDICTED, validate_channel
 from codesign.validation.channel import MEASURED as CHANNEL_MEASURED
 from codesign.validation.compare import with_errors
-from codesign.validation.points import load_points, validate_points
-from codesign.validation.records import MEASURED
+from codesign.validation.points import load_points, resolve, validate_points
+from codesign.validation.records import MEASURED, Record, read_records
 from codesign.validation.run import PREDICTIONS, validate
 from sim import MODEL_VERSION
-from workloads import parse_any
+from workloads import find_kernel
 
 ROOT = Path(__file__).parent.parent
 MEASURED_IN = ROOT / "tests" / "validation"
 FOLDER = ROOT / "docs" / "validation"
 PROVENANCE = FOLDER / "provenance.yaml"
-VALIDATED = ROOT / "codesign" / "validated.csv"
 JOBS = 2
 """Rows at a time."""
-PHASES = ("decode", "prefill")
-"""Families of measured kernels that a result of `memgrain run` may belong to."""
+TIMES = ("time_us", "time_per_token_us")
+"""Quantities of points that are times of a whole prediction."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,17 @@ class Source:
     """Whether numbers of a chip follow from it."""
     note: str = ""
     """What explains the errors, where that is known."""
+    kernel: str | None = None
+    """The kernel that rows are predicted with, whatever they name; auto: a generic tiling."""
+    chip_set: Mapping[str, Any] = field(default_factory=dict)
+    """What the measured chip was set to."""
+    evidence: bool = True
+    """Whether results may rest on these rows: nothing was fitted to them."""
 
     @property
     def name(self) -> str:
-        """Name of the file without its ending."""
-        return Path(self.file).stem
+        """Name of the file without its ending, and of the kernel if it is one for all rows."""
+        return Path(self.file).stem + ("" if self.kernel is None else f"_{self.kernel}")
 
     @property
     def measured(self) -> Path:
@@ -87,14 +94,44 @@ tokens with 262,144 keys, 0.97 the selection, where one core reads a list's scor
 reason: the 0.72 GB more take 0.18 ms at 4 TB/s. What is missing is the selection's arithmetic: by the guide's own
 estimate a histogram takes 111 cycles for 256 scores, 69 us for 262,144 in one vector core, where the model has 46 us
 for reading them."""
+GENERIC_NOTE = """\
+A generic tiling has no code: a tile takes as long as the units take for its products and exponentials. In decode, which
+waits for memory, that costs little. In prefill it describes a kernel that keeps the tensor units busy all the time,
+and the measured Triton kernel takes three times as long. At head dimension 512 the automatic tiles are too small."""
 SOURCES = [
     Source("h100_attention.csv", "kernels", "H100, attention", "Nothing was fitted to these rows."),
     Source(
-        "h100_microbench.csv", "kernels", "H100, microbenchmarks", "Numbers of `h100_sxm` were fitted to these rows."
+        "h100_attention.csv",
+        "kernels",
+        "H100, attention by the generic tiling",
+        "The same rows, predicted as `memgrain run` does where no kernel is named. Nothing was fitted to these rows.",
+        GENERIC_NOTE,
+        kernel="auto",
     ),
     Source(
-        "h200_microbench.csv", "kernels", "H200, microbenchmarks", "Numbers of `h200_sxm` were fitted to these rows."
+        "h100_microbench.csv",
+        "kernels",
+        "H100, microbenchmarks",
+        "Numbers of `h100_sxm` were fitted to these rows.",
+        evidence=False,
     ),
+    Source(
+        "h200_microbench.csv",
+        "kernels",
+        "H200, microbenchmarks",
+        "Numbers of `h200_sxm` were fitted to these rows.",
+        evidence=False,
+    ),
+    Source("h200_fa3.csv", "kernels", "H200, FlashAttention-3", "Nothing was fitted to these rows."),
+    Source(
+        "h100_fa3_1500mhz.csv",
+        "kernels",
+        "H100 at 1,500 MHz, FlashAttention-3",
+        "Predicted at that clock. Nothing was fitted to these rows.",
+        chip_set={"sm.clock": "1.5 GHz", "smem.clock": "1.5 GHz"},
+    ),
+    Source("h200_fa2.csv", "kernels", "H200, FlashAttention-2", "Nothing was fitted to these rows."),
+    Source("h200_cublas.csv", "kernels", "H200, products by cuBLAS", "Nothing was fitted to these rows."),
     Source(
         "ascend_910b.yaml",
         "points",
@@ -110,6 +147,8 @@ _KERNEL_COLUMNS = (
     "device",
     "family",
     "title",
+    "kernel",
+    "pattern",
     "head_dim",
     "alike",
     "useful_bytes",
@@ -127,7 +166,6 @@ _CHANNEL_COLUMNS = (
 _POINT_COLUMNS = (
     "id",
     "family",
-    "kind",
     "what",
     "chip",
     "modified",
@@ -146,7 +184,7 @@ def predict(source: Source) -> None:
     work.mkdir(parents=True, exist_ok=True)
     try:
         if source.form == "kernels":
-            made = validate(source.measured, out=work, jobs=JOBS, watch=progress)
+            made = validate(source.measured, None, source.chip_set, work, JOBS, watch=progress, kernel=source.kernel)
             frame, failures = kernel_table(made.frame), made.failures
         elif source.form == "channel":
             found = validate_channel(source.measured, out=work, jobs=JOBS, watch=progress)
@@ -167,16 +205,9 @@ def kernel_table(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def point_table(frame: pd.DataFrame, measured: Path) -> pd.DataFrame:
-    """The columns that are kept of points, with the kind of each one's workload and whether its chip was changed."""
+    """The columns that are kept of points, and whether each one's chip was changed."""
     points = {point.id: point for point in load_points(measured).points}
-    kinds = {name: _kind(name, point.workload) for name, point in points.items()}
-    out = frame.assign(kind=frame["id"].map(kinds), modified=[bool(points[name].set) for name in frame["id"]])
-    return out[list(_POINT_COLUMNS)]
-
-
-def _kind(name: str, workload: dict[str, Any]) -> str:
-    """What a point is counted among."""
-    return KIND if workload.get("kind") == KIND else family(parse_any({"name": name, **workload}))
+    return frame.assign(modified=[bool(points[name].set) for name in frame["id"]])[list(_POINT_COLUMNS)]
 
 
 def read(source: Source) -> pd.DataFrame:
@@ -185,34 +216,62 @@ def read(source: Source) -> pd.DataFrame:
     return with_errors(frame) if source.form == "kernels" else frame
 
 
-def validated() -> Iterator[dict[str, Any]]:
-    """Rows of codesign/validated.csv: errors of time by chip, family and state, of rows that nothing was fitted to."""
-    errors = [_errors(source) for source in SOURCES if source.form != "channel"]
-    for (chip, kind, caches), rows in pd.concat(errors).groupby(["chip", "family", "caches"]):
-        size = rows["error"].abs()
-        figures = (size.mean(), size.quantile(0.9), size.max())
-        yield dict(zip(COLUMNS, (chip, kind, caches, len(rows), *(f"{x:.4f}" for x in figures)), strict=True))
+def evidence() -> Iterator[Evidence]:
+    """Rows of codesign/validated/evidence.csv: all whose time was compared and that nothing was fitted to."""
+    for source in SOURCES:
+        if source.evidence and source.form != "channel":
+            yield from _of_points(source) if source.form == "points" else _of_kernels(source)
 
 
-def _errors(source: Source) -> pd.DataFrame:
-    frame = read(source)
-    if source.form == "points":
-        times = frame["quantity"].isin(["time_us", "time_per_token_us"])
-        own = frame[times & ~frame["fitted"] & ~frame["modified"]]
-        return pd.DataFrame({"chip": own["chip"], "family": own["kind"], "caches": CLEAN, "error": own["error"]})
-    frame = frame[frame["family"].isin(PHASES)]
-    parts = [
-        pd.DataFrame(
-            {"chip": frame["device"].map(DEVICES), "family": frame["family"], "caches": caches, "error": frame[error]}
-        )
-        for caches, error in ((CLEAN, "time_error"), (DIRTY, "time_dirty_error"))
-    ]
-    return pd.concat(parts).dropna()
+def _of_kernels(source: Source) -> Iterator[Evidence]:
+    """The rows of a file of kernels, from the state that they were measured in, and from dirty caches if they have a
+    time of that too; a chip that was set otherwise counts as the chip, as it was predicted so."""
+    maker, kept = Maker(None, source.chip_set, False, source.kernel), read(source).set_index("id")
+    for record in read_records(source.measured):
+        if record.id not in kept.index:
+            continue
+        subject, row = maker.make(record).subject(), kept.loc[record.id]
+        if subject is None:
+            continue
+        subject = replace(subject, chip=subject.chip.split(CHANGED)[0])
+        dirty = replace(subject, caches="dirty")
+        for state, name in ((subject, "time"), (dirty, "time_dirty")):
+            measured, predicted = row[f"kernel_{name}_us"], row[f"predicted_{name}_us"]
+            if measured > 0 and predicted > 0 and (name == "time" or subject.caches == "cold"):
+                yield Evidence(source.name, record.id, state, _measured_kernel(record), measured, predicted)
 
 
-def validated_text() -> str:
-    """What codesign/validated.csv holds."""
-    lines = [",".join(COLUMNS), *(",".join(map(str, row.values())) for row in validated())]
+def _of_points(source: Source) -> Iterator[Evidence]:
+    points = {point.id: point for point in load_points(source.measured).points}
+    for row in read(source).to_dict("records"):
+        if row["quantity"] in TIMES and not row["fitted"] and not row["modified"]:
+            point = resolve(source.measured, points[row["id"]], {}, {})
+            yield Evidence(source.name, row["id"], point.subject(), "", row["measured"], row["predicted"])
+
+
+def _measured_kernel(record: Record) -> str:
+    """The attention kernel that ran, by name."""
+    family = record.text("family")
+    if family not in ("decode", "prefill"):
+        return ""
+    return find_kernel(record.text("kernel", KERNELS[family]), "decode" if family == "decode" else "prefill")
+
+
+def evidence_text() -> str:
+    """What evidence.csv holds."""
+    lines = [",".join(COLUMNS)]
+    for row in evidence():
+        times = (f"{row.measured_us:.6g}", f"{row.predicted_us:.6g}")
+        cells = [
+            str(value) for value in (row.source, row.id, *asdict(row.subject).values(), row.measured_kernel, *times)
+        ]
+        lines.append(",".join(f'"{cell}"' if "," in cell else cell for cell in cells))
+    return "\n".join(lines) + "\n"
+
+
+def components_text() -> str:
+    """What components.csv holds: standard deviations of the parts of an error, estimated from evidence.csv."""
+    lines = ["part,deviation", *(f'"{part}",{x:.4f}' for part, x in estimate(read_evidence(EVIDENCE)).items())]
     return "\n".join(lines) + "\n"
 
 
@@ -224,14 +283,14 @@ def provenance() -> dict[str, Any]:
 def note_provenance(source: Source, failures: list[str]) -> None:
     """Write down what the predictions of a file were made with."""
     known = provenance() | {
-        source.file: {
+        source.name: {
             "model_version": MODEL_VERSION,
             "measured_sha256": file_digest(source.measured),
             "code_sha256": source_digest(),
             "without_prediction": sorted(" ".join(line.split()) for line in failures),
         }
     }
-    text = yaml.safe_dump({item.file: known[item.file] for item in SOURCES if item.file in known}, sort_keys=False)
+    text = yaml.safe_dump({item.name: known[item.name] for item in SOURCES if item.name in known}, sort_keys=False)
     PROVENANCE.write_text(text, encoding="utf-8")
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
 from codesign.cli.terminal import console
+from codesign.cli.trust_lines import trust_lines
 from codesign.intervals_file import HIGH, LOW
 from codesign.labels import SHARE, directed_label, key_name, metric_label, scale, setting, value_text
 from codesign.pivot import HEAD_DIM, Panel, panels, varying
@@ -31,7 +33,7 @@ def print_answers(frame: pd.DataFrame, metric: str = SHARE) -> None:
             screen.print(title, style="bold", markup=False, soft_wrap=True)
             table = panels(rows.assign(answer=metric_label(metric)), metric, keys[0], "answer", None)
             screen.print(_table(table, [keys[0], "answer"]))
-        _conclude(screen, verdict(rows, metric))
+        _conclude(screen, verdict(rows, metric), trust_lines(rows.to_dict("records")))
     if frame["chip"].nunique() > 1:
         _conclude(screen, verdict(frame, metric, ["chip"]))
 
@@ -60,10 +62,12 @@ def print_intervals(frame: pd.DataFrame, intervals: pd.DataFrame) -> None:
         _conclude(screen, verdict(rows.assign(**{LOW: ends[:, 0], HIGH: ends[:, 1]}), metric))
 
 
-def _conclude(screen: Console, answer: str) -> None:
-    """Print a verdict, if there is one."""
+def _conclude(screen: Console, answer: str, trust: Sequence[str] = ()) -> None:
+    """Print a verdict, if there is one, and what it rests on."""
     for line in answer.splitlines():
         screen.print(line, style="bold", markup=False, soft_wrap=True)
+    for line in trust:
+        screen.print(line, style="dim", markup=False, soft_wrap=True)
     screen.print()
 
 

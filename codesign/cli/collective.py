@@ -79,6 +79,7 @@ def _numbers(chip: Chip, done: Collective) -> dict[str, object]:
         "sent_bytes": done.sent_bytes,
         "steps": done.steps,
         "algorithm": done.algorithm,
+        "validated": _label(chip, done),
         "phases": [
             {
                 "tier": phase.tier,
@@ -124,6 +125,18 @@ def _show(chip: Chip, done: Collective) -> None:
             format_bytes(phase.sent_bytes),
         )
     screen.print(table)
+    screen.print(_label(chip, done), style="dim", markup=False, soft_wrap=True)
+
+
+def _label(chip: Chip, done: Collective) -> str:
+    """What validation says of a collective: tables of measured ones end at a node, and not every chip has one."""
+    from codesign.validation.external import SYSTEMS
+
+    if "network" in done.tiers:
+        return "not validated over nodes: no collective between nodes was compared on any chip"
+    if chip.name in SYSTEMS:
+        return "within a node: --validate gives the errors of this operation against measured tables, by size"
+    return f"not validated: no measured collectives of {chip.name}; {', '.join(SYSTEMS)} have some, see --validate"
 
 
 def _compare(found: CollectiveValidation, as_json: bool) -> None:

@@ -176,7 +176,7 @@ def _print(first: Side, second: Side | None, moving: list[Driver], evens: list[B
     sequences = asked.step.batch * asked.shard.data
     screen.print(
         f"decode of {sequences:,} sequence{'s' * (sequences > 1)} of {asked.step.context:,} tokens, a prompt of that "
-        f"length, and the read of its cache; layers: {first.work.decode.trust.sentence}\n",
+        f"length, and the read of its cache; {first.work.decode.trust.sentence}\n",
         markup=False,
     )
     _bills(screen, first.bills)

@@ -160,10 +160,15 @@ def _footer(found: Explored, front: int) -> list[str]:
 
 
 def _notes(found: Explored) -> list[str]:
-    """What is to be said of quality where the trials that are feasible differ in head dimension or heads."""
+    """What validation says of the front, and what is to be said of quality where the trials that are feasible differ in
+    head dimension or heads."""
+    from codesign.cli.trust_lines import trust_lines
     from codesign.quality import size_notes
+    from codesign.rows import read_rows
 
-    return size_notes(found.search.task(trial.chip, trial.overrides) for trial in found.feasible)
+    front = {trial.row for trial in found.front}
+    labels = trust_lines(row for row in read_rows(found.path) if row["id"] in front)
+    return labels + size_notes(found.search.task(trial.chip, trial.overrides) for trial in found.feasible)
 
 
 def _draw(found: Explored, folder: Path) -> list[Path]:

@@ -12,7 +12,6 @@ from rich.text import Text
 from codesign.cli.terminal import console
 from codesign.provenance import assumed
 from codesign.task import Point
-from codesign.validated import trust
 from hwmodels import Provenance
 from hwmodels.units import format_duration
 from sim import METRICS, Result
@@ -46,7 +45,7 @@ def print_result(point: Point, result: Result, provenance: Mapping[str, Provenan
     for place, part in enumerate(parts):
         if place:
             screen.print()
-        screen.print(part)
+        screen.print(part, soft_wrap=isinstance(part, Text))
 
 
 def _heading(point: Point, result: Result) -> Text:
@@ -54,10 +53,10 @@ def _heading(point: Point, result: Result) -> Text:
     if point.overrides:
         text.append("  " + " ".join(f"{key}={value}" for key, value in point.overrides.items()))
     share = result.bounds.time / result.time if result.time else 0.0
-    known = trust(point.chip, point.workload, point.before)
+    known = point.trust()
     text.append(
-        f"\ntime {_time(result.time)}{known.interval}   bound {_time(result.bounds.time)} by {result.bounds.name} "
-        f"({share:.0%} of the time)   {_limit(result)}\n{known.sentence}"
+        f"\ntime {_time(result.time)}{known.expected(result.time)}   bound {_time(result.bounds.time)} by "
+        f"{result.bounds.name} ({share:.0%} of the time)   {_limit(result)}\n" + "\n  ".join(known.lines)
     )
     if kernel := point.kernel():
         text.append(f"\nkernel: {kernel}")

@@ -11,6 +11,9 @@ import typer
 from codesign.errors import CodesignError
 
 if TYPE_CHECKING:
+    import pandas as pd
+    from rich.table import Table
+
     from codesign.validation import External, Validation
 
 WORST = 10
@@ -115,6 +118,7 @@ def _print(found: Validation) -> None:
     from rich.table import Table
 
     from codesign.cli.terminal import console
+    from codesign.validation.compare import breakdown
 
     screen = console()
     summary = found.summary()
@@ -141,6 +145,10 @@ def _print(found: Validation) -> None:
         cells.insert(-1, "–" if tau is None else f"{tau:.2f}")
         table.add_row(name, str(figures["rows"]), *cells, style="bold" if name == "overall" else None)
     screen.print(table)
+    by_head_dim = breakdown(found.frame)
+    if by_head_dim["head_dim"].nunique() > 1:
+        screen.print()
+        screen.print(_by_head_dim(by_head_dim))
     worst = Table(title="worst rows", title_justify="left", title_style="bold", box=None)
     for title in ("id", "row", "measured µs", "predicted µs", "error %", "bottleneck"):
         worst.add_column(title, justify="left" if title in ("row", "bottleneck") else "right", no_wrap=title != "row")
@@ -149,6 +157,21 @@ def _print(found: Validation) -> None:
         worst.add_row(str(row["id"]), row["title"], *times, f"{100 * row['time_error']:+.1f}", row["bottleneck"])
     screen.print()
     screen.print(worst)
+
+
+def _by_head_dim(cells: pd.DataFrame) -> Table:
+    """Bias and rows by kernel and pattern (down) and head dimension (across)."""
+    from rich.table import Table
+
+    dims = sorted(cells["head_dim"].unique())
+    table = Table(title="bias by head dimension, in % (rows)", title_justify="left", title_style="bold", box=None)
+    table.add_column("")
+    for dim in dims:
+        table.add_column(str(dim), justify="right", no_wrap=True)
+    for (kernel, pattern), rows in cells.groupby(["kernel", "pattern"], sort=False):
+        found = {row["head_dim"]: f"{100 * row['time_bias']:+.1f} ({row['rows']})" for row in rows.to_dict("records")}
+        table.add_row(f"{kernel}, {pattern}", *(found.get(dim, "–") for dim in dims))
+    return table
 
 
 _FIGURES = (

@@ -12,6 +12,7 @@ from codesign.model_run.job import digest, inputs
 from codesign.model_run.question import Question
 from codesign.model_run.run import run_model
 from codesign.rows import Row
+from codesign.validated import Subject
 from hwmodels import Chip
 from workloads.layers.step import Shard, Stored
 from workloads.model import load_model
@@ -72,6 +73,10 @@ class ModelPoint:
         keys = {"kind", "name", "model", "shard", "phase", "context"}
         asked, more = self.asked, self.asked.model_dump(exclude=keys)
         return Question.of(self.chip, load_model(asked.model), asked.phase, asked.context, shard=asked.shard, **more)
+
+    def subject(self) -> Subject:
+        """What validation distinguishes of the step."""
+        return self.question().subject()
 
     def id(self) -> str:
         """SHA-256 of the resolved inputs and the model's version."""

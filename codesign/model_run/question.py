@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from codesign.errors import CodesignError
 from codesign.model_run.ahead import Ahead
+from codesign.validated import Subject
+from codesign.validated.subject import NODES, ONE_CHIP, ONE_NODE, STEP, WHOLE, chip_name
 from hwmodels import Chip
 from workloads.layers.fusion import Fusion
 from workloads.layers.step import Shard, Step, Stored
@@ -40,6 +42,20 @@ class Question:
     """Which kernels are made into one."""
     ahead: Ahead | None = None
     """What is fetched before its kernel begins; None: nothing."""
+
+    def subject(self) -> Subject:
+        """What validation distinguishes of the step."""
+        chips, near = self.shard.chips, self.chip.interconnect.node.chips if self.chip.interconnect else None
+        links = ONE_CHIP if chips == 1 else NODES if near is not None and chips > near else ONE_NODE
+        return Subject(
+            STEP,
+            chip_name(self.chip),
+            WHOLE,
+            pattern=f"{self.model.name}, {self.step.phase}",
+            links=links,
+            tokens=self.step.context,
+            batch=self.step.batch * self.shard.data,
+        )
 
     @classmethod
     def of(

@@ -97,12 +97,8 @@ class ModelRun:
 
     @property
     def trust(self) -> Trust:
-        """What validation says about decode steps of whole models on this chip, or else about layers; prompts were not
-        validated."""
-        if self.asked.step.phase != "decode":
-            return Trust(None, False)
-        steps = trust_in(self.asked.chip, "model_run")
-        return steps if steps.found else trust_in(self.asked.chip, "layers")
+        """What validation says about the time of the step."""
+        return trust_in(self.asked.subject())
 
     @property
     def read_bytes(self) -> int:

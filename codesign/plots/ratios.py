@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 DPI = 150
-MARKERS = "osD^v"
+MARKERS = "osD^vPX*"
 
 
 def frame(axis: Axes, band: float) -> None:

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from scipy.stats import qmc
 
 from codesign.errors import CodesignError
-from codesign.uncertainty.error import OF_TIME, ModelError, model_error
+from codesign.uncertainty.error import OF_TIME, factors, model_error
 from codesign.uncertainty.sampling import Sampled
+from codesign.validated import Joint
 
 LEVELS = (0.05, 0.5, 0.95)
 """Quantiles of an interval."""
@@ -46,7 +47,8 @@ class Spread:
     assumptions: Quantiles | None
     """With the chips' numbers drawn from their ranges; None if none has one."""
     model: Quantiles | None
-    """With the files' numbers, but the model off as it was in validation; None if that is not known of any point."""
+    """With the files' numbers, but the model off as it was in validation, its bias included; None for what is no matter
+    of time."""
     combined: Quantiles
     """With both, independent of each other."""
     draws: NDArray[np.float64]
@@ -72,17 +74,17 @@ class Spread:
 def spread(sampled: Sampled, metric: str, what: str, combine: Combine, seed: int = 0) -> Spread:
     """The spread of a metric of one point, or of what `combine` makes of those of several.
 
-    Raises CodesignError if no number has a range and no family was validated: then nothing says how wide it is.
+    Raises CodesignError if no number has a range and the metric is no matter of time: then nothing says how wide it is.
     """
-    known = [model_error(point, metric) for point in sampled.points]
+    errors, notes = model_error(sampled.points, metric)
     return spread_of(
         what,
         sampled.usual_values(metric),
         sampled.values(metric),
-        [error for error, _ in known],
+        errors,
         OF_TIME.get(metric, 0),
         combine,
-        [note for _, note in known],
+        notes,
         [point.chip.name for point in sampled.points],
         seed,
     )
@@ -92,7 +94,7 @@ def spread_of(
     what: str,
     usual: NDArray[np.float64],
     drawn: NDArray[np.float64],
-    errors: Sequence[ModelError | None],
+    errors: Joint | None,
     power: int,
     combine: Combine,
     notes: Sequence[str],
@@ -100,14 +102,15 @@ def spread_of(
     seed: int = 0,
 ) -> Spread:
     """The spread of what `combine` makes of values of points: `usual` with the chips' own numbers, and `drawn`, a row
-    for each draw; a point's value goes with that power of its time, which is off by its one of `errors`.
+    for each draw; a point's value goes with that power of its time, and `errors` is the joint law of how far these are
+    off, None if the values are no matter of time.
 
     `notes` say what is known of each point's error, `chips` where it runs. Raises CodesignError as `spread` does.
     """
-    if not len(drawn) and not any(errors):
+    if not len(drawn) and errors is None:
         raise CodesignError(
-            f"no number of {', '.join(dict.fromkeys(chips))} has a range and none of the model's error is known, so "
-            f"there is no interval; {notes[0]}; give numbers a range in the YAML"
+            f"no number of {', '.join(dict.fromkeys(chips))} has a range and the model's error is known of times only, "
+            f"so there is no interval of {what}; give numbers a range in the YAML, or choose a time"
         )
     usual = usual[np.newaxis]
     combined = _combined(drawn if len(drawn) else usual, errors, power, combine, seed)
@@ -119,7 +122,7 @@ def spread_of(
         what,
         figure,
         assumptions,
-        _quantiles(_combined(usual, errors, power, combine, seed)) if any(errors) else None,
+        _quantiles(_combined(usual, errors, power, combine, seed)) if errors is not None else None,
         _quantiles(combined),
         combined,
         tuple(said),
@@ -127,18 +130,15 @@ def spread_of(
 
 
 def _combined(
-    values: NDArray[np.float64], errors: Sequence[ModelError | None], power: int, combine: Combine, seed: int
+    values: NDArray[np.float64], errors: Joint | None, power: int, combine: Combine, seed: int
 ) -> NDArray[np.float64]:
     """What the values make with errors of the model, each taken several times with other errors."""
-    if not any(errors):
+    if errors is None:
         return _columns(values, combine)
     times = -(-ERRORS // len(values))
-    levels = qmc.LatinHypercube(len(errors), seed=np.random.default_rng([seed, 1])).random(times * len(values))
-    spread_out = np.repeat(values, times, axis=0)
-    for place, error in enumerate(errors):
-        if error is not None:
-            spread_out[:, place] *= error.factors(levels[:, place]) ** power
-    return _columns(spread_out, combine)
+    cube = qmc.LatinHypercube(values.shape[1], seed=np.random.default_rng([seed, 1]))
+    levels = cube.random(times * len(values))
+    return _columns(np.repeat(values, times, axis=0) * factors(errors, levels) ** power, combine)
 
 
 def _columns(values: NDArray[np.float64], combine: Combine) -> NDArray[np.float64]:

@@ -1,5 +1,5 @@
 """The interval of a step of a whole model: its chip's uncertain numbers, links too where several share it, and the
-model's error, as whole steps or layers on that chip show it."""
+model's error, as measured steps and layers show it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ import numpy as np
 from codesign.execute import Watch
 from codesign.model_run import ModelJob, ModelRun, Question
 from codesign.uncertainty.each import FEW, check_draws
-from codesign.uncertainty.error import ModelError
 from codesign.uncertainty.hypercube import Drawable
 from codesign.uncertainty.numbers import unknowns
 from codesign.uncertainty.sampling import Drawn, answers, draw_together, value_of
 from codesign.uncertainty.spread import Spread, spread_of
 from hwmodels import Chip, load_chip, read_chip
+
+UNKNOWN = "; no step over nodes was measured, so no model error is counted"
+"""What is said where the model's error has no bounds."""
 
 
 @dataclass(frozen=True)
@@ -83,13 +85,14 @@ def interval_of_step(
             [step.drawable()], (), samples, seed, lambda points: answers(points, folder, jobs, watch)
         )
     values = [[value_of(row, step.metric) for row in rows] for rows in drawn.draws]
-    error, note = _error(step.found)
-    name = step.found.asked.chip.name
+    trust, name = step.found.trust, step.found.asked.chip.name
+    what = f"{step.found.asked.step.phase} of {step.found.asked.model.name} on {name}"
+    note = f"{what}: {trust.sentence}{'' if trust.bounded else UNKNOWN}"
     spread = spread_of(
         step.metric,
         np.array([step.usual]),
         np.array(values).reshape(len(values), 1),
-        [error],
+        trust.joint if trust.bounded else None,
         1,
         lambda value: value,
         [note],
@@ -97,12 +100,3 @@ def interval_of_step(
         seed,
     )
     return spread, drawn
-
-
-def _error(found: ModelRun) -> tuple[ModelError | None, str]:
-    """The error that validation found for steps of models on the chip, or else for layers, and a sentence on it."""
-    trust = found.trust
-    what = f"{found.asked.step.phase} of whole models on {found.asked.chip.name}: {trust.sentence}"
-    if trust.found is None:
-        return None, f"{what}, so no model error is counted"
-    return ModelError(trust.found), what

@@ -164,7 +164,8 @@ def _prefill(record: Record, kernel: Kernel | None, launch: Launch, chip: Budget
 def _linear(record: Record, kernel: Kernel | None, launch: Launch, chip: Budget) -> Made:
     if kernel is not None:
         raise WorkloadError(f"kernel {kernel.name} is none of products with weights; leave the cell empty")
-    if launch != Launch():
+    chosen = launch.model_copy(update={"regs": None, "shared": None})  # what its compiler reports decides nothing here
+    if chosen != Launch():
         raise WorkloadError("a launch is given, and a product with weights has a tiling of its own; empty its cells")
     asked, work = product(record)
     asked.linear.fit(chip)

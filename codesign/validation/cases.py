@@ -15,6 +15,7 @@ import workloads
 from codesign.errors import CodesignError
 from codesign.rows import Row
 from codesign.task import PROSE, budget
+from codesign.validated import Subject, subject_of
 from codesign.validation.asked import ASK, AUTO, Asked, Gather, title
 from codesign.validation.module import Module
 from codesign.validation.product import Product
@@ -52,6 +53,13 @@ KERNELS = {
 """The kernel of a row that names none, by family."""
 State = Literal["cold", "cold_dirty", "warm", "prev_step"]
 STATES: tuple[State, ...] = ("cold", "cold_dirty", "warm", "prev_step")
+CACHES: dict[State, str] = {
+    "cold": "cold",
+    "cold_dirty": "dirty",
+    "warm": "warm",
+    "prev_step": "those of the step before",
+}
+"""What the caches hold in these states, as `Subject.caches` says it."""
 DIRTIED = 2
 """Written before a run from dirty caches, in capacities of the last cache."""
 
@@ -82,6 +90,8 @@ class Case:
     """Bytes that the roofline moves."""
     useful_flops: int = 0
     """Operations that the roofline executes."""
+    kernel: Kernel | None = None
+    """The attention kernel whose tiling is predicted; None: a generic tiling, or no attention."""
     other_kernels: float = 0
     """What was measured along with this kernel, in kernels that do nothing; each costs what a further kernel costs the
     chip."""
@@ -89,6 +99,14 @@ class Case:
     def id(self) -> str:
         """Identity of the prediction."""
         return self.key
+
+    def subject(self) -> Subject | None:
+        """What validation distinguishes of the prediction; None for gathers and modules, which no result is like."""
+        if isinstance(self.asked, Product):
+            return subject_of(self.chip, self.asked.linear, CACHES[self.state])
+        if isinstance(self.asked, Workload):
+            return subject_of(self.chip, self.asked, CACHES[self.state], self.kernel)
+        return None
 
     def __str__(self) -> str:
         return f"row {self.number} ({self.title})"
@@ -175,6 +193,8 @@ class Maker:
     """Dotted overrides of every chip."""
     dirty: bool
     """Whether times from dirty caches are predicted too."""
+    kernel: str | None = None
+    """The kernel of every row, whatever its column says; auto: a generic tiling. None leaves it to the column."""
     _chips: dict[str, Chip] = field(default_factory=dict)
     _kernels: dict[str, Kernel] = field(default_factory=dict)
 
@@ -187,7 +207,7 @@ class Maker:
         chip = self._chip(record)
         family = record.text("family")
         try:
-            kernel = self._kernel(record.text("kernel", KERNELS[family]), family)
+            kernel = self._kernel(self.kernel or record.text("kernel", KERNELS[family]), family)
             others = record.real("other_kernels") or 0
             launch = Launch.model_validate({name: record.maybe(name) or None for name in Launch.model_fields})
             asked, earlier, work = ASK[family](record, kernel, launch, budget(chip))
@@ -208,7 +228,7 @@ class Maker:
             "model": [MODEL_VERSION, source_digest()],
         }
         key = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
-        return Case(key, record.id, title(record), chip, asked, state, self.dirty, earlier, *useful, others)
+        return Case(key, record.id, title(record), chip, asked, state, self.dirty, earlier, *useful, kernel, others)
 
     def _chip(self, record: Record) -> Chip:
         name = self.chip

@@ -41,6 +41,7 @@ def summarise(frame: pd.DataFrame) -> Summary:
         "time_p90": time.quantile(0.9),
         "time_worst": time.max(),
         "time_bias": frame["time_error"].mean(),
+        "time_spread": frame["time_error"].std(),
         "time_dirty_mape": frame["time_dirty_error"].abs().mean(),
         "dram_bytes_median_error": dram.median(),
         "dram_bytes_mean_error": dram.mean(),
@@ -57,11 +58,25 @@ def summarise(frame: pd.DataFrame) -> Summary:
 
 
 def report(frame: pd.DataFrame) -> dict[str, Any]:
-    """What `--json` prints: the figures of every family, and of all rows together."""
+    """What `--json` prints: the figures of every family, of all rows together, and errors of time by pattern and head
+    dimension."""
+    cells = breakdown(frame)
+    plain = cells.astype(object).where(cells.notna(), None)
     return {
         "families": {str(name): summarise(rows) for name, rows in frame.groupby("family", sort=False)},
         "overall": summarise(frame),
+        "head_dims": plain.to_dict("records") if frame["head_dim"].notna().any() else [],
     }
+
+
+def breakdown(frame: pd.DataFrame) -> pd.DataFrame:
+    """Errors of time by kernel, pattern and head dimension: rows, bias (the mean), spread (the standard deviation) and
+    worst, of rows that `with_errors` made and that have a head dimension; fractions with their sign."""
+    known = frame.dropna(subset=["time_error", "head_dim"])
+    found = known.groupby(["family", "kernel", "pattern", "head_dim"], sort=True)["time_error"].agg(
+        rows="size", time_bias="mean", time_spread="std", time_worst=lambda errors: max(errors, key=abs, default=None)
+    )
+    return found.reset_index().astype({"head_dim": int, "rows": int})
 
 
 def kendall_tau(pairs: Iterator[tuple[float, float]]) -> float:

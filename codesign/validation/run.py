@@ -16,6 +16,7 @@ import pandas as pd
 from codesign.errors import CodesignError
 from codesign.execute import Watch, run_points
 from codesign.rows import Row, read_rows
+from codesign.validated import what
 from codesign.validation.cases import Case, Maker, Unpredictable
 from codesign.validation.compare import report, with_errors
 from codesign.validation.external import External, read_external
@@ -102,8 +103,11 @@ def validate(
     sample: int | None = None,
     seed: int = 0,
     watch: Watch | None = None,
+    kernel: str | None = None,
 ) -> Validation:
     """Predict every row of a CSV of measurements, or of a table of others (or `sample` of them), and compare.
+
+    `kernel` is that of every row, whatever its column says; auto: a generic tiling.
 
     With `out`, rows are kept in `out`/rows.jsonl as they come and found there when run again, and predictions.csv,
     worst.csv and scatter.png are written, predictions.csv also after an interrupt. Raises CodesignError or
@@ -113,7 +117,7 @@ def validate(
     records = _sampled(found, sample, seed)
     wanted = out is not None and not isinstance(path, External)
     dirty = wanted or any(record.real("kernel_time_dirty_us") is not None for record in records)
-    maker = Maker(chip, chip_set or {}, dirty)
+    maker = Maker(chip, chip_set or {}, dirty, kernel)
     cases, refused, records = _made(maker, records)
     with tempfile.TemporaryDirectory() as scratch:
         folder = out or Path(scratch)
@@ -162,17 +166,31 @@ def _frame(records: list[Record], cases: list[Case], folder: Path) -> pd.DataFra
     rows = []
     for record, case in zip(records, cases, strict=True):
         if case.key in found:
+            subject = case.subject()
             cells = {
                 "id": record.id,
                 "device": record.cells.get("device", case.chip.name),
                 "family": record.text("group", record.text("family")),
                 "title": case.title,
+                "kernel": what(subject) if subject else "",
+                "pattern": subject.pattern if subject else "",
                 "head_dim": record.real("head_dim"),
                 "alike": "|".join(record.cells.get(name, "") for name in _ALIKE),
                 "useful_bytes": case.useful_bytes,
             }
             rows.append({**found[case.key], **cells, **{name: record.real(name) for name in MEASURED}})
-    columns = ["id", "device", "family", "title", "head_dim", "alike", "useful_bytes", "roofline_time_us"]
+    columns = [
+        "id",
+        "device",
+        "family",
+        "title",
+        "kernel",
+        "pattern",
+        "head_dim",
+        "alike",
+        "useful_bytes",
+        "roofline_time_us",
+    ]
     frame = pd.DataFrame(rows, columns=[*columns, *MEASURED, *PREDICTIONS[2:]])
     numbers = [*MEASURED, *PREDICTIONS[2:-1], "head_dim", "roofline_time_us", "useful_bytes"]
     return with_errors(frame.astype(dict.fromkeys(numbers, float)))

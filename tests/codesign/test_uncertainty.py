@@ -13,19 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
-from scipy.stats import triang
+from scipy.stats import qmc, triang
 
-from codesign import validated
 from codesign.cli import call
 from codesign.errors import CodesignError
 from codesign.plots.tornado import MOST, tornado
 from codesign.task import Task
 from codesign.uncertainty import Quantiles, Sampled, Spread, interval_of, ratio_of, sample, spread
 from codesign.uncertainty.ends import Span
-from codesign.uncertainty.error import ModelError
+from codesign.uncertainty.error import factors
 from codesign.uncertainty.numbers import WHOLE, Unknown, read_amount, unknowns
-from codesign.uncertainty.spread import OUTSIDE
-from codesign.validated import Validated
+from codesign.uncertainty.spread import OUTSIDE, spread_of
+from codesign.validated import Joint
 from hwmodels import ChipFile, Provenance, chip_names, load_chip, read_chip
 from hwmodels.units import parse_duration
 
@@ -119,31 +118,13 @@ def test_what_one_chip_inherits_of_another_is_one_number() -> None:
     assert {item.path for item in first & other}.isdisjoint(("hbm.window", "l2.ways", "launch_overhead"))
 
 
-@given(st.floats(0, 0.5), st.floats(0, 1), st.floats(0, 1))
-def test_the_models_error_has_the_three_figures_of_its_rows(p90: float, more: float, share: float) -> None:
-    worst = p90 + more
-    tail = 0.1 * (p90 + worst) / 2
-    mean = tail + 0.9 * p90 * (0.05 + 0.95 * share)
-    law = ModelError(Validated("c", "f", "clean", 9, mean, p90, worst))
-    levels = (np.arange(20_000) + 0.5) / 20_000
-    errors = law.quantile(levels)
-    assert (np.diff(errors) >= -1e-12).all()
-    assert errors.mean() == pytest.approx(mean, abs=1e-3)
-    assert law.quantile(np.array([0.9, 1.0])) == pytest.approx([p90, worst])
-    if worst < 1:
-        inside = np.quantile(law.factors(levels), [0.05, 0.95])
-        assert inside == pytest.approx([1 / (1 + p90), 1 / (1 - p90)], rel=2e-3)
-
-
-def test_every_family_that_was_validated_has_a_law_with_its_mean() -> None:
-    for row in validated._table().values():
-        errors = ModelError(row).quantile((np.arange(100_000) + 0.5) / 100_000)
-        assert errors.mean() == pytest.approx(row.error, rel=2e-3)
-
-
-def test_an_error_of_more_than_all_can_only_be_a_prediction_too_long() -> None:
-    factors = ModelError(Validated("c", "f", "clean", 2, 1.2, 1.5, 2.0)).factors(np.linspace(0, 1, 101))
-    assert (factors > 0).all()
+@given(st.floats(-0.5, 0.5), st.floats(0.01, 0.3), st.floats(-0.9, 0.9))
+def test_the_models_errors_have_their_joint_law(mean: float, deviation: float, shared: float) -> None:
+    covariance = deviation**2 * np.array([[1, shared], [shared, 1]])
+    levels = qmc.LatinHypercube(2, seed=np.random.default_rng(0)).random(20_000)
+    logs = np.log(factors(Joint(np.array([mean, -mean]), covariance), levels))
+    assert logs.mean(axis=0) == pytest.approx([mean, -mean], abs=0.01 * deviation)
+    assert np.cov(logs.T) == pytest.approx(covariance, abs=0.05 * deviation**2)
 
 
 @pytest.fixture(scope="module")
@@ -180,17 +161,18 @@ def test_the_interval_is_that_of_the_range(sampled: Sampled) -> None:
     assert levels == pytest.approx([found.usual + part for part in parts], abs=1.5 / SAMPLES)
     strata = np.floor(SAMPLES * (1 - (1 - (sampled.values("time_us")[:, 0] - found.usual)) ** 2))
     assert sorted(strata) == list(range(SAMPLES))  # one draw in each: a Latin hypercube
-    assert (found.model, found.combined) == (None, found.assumptions)
-    validation = "decode on mine: not validated on this chip, so no model error is counted"
-    assert found.notes == (validation, OUTSIDE)  # the file has the launch at the lower end of its range
+    assert found.notes[0].startswith("decode_topk on mine: not validated; nearest: ")
+    assert found.notes[2] == OUTSIDE  # the file has the launch at the lower end of its range
 
 
 def test_what_two_points_share_cancels(sampled: Sampled) -> None:
     gap = spread(sampled, "time_us", "gap", np.subtract)
     assert gap.assumptions is not None
     assert [gap.assumptions.low, gap.assumptions.high] == pytest.approx([gap.usual] * 2)
-    assert gap.decides(gap.usual - 1e-6, gap.usual + 1e-6) is True
-    alone = spread(sampled, "time_us", "time", lambda first, second: first)
+    values = sampled.usual_values("time_us"), sampled.values("time_us")
+    certain = spread_of("gap", *values, None, 1, np.subtract, ["", ""], ["mine"])
+    assert certain.decides(gap.usual - 1e-6, gap.usual + 1e-6) is True
+    alone = spread_of("time", *values, None, 1, lambda first, second: first, ["", ""], ["mine"])
     assert alone.decides(alone.usual + 0.5, np.inf) is None
     assert alone.within(alone.usual + 0.5, np.inf) == pytest.approx(0.25, abs=0.05)
     assert alone.decides(alone.usual + 1.5, np.inf) is False
@@ -203,23 +185,21 @@ def test_the_same_seed_gives_the_same_rows_which_are_not_run_again(mine: str, fo
     assert (folder / "rows.jsonl").stat().st_size == size
 
 
-def test_the_models_error_is_added(mine: str, sampled: Sampled, monkeypatch: pytest.MonkeyPatch) -> None:
-    table = {("mine", "decode", "clean"): Validated("mine", "decode", "clean", 12, 0.05, 0.1, 0.2)}
-    monkeypatch.setattr(validated, "_table", lambda: table)
+def test_the_models_error_is_added(sampled: Sampled) -> None:
     found = spread(sampled, "time_us", "time", lambda first, second: first)
     assert found.model is not None
-    ends = [found.model.low / found.usual, found.model.median / found.usual, found.model.high / found.usual]
-    assert ends == pytest.approx([1 / 1.1, 1, 1 / 0.9], rel=5e-3)
+    ends = [found.model.low / found.usual, found.model.high / found.usual]
+    assert ends == pytest.approx(sampled.points[0].trust().factors, rel=5e-3)
     assert found.assumptions is not None
     assert found.combined.low < found.assumptions.low
     assert found.combined.high > found.assumptions.high
-    assert found.combined.high < found.assumptions.high / 0.9
     ratio = spread(sampled, "time_us", "ratio", np.divide)
     assert ratio.model is not None
-    assert 1 / 0.9 < ratio.model.high / ratio.usual < 1.1 / 0.9  # two independent errors: more than one, less than both
-    share = spread(sampled, "effective_bandwidth_share", "share", lambda first, second: first)
-    assert share.model is not None
-    assert share.model.high / share.usual == pytest.approx(1.1, rel=5e-3)
+    share = np.log(ratio.model.high / ratio.model.low) / np.log(found.model.high / found.model.low)
+    assert share < 1.2  # of two independent errors: 1.41
+    effective = spread(sampled, "effective_bandwidth_share", "share", lambda first, second: first)
+    assert effective.model is not None
+    assert effective.model.high / effective.usual == pytest.approx(1 / ends[0], rel=5e-3)
     bytes_read = spread(sampled, "dram_read_bytes", "bytes", lambda first, second: first)
     assert bytes_read.model is None
     assert bytes_read.notes[0].endswith("that is an error of times, so none is counted for dram_read_bytes")
@@ -227,8 +207,10 @@ def test_the_models_error_is_added(mine: str, sampled: Sampled, monkeypatch: pyt
 
 def test_without_ranges_and_validation_there_is_no_interval() -> None:
     task = Task("toy", KNOWN, "decode_topk", SHORT)
-    with pytest.raises(CodesignError, match="no number of toy has a range and none of the model's error is known"):
-        interval_of(task, samples=4, jobs=1)
+    with pytest.raises(
+        CodesignError, match="no number of toy has a range and the model's error is known of times only"
+    ):
+        interval_of(task, "dram_read_bytes", samples=4, jobs=1)
     with pytest.raises(CodesignError, match="samples is 1, must be at least 2"):
         interval_of(task, samples=1)
     with pytest.raises(CodesignError, match="no metric 'tim_us'"):
@@ -251,7 +233,7 @@ def test_the_command_prints_intervals_draws_a_tornado_and_names_what_was_refused
     asked = ["run", mine, "decode_topk", *sets, "--uncertainty", "--samples", "4", "-o", str(tmp_path), "-j", "1"]
     assert call(asked) == 0
     shown = capsys.readouterr().out
-    assert "not validated on this chip, so no model error is counted" in shown
+    assert "decode_topk on mine: not validated; nearest: " in shown
     assert "never admitted: l2.partitions=2" in shown
     assert (tmp_path / "tornado.png").read_bytes().startswith(b"\x89PNG")
     assert call([*asked, "--json"]) == 0
@@ -261,7 +243,8 @@ def test_the_command_prints_intervals_draws_a_tornado_and_names_what_was_refused
     assert found["draws"] == 4
     assert found["never_admitted"] == ["l2.partitions=2"]
     assert 1 <= found["refused"] < 40
-    assert found["usual"] <= found["combined"]["low"] < found["combined"]["high"] <= found["usual"] + 1
+    assert found["usual"] <= found["assumptions"]["low"] < found["assumptions"]["high"] <= found["usual"] + 1
+    assert found["combined"]["low"] < found["assumptions"]["low"]
 
 
 @pytest.mark.parametrize("more", [["--samples", "3"], ["-o", "x"], ["--uncertainty", "--assumptions"]])

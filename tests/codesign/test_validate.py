@@ -243,6 +243,8 @@ def frame() -> pd.DataFrame:
             "family": family,
             "device": "chip",
             "alike": family,
+            "kernel": "mine",
+            "pattern": "dense",
             "head_dim": dim,
             "useful_bytes": 1000.0,
             "kernel_time_us": time,
@@ -277,6 +279,12 @@ def test_errors_are_what_their_names_say(frame: pd.DataFrame) -> None:
     assert found["families"]["prefill"]["kendall_tau"] is None
     assert found["overall"]["time_mape"] == pytest.approx(0.1)
     assert found["overall"]["time_p90"] == pytest.approx(0.18)
+    assert [(row["family"], row["head_dim"], row["rows"]) for row in found["head_dims"]] == [
+        ("decode", 64, 1),
+        ("decode", 96, 1),
+        ("prefill", 64, 1),
+    ]
+    assert found["head_dims"][1]["time_bias"] == pytest.approx(-0.2)
     assert json.loads(json.dumps(found, allow_nan=False)) == found
 
 
@@ -300,4 +308,5 @@ def test_the_scatter_shows_every_row_and_the_band(frame: pd.DataFrame) -> None:
     assert [y for _, y in sorted(shown)] == pytest.approx([1.1, 0.8, 1.0])
     assert axis.get_xscale() == axis.get_yscale() == "log"
     assert "µs" in axis.get_xlabel()
-    assert figure.legends[0].get_texts()[0].get_text().startswith("decode: 2 rows")
+    texts = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert texts == ["64: +5.0% (2)", "96: -20.0% (1)", "decode dense: -5.0% (2)", "prefill dense: +0.0% (1)"]

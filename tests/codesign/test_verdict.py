@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ import pytest
 from codesign.intervals_file import HIGH, LOW
 from codesign.labels import better
 from codesign.pivot import where
-from codesign.verdict import verdict
+from codesign.validated import Subject, from_text, law
+from codesign.verdict import BOUND, SUBJECT, verdict
 
 DIM = "shape.head_dim"
 
@@ -39,18 +41,38 @@ def test_less_time_is_better_and_more_bandwidth_is(rows_of: Callable[..., pd.Dat
     assert "Is 96 good here? On the trend, but 128 is better: 12.4% less than 128" in even
 
 
+def measured(dims: list[int], cells: list[float], metric: str = "time_us") -> pd.DataFrame:
+    """Rows of a kernel that validation knows."""
+    subjects = [
+        Subject(
+            "decode", "h100_sxm", "triton_gt_decode", "measured", "dense", dim, dim, "16-bit", tokens=2**17, batch=1
+        )
+        for dim in dims
+    ]
+    known = [{BOUND: 0.9, SUBJECT: subject.text} for subject in subjects]
+    return rows(dims, cells, metric).assign(**pd.DataFrame(known).to_dict("list"))
+
+
 def test_differences_within_the_error_are_no_differences() -> None:
     times = [71.1, 71.6, 71.8, 73.4]
-    known = verdict(rows([64, 96, 128, 256], times, validated_error=0.057), "time_us")
+    known = verdict(measured([64, 96, 128, 256], times), "time_us")
     assert known.startswith(
         "Best head dimension by time: none that the model can tell: 71.1 at 64 to 73.4 at 256, 3.2% apart, within the "
-        "model's error, ± 5.7%; 1 point"
+        "model's error of a ratio, ± "
     )
-    assert "not known" in verdict(rows([64, 96, 128, 256], times, validated_error=None), "time_us")
+    assert "not known" in verdict(rows([64, 96, 128, 256], times), "time_us")
     ends = {LOW: 60.0, HIGH: 80.0}
     assert "half the interval from 5 to 95 %" in verdict(rows([64, 96], [70.0, 75.0], **ends), "time_us")
-    counted = verdict(rows([64, 128], [1.0, 1.03], "amplification", validated_error=0.057), "amplification")
+    counted = verdict(measured([64, 128], [1.0, 1.03], "amplification"), "amplification")
     assert counted.startswith("Best head dimension by DRAM bytes read per useful byte: 64; worst 128 (3.0% more)")
+
+
+def test_what_two_times_on_an_unmeasured_chip_share_cancels() -> None:
+    subjects = [replace(from_text(text), chip="mlu370_x8") for text in measured([64, 128], [70.0, 75.0])[SUBJECT]]
+    joint = law().joint(subjects)
+    alone = 1.645 * float(np.sqrt(np.diag(joint.covariance).sum()))
+    assert joint.ratios(0.95)[0, 1] < 0.8 * alone
+    assert joint.ratios(0.95)[0, 0] == 0
 
 
 @pytest.mark.parametrize(

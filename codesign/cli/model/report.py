@@ -126,12 +126,14 @@ def _show_times(screen: Console, found: ModelRun, whole_prompt: int | None) -> N
         markup=False,
     )
     each = f", {time_text(round(found.time_per_token))} from token to token" if found.tokens > sequences else ""
-    screen.print(
-        f"\ntime {time_text(found.time)}{each}; {found.tokens_per_second:,.4g} tokens a second, "
-        f"{found.tokens_per_second / shard.chips:,.4g} a chip; {size_text(found.read_bytes)} read from memory a chip\n"
-        f"layers: {found.trust.sentence}\n",
-        markup=False,
-    )
+    tokens = f"{found.tokens_per_second:,.4g} tokens a second, {found.tokens_per_second / shard.chips:,.4g} a chip"
+    lines = [
+        f"\ntime {time_text(found.time)}{found.trust.expected(found.time)}",
+        f"{tokens}{each}; {size_text(found.read_bytes)} read from memory a chip",
+        *found.trust.lines,
+        "",
+    ]
+    screen.print("\n".join(lines), markup=False, soft_wrap=True)
     if whole_prompt is not None:
         screen.print(
             f"whole prompt about {time_text(whole_prompt)} in {-(-step.context // step.tokens):,} chunks\n",

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from codesign.cost import Bill, Phase, Site, Work, bill, load_cost, load_site, work
-from codesign.ledger.experiments.step import error_of
+from codesign.cost import Amount, Bill, Phase, Site, Work, bill, load_cost, load_site, work
 from codesign.ledger.finding import Finding
 from codesign.ledger.interval import Interval
 from codesign.ledger.means import Means
+from codesign.model_run import ModelRun
+from codesign.validated import LEVELS, bounded
 from hwmodels import load_chip
 from workloads.model import load_model
 
@@ -42,11 +44,10 @@ class CostOf(BaseModel):
         found: Work = means.known[self]
         return found
 
-    def bill(self, phase: Phase, site: Site, means: Means) -> tuple[Bill, float, str]:
-        """What its tokens cost, the error of time that nine rows of ten stay within, and whose rows these are."""
+    def bill(self, phase: Phase, site: Site, means: Means) -> tuple[Bill, ModelRun]:
+        """What its tokens cost, and the step of which the error of time is taken."""
         done = self.work(means)
-        error, note = error_of(done.decode)
-        return bill(load_cost(self.chip), site, phase, done.seconds[phase]), error.p90, note
+        return bill(load_cost(self.chip), site, phase, done.seconds[phase]), done.decode
 
     def command(self) -> str:
         """The command that shows it."""
@@ -71,23 +72,35 @@ class Cost(BaseModel):
         of the site, where both stand, are as its file gives them, and the chips' own move each for itself."""
         site = load_site()
         if self.beside is None:
-            paid, error, note = self.of.bill(self.phase, site, means)
-            return Finding(self._interval(paid, error), UNITS[self.what], self.of.command(), note)
+            paid, step = self.of.bill(self.phase, site, means)
+            amount = self._amount(paid)
+            low, high = (1.0, 1.0) if self.what == "tco_year" else _ends([step], (1,))
+            found = Interval.of(amount.value, (amount.low * low, amount.high * high))
+            return Finding(found, UNITS[self.what], self.of.command(), _note(step))
         fixed = _as_given(site)
-        (ours, error, note), (theirs, beside, their_note) = (
-            side.bill(self.phase, fixed, means) for side in (self.of, self.beside)
-        )
-        own, other = self._interval(ours, error), self._interval(theirs, beside)
-        found = Interval(own.low / other.high, own.value / other.value, own.high / other.low)
+        (ours, step), (theirs, other) = (side.bill(self.phase, fixed, means) for side in (self.of, self.beside))
+        own, beside = self._amount(ours), self._amount(theirs)
+        low, high = (1.0, 1.0) if self.what == "tco_year" else _ends([step, other], (1, -1))
+        ends = own.low / beside.high * low, own.high / beside.low * high
         command = f"{self.of.command()} && {self.beside.command()}"
-        return Finding(found, "", command, "; ".join(dict.fromkeys((note, their_note))))
+        notes = dict.fromkeys((_note(step), _note(other)))
+        return Finding(Interval.of(own.value / beside.value, ends), "", command, "; ".join(notes))
 
-    def _interval(self, paid: Bill, error: float) -> Interval:
-        """An amount of a bill with its range; a year costs what it does however fast the chip is."""
-        amount = getattr(paid, self.what)
-        if self.what == "tco_year":
-            return Interval(amount.low, amount.value, amount.high)
-        return Interval(amount.low / (1 + error), amount.value, amount.high / (1 - error))
+    def _amount(self, paid: Bill) -> Amount:
+        """An amount of a bill; a year costs what it does however fast the chip is."""
+        amount: Amount = getattr(paid, self.what)
+        return amount
+
+
+def _ends(steps: Sequence[ModelRun], powers: Sequence[float]) -> tuple[float, float]:
+    """Ends of the interval of the steps' measured / predicted times, to these powers."""
+    errors = bounded([step.trust for step in steps])
+    return errors.quantile(LEVELS[0], powers), errors.quantile(LEVELS[1], powers)
+
+
+def _note(step: ModelRun) -> str:
+    """On what the error of time rests."""
+    return f"{step.asked.model.name} on {step.asked.chip.name}: {step.trust.sentence}"
 
 
 def _as_given(site: Site) -> Site:

@@ -12,9 +12,8 @@ from codesign.ledger.interval import Interval
 from codesign.ledger.means import Means
 from codesign.model_run import Ahead, ModelRun, Question, run_model
 from codesign.model_run.ahead import What
-from codesign.uncertainty.error import ModelError
 from codesign.uncertainty.spread import spread_of
-from codesign.validated import Validated, widest
+from codesign.validated import bounded
 from hwmodels import load_chip
 from workloads.layers.fusion import Fusion
 from workloads.layers.step import Shard
@@ -82,20 +81,10 @@ class StepRatio(BaseModel):
         """The ratio of times from token to token; its interval holds nine of ten draws of both steps' errors."""
         runs = self.over.run(), self.under.run()
         times = np.array([run.time_per_token for run in runs], float)
-        errors, notes = zip(*(error_of(run) for run in runs), strict=True)
-        laws = [ModelError(error) for error in errors]
+        notes = [f"{run.asked.model.name} on {run.asked.chip.name}: {run.trust.sentence}" for run in runs]
+        errors = bounded([run.trust for run in runs])
         chips = [run.asked.chip.name for run in runs]
-        found = spread_of("ratio", times, np.empty((0, 2)), laws, 1, np.divide, notes, chips, means.seed)
+        found = spread_of("ratio", times, np.empty((0, 2)), errors, 1, np.divide, notes, chips, means.seed)
         command = f"{self.over.command()} && {self.under.command()}"
         ends = (found.combined.low, found.combined.high)
         return Finding(Interval.of(found.usual, ends), "", command, "; ".join(found.notes))
-
-
-def error_of(run: ModelRun) -> tuple[Validated, str]:
-    """How far steps on this chip were off, and whose rows say so: its own, else those of the worst row of all."""
-    own, name = run.trust.found, run.asked.chip.name
-    if own is not None:
-        return own, f"{name}: errors as of {own.rows} validated rows of {own.family}, at worst {own.worst:.0%}"
-    found = widest()
-    rows = f"{found.family} on {found.chip}, at worst {found.worst:.0%}, more than any other"
-    return found, f"{name}: no step was measured on it; errors as of {rows}"

@@ -1,0 +1,177 @@
+"""docs/support.md: what can be predicted on which chip, how its code is known, and how far predictions were off."""
+
+from __future__ import annotations
+
+from codesign.model_run.question import family as family_of
+from codesign.validated import Group, Subject, evidence, trust_in
+from codesign.validated.subject import (
+    GENERIC,
+    LAYERS,
+    MEASURED,
+    NEIGHBOUR,
+    NODES,
+    ONE_CHIP,
+    ONE_NODE,
+    SOURCES,
+    STEP,
+    UNKNOWN,
+    WHOLE,
+    code_of,
+)
+from hwmodels import Chip, chip_names, load_chip
+from tests.validation_document import markdown_table
+from tests.validation_results import ROOT
+from workloads import Kernel, kernel_names, load_kernel
+
+SUPPORT = ROOT / "docs" / "support.md"
+RUNS = {
+    None: ("hopper", "ampere"),
+    "mma": ("hopper", "ampere"),
+    "fma": ("hopper", "ampere"),
+    "wgmma": ("hopper",),
+    "cube": ("ascend",),
+}
+"""Families of chips that have the matrix instruction of a kernel; None: a description without one (Triton)."""
+LEFT_OUT = ("toy", "ascend_910b_article", "mlu370_article")
+"""Chips that nobody makes: an example, and those that the article describes."""
+TYPES = {"16-bit": "bf16", "fp8": "fp8", "int8": "int8"}
+"""Types of K and V by the type that a chip's matrix units must have."""
+CONTEXT = {"decode": 131072, "prefill": 16384}
+"""Tokens of the call of which an interval is given where nothing was measured."""
+SAID = {
+    MEASURED: "measured",
+    NEIGHBOUR: "measured at other head dimensions",
+    SOURCES: "from sources",
+    UNKNOWN: "no code counted",
+}
+_INTRODUCTION = """\
+# What is supported, and how well it is known
+
+`make validation` writes this page from [evidence.csv](../codesign/validated/evidence.csv): every measured row that no
+number was fitted to. How an interval is made stands in [uncertainty.md](uncertainty.md); `memgrain run` prints the
+evidence of one call, with its pattern, head dimension and size.
+
+A cell says what validation found on that chip:
+
+- **-2.9 ± 5.4 (203)**: bias ± spread (standard deviation) of predicted ÷ measured - 1 in %, and measured rows, over all
+  head dimensions, patterns and sizes. Below 0: predicted too fast.
+- 0.85 to 1.30: *not validated*. Nine of ten measured times are expected between these multiples of the predicted one,
+  as evidence of other chips and kernels has it: of a dense decode of 131,072 tokens or a causal prefill of 16,384
+  tokens at head dimension 128, from cold caches.
+- not validated, without an interval: models over several nodes, as no step of such was measured on any chip.
+- –: the chip cannot run it.
+
+*Code*: cycles of the kernel's code were *measured* (alone, with all data in the cache) at head dimension 128; or only
+what its *sources* say is described; a generic tiling is no kernel: tiles are chosen automatically and no code is
+counted, so its bias is that beside the kernels that were measured. Types are those of K and V.
+"""
+
+
+def support() -> str:
+    """The text of docs/support.md."""
+    chips = [load_chip(name) for name in chip_names() if name not in LEFT_OUT]
+    parts = [_INTRODUCTION]
+    for vendor in dict.fromkeys(chip.vendor for chip in chips):
+        own = [chip for chip in chips if chip.vendor == vendor]
+        parts += [f"## {vendor}\n", *_attention(own), "", *_others(own), ""]
+    return "\n".join(parts)
+
+
+def _attention(chips: list[Chip]) -> list[str]:
+    """Attention kernels (down) on chips (across)."""
+    rows = []
+    for phase in ("decode", "prefill"):
+        kernels = [None, *(kernel for name in kernel_names() if (kernel := load_kernel(name)).phase == phase)]
+        for kernel in kernels:
+            for width, dtype in TYPES.items():
+                cells = [
+                    _cell(_subject(chip, phase, kernel, width, dtype)) if _runs(chip, kernel, width, dtype) else "–"
+                    for chip in chips
+                ]
+                if any(cell != "–" for cell in cells):
+                    rows.append(
+                        [phase, kernel.name if kernel else "generic tiling", width, _code(kernel, width), *cells]
+                    )
+    return markdown_table(["attention", "kernel", "K, V", "code", *(chip.name for chip in chips)], rows, 4)
+
+
+def _others(chips: list[Chip]) -> list[str]:
+    """Products, layers and whole models (down) on chips (across)."""
+    kinds: list[tuple[str, dict[str, str]]] = [
+        ("products with weights (`linear`)", {"family": "linear", "dtype": "16-bit"}),
+        ("products (`gemm`)", {"family": "gemm", "dtype": "16-bit"}),
+        ("layers, decode", {"family": STEP, "kernel": LAYERS, "links": ONE_CHIP}),
+        ("whole models, decode, one chip", {"family": STEP, "kernel": WHOLE, "links": ONE_CHIP}),
+        ("whole models, decode, chips of a node", {"family": STEP, "kernel": WHOLE, "links": ONE_NODE}),
+        ("whole models, decode, over nodes", {"family": STEP, "kernel": WHOLE, "links": NODES}),
+    ]
+    rows = [
+        [name, *(_cell(Subject(chip=chip.name, **given)) if _several(chip, given) else "–" for chip in chips)]
+        for name, given in kinds
+    ]  # type: ignore[arg-type]
+    return markdown_table(["else", *(chip.name for chip in chips)], rows, 1)
+
+
+def _several(chip: Chip, given: dict[str, str]) -> bool:
+    """Whether as many chips can be joined."""
+    links = chip.interconnect
+    if given.get("links") == ONE_NODE:
+        return links is not None
+    return given.get("links") != NODES or (links is not None and links.network is not None)
+
+
+def _runs(chip: Chip, kernel: Kernel | None, width: str, dtype: str) -> bool:
+    """Whether a chip has the units that the kernel takes, and the kernel the type."""
+    matmul = chip.matmul_core.matmul
+    if matmul is None or dtype not in matmul.macs_per_cycle:
+        return False
+    if kernel is None:
+        return True
+    stored = kernel.kv_dtype or kernel.dtype
+    sizes = {tiles.element for tiles in kernel.tiles} | {code.element for code in kernel.code}
+    own = width == ("16-bit" if stored in ("bf16", "fp16") else stored) or (width == "fp8" and 1 in sizes)
+    return own and family_of(chip) in RUNS[kernel.engine.instruction if kernel.engine else None]
+
+
+def _subject(chip: Chip, phase: str, kernel: Kernel | None, width: str, dtype: str) -> Subject:
+    """The call of which an interval is given."""
+    values = kernel.value_dim if kernel and kernel.value_dim else 128
+    dim = 576 if values == 512 else 128
+    element = 2 if width == "16-bit" else 1
+    return Subject(
+        phase,
+        chip.name,
+        kernel.name if kernel else GENERIC,
+        code_of(kernel, dim, False, element),
+        "dense" if phase == "decode" else "causal",
+        dim,
+        values,
+        width,
+        "in pages" if kernel and kernel.page else "",
+        tokens=CONTEXT[phase],
+        batch=1,
+        group=8,
+        bytes=CONTEXT[phase] * 8 * (dim + (0 if dim > values else values)) * element,
+    )
+
+
+def _cell(subject: Subject) -> str:
+    """Errors of rows that differ in nothing but pattern, head dimension, size and caches; or an interval."""
+    names = ("family", "chip", "kernel", "dtype", "links")
+    own = [row for row in evidence() if all(getattr(row.subject, name) == getattr(subject, name) for name in names)]
+    if own:
+        group = Group(subject, tuple(own))
+        spread = "" if group.spread is None else f" ± {100 * group.spread:.1f}"
+        return f"**{100 * group.bias:+.1f}{spread} ({len(own)})**"
+    ends = trust_in(subject).factors
+    return "not validated" if ends is None else " to ".join(f"{end:.2f}" for end in ends)
+
+
+def _code(kernel: Kernel | None, width: str) -> str:
+    values = kernel.value_dim if kernel and kernel.value_dim else 128
+    return SAID[code_of(kernel, 576 if values == 512 else 128, False, 2 if width == "16-bit" else 1)]
+
+
+def write_support() -> None:
+    """Write docs/support.md."""
+    SUPPORT.write_text(support(), encoding="utf-8")
