@@ -26,7 +26,7 @@ FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 BLOCK = re.compile(r"(?<=```console\n).*?(?=```)", re.DOTALL)
 ARGUMENTS = ["run", "h100_sxm", "decode_topk", "--set", "shape.head_dim=96"]
 KEPT = re.compile(
-    r"decode_topk on|time |validated|between|not validated|  \d+ rows? |dram_read_bytes|l2_hit_rate|useful_bytes"
+    r"decode_topk on|time |validated|between|not validated|  \S|dram_read_bytes|l2_hit_rate|useful_bytes"
     r"|amplification|effective_bandwidth_share|bottleneck|\d+%"
 )
 

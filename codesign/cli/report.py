@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 
 from rich.bar import Bar
 from rich.console import RenderableType
@@ -17,6 +18,8 @@ from hwmodels.units import format_duration
 from sim import METRICS, Result
 from sim.causes import Cause
 
+WIDTH = 100
+"""Characters of a line of a label."""
 _LEFT_OUT = (
     *("time_us", "bound", "bound_time_us", "bound_share"),
     *("limit", "limit_time_us", "limit_share", "bottleneck", "advice", "bytes_in_flight"),
@@ -45,7 +48,7 @@ def print_result(point: Point, result: Result, provenance: Mapping[str, Provenan
     for place, part in enumerate(parts):
         if place:
             screen.print()
-        screen.print(part, soft_wrap=isinstance(part, Text))
+        screen.print(part)
 
 
 def _heading(point: Point, result: Result) -> Text:
@@ -54,9 +57,14 @@ def _heading(point: Point, result: Result) -> Text:
         text.append("  " + " ".join(f"{key}={value}" for key, value in point.overrides.items()))
     share = result.bounds.time / result.time if result.time else 0.0
     known = point.trust()
+    first, second = known.lines
+    wrapped = [
+        *wrap(first, WIDTH, subsequent_indent="  "),
+        *wrap(second, WIDTH, initial_indent="  ", subsequent_indent="  "),
+    ]
     text.append(
         f"\ntime {_time(result.time)}{known.expected(result.time)}   bound {_time(result.bounds.time)} by "
-        f"{result.bounds.name} ({share:.0%} of the time)   {_limit(result)}\n" + "\n  ".join(known.lines)
+        f"{result.bounds.name} ({share:.0%} of the time)   {_limit(result)}\n" + "\n".join(wrapped)
     )
     if kernel := point.kernel():
         text.append(f"\nkernel: {kernel}")
