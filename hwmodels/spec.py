@@ -151,7 +151,8 @@ class Cache(Spec):
                 raise ValueError(f"{key} is for caches of several partitions, partitions is {self.partitions}; {mend}")
         if self.far_latency is not None and self.far_latency < self.latency:
             raise ValueError(
-                f"far_latency {self.far_latency} ps < latency {self.latency}; raise it, the far partition is no nearer"
+                f"far_latency {self.far_latency} ps < latency {self.latency} ps; raise it: "
+                "the far partition is no nearer"
             )
         if self.slices % self.partitions:
             raise ValueError(f"slices {self.slices} must be a multiple of partitions {self.partitions}; change one")
