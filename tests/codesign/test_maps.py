@@ -156,7 +156,7 @@ def test_lines_lie_where_the_times_are_equal() -> None:
         assert len(corners) >= 2
         for dim, log_ratio in corners:
             assert 10 * dim * np.exp(log_ratio) == pytest.approx(level)
-    assert "shape.kv_len=4096" in figure.get_suptitle()
+    assert "context 4096 tokens" in figure.get_suptitle()
     check_readable(figure)
 
 
