@@ -72,12 +72,13 @@ class Worker:
     def _repeat(self) -> None:
         """Pass on what the process writes on standard error; a line that any worker wrote before is left out."""
         assert self.process.stderr is not None
-        for raw in self.process.stderr:
-            line = raw.decode(errors="replace").rstrip()
-            self._last = line or self._last
-            if line and line not in self._said:
-                self._said.add(line)
-                print(line, file=sys.stderr, flush=True)
+        with self.process.stderr as lines:
+            for raw in lines:
+                line = raw.decode(errors="replace").rstrip()
+                self._last = line or self._last
+                if line and line not in self._said:
+                    self._said.add(line)
+                    print(line, file=sys.stderr, flush=True)
 
     def _end(self) -> str:
         """How the process ended."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from codesign.model_run.question import family as family_of
 from codesign.validated import Group, Subject, evidence, trust_in
 from codesign.validated.subject import (
     GENERIC,
@@ -24,14 +23,6 @@ from tests.validation_results import ROOT
 from workloads import Kernel, kernel_names, load_kernel
 
 SUPPORT = ROOT / "docs" / "support.md"
-RUNS = {
-    None: ("hopper", "ampere"),
-    "mma": ("hopper", "ampere"),
-    "fma": ("hopper", "ampere"),
-    "wgmma": ("hopper",),
-    "cube": ("ascend",),
-}
-"""Families of chips that have the matrix instruction of a kernel; None: a description without one (Triton)."""
 LEFT_OUT = ("toy", "ascend_910b_article", "mlu370_article")
 """Chips that nobody makes: an example, and those that the article describes."""
 TYPES = {"16-bit": "bf16", "fp8": "fp8", "int8": "int8"}
@@ -130,7 +121,7 @@ def _runs(chip: Chip, kernel: Kernel | None, width: str, dtype: str) -> bool:
     stored = kernel.kv_dtype or kernel.dtype
     sizes = {tiles.element for tiles in kernel.tiles} | {code.element for code in kernel.code}
     own = width == ("16-bit" if stored in ("bf16", "fp16") else stored) or (width == "fp8" and 1 in sizes)
-    return own and family_of(chip) in RUNS[kernel.engine.instruction if kernel.engine else None]
+    return own and chip.architecture in kernel.architectures
 
 
 def _subject(chip: Chip, phase: str, kernel: Kernel | None, width: str, dtype: str) -> Subject:

@@ -26,7 +26,7 @@ MEASURED = Path("tests/validation")
 def bound_us(chip: Chip, trace: Trace, warm: bool) -> float:
     """The bound in microseconds; steps are only counted where the algorithm's work follows from them."""
     asked = nothing(len(trace.tensors)) if trace.macs is not None else count(trace)
-    return bounds(chip, trace, asked, warm).time / 1e6
+    return bounds(chip, trace, asked, warm, {}).time / 1e6
 
 
 def of_case(case: Case) -> float:
@@ -70,7 +70,7 @@ def test_no_published_time_beats_the_bound_of_its_workload(file: str) -> None:
 
 def of_step(question: Question) -> float:
     """The bound of a token of a step of a model: of its kernels one by one, without exchanges and drafts."""
-    writer = LayerStages(question.model, question.step, question.shard, budget(question.chip), question.family)
+    writer = LayerStages(question.model, question.step, question.shard, budget(question.chip), "auto")
     kinds = {layer: writer.layer(layer) for layer in dict.fromkeys(question.model.order)}
     stages = [stage for layer in question.model.order for stage in kinds[layer]] + list(writer.head())
     each = {id(s.trace): bound_us(question.chip, s.trace, True) for s in stages if s.trace is not None}
