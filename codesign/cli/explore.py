@@ -167,7 +167,7 @@ def _notes(found: Explored) -> list[str]:
     from codesign.rows import read_rows
 
     front = {trial.row for trial in found.front}
-    labels = trust_lines(row for row in read_rows(found.path) if row["id"] in front)
+    labels = trust_lines(row for row in read_rows(found.path) if row["id"] in front) if front else []
     return labels + size_notes(found.search.task(trial.chip, trial.overrides) for trial in found.feasible)
 
 

@@ -63,7 +63,7 @@ def _heading(point: Point, result: Result) -> Text:
         *wrap(second, WIDTH, initial_indent="  ", subsequent_indent="  "),
     ]
     text.append(
-        f"\ntime {_time(result.time)}{known.expected(result.time)}   bound {_time(result.bounds.time)} by "
+        f"\ntime {_time(result.time)}{known.expected(result.time)}\nbound {_time(result.bounds.time)} by "
         f"{result.bounds.name} ({share:.0%} of the time)   {_limit(result)}\n" + "\n".join(wrapped)
     )
     if kernel := point.kernel():

@@ -4,6 +4,8 @@ Needs a GPU, Triton, and the file of kernels that tests/validation/README.md spe
 A time is the median of nine, by CUDA events around one launch, after a buffer of 512 MiB was written and another read.
 """
 
+from functools import partial
+
 import numpy as np
 import torch
 import triton
@@ -24,11 +26,8 @@ def times(dim: int, tokens: int, block: int, stages: int, warps: int) -> None:
         strides = HEADS * GROUP * dim, dim, HEADS * tokens * dim, dim, tokens * dim, 0, 0
         rest = HEADS, splits, GROUP, 16, dim, padded, block, False, 0
 
-        def launch():
-            gt_decode[(splits, HEADS)](  # noqa: B023
-                q, k, v, q, o, m, tokens, dim**-0.5, *strides, *rest, num_warps=warps, num_stages=stages  # noqa: B023
-            )
-
+        args = q, k, v, q, o, m, tokens, dim**-0.5, *strides, *rest
+        launch = partial(gt_decode[(splits, HEADS)], *args, num_warps=warps, num_stages=stages)
         launch(), torch.cuda.synchronize()
         found = []
         for _ in range(9):

@@ -72,5 +72,5 @@ def test_the_scan_tells_records_apart() -> None:
 def test_the_command_prints_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert call(["explain", "l2.ways", "--chip", "h100_sxm"]) == 0
     text = capsys.readouterr().out
-    for part in ("lines of a set", "h100_sxm", "assumed", "16 … 32", "read by", "sim/cache.py:"):
+    for part in ("lines of a set", "h100_sxm", "assumed", "16 … 20", "read by", "sim/cache.py:"):
         assert part in text

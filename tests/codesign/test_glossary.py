@@ -70,7 +70,7 @@ def test_the_first_screen_names_the_limit_and_what_to_change(capsys: pytest.Capt
     asked = ["run", "mlu370_x8", "decode_topk", "--set", "shape.kv_len=16384"]
     assert call(asked) == 0
     text = capsys.readouterr().out
-    assert " by dma_commands (" in text.splitlines()[1]
+    assert " by dma_commands (" in text.splitlines()[2]
     assert "rows of 512 B would halve them" in " ".join(text.split())
     assert call([*asked, "--json"]) == 0
     row = json.loads(capsys.readouterr().out)

@@ -116,9 +116,9 @@ def test_a_file_is_predicted_compared_and_kept(quick: Path, tmp_path: Path, caps
     assert printed["overall"]["rows"] == 9
     assert 0 < printed["overall"]["time_median"] <= printed["overall"]["time_worst"]
     assert printed["families"]["gather"]["dram_bytes_median_error"] < 0.02
-    with (out / "predictions.csv").open(newline="") as file:
+    with (out / "predictions.csv").open(newline="") as file, quick.open() as measured:
         predicted = {row["id"]: row for row in csv.DictReader(file)}
-    assert [*predicted] == [row["id"] for row in csv.DictReader(quick.open())]
+        assert [*predicted] == [row["id"] for row in csv.DictReader(measured)]
     assert all(float(row["predicted_time_us"]) > 2 and row["bottleneck"] for row in predicted.values())
     assert float(predicted["70"]["predicted_time_dirty_us"]) > float(predicted["70"]["predicted_time_us"])
     assert (out / "scatter.png").read_bytes().startswith(b"\x89PNG")

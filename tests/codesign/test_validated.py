@@ -137,7 +137,7 @@ def test_rows_and_the_terminal_show_it() -> None:
     assert (row["validated_level"], row["validated_rows"], row["validated_bias"]) == ("not validated", 0, None)
     assert row["measured_over_predicted_low"] < 1 < row["measured_over_predicted_high"]
     shown = CliRunner().invoke(app, ["run", "toy", "decode_topk", "--set", "shape.kv_len=4096"]).output
-    assert re.search(r"time \S+ us; if measured, .* to .* \(9 of 10\)   bound .*\nnot validated; nearest: ", shown)
+    assert re.search(r"time \S+ us; if measured, .* to .* \(9 of 10\)\nbound .*\nnot validated; nearest: ", shown)
 
 
 def rows_of(seed: int, deviations: dict[str, float]) -> Iterator[Evidence]:
