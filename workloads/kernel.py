@@ -7,7 +7,7 @@ from math import ceil
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from workloads.described import read_described
 from workloads.engine import Engine
@@ -18,7 +18,7 @@ from workloads.layout import Paged
 from workloads.merge import Merge
 from workloads.shape import DType, element_bytes
 from workloads.splits import BOUNDED, RULES, Decode, SplitRule
-from workloads.tiling import LARGEST_ROWS, Auto, Budget, PadRule, Tiling, padded
+from workloads.tiling import LARGEST_ROWS, Auto, Budget, PadRule, Tiling, ascending, padded
 from workloads.workload import Workload
 
 AUTO = "auto"
@@ -92,6 +92,8 @@ class Kernel(BaseModel):
     """How it feeds the units; absent: products at the unit's own rate, then the softmax."""
     code: tuple[Code, ...] = ()
     """What its code takes, by size; absent: the units' time alone."""
+
+    _padding = field_validator("pad_head_dim")(ascending)
 
     @model_validator(mode="after")
     def _ascending(self) -> Kernel:

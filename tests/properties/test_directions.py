@@ -75,6 +75,7 @@ EITHER = {
     "tCL": "a part of the chip's latency, likewise",
     "tBL": "clocks of a burst, of which the bandwidth sets the time",
     "tCCD_S": "clocks of a burst, likewise",
+    "rows": "pages of a whole model's step, which no probe here is: see test_every_parameter_matters",
     "chips": "where the nearer tier ends",
     "largest_exchange": "which protocol serves a size",
 }
