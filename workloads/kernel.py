@@ -28,6 +28,17 @@ WARP = 32
 PLAIN = Call()
 """A call of which nothing but the head dimension decides the tiles."""
 
+UNREAD: dict[str, dict[str, tuple[str, ...]]] = {
+    "decode": {"tiles": ("cluster",), "code": ("rounds",)},
+    "prefill": {"code": ("rounds", "merge"), "": ("merge", "unsplit")},
+    "gather": {
+        "tiles": ("block_q", "num_stages", "regs", "shared", "convert_cycles", "cluster", "rows_up_to"),
+        "code": ("step", "walk", "launch", "merge", "element"),
+        "": ("splits", "unsplit", "pad_head_dim", "merge", "value_dim", "page", "page_sizes", "k_row_bytes", "engine"),
+    },
+}
+"""What kernels of a phase do not have, by the part of the description ("": the top)."""
+
 
 class Kernel(BaseModel):
     """A kernel's description; loaded by `load_kernel`."""
@@ -105,6 +116,26 @@ class Kernel(BaseModel):
             raise WorkloadError(f"tiles end at {ends}, must ascend, and only the last be for any call; order them so")
         return self
 
+    @model_validator(mode="after")
+    def _read(self) -> Kernel:
+        for part, names in UNREAD[self.phase].items():
+            entries: tuple[BaseModel, ...] = {"tiles": self.tiles, "code": self.code}.get(part, (self,))
+            for name in names:
+                if any(name in entry.model_fields_set for entry in entries):
+                    where = f"{part} has {name}" if part else f"{name} is set"
+                    raise WorkloadError(f"{where}, which a {self.phase} kernel does not have; leave it out")
+        return self
+
+    @model_validator(mode="after")
+    def _timed(self) -> Kernel:
+        known: set[tuple[int, bool | None, int | None]] = set()
+        for code in self.code:
+            key = code.size, code.selects, code.element
+            if key in known:
+                raise WorkloadError(f"code has two entries for size {code.size} and the same calls; leave one out")
+            known.add(key)
+        return self
+
     def tiles_for(self, size: int, call: Call = PLAIN) -> Tiles:
         """The tile sizes for a head dimension (gather: for rows of `size` bytes) and a call."""
         return next(tiles for tiles in self.tiles if tiles.hold(size, call))
@@ -114,7 +145,7 @@ class Kernel(BaseModel):
         head dimension that is described."""
         fitting = (code for code in self.code if code.selects in (None, selects) and code.element in (None, element))
         known = sorted(fitting, key=lambda code: code.size)
-        none = Code(size=max(1, size), selects=selects, step=(0, 0), once=(0, 0))
+        none = Code(size=max(1, size), selects=selects, once=(0, 0))
         return next((code for code in known if code.size >= size), known[-1] if known else none)
 
     def in_flight(self, num_stages: int, selects: bool) -> tuple[int, int]:

@@ -83,6 +83,8 @@ EITHER = {
 BINDS: dict[str, dict[str, object]] = {
     "bandwidth": {"bandwidth": "10 GB/s"},
     "write_bandwidth": {"write_bandwidth": "2 GB/s"},
+    **{dtype: {dtype: 64} for dtype in ("fp8", "int8")},
+    "l2.capacity": {"capacity": "4 MiB"},
     "banks": {"clock": "10 MHz"},
     "bank_width": {"clock": "10 MHz"},
     "clock": {"clock": "10 MHz"},

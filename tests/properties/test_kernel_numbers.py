@@ -41,6 +41,7 @@ from workloads import (
 )
 from workloads.kernel_names import FOLDER
 
+Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 MORE, FEWER = 1, -1
 DIRECTIONS: dict[str, tuple[str, int]] = {
     "tiles.block_q": ("loads", FEWER),
@@ -86,10 +87,16 @@ EITHER = {
 """Numbers without a direction, and why."""
 SMALL = {"tiles.*.regs": 16, "tiles.*.shared": 2048}
 BINDS: dict[str, dict[str, object]] = {
+    "tiles.up_to": {"tiles.0.regs": 16, "tiles.0.shared": 2048},
     "tiles.block_q": {"pack_group": True},
     "tiles.num_warps": {"occupancy.warps": 16, **SMALL},
     "tiles.regs": {"tiles.*.regs": 128, "tiles.*.shared": 2048},
     "tiles.shared": {"tiles.*.regs": 16, "tiles.*.shared": 32768},
+    "engine.producer_warps": {"tiles.*.num_warps": 12},
+    "code.step.0": {"code.*.step.0": 100000},
+    "code.step.1": {"code.*.step.1": 100000},
+    "code.once.0": {"code.*.once.0": 100000},
+    "code.once.1": {"code.*.once.1": 100000, "code.*.once.0": 1000},
     "occupancy.registers": {"tiles.*.regs": 128, "tiles.*.shared": 2048},
     "occupancy.register_unit": {"occupancy.register_unit": 4096, **SMALL},
     "occupancy.warps": {"occupancy.warps": 32, **SMALL},
@@ -97,6 +104,8 @@ BINDS: dict[str, dict[str, object]] = {
     "occupancy.reserved_bytes": {"occupancy.reserved_bytes": 32768, **SMALL},
 }
 """Points at which numbers bind that do not elsewhere: other numbers of the file, * being every entry."""
+FROM_ZERO = {"code.once.0": 10000, "code.once.1": 100000, "code.launch.1": 1000, "code.merge.0": 10000}
+"""Values beside a number that is zero, where one is too little to be seen."""
 CHIPS = {"sm80": "a100_sxm", "sm90": "h100_sxm", "sm100": "b200", "dav-2201": "ascend_910b1"}
 Answer = Mapping[str, float] | str
 Raw = dict[str, Any]
@@ -114,6 +123,7 @@ class Asked:
     group: int = 4
     selects: bool = False
     batch: int = 1
+    rows: int = 1
     context: int = 2048
 
     def record(self, kernel: Kernel) -> Record:
@@ -121,7 +131,7 @@ class Asked:
         cells: dict[str, object] = {"family": kernel.phase, "head_dim": self.head_dim, "context": self.context}
         if kernel.phase == "gather":
             pool = 4096 * self.head_dim
-            cells = {"family": "gather", "n_rows": 2048, "row_bytes": self.head_dim, "pool_bytes": pool}
+            cells = {"family": "gather", "n_rows": self.rows, "row_bytes": self.head_dim, "pool_bytes": pool}
         elif kernel.phase == "decode":
             heads = {"kv_heads": 1, "q_heads_per_kv_head": self.group, "batch": self.batch}
             chosen = {"selection": "topk", "selected_tokens": 512} if self.selects else {"selection": "dense"}
@@ -131,14 +141,16 @@ class Asked:
         if self.page is not None:
             cells["page"] = self.page
         if self.fp8:
-            cells["kv_dtype"] = "fp8"
+            cells |= {"kv_dtype": "fp8", "dtype": kernel.dtype if kernel.kv_dtype else "fp8", "o_dtype": "bf16"}
         return Record("calls.csv", "1", {name: str(value) for name, value in cells.items()})
 
 
 @lru_cache
 def chip_of(name: str) -> hwmodels.Chip:
     """The chip with a few cores and channels."""
-    return hwmodels.load_chip(name, small(name))
+    few = small(name)
+    core = hwmodels.load_chip(name).matmul_core.name
+    return hwmodels.load_chip(name, {**few, f"{core}.count": 8} if name != "ascend_910b1" else few)
 
 
 def calls(raw: Raw) -> list[Asked]:
@@ -151,13 +163,14 @@ def calls(raw: Raw) -> list[Asked]:
     chips = [CHIPS[name] for name in raw["architectures"]]
     asked = product(
         chips if "scratchpad_up_to" in conditions else chips[-1:],
-        [576] if "value_dim" in raw else sorted({*limits, 2048 if raw["phase"] == "gather" else 256}),
+        [576] if "value_dim" in raw else sorted({*limits, 4096 if raw["phase"] == "gather" else 256}),
         [False, True] if prefill else [False],
-        raw.get("page_sizes") or [None, *([64] if "paged" in conditions else [])],
+        [None, *raw.get("page_sizes", [64] if "paged" in conditions else [])],
         [False, True] if decode and "element" in conditions else ["kv_dtype" in raw],
         [4, 64, 128] if decode else [1],
         [False, True] if decode else [False],
         [1, 3] if decode else [1],
+        [64, 2048] if raw["phase"] == "gather" else [1],
     )
     return [Asked(*values) for values in asked]
 
@@ -191,7 +204,7 @@ def name_of(path: str) -> str:
 def described(folder: Path, raw: Raw) -> Kernel:
     """The kernel of a file of its own, with its name."""
     path = folder / f"{raw['file']}.yaml"
-    path.write_text(yaml.safe_dump({name: value for name, value in raw.items() if name != "file"}))
+    path.write_text(yaml.dump({name: value for name, value in raw.items() if name != "file"}, Dumper=Dumper))
     return load_kernel(path)
 
 
@@ -199,8 +212,7 @@ def cut(kernel: Kernel, asked: Asked) -> Gather | Workload:
     """The call as the kernel cuts it."""
     launch = Launch()
     if kernel.engine is None:  # compiled by Triton, which reports what the file leaves out
-        tiles = kernel.tiles_for(asked.head_dim)
-        launch = Launch(regs=tiles.regs or 64, shared=tiles.shared or 20480)
+        launch = Launch(regs=24, shared=512)
     found = ASK[kernel.phase](asked.record(kernel), kernel, launch, budget(chip_of(asked.chip)))[0]
     assert isinstance(found, Gather | Workload)
     return found
@@ -209,7 +221,8 @@ def cut(kernel: Kernel, asked: Asked) -> Gather | Workload:
 def places(folder: Path, raw: Raw) -> dict[str, list[Asked]]:
     """Calls by the entries of `tiles` and `code` that answer them, which marks in these entries show."""
     tiles = [{**entry, "block_kv": 1000 + i} for i, entry in enumerate(raw["tiles"])]
-    code = [{**entry, "once": [i, i], "walk": 0} for i, entry in enumerate(raw.get("code", ()))]
+    code = [{**entry, "once": [i, i]} for i, entry in enumerate(raw.get("code", ()))]
+    code = [entry | ({"walk": 0} if "walk" in entry else {}) for entry in code]
     kernel = described(folder, {**raw, "tiles": tiles, "code": code})
     found: dict[str, list[Asked]] = {}
     for asked in calls(raw):
@@ -256,17 +269,20 @@ def wrong(folder: Path, raw: Raw, path: str, value: float, asked: list[Asked]) -
     for point in ({}, beside):
         here = raw
         for key, it in point.items():
+            if key in SMALL and "engine" not in raw:
+                continue  # its launch says so, see `cut`
             here = changed(here, key, it)
         at = dict(numbers(here))[path]
-        files = [changed(here, path, scaled(at, factor) if at > 0 else at + up) for factor, up in ((0.5, -1), (2, 1))]
+        values = {up: scaled(at, 2.0**up) if at > 0 else at + up * FROM_ZERO.get(name, 1) for up in (-1, 1)}
+        files = {up: changed(here, path, other) for up, other in values.items() if other != at}
         refused = []
         for call in asked:
             before = answer(folder, here, call)
-            ends = [answer(folder, file, call) for file in files]
-            refused.append(all(isinstance(end, str) and end != before for end in ends))
+            ends = {up: answer(folder, file, call) for up, file in files.items()}
+            refused.append(all(isinstance(end, str) and end != before for end in ends.values()))
             if isinstance(before, str):
                 continue
-            found = [compared(name, end, before, up) for end, up in zip(ends, (-1, 1), strict=True)]
+            found = [compared(name, end, before, up) for up, end in ends.items()]
             if against := [line for line in found if isinstance(line, str)]:
                 return f"{path} {at}: {against[0]} ({call})"
             if any(found):

@@ -50,9 +50,9 @@ def tiling(asked: Workload, budget: Budget = H100) -> Tiling:
 
 
 def test_kernels_refuse_pages_that_they_do_not_take() -> None:
-    for kernel, page in (("flashmla_dense", 16), ("ascend_fia_decode", 64)):
+    for kernel, page, shape in (("flashmla_dense", 16, MLA), ("ascend_fia_decode", 64, {})):
         with pytest.raises(WorkloadError, match=rf"{kernel} takes pages of .* layout\.page is {page}; set it to"):
-            tiling(call(kernel, "decode", 4096, page=page))
+            tiling(call(kernel, "decode", 4096, page=page, **shape))
 
 
 def test_splits_are_those_of_the_launchers() -> None:
