@@ -7,7 +7,7 @@ from math import ceil
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from workloads.described import read_described
 from workloads.engine import Engine
@@ -18,7 +18,7 @@ from workloads.layout import Paged
 from workloads.merge import Merge
 from workloads.shape import DType, element_bytes
 from workloads.splits import BOUNDED, RULES, Decode, SplitRule
-from workloads.tiling import LARGEST_ROWS, Auto, Budget, PadRule, Tiling, padded
+from workloads.tiling import LARGEST_ROWS, Auto, Budget, PadRule, Tiling, ascending, padded
 from workloads.workload import Workload
 
 AUTO = "auto"
@@ -27,6 +27,17 @@ WARP = 32
 """Threads of a warp."""
 PLAIN = Call()
 """A call of which nothing but the head dimension decides the tiles."""
+
+UNREAD: dict[str, dict[str, tuple[str, ...]]] = {
+    "decode": {"tiles": ("cluster",), "code": ("rounds",)},
+    "prefill": {"code": ("rounds", "merge"), "": ("merge", "unsplit")},
+    "gather": {
+        "tiles": ("block_q", "num_stages", "regs", "shared", "convert_cycles", "cluster", "rows_up_to"),
+        "code": ("step", "walk", "launch", "merge", "element"),
+        "": ("splits", "unsplit", "pad_head_dim", "merge", "value_dim", "page", "page_sizes", "k_row_bytes", "engine"),
+    },
+}
+"""What kernels of a phase do not have, by the part of the description ("": the top)."""
 
 
 class Kernel(BaseModel):
@@ -93,6 +104,8 @@ class Kernel(BaseModel):
     code: tuple[Code, ...] = ()
     """What its code takes, by size; absent: the units' time alone."""
 
+    _padding = field_validator("pad_head_dim")(ascending)
+
     @model_validator(mode="after")
     def _ascending(self) -> Kernel:
         if strange := [name for name in self.default_on if name not in self.architectures]:
@@ -101,6 +114,26 @@ class Kernel(BaseModel):
         if limits != sorted(limits) or [tiles.always for tiles in self.tiles].index(True) < len(limits) - 1:
             ends = [tiles.up_to for tiles in self.tiles]
             raise WorkloadError(f"tiles end at {ends}, must ascend, and only the last be for any call; order them so")
+        return self
+
+    @model_validator(mode="after")
+    def _read(self) -> Kernel:
+        for part, names in UNREAD[self.phase].items():
+            entries: tuple[BaseModel, ...] = {"tiles": self.tiles, "code": self.code}.get(part, (self,))
+            for name in names:
+                if any(name in entry.model_fields_set for entry in entries):
+                    where = f"{part} has {name}" if part else f"{name} is set"
+                    raise WorkloadError(f"{where}, which a {self.phase} kernel does not have; leave it out")
+        return self
+
+    @model_validator(mode="after")
+    def _timed(self) -> Kernel:
+        known: set[tuple[int, bool | None, int | None]] = set()
+        for code in self.code:
+            key = code.size, code.selects, code.element
+            if key in known:
+                raise WorkloadError(f"code has two entries for size {code.size} and the same calls; leave one out")
+            known.add(key)
         return self
 
     def tiles_for(self, size: int, call: Call = PLAIN) -> Tiles:
@@ -112,7 +145,7 @@ class Kernel(BaseModel):
         head dimension that is described."""
         fitting = (code for code in self.code if code.selects in (None, selects) and code.element in (None, element))
         known = sorted(fitting, key=lambda code: code.size)
-        none = Code(size=max(1, size), selects=selects, step=(0, 0), once=(0, 0))
+        none = Code(size=max(1, size), selects=selects, once=(0, 0))
         return next((code for code in known if code.size >= size), known[-1] if known else none)
 
     def in_flight(self, num_stages: int, selects: bool) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from workloads.engine import Instruction
+from workloads.errors import WorkloadError
 from workloads.merge import Cycles
 from workloads.tiling import Auto
 
@@ -72,7 +73,7 @@ class Tiles(BaseModel):
     """Query rows of a program; auto: the packed rows, rounded up to 16; absent in a gather."""
     block_kv: Count
     """Tokens of a tile; in a gather the rows of a program."""
-    num_stages: Count
+    num_stages: Count = 1
     """Depth of the software pipeline."""
     num_warps: Count | None = None
     """Warps of a program; absent where the chip has none."""
@@ -147,7 +148,12 @@ class Feed(BaseModel):
     """What groups of four warps share out."""
 
     def groups(self, warps: int | None) -> int:
-        """Parts of a program of so many warps that meet at the units."""
+        """Parts of a program of so many warps that meet at the units; raises WorkloadError if all of them only load."""
+        if warps is not None and self.producer_warps >= warps:
+            raise WorkloadError(
+                f"engine.producer_warps is {self.producer_warps} of {warps} warps, which leaves none that computes; "
+                "lower it, or raise num_warps"
+            )
         return self.under_way or max(1, ((warps or 0) - self.producer_warps) // 4)
 
 
@@ -163,8 +169,8 @@ class Code(BaseModel):
     """Whether index lists are loaded; absent: whether or not."""
     element: Count | None = None
     """Bytes of an element of K; absent: any."""
-    step: Cycles
-    """Of a step with a matrix product."""
+    step: Cycles = (0, 0)
+    """Of a step with a matrix product; a gather has none."""
     once: Cycles
     """Of a program's code outside its steps."""
     walk: Annotated[float, Field(ge=0)] = 0

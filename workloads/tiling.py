@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from workloads.engine import Engine
 from workloads.errors import WorkloadError
@@ -32,6 +32,13 @@ core, 151 with one, and 388 with one on 48 of 132 cores (hwmodels/measurements/h
 SMALLEST_TILE = 16
 """Rows and tokens below which an automatic tile is not cut further (the side of a matrix unit's tile)."""
 DEFAULT_TILE, LARGEST_ROWS = 64, 128
+
+
+def ascending(rule: PadRule) -> PadRule:
+    """`rule`, whose sizes, if it has any, must ascend; raises WorkloadError if they do not."""
+    if isinstance(rule, tuple) and list(rule) != sorted(set(rule)):
+        raise WorkloadError(f"pad_head_dim has the sizes {list(rule)}, each must be above the one before; order them so")
+    return rule
 
 
 class Tiling(BaseModel):
@@ -92,6 +99,8 @@ class Tiling(BaseModel):
     """Tiles by which index lists are asked for ahead of the rows that they name; 0: when these have a buffer."""
     engine: Engine | None = None
     """How it feeds the units; absent: products at the unit's own rate, then the softmax, whatever the instruction."""
+
+    _padding = field_validator("pad_head_dim")(ascending)
 
 
 @dataclass(frozen=True)

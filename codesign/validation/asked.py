@@ -90,7 +90,7 @@ def _gather(record: Record, kernel: Kernel | None, launch: Launch, chip: Budget)
     tiles = kernel.tiles_for(size)
     if stride == 0:
         raise WorkloadError("row_stride_bytes is 0, must be at least 1; correct the cell")
-    code = kernel.code_for(size, True)
+    code, block = kernel.code_for(size, True), launch.block_n or tiles.block_kv
     first = Gather(
         rows,
         size,
@@ -98,11 +98,11 @@ def _gather(record: Record, kernel: Kernel | None, launch: Launch, chip: Budget)
         record.whole("offset_bytes", 0),
         rows if stream else record.whole("pool_bytes") // stride,
         "sequential" if stream or order.startswith("seq") else "random" if order == "random" else "sorted",
-        launch.block_n or tiles.block_kv,
+        block,
         kernel.resident(launch, launch.num_warps or tiles.num_warps, chip),
         kernel.program_bytes(launch),
         code.once,
-        code.rounds,
+        (min(code.rounds[0], block), min(code.rounds[1], block)),  # a program of fewer rows has no more parts
     )
     first.trace()
     overlap = record.real("step_overlap")

@@ -75,6 +75,7 @@ EITHER = {
     "tCL": "a part of the chip's latency, likewise",
     "tBL": "clocks of a burst, of which the bandwidth sets the time",
     "tCCD_S": "clocks of a burst, likewise",
+    "rows": "pages of a whole model's step, which no probe here is: see test_every_parameter_matters",
     "chips": "where the nearer tier ends",
     "largest_exchange": "which protocol serves a size",
 }
@@ -82,6 +83,8 @@ EITHER = {
 BINDS: dict[str, dict[str, object]] = {
     "bandwidth": {"bandwidth": "10 GB/s"},
     "write_bandwidth": {"write_bandwidth": "2 GB/s"},
+    **{dtype: {dtype: 64} for dtype in ("fp8", "int8")},
+    "l2.capacity": {"capacity": "4 MiB"},
     "banks": {"clock": "10 MHz"},
     "bank_width": {"clock": "10 MHz"},
     "clock": {"clock": "10 MHz"},

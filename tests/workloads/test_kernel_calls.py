@@ -50,8 +50,7 @@ def tiling(asked: Workload, budget: Budget = H100) -> Tiling:
 
 
 def test_kernels_refuse_pages_that_they_do_not_take() -> None:
-    latent = {"head_dim": 576, "head_dim_v": 512, "v_in_k": True, "kv_heads": 1}
-    for kernel, page, shape in (("flashmla_dense", 16, latent), ("ascend_fia_decode", 64, {})):
+    for kernel, page, shape in (("flashmla_dense", 16, MLA), ("ascend_fia_decode", 64, {})):
         with pytest.raises(WorkloadError, match=rf"{kernel} takes pages of .* layout\.page is {page}; set it to"):
             tiling(call(kernel, "decode", 4096, page=page, **shape))
 
