@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 import re
+import struct
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pyarrow
 import pytest
 import yaml
 
@@ -26,7 +28,7 @@ FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 BLOCK = re.compile(r"(?<=```console\n).*?(?=```)", re.DOTALL)
 ARGUMENTS = ["run", "h100_sxm", "decode_topk", "--set", "shape.head_dim=96"]
 KEPT = re.compile(
-    r"decode_topk on|time |validated|between|not validated|  \S|dram_read_bytes|l2_hit_rate|useful_bytes"
+    r"decode_topk on|time |bound |validated|between|not validated|  \S|dram_read_bytes|l2_hit_rate|useful_bytes"
     r"|amplification|effective_bandwidth_share|bottleneck|\d+%"
 )
 
@@ -103,6 +105,11 @@ def folder(tmp_path: Path) -> Path:
     for block in blocks("yaml"):
         (tmp_path / name_of(block)).write_text(block.text, encoding="utf-8")
     (tmp_path / "few.yaml").write_text(FEW, encoding="utf-8")
+    objects = b"".join(
+        struct.pack("<IQIq", *record) for record in ((0, 1, 65536, 2), (1, 2, 65536, -1), (2, 1, 65536, -1))
+    )
+    with pyarrow.CompressedOutputStream(str(tmp_path / "w1.oracleGeneral.zst"), "zstd") as file:
+        file.write(objects)
     (tmp_path / "tests").symlink_to(ROOT / "tests")
     command = tmp_path / "bin" / "memgrain"
     command.parent.mkdir()

@@ -12,6 +12,7 @@ from workloads.indexer import Indexer
 from workloads.kernel import Kernel, kernel_of, load_kernel, tiled
 from workloads.kernel_names import ALIASES, find_kernel, kernel_names
 from workloads.kernel_parts import Launch
+from workloads.launcher import fit_tiling
 from workloads.layers.step import Shard, Step
 from workloads.layers.workload import Layers
 from workloads.layout import Contiguous, Layout, Paged
@@ -28,7 +29,7 @@ from workloads.selection import SELECTIONS, LocalSelection, RandomSelection, Rec
 from workloads.sequence import in_one_memory
 from workloads.shape import AttentionShape, DType, DTypes, Phase, element_bytes
 from workloads.synthetic import after_writes, gather, pointer_chase, stream, stride
-from workloads.tiling import Budget, FittedTiling, Tiling, fit_tiling, scratchpad_bytes
+from workloads.tiling import Budget, FittedTiling, Tiling, scratchpad_bytes
 from workloads.trace import (
     ACCESS,
     PROGRAM,

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from workloads.deal import deal, splits_of
 from workloads.distinct import distinct_tokens, pages_read
 from workloads.kernel import tiled
+from workloads.launcher import MERGED, fit_tiling, reckoned
 from workloads.layout import Paged, Placement, bases, place
 from workloads.merge import Merge
 from workloads.pairs import pairs_of_head
@@ -25,7 +26,7 @@ from workloads.patterns import Range, merged
 from workloads.program import ORIGINS, Geometry, Part, Template, tiles_of
 from workloads.selection import list_of, lists_of
 from workloads.templates import Cut, dealt_template, queries_of, row_template
-from workloads.tiling import MERGED, Budget, FittedTiling, fit_tiling, padded, reckoned
+from workloads.tiling import Budget, FittedTiling, padded
 from workloads.trace import PROGRAM, READ, RUN, STEP, WRITE, Chunk, Tensor, Trace
 from workloads.workload import Workload
 

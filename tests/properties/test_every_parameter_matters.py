@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 import hwmodels
+from codesign.model_run.question import Question
 from codesign.task import budget
 from hwmodels.load import read_chip
 from sim import Result, SimulationError, simulate
 from sim.collectives import collective
 from sim.schedule import MAKERS
 from tests.properties.workloads_of import trace_of
-from workloads import Linear, MatrixRead, Trace, count_bytes, synthetic
+from workloads import Linear, MatrixRead, Trace, count_bytes, load_model, synthetic
 from workloads.trace import PROGRAM, RUN, STEP, WRITE, Chunk, Cores, Tensor
 
 CHOICES = {
@@ -25,6 +26,7 @@ CHOICES = {
     "page_policy": ("open", "closed"),
     "exchange": ("direct", "memory"),
     "uncached": ("serial", "parallel"),
+    "order": ("hnd", "nhd"),
 }
 NUMBER = re.compile(r"^([0-9.eE+-]+)\s*(.*)$")
 
@@ -150,11 +152,15 @@ def dead(name: str) -> list[str]:
     numbers = {path: base.get(path, item.value) for path, item in read_chip(name).provenance.items()}
     links = {path: value for path, value in numbers.items() if path.startswith("interconnect.")}
     planned = {path: value for path, value in numbers.items() if path.endswith(".multicast")}
+    asked = {path: value for path, value in numbers.items() if path.startswith("pages.")}
     alone = [
         path
         for path, value in numbers.items()
-        if path not in links | planned and not moves(name, base, path, value, traces, usual)
+        if path not in links | planned | asked
+        and not moves(name, base, path, value, traces, usual)
+        and not moves_the_rate(name, base, path, value)
     ]
+    alone += [path for path, value in asked.items() if not moves_a_model(name, path, value)]
     alone += [path for path in planned if product_of({**base, path: 1}, name) == product_of(base, name)]
     return alone + [path for path, value in links.items() if not moves_collectives(name, base, path, value)]
 
@@ -193,6 +199,30 @@ def moves_collectives(name: str, base: dict[str, object], path: str, value: obje
         if any(now != before for now, before in zip(collectives(changed), usual, strict=False)):
             return True
     return tied
+
+
+def moves_the_rate(name: str, base: dict[str, object], path: str, value: object) -> bool:
+    """Whether another value changes what one channel carries, or may carry at most: the clocks of a standard, of which
+    a chip sees no more, as its bandwidth sets the rate."""
+    usual = hwmodels.load_chip(name, base).dram.standard
+    for other in others(path, value):
+        try:
+            changed = hwmodels.load_chip(name, {**base, path: other}).dram.standard
+        except hwmodels.HardwareError as error:
+            if "carry at most" in str(error):
+                return True
+            continue
+        if (changed.peak, changed.fastest.peak) != (usual.peak, usual.fastest.peak):
+            return True
+    return False
+
+
+def moves_a_model(name: str, path: str, value: object) -> bool:
+    """Whether another value changes the pages that a model's step is asked with."""
+    model = load_model("llama31_8b")
+    chips = [hwmodels.load_chip(name, {path: other} if other else {}) for other in (None, next(others(path, value)))]
+    steps = [Question.of(chip, model, "decode", 4096).step for chip in chips]
+    return steps[0] != steps[1]
 
 
 def moves(
