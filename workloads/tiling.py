@@ -35,7 +35,9 @@ DEFAULT_TILE, LARGEST_ROWS = 64, 128
 def ascending(rule: PadRule) -> PadRule:
     """`rule`, whose sizes, if it has any, must ascend; raises WorkloadError if they do not."""
     if isinstance(rule, tuple) and list(rule) != sorted(set(rule)):
-        raise WorkloadError(f"pad_head_dim has the sizes {list(rule)}, each must be above the one before; order them so")
+        raise WorkloadError(
+            f"pad_head_dim has the sizes {list(rule)}, each must be above the one before; order them so"
+        )
     return rule
 
 

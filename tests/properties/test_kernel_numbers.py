@@ -1,4 +1,4 @@
-"""Every number of a kernel file, halved and doubled: the answer goes the way that physics says, or is one line of refusal.
+"""Every number of a kernel file, halved and doubled: answers go the way that physics says, or are one line of refusal.
 
 `DIRECTIONS` names the figure that a number moves and which way; `EITHER` has the numbers without a direction, with the
 reason; `BINDS` has the point at which a number binds that does not at the kernel's own numbers. Each number is asked
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
 from math import log
@@ -30,7 +30,6 @@ from tests.properties.test_every_parameter_matters import small
 from workloads import (
     Kernel,
     Launch,
-    Trace,
     Workload,
     WorkloadError,
     attention,
