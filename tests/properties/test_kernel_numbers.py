@@ -320,7 +320,7 @@ def check(folder: Path, name: str) -> list[str]:
     return found
 
 
-QUICK = ["fa2_decode"]
+QUICK = ["ascend_fia_decode", "cudnn_sdpa"]
 
 
 @pytest.mark.parametrize("name", QUICK)
