@@ -17,6 +17,7 @@ from sim.collectives import collective
 from sim.schedule import MAKERS
 from tests.properties.workloads_of import trace_of
 from workloads import Linear, MatrixRead, Trace, count_bytes, load_model, synthetic
+from workloads.layers.stages import LayerStages
 from workloads.trace import PROGRAM, RUN, STEP, WRITE, Chunk, Cores, Tensor
 
 CHOICES = {
@@ -26,7 +27,6 @@ CHOICES = {
     "page_policy": ("open", "closed"),
     "exchange": ("direct", "memory"),
     "uncached": ("serial", "parallel"),
-    "order": ("hnd", "nhd"),
 }
 NUMBER = re.compile(r"^([0-9.eE+-]+)\s*(.*)$")
 
@@ -149,18 +149,15 @@ def dead(name: str) -> list[str]:
     chip = hwmodels.load_chip(name, base)
     traces = probes(chip)
     usual = {probe: outcome(chip, *case) for probe, case in traces.items()}
-    numbers = {path: base.get(path, item.value) for path, item in read_chip(name).provenance.items()}
+    found = {path: base.get(path, item.value) for path, item in read_chip(name).provenance.items()}
+    numbers = {path: value for path, value in found.items() if not path.endswith(tuple(ELSEWHERE))}
     links = {path: value for path, value in numbers.items() if path.startswith("interconnect.")}
     planned = {path: value for path, value in numbers.items() if path.endswith(".multicast")}
-    asked = {path: value for path, value in numbers.items() if path.startswith("pages.")}
     alone = [
         path
         for path, value in numbers.items()
-        if path not in links | planned | asked
-        and not moves(name, base, path, value, traces, usual)
-        and not moves_the_rate(name, base, path, value)
+        if path not in links | planned and not moves(name, base, path, value, traces, usual)
     ]
-    alone += [path for path, value in asked.items() if not moves_a_model(name, path, value)]
     alone += [path for path in planned if product_of({**base, path: 1}, name) == product_of(base, name)]
     return alone + [path for path, value in links.items() if not moves_collectives(name, base, path, value)]
 
@@ -201,30 +198,6 @@ def moves_collectives(name: str, base: dict[str, object], path: str, value: obje
     return tied
 
 
-def moves_the_rate(name: str, base: dict[str, object], path: str, value: object) -> bool:
-    """Whether another value changes what one channel carries, or may carry at most: the clocks of a standard, of which
-    a chip sees no more, as its bandwidth sets the rate."""
-    usual = hwmodels.load_chip(name, base).dram.standard
-    for other in others(path, value):
-        try:
-            changed = hwmodels.load_chip(name, {**base, path: other}).dram.standard
-        except hwmodels.HardwareError as error:
-            if "carry at most" in str(error):
-                return True
-            continue
-        if (changed.peak, changed.fastest.peak) != (usual.peak, usual.fastest.peak):
-            return True
-    return False
-
-
-def moves_a_model(name: str, path: str, value: object) -> bool:
-    """Whether another value changes the pages that a model's step is asked with."""
-    model = load_model("llama31_8b")
-    chips = [hwmodels.load_chip(name, {path: other} if other else {}) for other in (None, next(others(path, value)))]
-    steps = [Question.of(chip, model, "decode", 4096).step for chip in chips]
-    return steps[0] != steps[1]
-
-
 def moves(
     name: str,
     base: dict[str, object],
@@ -256,10 +229,32 @@ def moves(
     return tied
 
 
+ELSEWHERE = {
+    ".standard.clock_period": "a chip's clock follows from its bandwidth: test_a_longer_clock_is_a_slower_channel",
+    ".standard.timings.tCCD_S": "likewise the time of a burst: test_more_clocks_a_burst_are_a_slower_channel",
+    ".standard.timings.tBL": "likewise",
+    ".standard.shortest_clock": "bounds the bandwidth: test_the_shortest_clock_bounds_the_bandwidth",
+    "pages.rows": "of a whole model's step: test_pages_are_those_of_a_models_step",
+}
+"""Numbers of a chip that move no probe here, and the test in which they move an answer."""
 COMPANIONS = {"partitions": {"replicate": True, "far_latency": "1 us"}}
 """What has to be said beside another value of a number."""
 CONTEXT = {"banks": {"clock": "10 MHz"}}
 """What is changed first, so that a number comes to bear that is far from binding otherwise."""
+
+
+def test_pages_are_those_of_a_models_step() -> None:
+    """Twice the tokens of a page are half the entries of a layer's block table."""
+    model, entries = load_model("qwen3_8b"), []
+    for rows in (64, 128):
+        chip = hwmodels.load_chip("mlu370_x4", {"pages.rows": rows})
+        asked = Question.of(chip, model, "decode", 8192)
+        stages = LayerStages(model, asked.step, asked.shard, budget(chip), "auto").layer(model.order[0])
+        tensors = [tensor for stage in stages if stage.trace for tensor in stage.trace.tensors]
+        entries.append(sum(tensor.bytes for tensor in tensors if tensor.name == "table"))
+    assert entries[0] == 2 * entries[1] > 0
+
+
 QUICK = ["toy", "h100_sxm", "ascend_910b1", "mlu370_x4"]
 
 

@@ -1,4 +1,4 @@
-"""Every number of a kernel file, halved and doubled: the answer goes as physics says, or is refused in a line.
+"""Every number of a kernel file, halved and doubled: answers go the way that physics says, or are one line of refusal.
 
 `DIRECTIONS` names the figure that a number moves and which way; `EITHER` has the numbers without a direction, with the
 reason; `BINDS` has the point at which a number binds that does not at the kernel's own numbers. Each number is asked
@@ -320,7 +320,7 @@ def check(folder: Path, name: str) -> list[str]:
     return found
 
 
-QUICK = ["fa2_decode"]
+QUICK = ["ascend_fia_decode", "cudnn_sdpa"]
 
 
 @pytest.mark.parametrize("name", QUICK)
