@@ -157,17 +157,31 @@ class Kernel(BaseModel):
         return max(1, depth // 2), min(1, depth // 2)
 
     def resident(self, launch: Launch, num_warps: int | None, budget: Budget) -> int | None:
-        """Programs on a core at once, from what the compiler reports; None if it reports no shared memory."""
+        """Programs on a core at once, from what the compiler reports; None if it reports no shared memory.
+
+        Raises WorkloadError if a core does not hold the warps or the registers of one program.
+        """
+        bounds = [budget.max_programs, *self._bounds(launch, num_warps)]
         need = self.program_bytes(launch)
-        if need is None:
-            return None
-        bounds = [budget.max_programs, budget.scratchpad_bytes // max(need, 1)]
-        if self.occupancy is not None and num_warps is not None:
-            limits, unit = self.occupancy, self.occupancy.register_unit
-            bounds += [limits.programs, limits.warps // num_warps]
-            if launch.regs is not None:
-                bounds.append(limits.registers // (-(-launch.regs * WARP // unit) * unit * num_warps))
-        return max(1, min(bounds))
+        return None if need is None else max(1, min(*bounds, budget.scratchpad_bytes // max(need, 1)))
+
+    def _bounds(self, launch: Launch, num_warps: int | None) -> list[int]:
+        """Programs by what `occupancy` bounds."""
+        if self.occupancy is None or num_warps is None:
+            return [2**31]
+        limits, unit = self.occupancy, self.occupancy.register_unit
+        if num_warps > limits.warps:
+            raise WorkloadError(
+                f"kernel {self.name} has {num_warps} warps a program, a core holds {limits.warps} (occupancy.warps); "
+                "lower num_warps"
+            )
+        taken = -(-(launch.regs or 0) * WARP // unit) * unit * num_warps
+        if taken > limits.registers:
+            raise WorkloadError(
+                f"kernel {self.name}: {num_warps} warps of {launch.regs} registers a thread take {taken} registers, a "
+                f"core has {limits.registers} (occupancy.registers); lower regs or num_warps"
+            )
+        return [limits.programs, limits.warps // num_warps, limits.registers // max(taken, 1)]
 
     def program_bytes(self, launch: Launch) -> int | None:
         """Scratchpad that a program takes, from what the compiler reports; None if it does not."""
