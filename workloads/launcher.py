@@ -167,8 +167,10 @@ class _Sizes:
         if not self.tiling.combine:
             return written
         programs = calls * ceil(self.packed / MERGED)
-        started = pace.start * ceil(programs / self.budget.cores) + pace.dispatch * min(programs, self.budget.cores)
-        return 2 * written + pace.barrier + started + 2 * pace.latency
+        merging = min(programs, self.budget.cores)
+        read = partial * PS / min(pace.memory, merging * pace.port)
+        started = pace.start * ceil(programs / self.budget.cores) + pace.dispatch * merging
+        return written + read + pace.barrier + started + 2 * pace.latency
 
 
 def _filled(programs: int, places: int) -> float:
