@@ -57,7 +57,7 @@ golden: $(TEST)  ## Write anew what is generated: tests/golden, the output in RE
 	$(PY) -m tests.test_deviations
 	$(PY) -m tests.test_readme
 
-validation: $(TEST)  ## Predict every measured row anew; write docs/validation, README's table, codesign/validated.csv.
+validation: $(TEST)  ## Predict every measured row anew; write docs/validation, README's table, codesign/validated/*.csv.
 	$(PY) -m tests.test_validation_docs
 
 claims: $(RUNTIME)  ## Put the article's claims to the test anew; write docs/claims.md and its figures.
