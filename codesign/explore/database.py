@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,9 +56,9 @@ def opened(search: Search, folder: Path, storage: str | None) -> Iterator[optuna
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            with _connected(folder, storage) as database:
-                with locked(folder / ASKING):
-                    study = _study(search, database)
+            with ExitStack() as open_:
+                with locked(folder / ASKING):  # the tables too are made by one process at a time
+                    study = _study(search, open_.enter_context(_connected(folder, storage)))
                     if presence.alone() and storage is None:
                         give_up(study)
                 yield study

@@ -7,7 +7,7 @@ that was interrupted ends as one that was not.
 
 from __future__ import annotations
 
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ from codesign.quantities import plain
 from codesign.rows import Row
 from codesign.task import Files, Point
 from codesign.tune import tuned_values
+from codesign.worker import WorkerLost
 
 if TYPE_CHECKING:
     import optuna
@@ -198,7 +199,7 @@ class _Run:
             return
         try:
             self.running[pool.submit(point)] = (asked, point)
-        except BrokenExecutor:
+        except WorkerLost:
             self.fail(trial)
             self.restart(pool)
         except BaseException:
@@ -211,7 +212,7 @@ class _Run:
         for promise in finished:
             try:
                 self.settle(promise, *self.running[promise])
-            except BrokenExecutor:
+            except WorkerLost:
                 self.restart(pool)
                 return
             del self.running[promise]
@@ -223,8 +224,8 @@ class _Run:
         for lost, (asked, point) in list(self.running.items()):
             try:
                 self.settle(pool.submit(point), asked, point)
-            except BrokenExecutor:
-                self.refuse(asked, "its worker was killed each time it ran (out of memory?)")
+            except WorkerLost as error:
+                self.refuse(asked, f"its worker {error} each time it ran; lower the point's memory, or leave it out")
                 pool.restart()
             del self.running[lost]
 
@@ -232,7 +233,7 @@ class _Run:
         """Keep the row that was promised and tell the study; or tell it why there is none."""
         try:
             row = promise.result()
-        except BrokenExecutor:
+        except WorkerLost:
             raise
         except DOMAIN as error:
             self.refuse(asked, str(error))
