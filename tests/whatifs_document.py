@@ -20,9 +20,9 @@ One number of the chip changes at a time, or, where one number alone would be a 
 of the model: {MODEL_VERSION}.
 
 The effect is the change of the time. "Why" names the part of the time that moved most (`memgrain explain stall.hbm`
-says what a part is), or what the time goes to where nothing moved. An effect below 1 % counts as none. "Against physics"
-marks a time that moved the other way by over 5 %: tiles and splits left open are chosen anew for the changed chip, and
-that choice was a poor one.
+says what a part is), or what the time goes to where nothing moved. An effect below 1 % counts as none. "Against
+physics" marks a time that moved the other way by over 5 %: tiles and splits left open are chosen anew for the
+changed chip, and that choice was a poor one.
 
 | change | the time may | physics |
 | --- | --- | --- |
