@@ -20,7 +20,7 @@ help:  ## Print this list.
 	@echo "Variables: PYTHON=/path/to/python (3.11 or newer), VENV=.venv (where to install), JOBS=2 (processes of the tests)."
 
 demo: $(RUNTIME)  ## Sweep 7 head dimensions, 6 ratios and 2 contexts on 3 chips; tables and figures.
-	@if [ -e out/demo/rows.jsonl ] && [ -n "$$(find hwmodels workloads sim codesign \
+	@if [ -e out/demo/rows.jsonl ] && [ -n "$$(find hwmodels workloads sim memgrain \
 	  \( -name '*.py' -o -name '*.yaml' \) -newer out/demo/rows.jsonl)" ]; then rm -rf out/demo; fi
 	@$(VENV)/bin/memgrain sweep head_dim_by_ratio -o out/demo
 	@echo "Figures, one a chip:"
@@ -30,7 +30,7 @@ test: $(TEST)  ## Run the tests, but for the slow ones.
 	$(PY) -m pytest -n $(JOBS)
 
 quick: $(TEST)  ## Run the tests of everything but the simulator and its documents.
-	$(PY) -m pytest -n $(JOBS) tests/hwmodels tests/workloads tests/codesign
+	$(PY) -m pytest -n $(JOBS) tests/hwmodels tests/workloads tests/memgrain
 
 pythons:  ## Run the tests on every Python from 3.11 to 3.14 on this machine, each in a .venv-VERSION of its own.
 	@.ci/pythons | while read -r version python; do \
@@ -57,7 +57,7 @@ golden: $(TEST)  ## Write anew what is generated: tests/golden, the output in RE
 	$(PY) -m tests.test_deviations
 	$(PY) -m tests.test_readme
 
-validation: $(TEST)  ## Predict every measured row anew; write docs/validation, README's table, codesign/validated/*.csv.
+validation: $(TEST)  ## Predict every measured row anew; write docs/validation, README's table, memgrain/runs/validated/*.csv.
 	$(PY) -m tests.test_validation_docs
 
 claims: $(RUNTIME)  ## Put the article's claims to the test anew; write docs/claims.md and its figures.

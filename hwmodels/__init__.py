@@ -1,11 +1,11 @@
 """What the chip is: specifications in YAML with units and sources. Nothing here knows attention or time."""
 
-from hwmodels.errors import HardwareError
-from hwmodels.load import ChipFile, Provenance, chip_names, load_chip, load_standard, read_chip, standard_names
-from hwmodels.main_memory import Dram
-from hwmodels.peaks import contradictions
-from hwmodels.spec import Cache, Chip, Core, Level, Link, Matmul, Scratchpad, Tile, Vector
-from hwmodels.standard import Constraint, DramStandard
+from memgrain.hwmodels.errors import HardwareError
+from memgrain.hwmodels.load import ChipFile, Provenance, chip_names, load_chip, load_standard, read_chip, standard_names
+from memgrain.hwmodels.main_memory import Dram
+from memgrain.hwmodels.peaks import contradictions
+from memgrain.hwmodels.spec import Cache, Chip, Core, Level, Link, Matmul, Scratchpad, Tile, Vector
+from memgrain.hwmodels.standard import Constraint, DramStandard
 
 __all__ = [
     "Cache",

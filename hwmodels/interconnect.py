@@ -11,8 +11,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from hwmodels.record import Spec
-from hwmodels.units import Bandwidth, Bytes, Count, Duration, Share
+from memgrain.hwmodels.record import Spec
+from memgrain.hwmodels.units import Bandwidth, Bytes, Count, Duration, Share
 
 Topology = Literal["switch", "full_mesh", "ring"]
 Algorithm = Literal["ring", "tree", "direct", "one_shot", "pairwise", "in_network"]

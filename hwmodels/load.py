@@ -17,10 +17,10 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from hwmodels.errors import HardwareError
-from hwmodels.interconnect import Interconnect, Protocol, Tier
-from hwmodels.spec import Cache, Chip, Core, Pages, Scratchpad
-from hwmodels.standard import DramStandard
+from memgrain.hwmodels.errors import HardwareError
+from memgrain.hwmodels.interconnect import Interconnect, Protocol, Tier
+from memgrain.hwmodels.spec import Cache, Chip, Core, Pages, Scratchpad
+from memgrain.hwmodels.standard import DramStandard
 
 try:
     from yaml import CSafeLoader as SafeLoader  # a chip in 13 ms instead of 50

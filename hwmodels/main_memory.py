@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from hwmodels.record import Spec
-from hwmodels.standard import PS, DramStandard
-from hwmodels.units import Bandwidth, Bytes, Count, Latency, format_bandwidth, format_duration
+from memgrain.hwmodels.record import Spec
+from memgrain.hwmodels.standard import PS, DramStandard
+from memgrain.hwmodels.units import Bandwidth, Bytes, Count, Latency, format_bandwidth, format_duration
 
 Channels = Annotated[Count, Field(le=65536)]
 Window = Annotated[Count, Field(le=1024)]

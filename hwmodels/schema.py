@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from hwmodels.load import KINDS
-from hwmodels.spec import Chip
+from memgrain.hwmodels.load import KINDS
+from memgrain.hwmodels.spec import Chip
 
 Schema = dict[str, Any]
 

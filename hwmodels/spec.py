@@ -1,8 +1,8 @@
 """What a chip is: cores, memory levels from the core outward, and DRAM standards, as frozen and validated records.
 
-Quantities are integers in base units (bytes, bytes per second, picoseconds, hertz; see `hwmodels.units`). Fields in
-which chips differ have no default. Derived figures are properties. Every field carries a sentence: `memgrain explain`
-prints it.
+Quantities are integers in base units (bytes, bytes per second, picoseconds, hertz; see `memgrain.hwmodels.units`).
+Fields in which chips differ have no default. Derived figures are properties. Every field carries a sentence: `memgrain
+explain` prints it.
 """
 
 from __future__ import annotations
@@ -11,20 +11,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from hwmodels.interconnect import Interconnect
-from hwmodels.main_memory import Dram
-from hwmodels.record import Spec
-from hwmodels.units import (
-    Bandwidth,
-    Bytes,
-    Count,
-    Duration,
-    Frequency,
-    Latency,
-    Rate,
-    Share,
-    format_bytes,
-)
+from memgrain.hwmodels.interconnect import Interconnect
+from memgrain.hwmodels.main_memory import Dram
+from memgrain.hwmodels.record import Spec
+from memgrain.hwmodels.units import Bandwidth, Bytes, Count, Duration, Frequency, Latency, Rate, Share, format_bytes
 
 DType = Literal["bf16", "fp16", "fp8", "int8", "fp32"]
 Scope = Literal["core", "cluster", "chip"]

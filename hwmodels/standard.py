@@ -18,8 +18,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
-from hwmodels.record import Spec
-from hwmodels.units import Bytes, Count, Duration, format_duration, parse_duration
+from memgrain.hwmodels.record import Spec
+from memgrain.hwmodels.units import Bytes, Count, Duration, format_duration, parse_duration
 
 PS = 10**12
 """Picoseconds of a second."""

@@ -1,15 +1,15 @@
 """What happens: cores, levels and DRAM channels in time. Reads no file, draws no picture."""
 
-from sim.bounds import Bounds
-from sim.core import Interval
-from sim.curve import AXES, MOST_WAYS, Axis, Curve, count_lru, miss_ratio_curve
-from sim.errors import SimulationError
-from sim.metrics import METRICS, Metric
-from sim.read_causes import ReadCauses, read_causes
-from sim.result import Result
-from sim.simulate import BEFORE, LOOPS, simulate, simulate_sequence
-from sim.tap import Shape
-from sim.version import MODEL_VERSION
+from memgrain.sim.breakdown.bounds import Bounds
+from memgrain.sim.curves.curve import AXES, MOST_WAYS, Axis, Curve, count_lru, miss_ratio_curve
+from memgrain.sim.curves.read_causes import ReadCauses, read_causes
+from memgrain.sim.curves.tap import Shape
+from memgrain.sim.errors import SimulationError
+from memgrain.sim.metrics import METRICS, Metric
+from memgrain.sim.reference.engine import Interval
+from memgrain.sim.result import Result
+from memgrain.sim.simulate import BEFORE, LOOPS, simulate, simulate_sequence
+from memgrain.sim.version import MODEL_VERSION
 
 __all__ = [
     "AXES",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from sim.result import Result
+    from memgrain.sim.result import Result
 
 Value = float | int | str | None
 Better = Literal["less", "more", ""]

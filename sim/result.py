@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sim.bounds import Bounds
-from sim.causes import Cause, causes_together
-from sim.core import Interval
-from sim.fold import Folded, fold_together
-from sim.metrics import METRICS, Value
-from sim.version import MODEL_VERSION
+from memgrain.sim.breakdown.bounds import Bounds
+from memgrain.sim.breakdown.causes import Cause, causes_together
+from memgrain.sim.engine.fold import Folded, fold_together
+from memgrain.sim.metrics import METRICS, Value
+from memgrain.sim.reference.engine import Interval
+from memgrain.sim.version import MODEL_VERSION
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,10 @@ class Result:
     bounds: Bounds
     """Lower bounds of the time: what no implementation can beat on the chip."""
     limits: dict[str, int]
-    """What each resource needs for all that this design asks of it, in ps: see `sim.limits`."""
+    """What each resource needs for all that this design asks of it, in ps: see `memgrain.sim.breakdown.limits`."""
     causes: dict[str, Cause]
-    """What the time went to, what that comes from and what to change, from the largest gain on: see `sim.causes`."""
+    """What the time went to, what that comes from and what to change, from the largest gain on: see
+    `memgrain.sim.breakdown.causes`."""
     useful_bytes: int
     """Distinct bytes of queries, keys and values that the algorithm needs."""
     macs: int

@@ -6,22 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from hwmodels.spec import Chip
-from sim.bounds import bounds, work
-from sim.cache import Cache
-from sim.causes import causes
-from sim.census import BYTES, COMMANDS
-from sim.changes import Run
-from sim.core import WORKSPACE, Kernel
-from sim.errors import SimulationError
-from sim.limits import floors, limits
-from sim.loop import Loop
-from sim.machine import Machine
-from sim.prefetch import Engine, engines, watch
-from sim.prefetched import COUNTS
-from sim.result import Result, together
-from workloads.prefetch import Prefetch
-from workloads.trace import Trace, count
+from memgrain.hwmodels.spec import Chip
+from memgrain.sim.breakdown.bounds import bounds, work
+from memgrain.sim.breakdown.causes import causes
+from memgrain.sim.breakdown.census import BYTES, COMMANDS
+from memgrain.sim.breakdown.changes import Run
+from memgrain.sim.breakdown.limits import floors, limits
+from memgrain.sim.cache.cache import Cache
+from memgrain.sim.engine.engine import Loop
+from memgrain.sim.errors import SimulationError
+from memgrain.sim.levels.machine import Machine
+from memgrain.sim.prefetch.engine import Engine, engines, watch
+from memgrain.sim.prefetch.prefetched import COUNTS
+from memgrain.sim.reference.engine import WORKSPACE, Kernel
+from memgrain.sim.result import Result, together
+from memgrain.workloads.steps.prefetch import Prefetch
+from memgrain.workloads.trace import Trace, count
 
 Before = Literal["cold", "dirty", "warm"]
 BEFORE: tuple[Before, ...] = ("cold", "dirty", "warm")
@@ -74,8 +74,8 @@ def simulate(
     `before` is the state of the caches: "cold" (nothing of use in them), "dirty" (full of lines that have to be written
     back first), "warm" (the same trace ran just before), or a trace that ran just before. With `intervals`, the result
     tells what each program did when. `loop` is one of LOOPS; intervals are only kept by SimPy's. `fold` is a tolerance
-    (0.01: 1 %) at which long repeats are counted instead of simulated, see `sim.fold`; the result then says how much
-    was, and how far the time may be off. Raises SimulationError if the trace does not fit the chip.
+    (0.01: 1 %) at which long repeats are counted instead of simulated, see `memgrain.sim.engine.fold`; the result then
+    says how much was, and how far the time may be off. Raises SimulationError if the trace does not fit the chip.
     """
     how = _How("simpy" if intervals else loop, intervals, fold)
     if isinstance(before, Trace):
@@ -105,9 +105,9 @@ def simulate_sequence(
     `workloads.in_one_memory` gives them; with `following`, other kernels ran before the first; "warm" means that the
     whole sequence ran just before, without prefetch. Each `prefetch` has an engine of its own, which works beside the
     kernels on the levels below the cores' ports (into scratchpads: through the ports); the result then counts what
-    became of it as `prefetch.bytes` and so on, see `sim.prefetched.COUNTS`. `loop` and `fold` are those of `simulate`;
-    intervals and prefetch are known to SimPy's loop alone. Raises SimulationError if there is no trace, if their
-    tensors differ, or if a trace or a prefetch does not fit the chip.
+    became of it as `prefetch.bytes` and so on, see `memgrain.sim.prefetch.prefetched.COUNTS`. `loop` and `fold` are
+    those of `simulate`; intervals and prefetch are known to SimPy's loop alone. Raises SimulationError if there is no
+    trace, if their tensors differ, or if a trace or a prefetch does not fit the chip.
     """
     if not traces:
         raise SimulationError("no kernel to run in sequence; give one at least")

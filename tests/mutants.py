@@ -21,11 +21,17 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 ROOMS = {
     "hwmodels": (["hwmodels/*.py"], ["tests/hwmodels"]),
-    "collectives": (["sim/collectives.py", "sim/schedule.py"], ["tests/sim/test_collectives.py"]),
-    "compute": (["sim/compute.py", "sim/bounds.py"], ["tests/sim/test_compute.py", "tests/sim/test_physics.py"]),
-    "curve": (["sim/curve.py", "sim/tap.py"], ["tests/sim/test_curve.py"]),
+    "collectives": (["sim/network/collectives.py", "sim/network/schedule.py"], ["tests/sim/test_collectives.py"]),
+    "compute": (
+        ["sim/levels/compute.py", "sim/breakdown/bounds.py"],
+        ["tests/sim/test_compute.py", "tests/sim/test_physics.py"],
+    ),
+    "curve": (["sim/curves/curve.py", "sim/curves/tap.py"], ["tests/sim/test_curve.py"]),
     "prefetch": (["sim/prefetch*.py"], ["tests/sim/test_prefetch.py", "tests/sim/test_fates.py"]),
-    "dram": (["sim/dram.py", "sim/channel.py"], ["tests/sim/test_dram.py", "tests/sim/test_dram_reference.py"]),
+    "dram": (
+        ["sim/dram/dram.py", "sim/dram/channel.py"],
+        ["tests/sim/test_dram.py", "tests/sim/test_dram_reference.py"],
+    ),
     "machine": (["sim/*.py"], ["tests/sim"]),
 }
 """Files that are changed, and the tests that are run, by room."""
@@ -33,8 +39,8 @@ CONFIG = """
 [tool.mutmut]
 source_paths = ["hwmodels", "sim"]
 only_mutate = {files}
-do_not_mutate = ["hwmodels/measurements/*", "sim/compiled/*"]
-also_copy = ["codesign", "docs", "tests", "workloads"]
+do_not_mutate = ["measurements/*", "sim/compiled/*"]
+also_copy = ["memgrain", "docs", "tests", "workloads"]
 pytest_add_cli_args = ["-p", "no:xdist", "-p", "no:cacheprovider", "--hypothesis-seed=0"]
 pytest_add_cli_args_test_selection = {tests}
 """

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from codesign.validated import Group, Subject, evidence, trust_in
-from codesign.validated.subject import (
+from memgrain.hwmodels import Chip, chip_names, load_chip
+from memgrain.runs.validated import Group, Subject, evidence, trust_in
+from memgrain.runs.validated.subject import (
     GENERIC,
     LAYERS,
     MEASURED,
@@ -17,10 +18,9 @@ from codesign.validated.subject import (
     WHOLE,
     code_of,
 )
-from hwmodels import Chip, chip_names, load_chip
+from memgrain.workloads import Kernel, kernel_names, load_kernel
 from tests.validation_document import markdown_table
 from tests.validation_results import ROOT
-from workloads import Kernel, kernel_names, load_kernel
 
 SUPPORT = ROOT / "docs" / "support.md"
 LEFT_OUT = ("toy", "ascend_910b_article", "mlu370_article")
@@ -38,8 +38,8 @@ SAID = {
 _INTRODUCTION = """\
 # What is supported, and how well it is known
 
-`make validation` writes this page from [evidence.csv](../codesign/validated/evidence.csv): every measured row that no
-number was fitted to. How an interval is made stands in [uncertainty.md](uncertainty.md); `memgrain run` prints the
+`make validation` writes this page from [evidence.csv](../memgrain/runs/validated/evidence.csv): every measured row that
+no number was fitted to. How an interval is made stands in [uncertainty.md](uncertainty.md); `memgrain run` prints the
 evidence of one call, with its pattern, head dimension and size.
 
 A cell says what validation found on that chip:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-import hwmodels
+from memgrain import hwmodels
 
 ROOT = Path(__file__).parent.parent
 FILE = ROOT / "DEVIATIONS.md"

@@ -18,8 +18,8 @@ import pyarrow
 import pytest
 import yaml
 
-import codesign
-import hwmodels
+import memgrain
+from memgrain import hwmodels
 
 ROOT = Path(__file__).parent.parent
 FILE = ROOT / "README.md"
@@ -36,7 +36,7 @@ KEPT = re.compile(
 def output() -> str:
     """The command and the lines of its output that README keeps."""
     found = subprocess.run(
-        [sys.executable, "-c", "from codesign.cli import main; main()", *ARGUMENTS],
+        [sys.executable, "-c", "from memgrain.cli import main; main()", *ARGUMENTS],
         capture_output=True,
         text=True,
         check=True,
@@ -51,8 +51,8 @@ SMALLER = {
     "memgrain run mlu370_x4 decode_topk --uncertainty": "memgrain run mlu370_x4 decode_topk --uncertainty --samples 4",
     "memgrain sweep ways.yaml --uncertainty": "memgrain sweep few.yaml --uncertainty --samples 2",
     "memgrain explore head_dim_for_910b -o out/search": "memgrain explore head_dim_for_910b -o out/search --trials 4",
-    'codesign.intervals("head_dim_by_ratio", "out/dims", metric="time_us", samples=32)': (
-        'codesign.intervals("few.yaml", "out/dims", metric="time_us", samples=2)'
+    'memgrain.intervals("head_dim_by_ratio", "out/dims", metric="time_us", samples=32)': (
+        'memgrain.intervals("few.yaml", "out/dims", metric="time_us", samples=2)'
     ),
 }
 """What is asked for less where the whole takes minutes: the rest of the line stays."""
@@ -113,7 +113,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "tests").symlink_to(ROOT / "tests")
     command = tmp_path / "bin" / "memgrain"
     command.parent.mkdir()
-    command.write_text(f"#!{sys.executable}\nfrom codesign.cli import main\nmain()\n", encoding="utf-8")
+    command.write_text(f"#!{sys.executable}\nfrom memgrain.cli import main\nmain()\n", encoding="utf-8")
     command.chmod(0o755)
     return tmp_path
 
@@ -177,7 +177,7 @@ def test_python_runs_as_a_script(block: Block, folder: Path) -> None:
 
 @pytest.mark.parametrize("block", blocks("yaml"), ids=lambda block: block.where)
 def test_yaml_loads(block: Block, folder: Path) -> None:
-    from codesign.sweep_file import load_sweep
+    from memgrain.runs.sweep import load_sweep
 
     path = folder / name_of(block)
     if "extends" in yaml.safe_load(block.text):
@@ -216,7 +216,7 @@ def test_numbers_of_the_prose() -> None:
 
     def time(chip: str, **keys: object) -> str:
         overrides = {name.replace("__", "."): value for name, value in keys.items()}
-        return f"{codesign.run(chip, 'decode_topk', overrides).time / 1e6:.0f}"
+        return f"{memgrain.run(chip, 'decode_topk', overrides).time / 1e6:.0f}"
 
     slow, slow_too = (time("mlu370_x8", shape__head_dim=dim) for dim in (96, 128))
     quick = [time("mlu370_x8", shape__head_dim=dim, nram__dma_startup="10 ns") for dim in (96, 128)]
@@ -224,7 +224,7 @@ def test_numbers_of_the_prose() -> None:
     assert f"takes {slow} µs with a head dimension of 96 and with 128 alike" in text
     assert f"at 10 ns it takes {quick[0]} and {quick[1]} µs" in text
     wide, narrow = (
-        codesign.run("ascend_910b1", "decode_topk", {"shape.head_dim": 96, "l2.fill_granule": size}).metrics()
+        memgrain.run("ascend_910b1", "decode_topk", {"shape.head_dim": 96, "l2.fill_granule": size}).metrics()
         for size in ("512 B", "128 B")
     )
     read = (

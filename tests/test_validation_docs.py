@@ -1,4 +1,4 @@
-"""docs/validation, validation.md, support.md, README's table and codesign/validated are what the code predicts.
+"""docs/validation, validation.md, support.md, README's table and memgrain/runs/validated are what the code predicts.
 
 `make validation` predicts every row and writes them anew; `python -m tests.test_validation_docs FILE …` predicts only
 the rows of those files (none with `documents`), and writes what follows from the committed predictions.
@@ -11,14 +11,14 @@ import time
 
 import pytest
 
-from codesign.validated import EVIDENCE, evidence
-from codesign.validated.law import COMPONENTS, read_components
-from codesign.validation.cases import Maker
-from codesign.validation.channel import read_cases
-from codesign.validation.compare import report
-from codesign.validation.points import load_points, resolve
-from codesign.validation.records import read_records
-from sim import MODEL_VERSION
+from memgrain.runs.validated import EVIDENCE, evidence
+from memgrain.runs.validated.law import COMPONENTS, read_components
+from memgrain.sim import MODEL_VERSION
+from memgrain.validation.cases import Maker
+from memgrain.validation.channel import read_cases
+from memgrain.validation.compare import report
+from memgrain.validation.points import load_points, resolve
+from memgrain.validation.records import read_records
 from tests.support_document import SUPPORT, support, write_support
 from tests.validation_document import BEGIN, DOCUMENT, END, README, document, draw, readme_block
 from tests.validation_results import (
@@ -160,7 +160,7 @@ def test_channels_are_within_bounds(quantity: str) -> None:
 
 
 def write() -> None:
-    """Write the documents, the figures and what codesign/validated holds from the committed predictions."""
+    """Write the documents, the figures and what memgrain/runs/validated holds from the committed predictions."""
     for source in SOURCES:
         draw(source)
     EVIDENCE.write_text(evidence_text(), encoding="utf-8")

@@ -8,13 +8,13 @@ from typing import Any
 
 import pandas as pd
 
-from codesign.validated import Subject, evidence
-from codesign.validated.fit import coverage
-from codesign.validated.law import COMPONENTS, read_components
-from codesign.validation.channel import ERRORS, ChannelValidation
-from codesign.validation.compare import breakdown, report
-from codesign.validation.points import RATES, Compared, load_points
-from sim import MODEL_VERSION
+from memgrain.runs.validated import Subject, evidence
+from memgrain.runs.validated.fit import coverage
+from memgrain.runs.validated.law import COMPONENTS, read_components
+from memgrain.sim import MODEL_VERSION
+from memgrain.validation.channel import ERRORS, ChannelValidation
+from memgrain.validation.compare import breakdown, report
+from memgrain.validation.points import RATES, Compared, load_points
 from tests.validation_results import FOLDER, ROOT, SOURCES, Source, provenance, read
 
 DOCUMENT = ROOT / "docs" / "validation.md"
@@ -61,9 +61,9 @@ _INTRODUCTION = """\
 # Validation
 
 What the simulator predicts, beside what was measured. `make validation` predicts every row anew and writes this file,
-the table in README, [support.md](support.md), `codesign/validated/` (the rows that labels and intervals rest on, see
-[uncertainty.md](uncertainty.md)) and [validation/](validation/), which holds the predictions beside the measurements as
-CSV; [tests/validation](../tests/validation/README.md) says where the measurements come from. A test
+the table in README, [support.md](support.md), `memgrain/runs/validated/` (the rows that labels and intervals rest on,
+see [uncertainty.md](uncertainty.md)) and [validation/](validation/), which holds the predictions beside the
+measurements as CSV; [tests/validation](../tests/validation/README.md) says where the measurements come from. A test
 predicts a few rows of each file on every run of the tests and fails if one differs from what is kept here.
 
 All errors are in %, those of rates in points. Of *time*: mean, median, 90th percentile (p90) and worst of the absolute
@@ -204,8 +204,9 @@ def _carrying() -> str:
     lines = [
         "## How far errors carry",
         "",
-        f"Labels and intervals rest on {len(rows)} measured rows ([evidence.csv](../codesign/validated/evidence.csv)). "
-        "The logarithm of measured ÷ predicted time is a sum of independent parts; these are their standard deviations "
+        f"Labels and intervals rest on {len(rows)} measured rows ("
+        "[evidence.csv](../memgrain/runs/validated/evidence.csv)). The logarithm of measured ÷ predicted time is a sum of "
+        "independent parts; these are their standard deviations "
         "in % ([uncertainty.md](uncertainty.md) says what each is):",
         "",
         *markdown_table(["part", "%"], parts, 1),
@@ -315,7 +316,7 @@ def _percent(value: float | None) -> str:
 
 def draw(source: Source) -> None:
     """The figure of a file."""
-    from codesign.plots import channel, validation
+    from memgrain.plots import channel, validation
 
     frame = read(source)
     if source.form == "channel":

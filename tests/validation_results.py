@@ -12,20 +12,20 @@ from typing import Any, Literal
 import pandas as pd
 import yaml
 
-from codesign.cli.terminal import SweepProgress
-from codesign.validated import COLUMNS, EVIDENCE, Evidence
-from codesign.validated.evidence import read_evidence
-from codesign.validated.fit import estimate
-from codesign.validated.subject import CHANGED
-from codesign.validation.cases import KERNELS, Maker, source_digest
-from codesign.validation.channel import ERRORS, PREDICTED, validate_channel
-from codesign.validation.channel import MEASURED as CHANNEL_MEASURED
-from codesign.validation.compare import with_errors
-from codesign.validation.points import load_points, resolve, validate_points
-from codesign.validation.records import MEASURED, Record, read_records
-from codesign.validation.run import PREDICTIONS, validate
-from sim import MODEL_VERSION
-from workloads import find_kernel
+from memgrain.cli.terminal import SweepProgress
+from memgrain.runs.validated import COLUMNS, EVIDENCE, Evidence
+from memgrain.runs.validated.evidence import read_evidence
+from memgrain.runs.validated.fit import estimate
+from memgrain.runs.validated.subject import CHANGED
+from memgrain.sim import MODEL_VERSION
+from memgrain.validation.cases import KERNELS, Maker, source_digest
+from memgrain.validation.channel import ERRORS, PREDICTED, validate_channel
+from memgrain.validation.channel import MEASURED as CHANNEL_MEASURED
+from memgrain.validation.compare import with_errors
+from memgrain.validation.points import load_points, resolve, validate_points
+from memgrain.validation.records import MEASURED, Record, read_records
+from memgrain.validation.run import PREDICTIONS, validate
+from memgrain.workloads import find_kernel
 
 ROOT = Path(__file__).parent.parent
 MEASURED_IN = ROOT / "tests" / "validation"
@@ -217,7 +217,7 @@ def read(source: Source) -> pd.DataFrame:
 
 
 def evidence() -> Iterator[Evidence]:
-    """Rows of codesign/validated/evidence.csv: all whose time was compared and that nothing was fitted to."""
+    """Rows of memgrain/runs/validated/evidence.csv: all whose time was compared and that nothing was fitted to."""
     for source in SOURCES:
         if source.evidence and source.form != "channel":
             yield from _of_points(source) if source.form == "points" else _of_kernels(source)

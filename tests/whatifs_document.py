@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from codesign.task import Task
-from codesign.whatif import CHANGES, WhatIf, what_if
-from codesign.whatif.changes import EITHER, FASTER
-from hwmodels import load_chip
-from sim import MODEL_VERSION
+from memgrain.analysis.whatif import CHANGES, WhatIf, what_if
+from memgrain.analysis.whatif.changes import EITHER, FASTER
+from memgrain.hwmodels import load_chip
+from memgrain.runs.task import Task
+from memgrain.sim import MODEL_VERSION
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "whatifs.md"
 CHIPS = ("h100_sxm", "b200", "ascend_910b2", "mlu370_x8", "tpu_v5p")

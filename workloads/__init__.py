@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-from workloads.attention import attention, fit, reckon
-from workloads.conversion import conversion
-from workloads.engine import Engine
-from workloads.errors import WorkloadError
-from workloads.gemm import Gemm
-from workloads.indexed import Indexed
-from workloads.indexer import Indexer
-from workloads.kernel import Kernel, kernel_of, load_kernel, tiled
-from workloads.kernel_names import ALIASES, find_kernel, kernel_names
-from workloads.kernel_parts import Launch
-from workloads.launcher import fit_tiling
-from workloads.layers.step import Shard, Step
-from workloads.layers.workload import Layers
-from workloads.layout import Contiguous, Layout, Paged
-from workloads.linear import Linear
-from workloads.linear_tiling import FittedLinear, LinearTiling
-from workloads.load import KINDS, AnyWorkload, load_any, load_workload, parse_any, parse_workload
-from workloads.matrix import Elementwise, MatrixRead
-from workloads.model import Model, load_model, model_names
-from workloads.model_parts import Part
-from workloads.pace import Pace
-from workloads.patterns import PATTERNS, Pattern
-from workloads.prefetch import Prefetch
-from workloads.selection import SELECTIONS, LocalSelection, RandomSelection, RecordedSelection, Selection
-from workloads.sequence import in_one_memory
-from workloads.shape import AttentionShape, DType, DTypes, Phase, element_bytes
-from workloads.synthetic import after_writes, gather, pointer_chase, stream, stride
-from workloads.tiling import Budget, FittedTiling, Tiling, scratchpad_bytes
-from workloads.trace import (
+from memgrain.workloads.attention import attention, fit, reckon
+from memgrain.workloads.errors import WorkloadError
+from memgrain.workloads.kernels.engine import Engine
+from memgrain.workloads.kernels.kernel import Kernel, kernel_of, load_kernel, tiled
+from memgrain.workloads.kernels.launcher import fit_tiling
+from memgrain.workloads.kernels.names import ALIASES, find_kernel, kernel_names
+from memgrain.workloads.kernels.pace import Pace
+from memgrain.workloads.kernels.parts import Launch
+from memgrain.workloads.kernels.tiling import Budget, FittedTiling, Tiling, scratchpad_bytes
+from memgrain.workloads.key_errors import known_keys
+from memgrain.workloads.layers.step import Shard, Step
+from memgrain.workloads.layers.workload import Layers
+from memgrain.workloads.layouts.layout import Contiguous, Layout, Paged
+from memgrain.workloads.load import KINDS, AnyWorkload, load_any, load_workload, parse_any, parse_workload
+from memgrain.workloads.models.model import Model, load_model, model_names
+from memgrain.workloads.models.parts import Part
+from memgrain.workloads.patterns import PATTERNS, Pattern
+from memgrain.workloads.selection import SELECTIONS, LocalSelection, RandomSelection, RecordedSelection, Selection
+from memgrain.workloads.shape import AttentionShape, DType, DTypes, Phase, element_bytes
+from memgrain.workloads.steps.conversion import conversion
+from memgrain.workloads.steps.gemm import Gemm
+from memgrain.workloads.steps.indexer import Indexer
+from memgrain.workloads.steps.linear import Linear
+from memgrain.workloads.steps.linear_tiling import FittedLinear, LinearTiling
+from memgrain.workloads.steps.matrix import Elementwise, MatrixRead
+from memgrain.workloads.steps.prefetch import Prefetch
+from memgrain.workloads.steps.sequence import in_one_memory
+from memgrain.workloads.steps.sparse_attention import Indexed
+from memgrain.workloads.steps.synthetic import after_writes, gather, pointer_chase, stream, stride
+from memgrain.workloads.trace import (
     ACCESS,
     PROGRAM,
     READ,
@@ -48,9 +49,8 @@ from workloads.trace import (
     count_steps,
     expand,
 )
-from workloads.trace_file import load_trace, save_trace
-from workloads.workload import Hold, Workload
-from workloads.wrong import known_keys
+from memgrain.workloads.trace_file import load_trace, save_trace
+from memgrain.workloads.workload import Hold, Workload
 
 __all__ = [
     "ACCESS",

@@ -15,20 +15,20 @@ from math import ceil, gcd
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.deal import deal, splits_of
-from workloads.distinct import distinct_tokens, pages_read
-from workloads.kernel import tiled
-from workloads.launcher import MERGED, fit_tiling, reckoned
-from workloads.layout import Paged, Placement, bases, place
-from workloads.merge import Merge
-from workloads.pairs import pairs_of_head
-from workloads.patterns import Range, merged
-from workloads.program import ORIGINS, Geometry, Part, Template, tiles_of
-from workloads.selection import list_of, lists_of
-from workloads.templates import Cut, dealt_template, queries_of, row_template
-from workloads.tiling import Budget, FittedTiling, padded
-from workloads.trace import PROGRAM, READ, RUN, STEP, WRITE, Chunk, Tensor, Trace
-from workloads.workload import Workload
+from memgrain.workloads.distinct import distinct_tokens, pages_read
+from memgrain.workloads.kernels.deal import deal, splits_of
+from memgrain.workloads.kernels.kernel import tiled
+from memgrain.workloads.kernels.launcher import MERGED, fit_tiling, reckoned
+from memgrain.workloads.kernels.pairs import pairs_of_head
+from memgrain.workloads.kernels.program import ORIGINS, Geometry, Part, Template, tiles_of
+from memgrain.workloads.kernels.templates import Cut, dealt_template, queries_of, row_template
+from memgrain.workloads.kernels.tiling import Budget, FittedTiling, padded
+from memgrain.workloads.layouts.layout import Paged, Placement, bases, place
+from memgrain.workloads.patterns import Range, merged
+from memgrain.workloads.selection import list_of, lists_of
+from memgrain.workloads.steps.merge import Merge
+from memgrain.workloads.trace import PROGRAM, READ, RUN, STEP, WRITE, Chunk, Tensor, Trace
+from memgrain.workloads.workload import Workload
 
 LARGEST_LISTS = 1 << 22
 """Selected tokens that one chunk holds before its q tiles are dealt to several chunks (16 MiB of indices)."""

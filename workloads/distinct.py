@@ -8,9 +8,9 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.patterns import Range, merged
-from workloads.selection import list_of
-from workloads.workload import Workload
+from memgrain.workloads.patterns import Range, merged
+from memgrain.workloads.selection import list_of
+from memgrain.workloads.workload import Workload
 
 
 def distinct_tokens(workload: Workload, queries: Sequence[Range]) -> int:

@@ -8,14 +8,14 @@ from typing import Any
 
 import yaml
 
-from workloads.errors import WorkloadError
-from workloads.gemm import Gemm
-from workloads.indexed import Indexed
-from workloads.layers.workload import Layers
-from workloads.linear import Linear
-from workloads.matrix import Elementwise, MatrixRead
-from workloads.workload import Workload
-from workloads.wrong import checked, closest, in_line, known_keys, shown
+from memgrain.workloads.errors import WorkloadError
+from memgrain.workloads.key_errors import checked, closest, in_line, known_keys, shown
+from memgrain.workloads.layers.workload import Layers
+from memgrain.workloads.steps.gemm import Gemm
+from memgrain.workloads.steps.linear import Linear
+from memgrain.workloads.steps.matrix import Elementwise, MatrixRead
+from memgrain.workloads.steps.sparse_attention import Indexed
+from memgrain.workloads.workload import Workload
 
 AnyWorkload = Workload | Indexed | Layers | MatrixRead | Elementwise | Gemm | Linear
 KINDS: dict[str, type[AnyWorkload]] = {

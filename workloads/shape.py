@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from workloads.errors import WorkloadError
+from memgrain.workloads.errors import WorkloadError
 
 DType = Literal["bf16", "fp16", "fp8", "int8", "fp32"]
 Phase = Literal["prefill", "decode"]

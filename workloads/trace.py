@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.shape import DType
+from memgrain.workloads.shape import DType
 
 READ = 0
 WRITE = 1
@@ -127,8 +127,8 @@ class Trace:
     lists_ahead: int = 1
     """Steps by which index lists are asked for ahead of the rows that they name; 0: when these have a place."""
     engine: tuple[str, int, str, int] | None = None
-    """How the kernel feeds the units: instruction, groups, shares, convert_cycles of `workloads.engine.Engine`; None:
-    products at the unit's own rate, then the softmax."""
+    """How the kernel feeds the units: instruction, groups, shares, convert_cycles of
+    `memgrain.workloads.kernels.engine.Engine`; None: products at the unit's own rate, then the softmax."""
 
     cores: Cores = "matmul"
     """What its programs run on; those on vector cores multiply no matrices."""

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.errors import WorkloadError
-from workloads.trace import PROGRAM, RUN, STEP, Chunk, Tensor, Trace
+from memgrain.workloads.errors import WorkloadError
+from memgrain.workloads.trace import PROGRAM, RUN, STEP, Chunk, Tensor, Trace
 
 DAMAGE = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)
 """What Python raises of a damaged or foreign .npz: the last two, of ways to pack and encrypt that it does not know."""

@@ -7,12 +7,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from workloads.errors import WorkloadError
-from workloads.layout import Layout, Placement
-from workloads.patterns import EVICTING, BlockSparse, HeavyHitters, Pattern, Streaming, Visits, in_units
-from workloads.selection import Selection
-from workloads.shape import AttentionShape, DType, DTypes, Phase
-from workloads.tiling import Tiling
+from memgrain.workloads.errors import WorkloadError
+from memgrain.workloads.kernels.tiling import Tiling
+from memgrain.workloads.layouts.layout import Layout, Placement
+from memgrain.workloads.patterns import EVICTING, BlockSparse, HeavyHitters, Pattern, Streaming, Visits, in_units
+from memgrain.workloads.selection import Selection
+from memgrain.workloads.shape import AttentionShape, DType, DTypes, Phase
 
 
 class Hold(BaseModel):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from sim import MODEL_VERSION
+from memgrain.sim import MODEL_VERSION
 from tests.bench.figure import Figure
 
 _INTRODUCTION = """\

@@ -15,10 +15,10 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import codesign
+import memgrain
 
 ROOT = Path(__file__).parents[2]
-COMMAND = "from codesign.cli import main; main()"
+COMMAND = "from memgrain.cli import main; main()"
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def peak_memory(process: int | str = "self") -> float:
 
 if __name__ == "__main__":
     chip, workload, small, large = json.loads(sys.argv[1])
-    codesign.run(chip, workload, small)
+    memgrain.run(chip, workload, small)
     begin = perf_counter()
-    codesign.run(chip, workload, large)
+    memgrain.run(chip, workload, large)
     print(json.dumps([perf_counter() - begin, peak_memory()]))

@@ -15,14 +15,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-import hwmodels
-import sim
-from sim.cache import Cache
-from sim.request import NO_INDEX, Request
+from memgrain import hwmodels, sim
+from memgrain.sim.cache.cache import Cache
+from memgrain.sim.levels.request import NO_INDEX, Request
+from memgrain.workloads.trace import READ, RUN
 from tests.bench.figure import Figure, Report, seconds
 from tests.bench.peers import Peer, peers
 from tests.sim.conftest import BASE
-from workloads.trace import READ, RUN
 
 HEADING = "Lookups"
 LINE, CAPACITY, WAYS = 128, 192 << 20, 16

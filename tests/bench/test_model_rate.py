@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-import hwmodels
-from codesign.model_run import Question, run_model
+from memgrain import hwmodels
+from memgrain.models import Question, run_model
+from memgrain.workloads import Shard, load_model
 from tests.bench.figure import Figure, Report, seconds
-from workloads import Shard, load_model
 
 HEADING = "A step of a whole model"
 GOAL = 60.0

@@ -11,13 +11,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import hwmodels
-import sim
-from codesign.task import Task
-from sim.dram import Dram
-from sim.request import NO_INDEX, Request
+from memgrain import hwmodels, sim
+from memgrain.runs.task import Task
+from memgrain.sim.dram.dram import Dram
+from memgrain.sim.levels.request import NO_INDEX, Request
+from memgrain.workloads.trace import READ, RUN, Trace
 from tests.bench.figure import Figure, Report, seconds, settled
-from workloads.trace import READ, RUN, Trace
 
 HEADING = "Tiles and DRAM"
 CHIP = "h100_sxm"

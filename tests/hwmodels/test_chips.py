@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from hwmodels import ChipFile, Dram, Scratchpad, chip_names, load_chip, read_chip
-from hwmodels.load import KINDS
-from hwmodels.units import parse_bandwidth, parse_bytes, parse_duration, parse_frequency
+from memgrain.hwmodels import ChipFile, Dram, Scratchpad, chip_names, load_chip, read_chip
+from memgrain.hwmodels.load import KINDS
+from memgrain.hwmodels.units import parse_bandwidth, parse_bytes, parse_duration, parse_frequency
 
 MIB = 2**20
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from hwmodels import HardwareError, load_chip, load_standard, read_chip
-from hwmodels.load import FOLDER
+from memgrain.hwmodels import HardwareError, load_chip, load_standard, read_chip
+from memgrain.hwmodels.load import FOLDER
 
 TOY = (FOLDER / "chips" / "toy.yaml").read_text(encoding="utf-8")
 WAYS = "ways: {value: 16, kind: derived, source: T}"

@@ -8,9 +8,9 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from hwmodels import chip_names
-from hwmodels.load import FOLDER
-from hwmodels.schema import chip_schema
+from memgrain.hwmodels import chip_names
+from memgrain.hwmodels.load import FOLDER
+from memgrain.hwmodels.schema import chip_schema
 
 
 @pytest.fixture(scope="module")

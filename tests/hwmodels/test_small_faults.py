@@ -9,10 +9,10 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from hwmodels import HardwareError, load_chip
-from hwmodels.load import FOLDER, read_chip
-from hwmodels.schema import chip_schema
-from hwmodels.units import format_bandwidth, format_bytes, format_duration, format_frequency
+from memgrain.hwmodels import HardwareError, load_chip
+from memgrain.hwmodels.load import FOLDER, read_chip
+from memgrain.hwmodels.schema import chip_schema
+from memgrain.hwmodels.units import format_bandwidth, format_bytes, format_duration, format_frequency
 
 
 @pytest.mark.parametrize(

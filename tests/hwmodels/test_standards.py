@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hwmodels import DramStandard, HardwareError, chip_names, load_chip, load_standard, standard_names
-from hwmodels.load import FOLDER
+from memgrain.hwmodels import DramStandard, HardwareError, chip_names, load_chip, load_standard, standard_names
+from memgrain.hwmodels.load import FOLDER
 
 
 @pytest.fixture(params=standard_names())

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-import hwmodels
-from sim import Result, simulate
+from memgrain import hwmodels
+from memgrain.sim import Result, simulate
+from memgrain.workloads import count_bytes
 from tests.properties.workloads_of import CASES, trace_of
-from workloads import count_bytes
 
 CHIPS = hwmodels.chip_names()
 

@@ -22,12 +22,12 @@ from math import log
 
 import pytest
 
-import hwmodels
-from hwmodels.load import FOLDER, read_chip
-from sim import SimulationError
-from sim.channel import Queues, keep_busy, one_channel
+from memgrain import hwmodels
+from memgrain.hwmodels.load import FOLDER, read_chip
+from memgrain.sim import SimulationError
+from memgrain.sim.dram.channel import Queues, keep_busy, one_channel
+from memgrain.workloads import Trace
 from tests.properties.test_every_parameter_matters import CHOICES, NUMBER, collectives, outcome, probes, small
-from workloads import Trace
 
 FASTER, SLOWER = -1, 1
 DIRECTIONS = {

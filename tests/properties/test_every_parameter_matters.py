@@ -8,17 +8,18 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-import hwmodels
-from codesign.model_run.question import Question
-from codesign.task import budget
-from hwmodels.load import read_chip
-from sim import Result, SimulationError, simulate
-from sim.collectives import collective
-from sim.schedule import MAKERS
+from memgrain import hwmodels
+from memgrain.hwmodels.load import read_chip
+from memgrain.models.question import Question
+from memgrain.runs.task import budget
+from memgrain.sim import Result, SimulationError, simulate
+from memgrain.sim.network.collectives import collective
+from memgrain.sim.network.schedule import MAKERS
+from memgrain.workloads import Linear, MatrixRead, Trace, count_bytes, load_model
+from memgrain.workloads.layers.stages import LayerStages
+from memgrain.workloads.steps import synthetic
+from memgrain.workloads.trace import PROGRAM, RUN, STEP, WRITE, Chunk, Cores, Tensor
 from tests.properties.workloads_of import trace_of
-from workloads import Linear, MatrixRead, Trace, count_bytes, load_model, synthetic
-from workloads.layers.stages import LayerStages
-from workloads.trace import PROGRAM, RUN, STEP, WRITE, Chunk, Cores, Tensor
 
 CHOICES = {
     "replacement": ("lru", "fifo", "random"),

@@ -19,15 +19,12 @@ from typing import Any
 import pytest
 import yaml
 
-import hwmodels
-from codesign import CodesignError
-from codesign.task import budget
-from codesign.validation.asked import ASK, Gather
-from codesign.validation.records import Record
-from sim import SimulationError, simulate
-from tests.properties.test_directions import NOISE, one_line, scaled
-from tests.properties.test_every_parameter_matters import small
-from workloads import (
+from memgrain import CodesignError, hwmodels
+from memgrain.runs.task import budget
+from memgrain.sim import SimulationError, simulate
+from memgrain.validation.asked import ASK, Gather
+from memgrain.validation.records import Record
+from memgrain.workloads import (
     Kernel,
     Launch,
     Workload,
@@ -38,7 +35,9 @@ from workloads import (
     kernel_names,
     load_kernel,
 )
-from workloads.kernel_names import FOLDER
+from memgrain.workloads.kernels.names import FOLDER
+from tests.properties.test_directions import NOISE, one_line, scaled
+from tests.properties.test_every_parameter_matters import small
 
 Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 MORE, FEWER = 1, -1

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-import hwmodels
-from sim import Result, read_causes, simulate
+from memgrain import hwmodels
+from memgrain.sim import Result, read_causes, simulate
+from memgrain.workloads import Trace, attention, parse_workload
 from tests.properties.workloads_of import budget
-from workloads import Trace, attention, parse_workload
 
 CHIPS = [name for name in hwmodels.chip_names() if hwmodels.load_chip(name).cache]
 LAYOUTS = {
@@ -85,7 +85,7 @@ def test_granules_say_why_more_is_read_than_is_needed() -> None:
 @pytest.mark.slow
 def test_a_prompt_on_an_a100_reads_what_it_needs() -> None:
     """64 query heads over 4 of 128, 16,384 tokens side by side with FlashAttention-2: an H200 reads 1.01 times what is
-    needed in either layout (hwmodels/measurements/h200_prefill_layouts.csv)."""
+    needed in either layout (measurements/h200_prefill_layouts.csv)."""
     shape = {"batch": 1, "q_heads": 64, "kv_heads": 4, "head_dim": 128, "kv_len": 16384, "q_len": 16384}
     raw = {
         "kind": "attention", "name": "prompt", "phase": "prefill", "shape": shape, "dtype": "bf16",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from itertools import product
 
-import hwmodels
-from workloads import Budget, Trace, attention, parse_workload
+from memgrain import hwmodels
+from memgrain.workloads import Budget, Trace, attention, parse_workload
 
 PATTERNS = {
     "dense": {"pattern": {"kind": "dense"}},

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-import hwmodels
-from sim.cache import Cache
-from sim.request import NO_INDEX, Request
-from workloads.trace import RUN
+from memgrain import hwmodels
+from memgrain.sim.cache.cache import Cache
+from memgrain.sim.levels.request import NO_INDEX, Request
+from memgrain.workloads.trace import RUN
 
 
 class Sink:

@@ -6,12 +6,12 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
-from sim.compiled import dram_book as bk
-from sim.compiled.dram_map import locate
-from sim.compiled.jit import compiled
-from sim.dram import Dram
-from sim.request import Request
-from workloads.trace import WRITE
+from memgrain.sim.dram import state as bk
+from memgrain.sim.dram.address_map import locate
+from memgrain.sim.dram.dram import Dram
+from memgrain.sim.levels.request import Request
+from memgrain.sim.native.jit import compiled
+from memgrain.workloads.trace import WRITE
 
 FOREVER = 2**62
 

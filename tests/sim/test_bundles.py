@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim.cache import Cache
-from sim.compiled import book as bk
-from sim.compiled import bundles
-from sim.compiled.by_age import sort_by_age
-from sim.compiled.jit import compiled
-from sim.request import Request
+from memgrain.sim.cache import state as bk
+from memgrain.sim.cache.cache import Cache
+from memgrain.sim.cache.fast import resident_runs as bundles
+from memgrain.sim.cache.fast.by_age import sort_by_age
+from memgrain.sim.levels.request import Request
+from memgrain.sim.native.jit import compiled
+from memgrain.workloads.trace import READ, RUN, WRITE
 from tests.sim.conftest import ask, pieces
 from tests.sim.test_fates import LINE, Below, cache_with, content
-from workloads.trace import READ, RUN, WRITE
 
 SPECS = st.fixed_dictionaries(
     {

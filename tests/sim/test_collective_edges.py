@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sim.collectives import collective
+from memgrain.sim.network.collectives import collective
 from tests.sim.test_collectives import STARTUP, node
 
 MICROSECOND = 10**6

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwmodels import Chip, HardwareError, load_chip
-from sim import SimulationError
-from sim.collectives import collective
-from sim.schedule import MAKERS, SWITCH, schedule
+from memgrain.hwmodels import Chip, HardwareError, load_chip
+from memgrain.sim import SimulationError
+from memgrain.sim.network.collectives import collective
+from memgrain.sim.network.schedule import MAKERS, SWITCH, schedule
 
 ALPHA = {"1 us": 10**6, "300 ns": 300_000, "0 ns": 0}
 BETA = {"1 GB/s": 1000, "10 GB/s": 100, "250 GB/s": 4}

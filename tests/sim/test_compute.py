@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-import hwmodels
-from sim.compute import Units
-from sim.queueing import response
-from workloads import Tensor, Trace
+from memgrain import hwmodels
+from memgrain.sim.levels.compute import Units
+from memgrain.sim.levels.queueing import response
+from memgrain.workloads import Tensor, Trace
 
 CLOCK = 1980  # cycles a microsecond, H100
 STEP = (128, 64, 128, 128, 128, 64, 128 * 64)  # a tile of FlashAttention-2 at head dimension 128

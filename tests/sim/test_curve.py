@@ -14,13 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-import hwmodels
-import workloads
-from sim import Curve, Shape, SimulationError, count_lru, miss_ratio_curve
-from sim.compiled import distances, stacks
-from sim.compiled.address import fold, folding
-from sim.tap import BATCH, Distances, PerSet, Sampled
-from workloads.trace import Trace
+from memgrain import hwmodels, workloads
+from memgrain.sim import Curve, Shape, SimulationError, count_lru, miss_ratio_curve
+from memgrain.sim.curves import distances, stacks
+from memgrain.sim.curves.tap import BATCH, Distances, PerSet, Sampled
+from memgrain.sim.native.address import fold, folding
+from memgrain.workloads.trace import Trace
 
 ROOT = Path(__file__).parents[2]
 PLAIN = {"l2.sector": "128 B", "l2.fill_granule": "128 B"}
@@ -223,7 +222,7 @@ def test_the_same_without_compilation() -> None:
         [
             "import sys, numpy as np",
             "from tests.sim import test_curve as t",
-            "from sim import count_lru",
+            "from memgrain.sim import count_lru",
             "lines = np.random.default_rng(1).integers(0, 400, 600).astype(np.int32)",
             "print(count_lru(lines, 5).tolist(), count_lru(lines, 5, 40, 2).tolist())",
             "counter = t.Sampled(1, 1, 0.5)",

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-import hwmodels
-from sim import SimulationError, simulate
-from sim.level import PS
-from sim.link import Link
-from sim.request import NO_INDEX, Request
-from sim.uncached import Uncached
+from memgrain import hwmodels
+from memgrain.sim import SimulationError, simulate
+from memgrain.sim.levels.level import PS
+from memgrain.sim.levels.link import Link
+from memgrain.sim.levels.request import NO_INDEX, Request
+from memgrain.sim.levels.uncached import Uncached
+from memgrain.workloads import READ, WRITE, parse_any
+from memgrain.workloads.trace import RUN, UNCACHED
 from tests.sim.conftest import BASE, Sink, ask, pieces
-from workloads import READ, WRITE, parse_any
-from workloads.trace import RUN, UNCACHED
 
 BUSY_ASCEND = {"aic.count": 2, "aiv.count": 4, "hbm.channels": 8, "hbm.bandwidth": "200 GB/s"}
 

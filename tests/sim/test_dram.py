@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-import hwmodels
-from codesign.validation.channel import ChannelValidation, compare, read_cases
-from sim.dram import Dram
-from sim.level import PS
-from sim.request import NO_INDEX, Request
+from memgrain import hwmodels
+from memgrain.sim.dram.dram import Dram
+from memgrain.sim.levels.level import PS
+from memgrain.sim.levels.request import NO_INDEX, Request
+from memgrain.validation.channel import ChannelValidation, compare, read_cases
+from memgrain.workloads.trace import READ, WRITE
 from tests.sim.conftest import pieces
 from tests.sim.dram_reference import place_of
-from workloads.trace import READ, WRITE
 
 REFERENCE = Path(__file__).parents[1] / "validation" / "dramsim3.csv"
 

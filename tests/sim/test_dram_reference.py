@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import hwmodels
-from sim.compiled import dram_book as bk
-from sim.dram import Dram
-from sim.level import PS
-from sim.request import Request
+from memgrain import hwmodels
+from memgrain.sim.dram import state as bk
+from memgrain.sim.dram.dram import Dram
+from memgrain.sim.levels.level import PS
+from memgrain.sim.levels.request import Request
+from memgrain.workloads.trace import READ, RUN, UNCACHED, WRITE
 from tests.sim.dram_reference import Reference, place_of
-from workloads.trace import READ, RUN, UNCACHED, WRITE
 
 MAPS = [
     "row rank column bank bank_group channel", "row column bank bank_group channel rank",

@@ -8,14 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-import hwmodels
-from sim.cache import Cache
-from sim.compiled import book as bk
-from sim.compiled import bundles, ways
-from sim.compiled.address import mix, scale
-from sim.request import Request
+from memgrain import hwmodels
+from memgrain.sim.cache import state as bk
+from memgrain.sim.cache import ways
+from memgrain.sim.cache.cache import Cache
+from memgrain.sim.cache.fast import resident_runs as bundles
+from memgrain.sim.levels.request import Request
+from memgrain.sim.native.address import mix, scale
+from memgrain.workloads.trace import READ, RUN, WRITE
 from tests.sim.conftest import BASE, Sink, ask, pieces
-from workloads.trace import READ, RUN, WRITE
 
 LINE = 128
 FOOTPRINT = 200_000

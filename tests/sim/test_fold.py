@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from codesign.task import Task
-from sim import Result, SimulationError, simulate, simulate_sequence
+from memgrain.runs.task import Task
+from memgrain.sim import Result, SimulationError, simulate, simulate_sequence
 
 LONG = {"shape.kv_len": 1 << 20}
 

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-import hwmodels
-from codesign.task import Task
-from sim import Result, simulate
+from memgrain import hwmodels
+from memgrain.runs.task import Task
+from memgrain.sim import Result, simulate
+from memgrain.workloads.steps import synthetic
+from memgrain.workloads.trace import expand
 from tests.properties.workloads_of import CASES, trace_of
-from workloads import synthetic
-from workloads.trace import expand
 
 CHIPS = hwmodels.chip_names()
 

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim.compiled import book
-from sim.compiled.address import mix, scale
-from sim.errors import SimulationError
-from sim.request import Request
+from memgrain.sim.cache import state as book
+from memgrain.sim.errors import SimulationError
+from memgrain.sim.levels.request import Request
+from memgrain.sim.native.address import mix, scale
+from memgrain.workloads.trace import READ, RUN, WRITE
 from tests.sim.conftest import ask, cache_of, pieces
 from tests.sim.reference import ReferenceCache
-from workloads.trace import READ, RUN, WRITE
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import hwmodels
-from codesign.task import Task
-from sim import LOOPS, SimulationError, simulate, simulate_sequence
-from sim.result import Result
-from workloads.trace import PROGRAM, READ, RUN, STEP, WRITE, Chunk, Tensor, Trace
+from memgrain import hwmodels
+from memgrain.runs.task import Task
+from memgrain.sim import LOOPS, SimulationError, simulate, simulate_sequence
+from memgrain.sim.result import Result
+from memgrain.workloads.trace import PROGRAM, READ, RUN, STEP, WRITE, Chunk, Tensor, Trace
 
 SHORT = {"shape.kv_len": 3000}
 CHIPS = ("toy", "h100_sxm", "ascend_910b2", "mlu370_x8", "mlu370_article", "tpu_v5p")
@@ -115,7 +115,7 @@ def test_any_trace(data: st.DataObject) -> None:
     )
     before = data.draw(st.sampled_from(["cold", "dirty", "warm"]))
     trace, at_a_time = any_trace(data), data.draw(st.sampled_from([1, 1 << 17]))
-    with patch("sim.supply._ENOUGH", at_a_time):
+    with patch("memgrain.sim.engine.stream._ENOUGH", at_a_time):
         if data.draw(st.booleans()):
             compiled, simpy = (simulate_sequence(chip, [trace, trace], before, loop=loop) for loop in LOOPS)
         else:

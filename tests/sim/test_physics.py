@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-import hwmodels
-from sim import simulate
-from sim.level import PS
-from sim.machine import Machine
-from sim.request import NO_INDEX, Request
+from memgrain import hwmodels
+from memgrain.sim import simulate
+from memgrain.sim.levels.level import PS
+from memgrain.sim.levels.machine import Machine
+from memgrain.sim.levels.request import NO_INDEX, Request
+from memgrain.workloads.steps import synthetic
+from memgrain.workloads.trace import READ
 from tests.sim.conftest import pieces
-from workloads import synthetic
-from workloads.trace import READ
 
 CHIPS = hwmodels.chip_names()
 UNSECTORED = {"l2.sector": "128 B", "l2.fill_granule": "128 B"}
@@ -122,7 +122,7 @@ def test_dirty_lines_are_written_back_before_others_come() -> None:
 
 
 def test_padding_of_96_costs_where_the_unit_is_wide() -> None:
-    from sim.compute import Units
+    from memgrain.sim.levels.compute import Units
 
     narrow = Units(hwmodels.load_chip("toy"), "bf16").work(16, 64, 96, 0, 0, 0, 0)
     wide = Units(hwmodels.load_chip("toy", {"core.matmul.tile.k": 128}), "bf16").work(16, 64, 96, 0, 0, 0, 0)

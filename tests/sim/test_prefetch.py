@@ -10,12 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import hwmodels
-from sim import Result, SimulationError, simulate_sequence
-from sim.level import PS
-from sim.prefetched import COUNTS, holds, reads
-from tests.sim.conftest import ask, cache_of, pieces
-from workloads import (
+from memgrain import hwmodels
+from memgrain.sim import Result, SimulationError, simulate_sequence
+from memgrain.sim.levels.level import PS
+from memgrain.sim.prefetch.prefetched import COUNTS, holds, reads
+from memgrain.workloads import (
     PROGRAM,
     READ,
     RUN,
@@ -27,9 +26,10 @@ from workloads import (
     WorkloadError,
     expand,
     in_one_memory,
-    synthetic,
 )
-from workloads.prefetch import Prefetch, guess, in_order, pieces_read
+from memgrain.workloads.steps import synthetic
+from memgrain.workloads.steps.prefetch import Prefetch, guess, in_order, pieces_read
+from tests.sim.conftest import ask, cache_of, pieces
 
 TOY = hwmodels.load_chip("toy", {"barrier": "1 us"})
 PIECE, KB = 4096, 1 << 10

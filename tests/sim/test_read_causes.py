@@ -10,12 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import hwmodels
-import workloads
-from sim import SimulationError, read_causes, simulate
-from sim.compiled import stacks
-from sim.compiled.address import mix, scale
-from sim.read_causes import FullyAssociative
+from memgrain import hwmodels, workloads
+from memgrain.sim import SimulationError, read_causes, simulate
+from memgrain.sim.curves import stacks
+from memgrain.sim.curves.read_causes import FullyAssociative
+from memgrain.sim.native.address import mix, scale
 
 ROOT = Path(__file__).parents[2]
 

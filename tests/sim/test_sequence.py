@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import hwmodels
-from sim import SimulationError, simulate, simulate_sequence
-from workloads import MatrixRead, Trace, WorkloadError, expand, in_one_memory, synthetic
+from memgrain import hwmodels
+from memgrain.sim import SimulationError, simulate, simulate_sequence
+from memgrain.workloads import MatrixRead, Trace, WorkloadError, expand, in_one_memory
+from memgrain.workloads.steps import synthetic
 
 TOY = hwmodels.load_chip("toy", {"barrier": "1 us"})
 SMALL = 64 << 10

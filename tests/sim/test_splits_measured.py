@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from codesign.task import Task
+from memgrain.runs.task import Task
 
-FILE = Path("hwmodels/measurements/h200_splits.csv")
+FILE = Path("measurements/h200_splits.csv")
 
 
 def predicted(row: dict[str, str]) -> float:

@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import hwmodels
-from sim.cache import Cache
-from sim.request import NO_INDEX, Request
+from memgrain import hwmodels
+from memgrain.sim.cache.cache import Cache
+from memgrain.sim.levels.request import NO_INDEX, Request
+from memgrain.workloads.trace import READ, RUN
 from tests.sim.conftest import Sink
-from workloads.trace import READ, RUN
 
 MEASURED = Path(__file__).parents[2] / "hwmodels" / "measurements" / "h200_strides.csv"
 CHIPS = [name for name in hwmodels.chip_names() if hwmodels.load_chip(name).cache]
 LARGEST = 4 << 20
 """Bytes of the largest stride. Where that is a whole number of blocks and of all sets (from 5 MiB on for an A100), rows
-have as many sets as a block of `sim.compiled.address.fold` has lines."""
+have as many sets as a block of `memgrain.sim.native.address.fold` has lines."""
 ROWS = 64
 """Rows of a run."""
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from workloads import (
+from memgrain.workloads import (
     AttentionShape,
     Budget,
     DTypes,
@@ -33,8 +33,8 @@ from workloads import (
     parse_workload,
     save_trace,
 )
-from workloads.layout import Paged, place
-from workloads.selection import list_of
+from memgrain.workloads.layouts.layout import Paged, place
+from memgrain.workloads.selection import list_of
 
 Make = Callable[..., Workload]
 BUDGET = Budget(cores=3, scratchpad_bytes=65536, max_programs=2)
@@ -397,7 +397,7 @@ def test_a_million_tokens_stay_one_step_a_split(small: Make) -> None:
 def test_long_lists_are_dealt_to_several_chunks(small: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     workload = small("causal", phase="prefill", selection={"kind": "random", "ratio": 0.5})
     whole = expand(attention(workload, BUDGET))
-    monkeypatch.setattr(import_module("workloads.attention"), "LARGEST_LISTS", 24)
+    monkeypatch.setattr(import_module("memgrain.workloads.attention"), "LARGEST_LISTS", 24)
     trace = attention(workload, BUDGET)
     assert len(list(trace.chunks())) > 8
     assert np.array_equal(expand(trace), whole)

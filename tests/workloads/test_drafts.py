@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from workloads import Budget, Trace, attention, count_bytes, count_issued_macs, expand, parse_workload
-from workloads.deal import OVERHEAD, deal, splits_of
-from workloads.trace import READ, WRITE
+from memgrain.workloads import Budget, Trace, attention, count_bytes, count_issued_macs, expand, parse_workload
+from memgrain.workloads.kernels.deal import OVERHEAD, deal, splits_of
+from memgrain.workloads.trace import READ, WRITE
 
 BUDGET = Budget(7, 65536, 2)
 H100 = Budget(132, 228 << 10, 32)

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workloads import (
+from memgrain.workloads import (
     PROGRAM,
     RUN,
     STEP,
@@ -34,14 +34,14 @@ from workloads import (
     pointer_chase,
     stream,
 )
-from workloads.formats import FLAT_FORMATS, FORMATS, detect, export, load
-from workloads.formats import files as files_module
-from workloads.formats import flat as flat_module
-from workloads.formats import reuse as reuse_module
-from workloads.formats.flat import FLAT, accesses
-from workloads.formats.oracle_general import START
-from workloads.formats.rebuild import distinct_bytes, merge, rebuild
-from workloads.formats.selections import read_selections, save_selections
+from memgrain.workloads.formats import FLAT_FORMATS, FORMATS, detect, export, load
+from memgrain.workloads.formats import files as files_module
+from memgrain.workloads.formats import flat as flat_module
+from memgrain.workloads.formats import reuse as reuse_module
+from memgrain.workloads.formats.flat import FLAT, accesses
+from memgrain.workloads.formats.oracle_general import START
+from memgrain.workloads.formats.rebuild import distinct_bytes, merge, rebuild
+from memgrain.workloads.formats.selections import read_selections, save_selections
 
 EXAMPLES = Path(__file__).parents[2] / "workloads" / "examples"
 Access = tuple[int, int, bool]
@@ -245,7 +245,7 @@ def test_stack_distances_are_those_of_an_lru_stack(lines: list[int], cut: int, p
     records = records_of([(line, False, 1) for line in lines])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reuse_module, "WORDS", 1)
-        patch.setattr("workloads.formats.lines.PAGE", page)
+        patch.setattr("memgrain.workloads.formats.lines.PAGE", page)
         found = reuse_module.measure([records[at : at + cut] for at in range(0, len(lines), cut)], 64, 1)
     assert {bucket: n for bucket, n in enumerate(found.distances) if n} == expected
     assert (found.distinct, found.reads) == (len(stack), len(lines))
@@ -428,7 +428,7 @@ def test_objects_of_a_foreign_trace_lie_apart(
     used = [each for each in requests if each[1]]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(files_module, "CHUNK", 31)
-        patch.setattr("workloads.formats.objects._WAITING", 3)
+        patch.setattr("memgrain.workloads.formats.objects._WAITING", 3)
         if not used:
             with pytest.raises(WorkloadError, match="no access"):
                 load(path, granule=granule)

@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-import workloads
-from tests.workloads.touched import touched
-from workloads import (
+from memgrain import workloads
+from memgrain.workloads import (
     Budget,
     Indexed,
     Trace,
@@ -22,7 +21,8 @@ from workloads import (
     parse_any,
     parse_workload,
 )
-from workloads.trace import READ, WRITE
+from memgrain.workloads.trace import READ, WRITE
+from tests.workloads.touched import touched
 
 EXAMPLES = Path(workloads.__file__).parent / "examples"
 BUDGET = Budget(cores=3, scratchpad_bytes=65536, max_programs=2)

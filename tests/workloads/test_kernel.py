@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from workloads import (
+from memgrain.workloads import (
     WRITE,
     AttentionShape,
     Budget,
@@ -32,8 +32,8 @@ from workloads import (
     parse_workload,
     scratchpad_bytes,
 )
-from workloads.selection import redraw
-from workloads.tiling import padded
+from memgrain.workloads.kernels.tiling import padded
+from memgrain.workloads.selection import redraw
 
 MEASURED = Path(__file__).parent.parent / "validation"
 H100 = Budget(cores=132, scratchpad_bytes=227 << 10, max_programs=32)
@@ -201,7 +201,7 @@ def test_writes_come_before_and_lie_beyond() -> None:
 
 
 def test_mistakes_are_one_line(tmp_path: Path) -> None:
-    good = (import_module("workloads.kernel").FOLDER / "triton_gt_decode.yaml").read_text()
+    good = (import_module("memgrain.workloads.kernels.kernel").FOLDER / "triton_gt_decode.yaml").read_text()
     wrong = {
         "syntax": ("a: [", "not valid YAML"),
         "list": ("- 1", "expected a mapping"),

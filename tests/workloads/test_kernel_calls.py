@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from workloads import (
+from memgrain.workloads import (
     READ,
     Budget,
     Launch,
@@ -26,8 +26,8 @@ from workloads import (
     load_workload,
     parse_workload,
 )
-from workloads.kernel_names import ALIASES
-from workloads.splits import Decode, fa2, fa3, fia, num_splits_heuristic, vllm
+from memgrain.workloads.kernels.names import ALIASES
+from memgrain.workloads.kernels.splits import Decode, fa2, fa3, fia, num_splits_heuristic, vllm
 
 H100 = Budget(cores=132, scratchpad_bytes=228 << 10, max_programs=32)
 A100 = Budget(cores=108, scratchpad_bytes=163 << 10, max_programs=32)
@@ -192,7 +192,7 @@ def test_names_stand_for_kernels_by_use() -> None:
 
 
 def test_a_workload_file_may_name_a_kernel_of_its_own(tmp_path: Path) -> None:
-    from workloads.kernel_names import FOLDER
+    from memgrain.workloads.kernels.names import FOLDER
 
     (tmp_path / "mine.yaml").write_text(
         (FOLDER / "fa2_decode.yaml").read_text().replace("block_kv: 128", "block_kv: 64")

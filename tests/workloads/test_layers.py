@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workloads import Budget, Indexed, WorkloadError, attention, count_bytes, load_model, model_names
-from workloads.layers.attention import attention_workload
-from workloads.layers.fusion import fuse
-from workloads.layers.matrices import head_matrix, layer_matrices, met_bytes, weight_bytes, weight_parameters
-from workloads.layers.routing import busiest, routed
-from workloads.layers.rowwise import rowwise
-from workloads.layers.stages import LayerStages
-from workloads.layers.step import Shard, Step
-from workloads.model import Model
-from workloads.trace import count_macs
+from memgrain.workloads import Budget, Indexed, WorkloadError, attention, count_bytes, load_model, model_names
+from memgrain.workloads.layers.attention import attention_workload
+from memgrain.workloads.layers.fusion import fuse
+from memgrain.workloads.layers.matrices import head_matrix, layer_matrices, met_bytes, weight_bytes, weight_parameters
+from memgrain.workloads.layers.routing import busiest, routed
+from memgrain.workloads.layers.rowwise import rowwise
+from memgrain.workloads.layers.stages import LayerStages
+from memgrain.workloads.layers.step import Shard, Step
+from memgrain.workloads.models.model import Model
+from memgrain.workloads.trace import count_macs
 
 BUDGET = Budget(132, 227 << 10, 32)
 PUBLISHED = {

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from workloads import Budget, Trace, Workload, WorkloadError, attention, count_bytes, expand, parse_workload
-from workloads.layout import place
-from workloads.selection import list_of
+from memgrain.workloads import Budget, Trace, Workload, WorkloadError, attention, count_bytes, expand, parse_workload
+from memgrain.workloads.layouts.layout import place
+from memgrain.workloads.selection import list_of
 
 Bytes = NDArray[np.int64]
 """Offsets in a tensor of the bytes of rows, [context, head, token, byte]."""

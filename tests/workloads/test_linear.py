@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workloads import Budget, Linear, WorkloadError, count_bytes, count_macs, count_steps, expand, parse_any
-from workloads.linear import STORED, Weights
+from memgrain.workloads import Budget, Linear, WorkloadError, count_bytes, count_macs, count_steps, expand, parse_any
+from memgrain.workloads.steps.linear import STORED, Weights
 
 CHIP = Budget(cores=6, scratchpad_bytes=128 << 10, max_programs=8)
 H100 = Budget(cores=132, scratchpad_bytes=228 << 10, max_programs=32, multicast=2)

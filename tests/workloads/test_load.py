@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
-from workloads import (
+from memgrain.workloads import (
     Budget,
     Indexed,
     Linear,

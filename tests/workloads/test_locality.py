@@ -17,11 +17,11 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codesign.cli import call
-from workloads import WorkloadError
-from workloads.selection import LocalSelection
-from workloads.selection.fit import Recording, fit, load_recording, made_lists
-from workloads.selection.locality import locality
+from memgrain.cli import call
+from memgrain.workloads import WorkloadError
+from memgrain.workloads.selection import LocalSelection
+from memgrain.workloads.selection.fit import Recording, fit, load_recording, made_lists
+from memgrain.workloads.selection.locality import locality
 
 EXCERPT = Path(__file__).parent / "data" / "smollm2_layers_9_17.npz"
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from workloads import READ, WRITE, WorkloadError, count_bytes, count_macs, count_steps, expand, parse_any
-from workloads.trace import UNCACHED
+from memgrain.workloads import READ, WRITE, WorkloadError, count_bytes, count_macs, count_steps, expand, parse_any
+from memgrain.workloads.trace import UNCACHED
 
 READ_OF: dict[str, Any] = {
     "kind": "matrix_read",

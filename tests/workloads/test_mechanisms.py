@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codesign.cli import call
+from memgrain.cli import call
+from memgrain.workloads import Budget, Indexed, Trace, count_bytes, parse_any
+from memgrain.workloads.layouts.layout import place
+from memgrain.workloads.patterns import HeavyHitters, Streaming, VerticalSlash
+from memgrain.workloads.selection import ColumnSelection
+from memgrain.workloads.steps.indexer import IndexRows, Tree
+from memgrain.workloads.trace import READ, WRITE
 from tests.workloads.touched import touched
-from workloads import Budget, Indexed, Trace, count_bytes, parse_any
-from workloads.indexer import IndexRows, Tree
-from workloads.layout import place
-from workloads.patterns import HeavyHitters, Streaming, VerticalSlash
-from workloads.selection import ColumnSelection
-from workloads.trace import READ, WRITE
 
 BUDGET = Budget(cores=3, scratchpad_bytes=65536, max_programs=2)
 DIM, ROW = 8, 16

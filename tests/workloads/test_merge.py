@@ -9,8 +9,8 @@ from functools import partial
 
 import pytest
 
-from workloads import Budget, Trace, Workload, attention, expand, parse_workload
-from workloads.trace import READ, WRITE, Chunk
+from memgrain.workloads import Budget, Trace, Workload, attention, expand, parse_workload
+from memgrain.workloads.trace import READ, WRITE, Chunk
 
 BUDGET = Budget(cores=3, scratchpad_bytes=65536, max_programs=2)
 SHAPE = {"batch": 2, "q_heads": 4, "kv_heads": 2, "q_len": 1, "kv_len": 53, "head_dim": 8, "head_dim_v": 4}

@@ -16,8 +16,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workloads.errors import WorkloadError
-from workloads.model import FOLDER, Model, load_model, model_names
+from memgrain.workloads.errors import WorkloadError
+from memgrain.workloads.models.model import FOLDER, Model, load_model, model_names
 
 KI = 1024
 MI = KI * KI

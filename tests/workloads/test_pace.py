@@ -7,8 +7,8 @@ from math import ceil
 
 import pytest
 
-from workloads import AttentionShape, Budget, DTypes, Pace, Tiling, fit_tiling
-from workloads.pace import joined
+from memgrain.workloads import AttentionShape, Budget, DTypes, Pace, Tiling, fit_tiling
+from memgrain.workloads.kernels.pace import joined
 
 BF16 = DTypes(q="bf16", k="bf16", v="bf16", o="bf16")
 GPU = Pace(memory=3_350 * 10**9, port=127 * 10**9, latency=350_000, in_flight=232448, cached=True, barrier=900_000)

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from workloads import PATTERNS, AttentionShape, Pattern
-from workloads.patterns import Visits, in_units
+from memgrain.workloads import PATTERNS, AttentionShape, Pattern
+from memgrain.workloads.patterns import Visits, in_units
 
 ADAPTER: TypeAdapter[Pattern] = TypeAdapter(Pattern)
 NUMBERS = {

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workloads import AttentionShape, RandomSelection, RecordedSelection, WorkloadError
-from workloads.selection import list_of, lists_of, sample
+from memgrain.workloads import AttentionShape, RandomSelection, RecordedSelection, WorkloadError
+from memgrain.workloads.selection import list_of, lists_of, sample
 
 
 @given(st.integers(0, 300), st.data())

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from workloads import (
+from memgrain.workloads import (
     READ,
     WRITE,
     Trace,
@@ -47,7 +47,7 @@ def test_a_gather_reads_distinct_rows_in_its_order(
     index_list: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("workloads.synthetic.PROGRAMS_OF_A_CHUNK", 3)
+    monkeypatch.setattr("memgrain.workloads.steps.synthetic.PROGRAMS_OF_A_CHUNK", 3)
     trace = gather(101, 192, 256, 32, 1000, order, 16, 7, index_list)  # type: ignore[arg-type]
     pieces = expand(trace)
     rows = (pieces["address"][pieces["tensor"] == 0] - 32) // 256

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from workloads import AttentionShape, Budget, DTypes, FittedTiling, Tiling, WorkloadError, fit_tiling, scratchpad_bytes
-from workloads.tiling import padded
+from memgrain.workloads import (
+    AttentionShape,
+    Budget,
+    DTypes,
+    FittedTiling,
+    Tiling,
+    WorkloadError,
+    fit_tiling,
+    scratchpad_bytes,
+)
+from memgrain.workloads.kernels.tiling import padded
 
 BF16 = DTypes(q="bf16", k="bf16", v="bf16", o="bf16")
 H100 = Budget(cores=132, scratchpad_bytes=228 << 10, max_programs=32)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workloads import Budget, Workload, attention, count_exps, count_issued_macs, count_macs, parse_workload
-from workloads.trace import count
+from memgrain.workloads import Budget, Workload, attention, count_exps, count_issued_macs, count_macs, parse_workload
+from memgrain.workloads.trace import count
 
 CHIPS = (Budget(3, 65536, 2), Budget(132, 228 << 10, 32), Budget(24, 192 << 10, 1))
 PATTERNS: dict[str, dict[str, Any]] = {

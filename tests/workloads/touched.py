@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from workloads import Trace, expand
+from memgrain.workloads import Trace, expand
 
 
 def touched(trace: Trace, name: str, op: int) -> Counter[int]:

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from workloads.errors import WorkloadError
-from workloads.formats import dinero, dramsim3, oracle_general, ramulator
-from workloads.formats.files import cause, compression, plain_name, read_bytes
-from workloads.formats.flat import GRANULE, accesses, blocks_of, check_granule
-from workloads.formats.foreign import ORACLE_GENERAL, all_match, check_name, lines_of
-from workloads.formats.parquet import load_parquet, save_parquet
-from workloads.formats.rebuild import rebuild
-from workloads.trace import Records, Trace
-from workloads.trace_file import load_trace, save_trace
+from memgrain.workloads.errors import WorkloadError
+from memgrain.workloads.formats import dinero, dramsim3, oracle_general, ramulator
+from memgrain.workloads.formats.files import cause, compression, plain_name, read_bytes
+from memgrain.workloads.formats.flat import GRANULE, accesses, blocks_of, check_granule
+from memgrain.workloads.formats.foreign import ORACLE_GENERAL, all_match, check_name, lines_of
+from memgrain.workloads.formats.parquet import load_parquet, save_parquet
+from memgrain.workloads.formats.rebuild import rebuild
+from memgrain.workloads.trace import Records, Trace
+from memgrain.workloads.trace_file import load_trace, save_trace
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,9 @@ from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 
-from workloads.formats.files import Lines, hexadecimal, read_accesses, read_lines, writing
-from workloads.formats.flat import check_granule
-from workloads.trace import Records
+from memgrain.workloads.formats.files import Lines, hexadecimal, read_accesses, read_lines, writing
+from memgrain.workloads.formats.flat import check_granule
+from memgrain.workloads.trace import Records
 
 _KINDS: dict[bytes, bool | None] = {b"r": False, b"i": False, b"m": False, b"w": True, b"c": None, b"v": None}
 _LABELS: dict[int, bool | None] = {0: False, 1: True, 2: False, 3: False, 4: None, 5: None}

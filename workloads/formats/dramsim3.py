@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from workloads.formats.files import Lines, decimal, hexadecimal, read_accesses, writing
-from workloads.trace import Records
+from memgrain.workloads.formats.files import Lines, decimal, hexadecimal, read_accesses, writing
+from memgrain.workloads.trace import Records
 
 _KINDS = {b"READ": False, b"read": False, b"P_MEM_RD": False, b"P_FETCH": False}
 _KINDS |= {b"WRITE": True, b"write": True, b"P_MEM_WR": True, b"BOFF": True}

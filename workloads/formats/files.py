@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from workloads.errors import WorkloadError
-from workloads.formats.flat import BLOCK, FLAT, LIMIT
-from workloads.trace import Records
+from memgrain.workloads.errors import WorkloadError
+from memgrain.workloads.formats.flat import BLOCK, FLAT, LIMIT
+from memgrain.workloads.trace import Records
 
 COMPRESSED = {".gz": "gzip", ".zst": "zstd"}
 CHUNK = 1 << 22

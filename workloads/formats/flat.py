@@ -1,7 +1,7 @@
 """A trace as a flat stream of accesses to aligned granules, block by block: what the formats of other simulators hold.
 
-A piece of a trace (see `workloads.trace`) becomes one access to each granule that it touches, in the order of its
-addresses, as the simulator's caches take it: rows of 192 bytes read 128-byte lines twice where they meet in one.
+A piece of a trace (see `memgrain.workloads.trace`) becomes one access to each granule that it touches, in the order of
+its addresses, as the simulator's caches take it: rows of 192 bytes read 128-byte lines twice where they meet in one.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.errors import WorkloadError
-from workloads.trace import Chunk, Records, Trace
+from memgrain.workloads.errors import WorkloadError
+from memgrain.workloads.trace import Chunk, Records, Trace
 
 FLAT = np.dtype([("address", "u8"), ("bytes", "u4"), ("write", "?"), ("tensor", "u1")])
 """One access: first byte, bytes, whether it writes, and a number in `Trace.tensors`."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from workloads.errors import WorkloadError
-from workloads.formats.files import plain_name
+from memgrain.workloads.errors import WorkloadError
+from memgrain.workloads.formats.files import plain_name
 
 ORACLE_GENERAL = re.compile(r"\.oraclegeneral(bin)?\.")
 """What libCacheSim's files of this format are known by, anywhere in the name (`detect_trace_type` in

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.errors import WorkloadError
-from workloads.formats.flat import LIMIT
-from workloads.trace import Records
+from memgrain.workloads.errors import WorkloadError
+from memgrain.workloads.formats.flat import LIMIT
+from memgrain.workloads.trace import Records
 
 _OBJECT = np.dtype([("id", "u8"), ("size", "u8"), ("first", "i8")])
 _WAITING = 1 << 20

@@ -8,8 +8,9 @@ files that end in .zst too.
 
 The format has no addresses: an id is a name, often a hash, and says nothing about where an object lies. A file that
 Memgrain wrote holds an access to a granule in each record, with the granule's address as the id; its times count from
-START, so that the file begins with the letters MEMG. In every other file an id names an object: see `workloads.formats.
-objects`, which lays them out. Reads and writes are not told apart: read back, all are reads.
+START, so that the file begins with the letters MEMG. In every other file an id names an object: see
+`memgrain.workloads.formats. objects`, which lays them out. Reads and writes are not told apart: read back, all are
+reads.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.errors import WorkloadError
-from workloads.formats.files import cause, compression, read_bytes, writing
-from workloads.formats.flat import FLAT, LIMIT
-from workloads.formats.lines import LineTable
-from workloads.formats.objects import place
-from workloads.trace import Records
+from memgrain.workloads.errors import WorkloadError
+from memgrain.workloads.formats.files import cause, compression, read_bytes, writing
+from memgrain.workloads.formats.flat import FLAT, LIMIT
+from memgrain.workloads.formats.lines import LineTable
+from memgrain.workloads.formats.objects import place
+from memgrain.workloads.trace import Records
 
 RECORD = np.dtype([("time", "<u4"), ("id", "<u8"), ("size", "<u4"), ("next", "<i8")])
 START = int.from_bytes(b"MEMG", "little")

@@ -2,8 +2,8 @@
 
 A row is a `Chunk`, and a row group has one row, so that chunks are written and read one by one. Columns:
 
-- `programs`, `steps`, `runs`: lists of structs with the fields of PROGRAM, STEP and RUN (see `workloads.trace`), each
-  of its own width; `indices`: a list of int32;
+- `programs`, `steps`, `runs`: lists of structs with the fields of PROGRAM, STEP and RUN (see
+  `memgrain.workloads.trace`), each of its own width; `indices`: a list of int32;
 - `barrier`: a boolean; `once_cycles`: a list of two int64.
 
 All other fields of the `Trace` are JSON under the key `memgrain.trace` of the file's metadata. In DuckDB, for instance,
@@ -24,9 +24,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from workloads.errors import WorkloadError
-from workloads.formats.files import cause
-from workloads.trace import PROGRAM, RUN, STEP, Chunk, Records, Tensor, Trace
+from memgrain.workloads.errors import WorkloadError
+from memgrain.workloads.formats.files import cause
+from memgrain.workloads.trace import PROGRAM, RUN, STEP, Chunk, Records, Tensor, Trace
 
 KEY = b"memgrain.trace"
 VERSION = 1

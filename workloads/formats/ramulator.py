@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
-from workloads.formats.files import Lines, decimal, hexadecimal, read_accesses, writing
-from workloads.trace import Records
+from memgrain.workloads.formats.files import Lines, decimal, hexadecimal, read_accesses, writing
+from memgrain.workloads.trace import Records
 
 _WRITES = {b"LD": False, b"ST": True}
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.errors import WorkloadError
-from workloads.trace import PROGRAM, READ, RUN, STEP, WRITE, Records, Tensor, Trace
-from workloads.writer import OneChunk
+from memgrain.workloads.errors import WorkloadError
+from memgrain.workloads.steps.writer import OneChunk
+from memgrain.workloads.trace import PROGRAM, READ, RUN, STEP, WRITE, Records, Tensor, Trace
 
 _RUNS_OF_A_STEP = 2**16 - 1
 """As many as STEP.load_runs and store_runs can say."""

@@ -15,8 +15,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from workloads.formats.lines import LineTable
-from workloads.trace import Records
+from memgrain.workloads.formats.lines import LineTable
+from memgrain.workloads.trace import Records
 
 WORD = 32
 """Accesses of a word of the bitmap."""

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.errors import WorkloadError
-from workloads.formats.files import cause
-from workloads.trace_file import DAMAGE
+from memgrain.workloads.errors import WorkloadError
+from memgrain.workloads.formats.files import cause
+from memgrain.workloads.trace_file import DAMAGE
 
 
 def read_selections(path: Path, kv_len: int | None) -> NDArray[np.int32]:

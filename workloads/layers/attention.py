@@ -7,22 +7,22 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any, Literal
 
-from workloads.errors import WorkloadError
-from workloads.indexed import Indexed
-from workloads.layers.matrices import said
-from workloads.layers.step import Shard, Step, cut
-from workloads.model import Model
-from workloads.model_attention import Attention, Blocks, Csa, Dsa, Full, Hca, Nsa, Share, SlidingWindow
-from workloads.model_attention import Indexer as ModelIndexer
-from workloads.model_parts import Cache, Grouped, Latent
-from workloads.shape import DType
-from workloads.workload import Workload
-from workloads.wrong import checked
+from memgrain.workloads.errors import WorkloadError
+from memgrain.workloads.key_errors import checked
+from memgrain.workloads.layers.matrices import said
+from memgrain.workloads.layers.step import Shard, Step, cut
+from memgrain.workloads.models.attention import Attention, Blocks, Csa, Dsa, Full, Hca, Nsa, Share, SlidingWindow
+from memgrain.workloads.models.attention import Indexer as ModelIndexer
+from memgrain.workloads.models.model import Model
+from memgrain.workloads.models.parts import Cache, Grouped, Latent
+from memgrain.workloads.shape import DType
+from memgrain.workloads.steps.sparse_attention import Indexed
+from memgrain.workloads.workload import Workload
 
 STATE_BYTES = 4
 """Of an element of a compressor's state (fp32)."""
 Kernels = Literal["auto"]
-"""Which attention kernels are run: each chip's own (`workloads.kernel.defaults`)."""
+"""Which attention kernels are run: each chip's own (`memgrain.workloads.kernels.kernel.defaults`)."""
 TILE, PASSES, SELECTORS = 128, 2, 1
 """Of the indexers: index rows of a tile; times that the scores are read (a histogram, then those above its threshold)
 and programs that share those of a list, as in SGLang's kernel (sgl-kernel, topk.cu)."""

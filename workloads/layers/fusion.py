@@ -15,10 +15,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.errors import WorkloadError
-from workloads.layers.step import Stage
-from workloads.tiling import Budget
-from workloads.trace import Chunk, Trace, count_bytes, count_macs
+from memgrain.workloads.errors import WorkloadError
+from memgrain.workloads.kernels.tiling import Budget
+from memgrain.workloads.layers.step import Stage
+from memgrain.workloads.trace import Chunk, Trace, count_bytes, count_macs
 
 Fusion = Literal["ffn", "attention", "layer"]
 FUSIONS: tuple[Fusion, ...] = ("ffn", "attention", "layer")

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Literal, TypeVar
 
-from workloads.errors import WorkloadError
-from workloads.layers.step import Component, Shard, Step, Stored, cut
-from workloads.linear import STORED
-from workloads.model import Layer, Model
-from workloads.model_attention import Blocks, Csa, Dsa, Hca, SlidingWindow
-from workloads.model_parts import Grouped, Latent, Shared
+from memgrain.workloads.errors import WorkloadError
+from memgrain.workloads.layers.step import Component, Shard, Step, Stored, cut
+from memgrain.workloads.models.attention import Blocks, Csa, Dsa, Hca, SlidingWindow
+from memgrain.workloads.models.model import Layer, Model
+from memgrain.workloads.models.parts import Grouped, Latent, Shared
+from memgrain.workloads.steps.linear import STORED
 
 T = TypeVar("T")
 INTEGERS: dict[Stored, Stored] = {"fp8": "int8", "fp4": "int4"}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from workloads.linear_tiling import LinearTiling
+from memgrain.workloads.steps.linear_tiling import LinearTiling
 
 TILINGS: dict[str | None, LinearTiling] = {"sm90": LinearTiling(launch_cycles=(1500, 0))}
 """On an H100 the smallest product takes 2.4 to 2.6 us in a graph, a kernel that does nothing 1.1 to 1.3: less the
-latency of its data, 1,500 cycles are those of cuBLAS's code (hwmodels/measurements/h100_product.csv)."""
+latency of its data, 1,500 cycles are those of cuBLAS's code (measurements/h100_product.csv)."""
 
 
 def tiling(architecture: str | None) -> LinearTiling:

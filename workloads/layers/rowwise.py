@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from workloads.layout import bases
-from workloads.shape import DType
-from workloads.tiling import Budget
-from workloads.trace import READ, WRITE, Tensor, Trace
-from workloads.writer import Move, Writer
+from memgrain.workloads.kernels.tiling import Budget
+from memgrain.workloads.layouts.layout import bases
+from memgrain.workloads.shape import DType
+from memgrain.workloads.steps.writer import Move, Writer
+from memgrain.workloads.trace import READ, WRITE, Tensor, Trace
 
 PIECE = 1 << 14
 """Bytes of a row that a program asks for at once."""

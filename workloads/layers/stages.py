@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import ceil
 
-from workloads.attention import attention
-from workloads.indexed import Indexed
-from workloads.layers.attention import Kernels, attention_workload, heads_on_chip
-from workloads.layers.matrices import (
+from memgrain.workloads.attention import attention
+from memgrain.workloads.kernels.tiling import Budget
+from memgrain.workloads.layers.attention import Kernels, attention_workload, heads_on_chip
+from memgrain.workloads.layers.matrices import (
     Matrix,
     attention_matrices,
     ffn_matrices,
@@ -24,17 +24,17 @@ from workloads.layers.matrices import (
     padded_vocabulary,
     said,
 )
-from workloads.layers.products import tiling
-from workloads.layers.routing import busiest, routed
-from workloads.layers.rowwise import rowwise
-from workloads.layers.step import WEIGHTS, Exchange, Shard, Stage, Step
-from workloads.linear import Linear
-from workloads.model import Layer, Model
-from workloads.model_attention import Csa, Dsa, Full, SlidingWindow
-from workloads.model_parts import Latent
-from workloads.shape import DType, element_bytes
-from workloads.tiling import Budget
-from workloads.workload import Workload
+from memgrain.workloads.layers.products import tiling
+from memgrain.workloads.layers.routing import busiest, routed
+from memgrain.workloads.layers.rowwise import rowwise
+from memgrain.workloads.layers.step import WEIGHTS, Exchange, Shard, Stage, Step
+from memgrain.workloads.models.attention import Csa, Dsa, Full, SlidingWindow
+from memgrain.workloads.models.model import Layer, Model
+from memgrain.workloads.models.parts import Latent
+from memgrain.workloads.shape import DType, element_bytes
+from memgrain.workloads.steps.linear import Linear
+from memgrain.workloads.steps.sparse_attention import Indexed
+from memgrain.workloads.workload import Workload
 
 ACTIVATION = 2
 """Bytes of an element of hidden states and other activations (bf16)."""

@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from workloads.errors import WorkloadError
-from workloads.model_parts import Count, Spec
-from workloads.shape import DType
-from workloads.trace import Trace
+from memgrain.workloads.errors import WorkloadError
+from memgrain.workloads.models.parts import Count, Spec
+from memgrain.workloads.shape import DType
+from memgrain.workloads.trace import Trace
 
 Component = Literal["projection", "index", "attention", "ffn", "norm", "head", "exchange"]
 COMPONENTS: tuple[Component, ...] = ("projection", "index", "attention", "ffn", "norm", "head", "exchange")

@@ -7,16 +7,16 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from workloads.errors import WorkloadError
-from workloads.layers.attention import Kernels
-from workloads.layers.fusion import Fusion, fuse
-from workloads.layers.stages import LayerStages
-from workloads.layers.step import KEPT, WEIGHTS, Shard, Stage, Step
-from workloads.matrix import Size
-from workloads.model import load_model
-from workloads.sequence import in_one_memory
-from workloads.tiling import Budget
-from workloads.trace import Trace
+from memgrain.workloads.errors import WorkloadError
+from memgrain.workloads.kernels.tiling import Budget
+from memgrain.workloads.layers.attention import Kernels
+from memgrain.workloads.layers.fusion import Fusion, fuse
+from memgrain.workloads.layers.stages import LayerStages
+from memgrain.workloads.layers.step import KEPT, WEIGHTS, Shard, Stage, Step
+from memgrain.workloads.models.model import load_model
+from memgrain.workloads.steps.matrix import Size
+from memgrain.workloads.steps.sequence import in_one_memory
+from memgrain.workloads.trace import Trace
 
 OWN = (WEIGHTS, *KEPT, "table")
 """How names of tensors begin of which each layer has its own."""

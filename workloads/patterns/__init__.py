@@ -6,15 +6,15 @@ from typing import Annotated
 
 from pydantic import Field
 
-from workloads.patterns.block_sparse import BlockSparse
-from workloads.patterns.causal import Causal
-from workloads.patterns.dense import Dense
-from workloads.patterns.heavy_hitters import HeavyHitters
-from workloads.patterns.hierarchical import Hierarchical
-from workloads.patterns.sliding_window import SlidingWindow
-from workloads.patterns.streaming import Streaming
-from workloads.patterns.vertical_slash import VerticalSlash
-from workloads.patterns.visits import Range, Seen, Visits, in_units, merged, seen_in_units
+from memgrain.workloads.patterns.block_sparse import BlockSparse
+from memgrain.workloads.patterns.causal import Causal
+from memgrain.workloads.patterns.dense import Dense
+from memgrain.workloads.patterns.heavy_hitters import HeavyHitters
+from memgrain.workloads.patterns.hierarchical import Hierarchical
+from memgrain.workloads.patterns.sliding_window import SlidingWindow
+from memgrain.workloads.patterns.streaming import Streaming
+from memgrain.workloads.patterns.vertical_slash import VerticalSlash
+from memgrain.workloads.patterns.visits import Range, Seen, Visits, in_units, merged, seen_in_units
 
 AnyPattern = Dense | Causal | SlidingWindow | BlockSparse | Hierarchical | VerticalSlash | Streaming | HeavyHitters
 Pattern = Annotated[AnyPattern, Field(discriminator="kind")]

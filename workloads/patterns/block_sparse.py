@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from workloads.patterns.visits import Seen, Visits, always, merged
-from workloads.shape import AttentionShape
+from memgrain.workloads.patterns.visits import Seen, Visits, always, merged
+from memgrain.workloads.shape import AttentionShape
 
 
 class BlockSparse(BaseModel):

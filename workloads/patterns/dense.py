@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from workloads.patterns.visits import Seen, Visits, open_to_all
-from workloads.shape import AttentionShape
+from memgrain.workloads.patterns.visits import Seen, Visits, open_to_all
+from memgrain.workloads.shape import AttentionShape
 
 
 class Dense(BaseModel):

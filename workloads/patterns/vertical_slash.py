@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from workloads.errors import WorkloadError
-from workloads.patterns.visits import Seen, Visits, always, merged
-from workloads.shape import AttentionShape
+from memgrain.workloads.errors import WorkloadError
+from memgrain.workloads.patterns.visits import Seen, Visits, always, merged
+from memgrain.workloads.shape import AttentionShape
 
 
 class VerticalSlash(BaseModel):

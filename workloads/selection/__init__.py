@@ -6,11 +6,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from workloads.selection.columns import ColumnSelection
-from workloads.selection.local import LocalSelection
-from workloads.selection.random_units import RandomSelection, redraw, sample
-from workloads.selection.recorded import RecordedSelection
-from workloads.selection.share import Share, list_of, lists_of
+from memgrain.workloads.selection.columns import ColumnSelection
+from memgrain.workloads.selection.local import LocalSelection
+from memgrain.workloads.selection.random_units import RandomSelection, redraw, sample
+from memgrain.workloads.selection.recorded import RecordedSelection
+from memgrain.workloads.selection.share import Share, list_of, lists_of
 
 AnySelection = RandomSelection | RecordedSelection | LocalSelection | ColumnSelection
 Selection = Annotated[AnySelection, Field(discriminator="kind")]

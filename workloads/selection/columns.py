@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from workloads.selection.share import Share
+from memgrain.workloads.selection.share import Share
 
 
 class ColumnSelection(BaseModel):

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares
 from scipy.special import ndtr, ndtri
 
-from workloads.errors import WorkloadError
-from workloads.selection.local import LocalSelection
-from workloads.selection.locality import Locality, ages_selected, average, locality
+from memgrain.workloads.errors import WorkloadError
+from memgrain.workloads.selection.local import LocalSelection
+from memgrain.workloads.selection.locality import Locality, ages_selected, average, locality
 
 BOUNDS = {"overlap": 0.05, "misses": 0.2, "pages": 0.15}
 """Largest error of a good fit: of an overlap in absolute terms, of the others relative to what was measured."""

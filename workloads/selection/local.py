@@ -11,10 +11,10 @@ import scipy
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from workloads.errors import WorkloadError
-from workloads.selection.chance import Chances, Floats, amplitude
-from workloads.selection.scores import Words, drawn, mixed, spread_evenly, uniform
-from workloads.selection.share import Share
+from memgrain.workloads.errors import WorkloadError
+from memgrain.workloads.selection.chance import Chances, Floats, amplitude
+from memgrain.workloads.selection.scores import Words, drawn, mixed, spread_evenly, uniform
+from memgrain.workloads.selection.share import Share
 
 CONSTANTS = (1, 4, 16, 64, 256, 1024)
 """Steps after which parts of a score are redrawn; mixed, they let the overlap decay with the logarithm of the lag."""

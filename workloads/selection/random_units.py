@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from workloads.errors import WorkloadError
-from workloads.selection.share import Share
+from memgrain.workloads.errors import WorkloadError
+from memgrain.workloads.selection.share import Share
 
 
 class RandomSelection(BaseModel):

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from workloads.errors import WorkloadError
-from workloads.selection.share import Share
-from workloads.trace_file import DAMAGE
+from memgrain.workloads.errors import WorkloadError
+from memgrain.workloads.selection.share import Share
+from memgrain.workloads.trace_file import DAMAGE
 
 
 class RecordedSelection(BaseModel):

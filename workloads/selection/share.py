@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from workloads.shape import AttentionShape
+from memgrain.workloads.shape import AttentionShape
 
 Share = Literal["head", "group", "all"]
 

@@ -1,8 +1,0 @@
-"""Predictions held against measurements: rows of a CSV, the cases that they are, and how far the simulator is off."""
-
-from __future__ import annotations
-
-from codesign.validation.external import External
-from codesign.validation.run import Validation, validate
-
-__all__ = ["External", "Validation", "validate"]

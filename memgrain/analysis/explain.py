@@ -1,0 +1,286 @@
+"""What a dotted name means: sentence and unit from the specification, value and source on each chip, readers."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from memgrain.analysis.readers import readers
+from memgrain.errors import CodesignError
+from memgrain.hwmodels import Chip, ChipFile, Provenance, chip_names, read_chip
+from memgrain.hwmodels.units import format_bandwidth, format_bytes, format_duration, format_frequency
+from memgrain.runs.shipped import suggest
+from memgrain.sim import METRICS
+from memgrain.sim.breakdown.glossary import meaning
+from memgrain.workloads import Workload, known_keys
+
+_UNITS = {
+    "parse_bytes": ("size in bytes, written like 50 MiB", format_bytes),
+    "parse_bandwidth": ("bandwidth in bytes per second, written like 3.35 TB/s", format_bandwidth),
+    "parse_duration": ("duration in picoseconds, written like 200 ns", format_duration),
+    "parse_frequency": ("frequency in hertz, written like 1.85 GHz", format_frequency),
+}
+
+
+@dataclass(frozen=True)
+class Value:
+    """A number on one chip."""
+
+    chip: str
+    """Name of the chip."""
+    text: str
+    """The value with its unit."""
+    provenance: Provenance | None
+    """Where it comes from; None for what is derived from other numbers."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Everything known about a dotted name."""
+
+    path: str
+    """The name."""
+    sentence: str
+    """What it is."""
+    unit: str
+    """Its unit, type or choices."""
+    values: list[Value] = field(default_factory=list)
+    """Its value on each chip that has it."""
+    without: list[str] = field(default_factory=list)
+    """Chips that have no such number."""
+    readers: list[str] | None = field(default_factory=list)
+    """Functions that read it, as 'file:function'; None of what a result says, which nobody reads."""
+    change: str = ""
+    """Of what takes time in a result: what to change."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a chip keeps a number."""
+
+    owner: type[BaseModel]
+    """The kind of record that it is in."""
+    name: str
+    """Its field or property there."""
+    value: Any
+    """The number, in base units."""
+    info: FieldInfo | None
+    """What is known of the field; None of a property."""
+    key: str
+    """The last part of its dotted name: the field, or the key in a mapping that the field holds."""
+
+
+def explain(path: str, chip: str | None = None) -> Explanation:
+    """The explanation of a number of a chip, a key of a workload, a metric, or a name in a result: a part of the time,
+    a bound, a limit, a counter; raises CodesignError if it is none."""
+    if path in METRICS:
+        metric = METRICS[path]
+        return Explanation(path, metric.sentence, metric.unit or "ratio", readers=readers(path, None))
+    if chip is None and path in known_keys(Workload):
+        return _workload_key(path)
+    files = [read_chip(name) for name in ([chip] if chip else chip_names())]
+    found = {file.chip.name: place for file in files if (place := locate(file.chip, path)) is not None}
+    if found:
+        return _chip_number(path, files, found)
+    if (said := _name_in_results(path, [file.chip for file in files])) is not None:
+        return said
+    known = sorted({*(name for file in files for name in file.provenance), *known_keys(Workload), *METRICS})
+    where = f"on {files[0].chip.name}" if chip else "on any chip, in a workload or in a result"
+    raise CodesignError(f"no '{path}' {where}{suggest(path, known)}; 'memgrain chips NAME' lists the numbers of a chip")
+
+
+def _name_in_results(path: str, chips: list[Chip]) -> Explanation | None:
+    """What a name that results of these chips have means, or a record of several numbers."""
+    found = {chip.name: said for chip in chips if (said := meaning(path, chip)) is not None}
+    without = [chip.name for chip in chips if chip.name not in found]
+    if found:
+        said = next(iter(found.values()))
+        return Explanation(path, said.sentence, _unit_in_results(path), [], without, None, said.change)
+    for chip in chips:
+        if (record := _record(chip, path)) is not None:
+            return record
+    return None
+
+
+def _unit_in_results(path: str) -> str:
+    """The unit of a name in a result."""
+    last = path.rsplit(".", 1)[-1]
+    if path.startswith("stall.") or "." not in path:
+        return "time, or a share of it"
+    return (
+        "bytes" if last.endswith("bytes") else "µs" if last.endswith("_us") else "ps" if last[-3:] == "_ps" else "count"
+    )
+
+
+def _chip_number(path: str, files: list[ChipFile], found: dict[str, Place]) -> Explanation:
+    place = next(iter(found.values()))
+    if place.info is None:
+        sentence, unit, write = (
+            inspect.getdoc(getattr(place.owner, place.name)) or "",
+            "derived from other numbers",
+            str,
+        )
+    else:
+        sentence, (unit, write) = place.info.description or "", _unit(place.info)
+    values = [
+        Value(name, _text(found[name].value, write), file.provenance.get(path))
+        for file in files
+        if (name := file.chip.name) in found
+    ]
+    owners = frozenset({place.owner.__name__, *_containers(place.owner)})
+    return Explanation(
+        path,
+        sentence,
+        unit,
+        values,
+        [file.chip.name for file in files if file.chip.name not in found],
+        sorted({*readers(place.key, owners), *readers(place.name, owners)}),
+    )
+
+
+def locate(chip: Chip, path: str) -> Place | None:
+    """Where a chip keeps the number of that dotted name, and what it is; None if it has none."""
+    place = _place(chip, path)
+    return place if place and not isinstance(place.value, BaseModel | list | dict) else None
+
+
+def _place(chip: Chip, path: str) -> Place | None:
+    """Where a chip keeps what has that dotted name, be it a number or a record of several."""
+    first, *rest = path.split(".")
+    records = {
+        record.name: record
+        for record in [*chip.cores, *(level for core in chip.cores for level in core.near), *chip.memory]
+    }
+    node: Any = records.get(first, chip)
+    parts = rest if first in records else [first, *rest]
+    place: Place | None = None
+    for part in parts:
+        if isinstance(node, dict) and part in node and place is not None:
+            place = Place(place.owner, place.name, node[part], place.info, part)
+        elif isinstance(node, BaseModel) and part in type(node).model_fields:
+            place = Place(type(node), part, getattr(node, part), type(node).model_fields[part], part)
+        elif isinstance(node, BaseModel) and isinstance(getattr(type(node), part, None), property):
+            place = Place(type(node), part, getattr(node, part), None, part)
+        else:
+            return None
+        node = place.value
+    return place
+
+
+def _record(chip: Chip, path: str) -> Explanation | None:
+    """A record of several numbers of a chip: what it is, and the names of what it holds."""
+    cores = {core.name: core for core in chip.cores}
+    place = _place(chip, path)
+    value = place.value if place is not None else cores.get(path)
+    if isinstance(value, BaseModel):
+        names = list(type(value).model_fields)
+    elif isinstance(value, dict):
+        names = list(map(str, value))
+    else:
+        return None
+    sentence = (place.info.description if place is not None and place.info is not None else None) or ""
+    sentence = sentence or inspect.getdoc(type(value)) or ""
+    return Explanation(path, sentence, f"record of {', '.join(names)}; ask for {path}.{names[0]}", readers=None)
+
+
+def _unit(info: FieldInfo) -> tuple[str, Any]:
+    """The unit of a field in words, and how its values are written."""
+    for item in [*info.metadata, *_metadata(info.annotation)]:
+        name = getattr(getattr(item, "func", None), "__name__", "")
+        if name in _UNITS:
+            return _UNITS[name]
+    return _type(info.annotation), str
+
+
+def _metadata(annotation: Any) -> Iterator[Any]:
+    """What `Annotated` says anywhere inside a type."""
+    yield from getattr(annotation, "__metadata__", ())
+    for inner in get_args(annotation):
+        yield from _metadata(inner)
+
+
+def _type(annotation: Any) -> str:
+    """A type in words."""
+    plain = {int: "whole number", float: "number", bool: "true or false", str: "text"}
+    if annotation in plain:
+        return plain[annotation]
+    if str(get_origin(annotation)) == "typing.Literal":
+        return "one of " + ", ".join(map(str, get_args(annotation)))
+    inner = [_type(item) for item in get_args(annotation) if item is not type(None)]
+    return " or ".join(dict.fromkeys(text for text in inner if text)) if inner else getattr(annotation, "__name__", "")
+
+
+def _text(value: Any, write: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(write(value))
+
+
+def _containers(owner: type[BaseModel]) -> set[str]:
+    """Names of the records through which one reaches a record of the class, the chip's first."""
+    found: set[str] = set()
+
+    def reaches(model: type[BaseModel]) -> bool:
+        hits = [
+            reaches(inner) or inner is owner
+            for info in model.model_fields.values()
+            for inner in _models(info.annotation)
+        ]
+        if any(hits):
+            found.add(model.__name__)
+        return any(hits)
+
+    reaches(Chip)
+    return found
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models(inner)
+
+
+def _workload_key(path: str) -> Explanation:
+    """A key of a workload, with the sentence that stands under the field in the source."""
+    models: list[type[BaseModel]] = [Workload]
+    *parts, last = path.split(".")
+    for part in parts:
+        models = [
+            inner
+            for model in models
+            if part in model.model_fields
+            for inner in _models(model.model_fields[part].annotation)
+        ]
+    owners = [model for model in models if last in model.model_fields]
+    info = owners[0].model_fields[last]
+    sentences = dict.fromkeys(sentence for model in owners if (sentence := _sentence(model, last)))
+    default = "" if info.is_required() else f"; {info.default} if left out"
+    return Explanation(
+        path,
+        " / ".join(sentences),
+        f"{_type(info.annotation)}{default}",
+        readers=readers(last, frozenset({model.__name__ for model in owners} | {"Workload"})),
+    )
+
+
+def _sentence(model: type[BaseModel], name: str) -> str:
+    """The docstring under a field."""
+    if model.model_fields[name].description:
+        return str(model.model_fields[name].description)
+    body = ast.parse(inspect.getsource(model)).body[0]
+    assert isinstance(body, ast.ClassDef)
+    for statement, following in zip(body.body, body.body[1:], strict=False):
+        if (
+            isinstance(statement, ast.AnnAssign)
+            and isinstance(statement.target, ast.Name)
+            and statement.target.id == name
+            and isinstance(following, ast.Expr)
+            and isinstance(following.value, ast.Constant)
+        ):
+            return " ".join(str(following.value.value).split())
+    return ""

@@ -1,0 +1,218 @@
+"""Does prefetch pay? The time of a sequence of kernels with it over that without, by how often the guess is right and
+how far ahead it begins.
+
+The article that this project puts to the test says that weights of attention heads are loaded into SRAM before they
+are needed, by a prediction of which heads will be. What there is of this: CANN's `npu_prefetch`, which copies whole
+weight tensors into the L2 beside a running kernel and guesses nothing, and FlashMemory's lookahead indexer, which
+guesses chunks of K and V. Both can gain only the time in which the kernels before leave the memory idle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from memgrain.errors import CodesignError
+from memgrain.hwmodels import Chip
+from memgrain.runs.execute import Watch, run_points
+from memgrain.runs.rows import Row, read_rows
+from memgrain.runs.task import Point, Task
+from memgrain.sim import MODEL_VERSION, Result, simulate_sequence
+from memgrain.workloads import Trace, count_bytes, in_one_memory, stream
+from memgrain.workloads.steps.prefetch import Prefetch
+
+HITS = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Hit probabilities of the study."""
+LEADS = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""When it begins, as shares of the time of the kernels before that it has."""
+WEIGHTS = 32 << 20
+"""Bytes of the weights that are read before a workload of one kernel: a projection of 4096 x 4096 in 2 bytes."""
+WEIGHTS_PIECE = 16 << 10
+"""Bytes of a step of that read."""
+PIECE = 512
+"""Bytes of a guess unless said otherwise: what an L2 of the chips here fetches at most (the Ascend 910B's)."""
+NOTICED = 0.01
+"""Change of the time below which prefetch neither hides nor pollutes."""
+Into = Literal["cache", "scratchpad"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One simulation of the study: a job of a pool."""
+
+    points: tuple[Point, ...]
+    """The workloads in order on one chip."""
+    prefetch: Prefetch | None
+    """What is fetched; None: nothing."""
+    lead: float = 0.0
+    """Which of LEADS it is."""
+
+    def id(self) -> str:
+        """SHA-256 of the workloads' identities and the prefetch."""
+        asked = [[point.id() for point in self.points], self.prefetch and asdict(self.prefetch), WEIGHTS, self.lead]
+        return hashlib.sha256(json.dumps(["prefetch", MODEL_VERSION, *asked]).encode()).hexdigest()
+
+    def simulate(self) -> Result:
+        """What happens."""
+        orders = (self.prefetch,) if self.prefetch else ()
+        return simulate_sequence(self.points[0].chip, kernels(self.points), prefetch=orders)
+
+    def run(self) -> Row:
+        """One row: the two dials, times of the reading kernel and of those before it, bytes, what became of them."""
+        result, order = self.simulate(), self.prefetch
+        assert order is not None
+        reader = result.kernels[order.kernel].time
+        return {
+            "id": self.id(),
+            "model_version": MODEL_VERSION,
+            "hit_probability": order.hit_probability,
+            "lead": self.lead,
+            "time_us": result.time / 1e6,
+            "reader_us": reader / 1e6,
+            "before_us": sum(kernel.time for kernel in result.kernels[: order.kernel]) / 1e6,
+            "read_bytes": result.counters[f"{result.dram}.read_bytes"],
+            **{name: count for name, count in result.counters.items() if name.startswith("prefetch.")},
+        }
+
+    def __str__(self) -> str:
+        hits = self.prefetch.hit_probability if self.prefetch else 0
+        return f"{self.points[0].chip.name} hit_probability={hits:g} lead={self.lead:g}"
+
+
+@dataclass(frozen=True)
+class Study:
+    """What the study found."""
+
+    rows: pd.DataFrame
+    """A row for each hit probability and lead, see `Cell.run`, with `ratio`, `before` and `reader`: times with prefetch
+    over those without, and `traffic`, the same of bytes from DRAM."""
+    kernel: str
+    """Name of the kernel that it is for."""
+    tensors: tuple[str, ...]
+    """What is fetched."""
+    time_us: float
+    """Time without."""
+    failures: list[str] = field(default_factory=list)
+    """A line for each cell without an answer."""
+
+    def table(self, column: str = "ratio") -> pd.DataFrame:
+        """A column of the rows: hit probability downward from the highest, lead to the right."""
+        wide = self.rows.pivot_table(index="hit_probability", columns="lead", values=column)
+        return wide.sort_index(ascending=False)
+
+    def verdict(self) -> list[str]:
+        """Where it hides and where it pollutes, a sentence each."""
+        if self.rows.empty:
+            return []
+        rows = sorted(self.rows.to_dict("records"), key=lambda row: row["ratio"])
+        best, worst = rows[0], rows[-1]
+        hides = f"hides {1 - best['ratio']:.1%} of the time at best ({_where(best)})"
+        if best["ratio"] > 1 - NOTICED:
+            hides = "hides nothing of weight: memory was not idle before, or the kernel waits for something else"
+        elif paying := min(row["hit_probability"] for row in rows if row["ratio"] < 1 - NOTICED):
+            hides += f"; to gain {NOTICED:.0%}, guesses have to be right {paying:.0%} of the time at least"
+        pollutes = f"costs {worst['ratio'] - 1:.1%} at worst ({_where(worst)}): {_why(worst)}"
+        if worst["ratio"] < 1 + NOTICED:
+            pollutes = f"costs {NOTICED:.0%} of the time nowhere"
+        return [hides, f"{pollutes}; bytes from DRAM x {self.rows['traffic'].max():.2f} at most"]
+
+
+def study(
+    chip: str,
+    workloads: Sequence[str],
+    tensors: Sequence[str] = (),
+    piece: int = PIECE,
+    into: Into = "cache",
+    limit: int | None = None,
+    sets: tuple[Mapping[str, Any], Mapping[str, Any]] = ({}, {}),
+    out: Path | None = None,
+    jobs: int | None = None,
+    watch: Watch | None = None,
+) -> Study:
+    """Simulate a sequence without prefetch, and with it at every one of HITS and LEADS; rows are kept in `out`.
+
+    `workloads` run one after the other; the last kernel that reads one of the `tensors` (K and V unless given, or all
+    it reads where it has none of these) is what they are fetched for, while everything before it runs. A workload of
+    one kernel alone has a read of WEIGHTS before it. `sets` are overrides of the chip and of the last workload. Raises
+    CodesignError if no kernel reads such a tensor, and what Task and simulate_sequence raise.
+    """
+    if not workloads:
+        raise CodesignError("no workload to prefetch for; give one at least")
+    points = tuple(
+        Task(chip, sets[0], name, sets[1] if number == len(workloads) - 1 else {}).resolve()
+        for number, name in enumerate(workloads)
+    )
+    traces = kernels(points)
+    reader, names = _reader(traces, tensors, len(points[-1].kernels()))
+    without = Cell(points, None).simulate()
+    before = sum(kernel.time for kernel in without.kernels[:reader]) - without.kernels[0].breakdown["launch"]
+    order = Prefetch(reader, names, piece, lead=reader, limit=limit, into=into)
+    cells = [
+        Cell(points, replace(order, hit_probability=hits, after=round((1 - lead) * before)), lead)
+        for hits in HITS
+        for lead in LEADS
+    ]
+    ids = {cell.id() for cell in cells}
+    with tempfile.TemporaryDirectory() as scratch:
+        outcome = run_points(cells, [], out or Path(scratch), jobs, None, watch)
+        rows = pd.DataFrame([row for row in read_rows(outcome.path) if row["id"] in ids])
+    if not rows.empty:
+        rows["ratio"] = rows["time_us"] * 1e6 / without.time
+        rows["reader"] = rows["reader_us"] * 1e6 / without.kernels[reader].time
+        rows["before"] = rows["before_us"] * 1e6 / sum(kernel.time for kernel in without.kernels[:reader])
+        rows["traffic"] = rows["read_bytes"] / max(without.counters[f"{without.dram}.read_bytes"], 1)
+        rows = rows.sort_values(["hit_probability", "lead"], ignore_index=True)
+    return Study(rows, traces[reader].name, names, without.time / 1e6, outcome.failures)
+
+
+def kernels(points: Sequence[Point]) -> tuple[Trace, ...]:
+    """The kernels of some workloads one after the other in one memory, weights before a single one; tensors of all
+    workloads but the last bear the number of theirs."""
+    groups = [list(point.kernels()) for point in points]
+    if sum(map(len, groups)) == 1:
+        groups.insert(0, [weights(points[0].chip)])
+    names = [
+        {} if number == len(groups) - 1 else {tensor.name: f"{number}.{tensor.name}" for tensor in trace.tensors}
+        for number, group in enumerate(groups)
+        for trace in group
+    ]
+    return in_one_memory([trace for group in groups for trace in group], names)
+
+
+def weights(chip: Chip) -> Trace:
+    """All cores read WEIGHTS once and multiply nothing: a projection of a few tokens, which waits for memory."""
+    programs = chip.matmul_core.count * min(2, chip.matmul_core.max_programs or 1)
+    return replace(stream(WEIGHTS, WEIGHTS_PIECE, programs), name="weights", dtype="bf16")
+
+
+def _reader(traces: Sequence[Trace], tensors: Sequence[str], last: int) -> tuple[int, tuple[str, ...]]:
+    """Number of the kernel to prefetch for, among the `last` ones, and what is fetched."""
+    reads = [{name for name, (read, _) in count_bytes(trace).items() if read} for trace in traces]
+    wanted = set(tensors) or {"K", "V"}
+    for number in range(len(traces) - 1, max(0, len(traces) - last - 1), -1):
+        if found := [tensor.name for tensor in traces[number].tensors if tensor.name in wanted & reads[number]]:
+            return number, tuple(found)
+    if tensors or not reads[-1]:
+        every = sorted(set().union(*reads[-last:]))
+        raise CodesignError(
+            f"no kernel but the first reads {' or '.join(sorted(wanted))}; the last workload's read {', '.join(every)}"
+        )
+    return len(traces) - 1, tuple(tensor.name for tensor in traces[-1].tensors if tensor.name in reads[-1])
+
+
+def _where(row: Mapping[Any, Any]) -> str:
+    return f"right {row['hit_probability']:.0%} of the time, begun {row['lead']:.0%} of the time before ahead"
+
+
+def _why(row: Mapping[Any, Any]) -> str:
+    """Whose time grew."""
+    slowed = [name for name, ratio in (("before", row["before"]), ("reader", row["reader"])) if ratio > 1]
+    what = {"before": "the kernels before", "reader": "the reading kernel itself"}
+    return f"it slows {' and '.join(what[name] for name in slowed)}"

@@ -1,0 +1,151 @@
+"""How the cost of a decode step grows with the context: bytes, operations and time of attention mechanisms.
+
+The article that this project puts to the test says that hierarchical sparse attention makes the whole O(n log n), so
+that a step costs O(log n). The exponent e of a step, fitted as cost ~ n^e over the longer contexts, tells: 0 is a step
+whose cost does not grow, 1 one that reads everything, so n^2 for a sequence. Between 64K and 1M tokens log n grows as
+n^0.08.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from memgrain.errors import CodesignError
+from memgrain.runs.execute import Watch, run_points
+from memgrain.runs.rows import read_rows
+from memgrain.runs.task import Point, Task
+
+CONTEXTS = tuple(1 << power for power in range(12, 21, 2))
+"""Contexts of the study: 4K to 1M tokens."""
+FITTED_FROM = 1 << 16
+"""Context from which on exponents are fitted: below, launches and empty cores hide what grows."""
+COSTS = {"read_bytes": "bytes from DRAM", "operations": "operations", "time_us": "time"}
+"""Columns of costs, and what they are."""
+WINDOW = 128
+"""Newest tokens that DeepSeek V4's layers read as they are; their rows follow the compressed ones."""
+
+
+@dataclass(frozen=True)
+class Mechanism:
+    """A decode step at any context."""
+
+    name: str
+    """Its name in the table and the figure."""
+    workload: str
+    """The example that it is made of."""
+    at: Callable[[int], dict[str, Any]]
+    """What is set for a context of so many tokens."""
+    claim: str
+    """What a step should cost by what its makers say, n being the context."""
+
+
+MECHANISMS = (
+    Mechanism("dense", "decode_dense", lambda n: {"shape.kv_len": n}, "n"),
+    Mechanism(
+        "window 4K",
+        "decode_dense",
+        lambda n: {"shape.kv_len": n, "pattern.kind": "sliding_window", "pattern.window": 4096},
+        "1",
+    ),
+    Mechanism(
+        "hierarchical (article)",
+        "decode_hierarchical",
+        lambda n: {"shape.kv_len": n, "shape.head_dim": 96, "selection.ratio": 0.05},
+        "log n",
+    ),
+    Mechanism(
+        "article, scan",
+        "decode_article_scan",
+        lambda n: {"attention.shape.kv_len": n},
+        "log n",
+    ),
+    Mechanism(
+        "article, tree",
+        "decode_article_tree",
+        lambda n: {"attention.shape.kv_len": n},
+        "log n",
+    ),
+    Mechanism("StreamingLLM", "decode_streaming", lambda n: {"attention.pattern.context": n}, "1"),
+    Mechanism("H2O", "decode_h2o", lambda n: {"attention.pattern.context": n}, "n, a fifth"),
+    Mechanism("DSA", "decode_dsa", lambda n: {"attention.shape.kv_len": n}, "n, 132 B each"),
+    Mechanism("CSA (V4)", "decode_csa", lambda n: {"attention.shape.kv_len": n // 4 + WINDOW}, "n, 17 B each"),
+    Mechanism("HCA (V4)", "decode_hca", lambda n: {"attention.shape.kv_len": n // 128 + WINDOW}, "n, 4.6 B each"),
+)
+"""What is compared. The article's pattern reads 5 to 10 % of the distant tokens; the study takes the 5. "hierarchical"
+is the attention alone; beside it stands the step with its choice: by a scan of an index row for each token, as released
+models choose, and by a search that reads O(log n) of them."""
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """What the study found."""
+
+    rows: pd.DataFrame
+    """A row for each mechanism and context: `mechanism`, `context`, and the COSTS."""
+    failures: list[str] = field(default_factory=list)
+    """A line for each point without an answer."""
+
+    def exponents(self) -> pd.DataFrame:
+        """For each mechanism, the exponent of each cost from FITTED_FROM tokens on, by least squares of logarithms."""
+        found = []
+        for name, rows in self.rows[self.rows["context"] >= FITTED_FROM].groupby("mechanism", sort=False):
+            line: dict[str, Any] = {"mechanism": name}
+            for cost in COSTS:
+                logs = np.log(rows.loc[rows[cost] > 0, ["context", cost]].to_numpy(dtype=float))
+                line[cost] = (
+                    round(float(np.polyfit(logs[:, 0], logs[:, 1], 1)[0]), 4) + 0.0 if len(logs) > 1 else math.nan
+                )
+            found.append(line)
+        return pd.DataFrame(found)
+
+
+def scaling(
+    chip: str,
+    contexts: Sequence[int] = CONTEXTS,
+    out: Path | None = None,
+    jobs: int | None = None,
+    watch: Watch | None = None,
+    mechanisms: Sequence[Mechanism] = MECHANISMS,
+) -> Scaling:
+    """Simulate mechanisms at every context on `chip`; rows are kept in `out` and not run again.
+
+    Raises CodesignError if a context is below 4,096 tokens, HardwareError if there is no such chip.
+    """
+    if small := [context for context in contexts if context < CONTEXTS[0]]:
+        raise CodesignError(f"context {small[0]} is below {CONTEXTS[0]}, the window of the study; leave it out")
+    points: dict[str, tuple[str, int]] = {}
+    resolved: list[Point] = []
+    refused: list[str] = []
+    for mechanism in mechanisms:
+        for context in contexts:
+            try:
+                point = Task(chip, {}, mechanism.workload, mechanism.at(context)).resolve()
+            except CodesignError as error:
+                refused.append(f"{mechanism.name} at {context}: {error}")
+                continue
+            points[point.id()] = mechanism.name, context
+            resolved.append(point)
+    with tempfile.TemporaryDirectory() as scratch:
+        outcome = run_points(resolved, refused, out or Path(scratch), jobs, None, watch)
+        answers = [row for row in read_rows(outcome.path) if row["id"] in points]
+    found: list[dict[str, Any]] = [
+        {
+            "mechanism": points[row["id"]][0],
+            "context": points[row["id"]][1],
+            "read_bytes": row["dram_read_bytes"],
+            "operations": 2 * row["core.macs"],
+            "time_us": row["time_us"],
+        }
+        for row in answers
+    ]
+    order = [mechanism.name for mechanism in mechanisms]
+    found.sort(key=lambda row: (order.index(row["mechanism"]), row["context"]))
+    return Scaling(pd.DataFrame(found), outcome.failures)

@@ -1,0 +1,273 @@
+"""The verdict over rows of one chip: which value of each swept key is best by the metric that is shown, by how much,
+whether the model can tell, and whether a head dimension of 96 is a good one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from memgrain.runs.intervals import HIGH, LOW
+from memgrain.runs.labels import SHARE, better, key_name, metric_label, words
+from memgrain.runs.pivot import ASKED, HEAD_DIM, comparable, series, table_of, varying
+from memgrain.runs.quantities import numbers
+from memgrain.sim import METRICS
+
+FLAT = 0.01
+"""Relative difference up to which values are called alike."""
+DIP = 0.03
+"""Relative distance from the line between its neighbours from which 96 is called off the trend."""
+PRESENT = 0.5
+"""Share of the points at which a value must have a row, so that others are compared with it."""
+RATIO = "selection.ratio"
+ASKING = ("shape.kv_len", "shape.q_len", "shape.batch", RATIO)
+"""Keys that say what is asked for rather than how it is done: no value of theirs is called the best."""
+SUBJECT, BOUND = "validated_subject", "measured_over_predicted_low"
+"""Columns that say what was predicted, and whether its error has bounds; see `memgrain.runs.validated`."""
+SAMPLED = 32
+"""Points at which errors of ratios are looked at; those of one sweep differ little."""
+TIMED = ("_us", "_gb_s", "tflop_s", "bound_share", SHARE)
+"""Ends of the metrics that are made of simulated time, whose error validation knows."""
+
+
+@dataclass(frozen=True)
+class Error:
+    """What is known of the error of a metric."""
+
+    size: float | None
+    """Relative; None if the rows carry none."""
+    words: str
+    """What it is, as a part of a sentence; empty where a metric has no error to speak of."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The values of one key beside each other, at points where all else is equal."""
+
+    key: str
+    """The key."""
+    values: list[Any]
+    """Its values in the order of an axis, at least two."""
+    scores: NDArray[np.float64]
+    """Of each value: the metric's geometric mean over the points, its mean where some is not above zero."""
+    cells: NDArray[np.float64]
+    """The metric by value and point."""
+    omitted: list[Any]
+    """Values with rows at too few of the points."""
+    all_points: int
+    """Points at which any value has a row."""
+
+    @property
+    def points(self) -> int:
+        """Points at which all values have one."""
+        return int(self.cells.shape[1])
+
+    def text(self, place: int) -> str:
+        """A value in words."""
+        return words(self.key, self.values[place]) + (" %" if self.key == RATIO else "")
+
+
+def verdict(frame: pd.DataFrame, metric: str = SHARE, keys: list[str] | None = None) -> str:
+    """The verdict on the rows of one chip, a line for each of the keys, or of all that vary, the head dimension first;
+    empty if the rows cannot say.
+
+    Values of a key are compared at the points, combinations of the other keys, at which all of them have a row. Raises
+    CodesignError if the rows lack the metric.
+    """
+    vary = varying(frame)
+    lines, said = [], False
+    for key in sorted(keys or vary, key=lambda name: name != HEAD_DIM):
+        others = [other for other in vary if other != key]
+        found = standing(frame, metric, key, others)
+        if found is None:
+            continue
+        error = error_in(frame, metric, others)
+        if error.size is None and said:
+            error = Error(None, "")
+        said = said or error.size is None
+        lines.append(_best(found, metric, error))
+        if key == HEAD_DIM and ASKED in found.values and better(metric):
+            lines.append(_asked(found, metric, error, frame))
+    return "\n".join(lines)
+
+
+def error_in(frame: pd.DataFrame, metric: str, others: list[str]) -> Error:
+    """The relative error of a difference in a metric between values of a key, `others` being all else that varies: half
+    the width of the rows' intervals where they have some, else what validation says of a ratio of simulated times."""
+    if {LOW, HIGH} <= set(frame.columns) and frame[LOW].notna().any():
+        half = (frame[HIGH] - frame[LOW]).abs() / 2 / pd.to_numeric(frame[metric], errors="coerce").abs()
+        size = float(half.replace(np.inf, np.nan).median())
+        return Error(size, f"half the interval from 5 to 95 %, ± {size:.1%}")
+    if metric not in METRICS and not metric.endswith("_us"):
+        return Error(None, "")
+    if metric.startswith(("bound_time", "limit_time")) or not metric.endswith(TIMED):
+        return Error(None, "")
+    ratio = _of_ratios(frame, others)
+    if ratio is None:
+        return Error(None, "the model's error here is not known")
+    return Error(ratio, f"the model's error of a ratio, ± {ratio:.1%}")
+
+
+def _of_ratios(frame: pd.DataFrame, others: list[str]) -> float | None:
+    """The median over all pairs of rows that are alike in `others` of how far their ratio may be off; None if rows do
+    not say what was predicted, or its time has no bounds."""
+    from memgrain.runs.validated import HIGH as LEVEL
+    from memgrain.runs.validated import from_text, law
+
+    if SUBJECT not in frame or frame[[SUBJECT, BOUND]].isna().any(axis=None):
+        return None
+    alike = frame.groupby([frame[other].astype(str) for other in others]) if others else [("", frame)]
+    found = []
+    for _, rows in list(alike)[:SAMPLED]:
+        subjects = [from_text(text) for text in rows[SUBJECT]]
+        found.append(law().joint(subjects).ratios(LEVEL)[np.triu_indices(len(subjects), 1)])
+    pairs = np.concatenate(found)
+    return float(np.expm1(np.median(pairs))) if len(pairs) else None
+
+
+def standing(frame: pd.DataFrame, metric: str, key: str, others: list[str]) -> Standing | None:
+    """The values of a key beside each other; None if fewer than two can be compared at any point."""
+    data = pd.DataFrame({"key": comparable(frame, key), "value": series(frame, metric)})
+    columns = [comparable(frame, other).map(lambda value, name=other: words(name, value)) for other in others]
+    data["point"] = list(map(" ".join, zip(*columns, strict=True))) if columns else ""
+    data = data[np.isfinite(data["value"])].dropna(subset=["key"])
+    if data.duplicated(["key", "point"]).any():
+        return None
+    table = table_of(data, "key", "point")
+    kept = table[table.notna().sum(axis="columns") >= PRESENT * table.shape[1]]
+    whole = kept.dropna(axis="columns")
+    if len(whole) < 2 or not whole.shape[1]:
+        return None
+    cells = whole.to_numpy(float)
+    scores = np.exp(np.log(cells).mean(axis=1)) if (cells > 0).all() else cells.mean(axis=1)
+    omitted = [value for value in table.index if value not in whole.index]
+    return Standing(key, list(whole.index), scores, cells, omitted, table.shape[1])
+
+
+def _best(found: Standing, metric: str, error: Error) -> str:
+    """Which value is best, how far the others are, and whether that can be told."""
+    name, way, what = key_name(found.key), better(metric), _short(metric)
+    low, high = int(np.argmin(found.scores)), int(np.argmax(found.scores))
+    apart = _beyond(found.scores[low], found.scores[high])
+    ends = f"{found.scores[low]:.4g} at {found.text(low)} to {found.scores[high]:.4g} at {found.text(high)}"
+    judged = bool(way) and found.key not in ASKING
+    head = f"Best {name} by {what}: none, " if judged else f"{_sentence(what)} by {name}: "
+    if apart <= FLAT:
+        flat = "the same" if apart == 0 else f"flat within {_percent(apart)}"
+        return f"{head}{flat} from {found.text(0)} to {found.text(len(found.values) - 1)}; {_over(found)}"
+    if not judged:
+        return f"{head}{ends}; {_over(found)}"
+    order = _order(found, way)
+    gaps = [_beyond(found.scores[order[0]], found.scores[place]) for place in order]
+    if error.size is not None and gaps[-1] <= error.size:
+        told = f"{head.removesuffix(', ')} that the model can tell: {ends}, {_percent(gaps[-1])} apart"
+        return f"{told}, within {error.words}; {_over(found)}"
+    limit = max(error.size or 0.0, FLAT)
+    alike = sorted(place for place, gap in zip(order, gaps, strict=True) if gap <= limit)
+    text = f"Best {name} by {what}: {', '.join(map(found.text, alike))}"
+    if len(alike) > 1:
+        text += f", within {error.words if limit > FLAT else _percent(FLAT)}"
+    else:
+        text += _edge(found, alike[0])
+    if len(alike) < len(order) - 1:
+        text += f"; next {found.text(order[len(alike)])} ({_behind(gaps[len(alike)], way)})"
+    text += f"; worst {found.text(order[-1])} ({_behind(gaps[-1], way)}); {_over(found)}"
+    extreme = found.cells.min(axis=0) if way == "less" else found.cells.max(axis=0)
+    won = int((found.cells[alike] == extreme).any(axis=0).sum())
+    if won < found.points:
+        text += f", best at {won} of them"
+    return f"{text}; {error.words}" if error.size is None and error.words else text
+
+
+def _order(found: Standing, way: str) -> list[int]:
+    """Places of the values, the best first."""
+    signed = found.scores if way == "less" else -found.scores
+    return [int(place) for place in np.argsort(signed, kind="stable")]
+
+
+def _asked(found: Standing, metric: str, error: Error, frame: pd.DataFrame) -> str:
+    """Whether 96 is good here: against the best, and against the line between the values on either side of it."""
+    way, place = better(metric), found.values.index(ASKED)
+    best = _order(found, way)[0]
+    gap = _beyond(found.scores[best], found.scores[place])
+    dip = _dip(found, place, way)
+    behind = f"{_behind(gap, way)} than {found.text(best)}".replace("as much than", "as much as")
+    trend = f"{_percent(abs(dip))} {'worse' if dip > 0 else 'better'} than its neighbours lead one to expect"
+    if place == best:
+        text = "Yes, the best"
+    elif gap <= FLAT:
+        text = "Yes, as good as any" if gap == 0 else f"Yes, as good as the best: {behind}"
+    elif dip > max(DIP, error.size or 0.0):
+        text = f"No, off the trend: {behind}, {trend}"
+    elif error.size is not None and gap <= error.size:
+        text = f"Yes, as far as the model can tell: {behind}, within {error.words}"
+    else:
+        text = f"{'On the trend, but ' if abs(dip) <= DIP else ''}{found.text(best)} is better: {behind}"
+        text += f", {trend}" if abs(dip) > DIP else ""
+    causes = frame.loc[frame[HEAD_DIM] == ASKED, "bottleneck"].dropna() if "bottleneck" in frame else pd.Series()
+    cause = f"; most time: {causes.mode()[0]}" if len(causes) else ""
+    return f"Is {ASKED} good here? {text}{cause}"
+
+
+def _dip(found: Standing, place: int, way: str) -> float:
+    """How much worse a value is than the line between its neighbours, relative; 0 at an end."""
+    at = numbers(found.values)
+    if at is None or not 0 < place < len(at) - 1:
+        return 0.0
+    expected = float(np.interp(at[place], [at[place - 1], at[place + 1]], found.scores[[place - 1, place + 1]]))
+    if not expected:
+        return 0.0
+    off = float(found.scores[place]) / expected - 1
+    return off if way == "less" else -off
+
+
+def _beyond(best: float, other: float) -> float:
+    """How far a score is from the best one, as a share of the best; infinite beside a best of zero."""
+    if best == other:
+        return 0.0
+    return abs(float(other - best)) / abs(float(best)) if best else float("inf")
+
+
+def _over(found: Standing) -> str:
+    """Over how many points the values were compared."""
+    text = f"{found.points} point{'s' if found.points > 1 else ''}"
+    if found.points < found.all_points:
+        text += f" of {found.all_points}, where all have one"
+    if found.omitted:
+        text += f" (too few of {', '.join(words(found.key, value) for value in found.omitted)})"
+    return text
+
+
+def _edge(found: Standing, best: int) -> str:
+    """That the best value is the last of a row of numbers, beyond which nothing was tried."""
+    at = numbers(found.values)
+    if at is None or len(at) < 3 or best not in (0, len(at) - 1):
+        return ""
+    return ", the smallest tried" if best == 0 else ", the largest tried"
+
+
+def _short(metric: str) -> str:
+    """A metric without its unit."""
+    return metric_label(metric).partition(" (")[0]
+
+
+def _percent(share: float) -> str:
+    """A relative difference."""
+    return f"{share:.1%}" if share >= 0.0005 else f"{100 * share:.1g}%"
+
+
+def _behind(gap: float, way: str) -> str:
+    """A distance from the best in words: per cent up to twice as much, a multiple above."""
+    if way == "more":
+        return f"{_percent(gap)} less"
+    if not np.isfinite(gap):
+        return "more than none"
+    return f"{_percent(gap)} more" if gap < 1 else f"{1 + gap:.3g} times as much"
+
+
+def _sentence(text: str) -> str:
+    """Words begin with a capital letter, a dotted counter stays as it is."""
+    return text if "." in text.split()[0] else text[:1].upper() + text[1:]

@@ -1,0 +1,192 @@
+"""The changes: which numbers of a chip or a workload each one sets, and which way physics lets the time move."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from memgrain.hwmodels import Chip
+from memgrain.hwmodels.spec import Scratchpad
+from memgrain.hwmodels.units import format_bandwidth, format_bytes, format_duration, format_frequency
+from memgrain.runs.task import Point, attention_of, budget
+from memgrain.workloads import Indexed, attention
+from memgrain.workloads.attention import AttentionChunks
+
+FASTER, SLOWER, EITHER = -1, 1, 0
+"""Which way a change lets the time move; EITHER where a gain has a price."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a change sets."""
+
+    chip: dict[str, Any] = field(default_factory=dict)
+    """Dotted overrides of the chip."""
+    workload: dict[str, Any] = field(default_factory=dict)
+    """Dotted overrides of the workload."""
+    absent: str = ""
+    """Why the change does not apply; empty if it does."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One what-if."""
+
+    name: str
+    """What a person would say."""
+    direction: int
+    """FASTER, SLOWER or EITHER."""
+    physics: str
+    """Why the time moves that way, and when it does not, in one sentence."""
+    settings: Callable[[Point], Settings]
+    """What it sets at a point."""
+
+
+def _twice_bandwidth(point: Point) -> Settings:
+    dram = point.chip.dram
+    rate = format_bandwidth(2 * dram.bandwidth)
+    return Settings({f"{dram.name}.bandwidth": rate, f"{dram.name}.channels": 2 * dram.channels})
+
+
+def _half_cache(point: Point) -> Settings:
+    cache = point.chip.cache
+    if cache is None:
+        return Settings(absent="the chip has no data cache")
+    return Settings({f"{cache.name}.capacity": format_bytes(cache.capacity // 2)})
+
+
+def _twice_cores(point: Point) -> Settings:
+    return Settings({f"{core.name}.count": 2 * core.count for core in point.chip.cores})
+
+
+def _twice_latency(point: Point) -> Settings:
+    dram = point.chip.dram
+    return Settings({f"{dram.name}.latency": format_duration(2 * dram.latency)})
+
+
+def _twice_ways(point: Point) -> Settings:
+    cache = point.chip.cache
+    if cache is None:
+        return Settings(absent="the chip has no data cache")
+    return Settings({f"{cache.name}.ways": 2 * cache.ways})
+
+
+def _half_clock(point: Point) -> Settings:
+    """All that runs on a core's clock: its units, its scratchpads, its port to the shared levels."""
+    found: dict[str, Any] = {}
+    for core in point.chip.cores:
+        found[f"{core.name}.clock"] = format_frequency(core.clock / 2)
+        found[f"{core.name}.bandwidth"] = format_bandwidth(core.bandwidth / 2)
+        if core.write_bandwidth is not None:
+            found[f"{core.name}.write_bandwidth"] = format_bandwidth(core.write_bandwidth / 2)
+        for pad in core.near:
+            if isinstance(pad, Scratchpad):
+                found[f"{pad.name}.clock"] = format_frequency(pad.clock / 2)
+    return Settings(found)
+
+
+def _twice_startup(point: Point) -> Settings:
+    found = {
+        f"{pad.name}.dma_startup": format_duration(2 * pad.dma_startup)
+        for pad in _scratchpads(point.chip)
+        if pad.dma_startup is not None
+    }
+    return Settings(found) if found else Settings(absent="the cores issue their copies themselves")
+
+
+def _larger_fill(point: Point) -> Settings:
+    cache = point.chip.cache
+    if cache is None:
+        return Settings(absent="the chip has no data cache")
+    found = {f"{cache.name}.fill_granule": format_bytes(2 * cache.fill_granule)}
+    if cache.fill_granule == cache.line:
+        found[f"{cache.name}.line"] = format_bytes(2 * cache.line)
+    return Settings(found)
+
+
+def _more_channels(point: Point) -> Settings:
+    dram = point.chip.dram
+    return Settings({f"{dram.name}.channels": 2 * dram.channels})
+
+
+def _more_splits(point: Point) -> Settings:
+    attended = attention_of(point.workload)
+    if attended is None or attended.phase != "decode":
+        return Settings(absent="only the context of a decode call is split")
+    chunks = attention(attended, budget(point.chip)).make_chunks
+    assert isinstance(chunks, AttentionChunks)
+    prefix = "attention." if isinstance(point.workload, Indexed) else ""
+    return Settings(workload={f"{prefix}tiling.splits": 2 * chunks.fitted.splits})
+
+
+def _scratchpads(chip: Chip) -> Iterator[Scratchpad]:
+    """Scratchpads of all kinds of core, and shared ones."""
+    for level in [*(level for core in chip.cores for level in core.near), *chip.memory]:
+        if isinstance(level, Scratchpad):
+            yield level
+
+
+CHANGES = (
+    Change(
+        "twice the memory bandwidth",
+        FASTER,
+        "Twice the channels at the same rate each: what waits for the DRAM's buses waits half as long, latency stays.",
+        _twice_bandwidth,
+    ),
+    Change(
+        "half the last cache",
+        SLOWER,
+        "Only data that are read again miss more; a stream that is read once loses nothing.",
+        _half_cache,
+    ),
+    Change(
+        "twice the cores",
+        FASTER,
+        "Twice the units, ports, DMA engines and bytes in flight; shared levels and the DRAM stay.",
+        _twice_cores,
+    ),
+    Change(
+        "twice the memory latency",
+        SLOWER,
+        "Hidden while enough bytes are in flight; it shows where loads depend on loads and at the ends of programs.",
+        _twice_latency,
+    ),
+    Change(
+        "twice the ways",
+        EITHER,
+        "Fewer conflicts at the same capacity; no effect where misses are compulsory or for lack of capacity.",
+        _twice_ways,
+    ),
+    Change(
+        "half the core clock",
+        SLOWER,
+        "Units, scratchpads and ports take twice as long; shared levels and the DRAM stay.",
+        _half_clock,
+    ),
+    Change(
+        "twice the DMA start-up",
+        SLOWER,
+        "Each command costs twice as long to issue: it shows where commands are small and many.",
+        _twice_startup,
+    ),
+    Change(
+        "twice the fill granule",
+        EITHER,
+        "Rows smaller than the new granule bring bytes that nobody asked for; a stream's rows do not.",
+        _larger_fill,
+    ),
+    Change(
+        "twice the channels, same bandwidth",
+        EITHER,
+        "More banks in parallel, each bus half as fast: random rows gain, streams do not.",
+        _more_channels,
+    ),
+    Change(
+        "twice the splits",
+        EITHER,
+        "More programs fill more cores and cost partial outputs: a gain where cores idle, a loss elsewhere.",
+        _more_splits,
+    ),
+)
+"""The ten changes, in the order of the table."""

@@ -1,0 +1,69 @@
+"""Predictions of rows while numbers of a chip vary: each is simulated once for a set of numbers, several at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
+from typing import Any
+
+from memgrain.calibration.empty import EmptyCase
+from memgrain.calibration.fits import EMPTY
+from memgrain.errors import CodesignError
+from memgrain.hwmodels import load_chip
+from memgrain.runs.pool import Processes
+from memgrain.runs.rows import Row
+from memgrain.validation.cases import Case, Maker
+from memgrain.validation.records import Record
+
+Settings = Mapping[str, Any]
+"""Dotted overrides of the chip."""
+
+
+class Predictor:
+    """Predicted times of rows of one chip, remembered."""
+
+    def __init__(self, chip: str, records: Sequence[Record], jobs: int) -> None:
+        self.chip, self.records = chip, records
+        self.simulated = 0
+        """Simulations so far."""
+        self._pool = Processes(jobs)
+        self._known: dict[tuple[str, int], float] = {}
+
+    def error(self, settings: Settings, rows: Sequence[int]) -> float:
+        """Mean absolute relative error of the time of these rows (their places in the list)."""
+        errors = self.errors(settings, rows)
+        return sum(map(abs, errors)) / len(errors)
+
+    def errors(self, settings: Settings, rows: Sequence[int]) -> list[float]:
+        """Relative error of the time of each of these rows; raises HardwareError, WorkloadError or SimulationError."""
+        setting = repr(sorted(settings.items()))
+        missing = [row for row in rows if (setting, row) not in self._known]
+        if missing:
+            for row, time in zip(missing, self._simulate(settings, missing), strict=True):
+                self._known[setting, row] = time
+        measured = [self.records[row].real("kernel_time_us") or 0.0 for row in rows]
+        return [self._known[setting, row] / time - 1 for row, time in zip(rows, measured, strict=True)]
+
+    def stop(self) -> None:
+        """End the processes, whatever they are doing."""
+        self._pool.stop()
+
+    def _simulate(self, settings: Settings, rows: Sequence[int]) -> list[float]:
+        maker = Maker(self.chip, settings, False)
+        cases = [self._case(maker, settings, self.records[row]) for row in rows]
+        slowest = sorted(range(len(rows)), key=lambda i: self.records[rows[i]].real("kernel_time_us") or 0.0)[::-1]
+        try:
+            promises: dict[int, Future[Row]] = {i: self._pool.submit(cases[i]) for i in slowest}
+            wait(promises.values(), return_when=FIRST_EXCEPTION)
+            times = [float(promises[i].result()["predicted_time_us"]) for i in range(len(rows))]
+        except self._pool.lost:
+            raise CodesignError(
+                "a worker was killed (out of memory?); give it more memory or lower --jobs, then run again"
+            ) from None
+        self.simulated += len(rows)
+        return times
+
+    def _case(self, maker: Maker, settings: Settings, record: Record) -> Case | EmptyCase:
+        if record.text("family") == EMPTY:
+            return EmptyCase(load_chip(self.chip, settings), record.id, record.whole("grid"))
+        return maker.make(record)

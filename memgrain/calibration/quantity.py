@@ -1,0 +1,61 @@
+"""Numbers of a chip that can be varied: read from the YAML's text with its range, and written as such a text again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from memgrain.errors import CodesignError
+from memgrain.hwmodels import Chip, ChipFile
+from memgrain.uncertainty.numbers import read_amount, write_amount
+
+DIGITS = 4
+"""Digits to which a fitted number is written."""
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A number of a chip and the range that it may be fitted in, in base units."""
+
+    key: str
+    """Dotted name."""
+    value: float
+    """What the YAML says."""
+    low: float
+    """Lower end of its range."""
+    high: float
+    """Upper end of its range."""
+    kind: str
+    """What it is: count, real, size, bandwidth, duration or frequency."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether only whole numbers will do."""
+        return self.kind in ("count", "size")
+
+    def text(self, value: float) -> Any:
+        """`value` as the YAML would have it, in not more digits than it is worth."""
+        rounded = value if self.whole else float(f"{value:.{DIGITS}g}")
+        return f"{int(rounded)} B" if self.kind == "size" else write_amount(self.kind, rounded)
+
+
+def read_quantity(file: ChipFile, key: str) -> Quantity:
+    """The number of that name with the range of its YAML; raises CodesignError if it has none or is no number."""
+    item = file.provenance.get(key)
+    if item is None:
+        raise CodesignError(f"{file.chip.name} has no '{key}'")
+    if item.range is None:
+        raise CodesignError(f"{file.chip.name} gives no range for {key}; add one to its YAML")
+    kind, value = _read(item.value, file.chip)
+    (_, low), (_, high) = _read(item.range[0], file.chip), _read(item.range[1], file.chip)
+    if not low < high:
+        raise CodesignError(f"{file.chip.name} gives the range {list(item.range)} for {key}, which is empty; widen it")
+    return Quantity(key, value, low, high, kind)
+
+
+def _read(text: Any, chip: Chip) -> tuple[str, float]:
+    """Kind and value of a number as the YAML has it."""
+    found = read_amount(text, chip)
+    if found is None:
+        raise CodesignError(f"{text!r} is no number that can be fitted; fit it by hand")
+    return found

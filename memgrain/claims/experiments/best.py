@@ -1,0 +1,56 @@
+"""How a design does beside the best of others: 1 if none does better."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from memgrain.claims.finding import Finding, Matrix
+from memgrain.claims.means import Means, PointOf, design_text
+from memgrain.claims.points import interval_of, values_of
+
+Design = dict[str, Any]
+"""Values of keys, such as shape.head_dim: 96."""
+
+
+class Best(BaseModel):
+    """A point, and designs that it is run with."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["best"]
+    metric: str = Field(min_length=1, description="a metric or counter of a row")
+    more_is_better: bool = Field(default=False, description="whether the best is the largest, not the smallest")
+    point: PointOf = Field(description="the point but for the design")
+    design: Design = Field(min_length=1, description="the design that is said to be best")
+    others: list[Design] = Field(min_length=1, description="designs that it is compared with")
+
+    def find(self, means: Means) -> Finding:
+        """How many times worse the design is than the best of the others; below 1 where it is the best."""
+        designs = (self.design, *self.others)
+        tasks = [self.point.task(design) for design in designs]
+        found, note = interval_of(tasks, self.metric, _most if self.more_is_better else _least, means)
+        values = values_of([task.resolve() for task in tasks], self.metric, means)
+        worse = values.max() / values if self.more_is_better else values / values.min()
+        best = self.others[int(np.argmin(worse[1:]))]
+        command = f"{self.point.command(self.design)} && {self.point.command(best)}"
+        order = sorted(range(len(designs)), key=lambda place: [float(value) for value in designs[place].values()])
+        matrix = Matrix(
+            f"{self.metric}: how many times worse than the best design",
+            tuple(design_text(designs[place]) for place in order),
+            (("", tuple(float(worse[place]) for place in order)),),
+        )
+        return Finding(found, "", command, note, matrix)
+
+
+def _least(own: NDArray[np.float64], *others: NDArray[np.float64]) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = own / np.minimum.reduce(others)
+    return found
+
+
+def _most(own: NDArray[np.float64], *others: NDArray[np.float64]) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = np.maximum.reduce(others) / own
+    return found

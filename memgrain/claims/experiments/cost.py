@@ -1,0 +1,111 @@
+"""What tokens of a model cost on chips, alone or divided by what they cost on others; see `memgrain.cost`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from memgrain.claims.finding import Finding
+from memgrain.claims.interval import Interval
+from memgrain.claims.means import Means
+from memgrain.cost import Amount, Bill, Phase, Site, Work, bill, load_cost, load_site, work
+from memgrain.hwmodels import load_chip
+from memgrain.models import ModelRun
+from memgrain.runs.validated import LEVELS, bounded
+from memgrain.workloads.models.model import load_model
+
+What = Literal["rented", "owned", "joules", "tco_year"]
+UNITS: dict[What, str] = {
+    "rented": "$ a million tokens",
+    "owned": "$ a million tokens",
+    "joules": "J a token",
+    "tco_year": "$ a year",
+}
+
+
+class CostOf(BaseModel):
+    """A model on chips."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    chip: str = Field(min_length=1, description="a chip by name")
+    model: str = Field(min_length=1, description="a model by name or file")
+    context: int = Field(gt=0, description="tokens of each sequence, and of the prompt")
+    chips: int = Field(default=1, gt=0, description="chips that share the model")
+    batch: int = Field(default=1, gt=0, description="sequences decoded together")
+
+    def work(self, means: Means) -> Work:
+        """Seconds of work for its tokens, simulated once for all cases of a ledger."""
+        if self not in means.known:
+            done = work(load_chip(self.chip), load_model(self.model), self.context, self.batch, self.chips)
+            means.known[self] = done
+        found: Work = means.known[self]
+        return found
+
+    def bill(self, phase: Phase, site: Site, means: Means) -> tuple[Bill, ModelRun]:
+        """What its tokens cost, and the step of which the error of time is taken."""
+        done = self.work(means)
+        return bill(load_cost(self.chip), site, phase, done.seconds[phase]), done.decode
+
+    def command(self) -> str:
+        """The command that shows it."""
+        chips = f" --chips {self.chips}" if self.chips > 1 else ""
+        batch = f" --batch {self.batch}" if self.batch > 1 else ""
+        return f"memgrain cost {self.chip} {self.model} --context {self.context}{chips}{batch}"
+
+
+class Cost(BaseModel):
+    """Whose cost, and beside whose."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["cost"]
+    what: What = Field(description="rented, owned, joules or tco_year")
+    phase: Phase = Field(description="decode, prefill or cached tokens")
+    of: CostOf = Field(description="the model on chips")
+    beside: CostOf | None = Field(default=None, description="what it is divided by; left out: the cost itself")
+
+    def find(self, means: Means) -> Finding:
+        """The cost, over all ranges of prices and with the simulated time off by what validation found. Of two, numbers
+        of the site, where both stand, are as its file gives them, and the chips' own move each for itself."""
+        site = load_site()
+        if self.beside is None:
+            paid, step = self.of.bill(self.phase, site, means)
+            amount = self._amount(paid)
+            low, high = (1.0, 1.0) if self.what == "tco_year" else _ends([step], (1,))
+            found = Interval.of(amount.value, (amount.low * low, amount.high * high))
+            return Finding(found, UNITS[self.what], self.of.command(), _note(step))
+        fixed = _as_given(site)
+        (ours, step), (theirs, other) = (side.bill(self.phase, fixed, means) for side in (self.of, self.beside))
+        own, beside = self._amount(ours), self._amount(theirs)
+        low, high = (1.0, 1.0) if self.what == "tco_year" else _ends([step, other], (1, -1))
+        ends = own.low / beside.high * low, own.high / beside.low * high
+        command = f"{self.of.command()} && {self.beside.command()}"
+        notes = dict.fromkeys((_note(step), _note(other)))
+        return Finding(Interval.of(own.value / beside.value, ends), "", command, "; ".join(notes))
+
+    def _amount(self, paid: Bill) -> Amount:
+        """An amount of a bill; a year costs what it does however fast the chip is."""
+        amount: Amount = getattr(paid, self.what)
+        return amount
+
+
+def _ends(steps: Sequence[ModelRun], powers: Sequence[float]) -> tuple[float, float]:
+    """Ends of the interval of the steps' measured / predicted times, to these powers."""
+    errors = bounded([step.trust for step in steps])
+    return errors.quantile(LEVELS[0], powers), errors.quantile(LEVELS[1], powers)
+
+
+def _note(step: ModelRun) -> str:
+    """On what the error of time rests."""
+    return f"{step.asked.model.name} on {step.asked.chip.name}: {step.trust.sentence}"
+
+
+def _as_given(site: Site) -> Site:
+    """The site with its numbers as its file gives them, without their ranges."""
+    numbers = {name: getattr(site, name) for name in Site.model_fields}
+    return Site(
+        **{name: figure.model_copy(update={"range": None, "kind": "override"}) for name, figure in numbers.items()}
+    )

@@ -1,0 +1,99 @@
+"""A formula of numbers: those of a chip by their dotted names, with the ranges that its file gives, and others that the
+claim brings along with their sources."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from memgrain.analysis.explain import locate
+from memgrain.claims.finding import Finding
+from memgrain.claims.formula import read_formula
+from memgrain.claims.interval import Interval, spread
+from memgrain.claims.means import Means
+from memgrain.errors import CodesignError
+from memgrain.hwmodels import Chip, HardwareError, read_chip
+from memgrain.runs.shipped import suggest
+
+
+class Number(BaseModel):
+    """A number that a claim brings along."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    value: float = Field(description="its value")
+    range: tuple[float, float] | None = Field(default=None, description="lowest and highest that sources allow")
+    source: str = Field(min_length=1, description="where it comes from")
+
+
+class FormulaOf(BaseModel):
+    """A formula and its numbers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["formula"]
+    formula: str = Field(min_length=1, description="+ - * / ** of numbers, names of `numbers` and names of the chip")
+    unit: str = Field(default="", description="unit of what comes out")
+    chip: str | None = Field(default=None, description="chip whose dotted names may be used")
+    numbers: dict[str, Number] = Field(default_factory=dict, description="numbers by name")
+
+    @field_validator("formula")
+    @classmethod
+    def _readable(cls, text: str) -> str:
+        try:
+            read_formula(text)
+        except CodesignError as error:
+            raise ValueError(str(error)) from None
+        return text
+
+    @model_validator(mode="after")
+    def _whole(self) -> FormulaOf:
+        names = read_formula(self.formula).names
+        if unused := sorted(set(self.numbers) - set(names)):
+            raise ValueError(f"number '{unused[0]}' is not in the formula '{self.formula}'; remove it")
+        if self.chip is None and (missing := [name for name in names if name not in self.numbers]):
+            raise ValueError(f"'{missing[0]}' is no number of the claim and no chip is named; add it to numbers")
+        return self
+
+    def find(self, means: Means) -> Finding:
+        """Its value, over all ends of the ranges; raises CodesignError if the chip has no such number."""
+        formula = read_formula(self.formula)
+        numbers = {name: Interval.of(number.value, number.range) for name, number in self.numbers.items()}
+        if self.chip is not None:
+            for name in formula.names:
+                if name not in numbers:
+                    numbers[name] = number_of(self.chip, name)
+        sources = "; ".join(f"{name}: {number.source}" for name, number in self.numbers.items())
+        return Finding(spread(formula, numbers), self.unit, _command(self.chip, formula.names, self.numbers), sources)
+
+
+def number_of(chip: str, name: str) -> Interval:
+    """A number of a chip in base units, over the range that its file gives; raises CodesignError if it has none."""
+    file = read_chip(chip)
+    value = _value(file.chip, name)
+    known = file.provenance.get(name)
+    if known is None or known.range is None:
+        return Interval.of(value)
+    ends = []
+    for end in known.range:
+        try:
+            ends.append(_value(read_chip(chip, {name: end}).chip, name))
+        except HardwareError:  # that end does not go with the chip's other numbers
+            ends.append(value)
+    return Interval.of(value, (ends[0], ends[1]))
+
+
+def _value(chip: Chip, name: str) -> float:
+    place = locate(chip, name)
+    if place is None or isinstance(place.value, bool) or not isinstance(place.value, int | float):
+        known = sorted(read_chip(chip.name).provenance) if place is None else []
+        raise CodesignError(f"{chip.name} has no number '{name}'{suggest(name, known)}; see memgrain chips {chip.name}")
+    return float(place.value)
+
+
+def _command(chip: str | None, names: tuple[str, ...], numbers: Mapping[str, Any]) -> str:
+    """How the numbers of a chip are shown."""
+    own = [name for name in names if name not in numbers]
+    return " && ".join(f"memgrain explain {name} --chip {chip}" for name in own)

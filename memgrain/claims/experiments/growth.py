@@ -1,0 +1,47 @@
+"""The exponent with which a cost of a decode step grows with the context; see `memgrain.analysis.scaling`."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from memgrain.analysis.scaling import FITTED_FROM, MECHANISMS, scaling
+from memgrain.claims.finding import Finding
+from memgrain.claims.interval import Interval
+from memgrain.claims.means import Means
+from memgrain.errors import CodesignError
+from memgrain.runs.shipped import suggest
+
+CONTEXTS = (FITTED_FROM, FITTED_FROM << 2, FITTED_FROM << 4)
+"""Contexts that the exponent is fitted over."""
+
+
+class Growth(BaseModel):
+    """A mechanism on a chip, and what of it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["growth"]
+    chip: str = Field(min_length=1, description="a chip by name or file")
+    mechanism: str = Field(min_length=1, description="a mechanism of memgrain scaling")
+    cost: Literal["read_bytes", "operations", "time_us"] = Field(description="what grows")
+
+    def find(self, means: Means) -> Finding:
+        """The exponent over all contexts; its interval, those between neighbours."""
+        names = [mechanism.name for mechanism in MECHANISMS]
+        if self.mechanism not in names:
+            raise CodesignError(
+                f"no mechanism '{self.mechanism}'{suggest(self.mechanism, names)}; see memgrain scaling"
+            )
+        own = [mechanism for mechanism in MECHANISMS if mechanism.name == self.mechanism]
+        found = scaling(self.chip, CONTEXTS, means.out, means.jobs, mechanisms=own)
+        if found.failures:
+            raise CodesignError(found.failures[0])
+        logs = np.log(found.rows[["context", self.cost]].to_numpy(dtype=float))
+        steps = [float((after[1] - before[1]) / (after[0] - before[0])) for before, after in pairwise(logs)]
+        exponent = float(np.polyfit(logs[:, 0], logs[:, 1], 1)[0])
+        command = f"memgrain scaling {self.chip}"
+        return Finding(Interval.of(exponent, (min(steps), max(steps))), "", command, "interval: between neighbours")

@@ -1,0 +1,33 @@
+"""Bytes that one model keeps of a context, divided by those of another."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from memgrain.claims.finding import Finding
+from memgrain.claims.interval import Interval
+from memgrain.claims.means import Means
+from memgrain.workloads.models.model import load_model
+
+
+class Kept(BaseModel):
+    """Two models and a context."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["kept"]
+    over: str = Field(min_length=1, description="the model above the line")
+    under: str = Field(min_length=1, description="the model below the line")
+    context: int = Field(gt=0, description="tokens")
+    per_layer: bool = Field(default=False, description="whether the bytes of a layer are compared, not of all layers")
+
+    def find(self, means: Means) -> Finding:
+        """The ratio of bytes in the KV cache; raises WorkloadError if there is no such model."""
+        sizes = []
+        for name in (self.over, self.under):
+            model = load_model(name)
+            sizes.append(model.kept_bytes(self.context) / (len(model.order) if self.per_layer else 1))
+        command = f"memgrain models {self.over} && memgrain models {self.under}"
+        return Finding(Interval.of(sizes[0] / sizes[1]), "", command)

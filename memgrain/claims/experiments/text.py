@@ -1,0 +1,30 @@
+"""A text of a chip's file, such as the standard of its DRAM."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from memgrain.claims.finding import Finding
+from memgrain.claims.means import Means
+from memgrain.errors import CodesignError
+from memgrain.hwmodels import load_chip
+
+
+class TextOf(BaseModel):
+    """Which text."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["text"]
+    chip: str = Field(min_length=1, description="a chip by name or file")
+    of: Literal["dram.standard", "vendor"] = Field(description="the DRAM's standard, or who makes the chip")
+
+    def find(self, means: Means) -> Finding:
+        """The text; raises HardwareError if there is no such chip."""
+        chip = load_chip(self.chip)
+        found: Any = chip.dram.standard.name if self.of == "dram.standard" else chip.vendor
+        if not found:
+            raise CodesignError(f"{self.chip} does not say its {self.of}; add it to the file")
+        return Finding(str(found), "", f"memgrain chips {self.chip}")

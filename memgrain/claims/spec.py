@@ -1,0 +1,86 @@
+"""CLAIM.yaml: the article's words, experiments that put them to the test, and what would have to come out.
+
+title: The 910B has cache lines of 128 bytes
+words: ["the 128-byte cache line of the Ascend 910B"]     # as the article says it
+meaning: one sentence that can be tested
+cases:
+  - if: the chip is the 910B1 of the vendor's papers      # ends the sentence 'holds only if ...'
+    told: false                                           # true: chips and numbers as the article tells them
+    measure: bytes of a line of the L2
+    experiment: {kind: formula, chip: ascend_910b1, formula: l2.line, unit: B}
+    criterion: {at_least: 128, at_most: 128}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from memgrain.claims.criterion import Criterion
+from memgrain.claims.experiments import Experiment
+from memgrain.errors import CodesignError
+from memgrain.runs.shipped import claim_names, find_claim
+from memgrain.runs.yaml_file import read_mapping
+
+Text = Annotated[str, Field(min_length=1)]
+
+
+class Case(BaseModel):
+    """One reading of a claim, decided by one experiment."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    condition: Text = Field(alias="if", description="what it supposes; ends the sentence 'holds only if ...'")
+    told: bool = Field(description="whether chips and numbers are as the article tells them, not as sources do")
+    measure: Text = Field(description="what the experiment's number is")
+    experiment: Experiment = Field(description="what is worked out or simulated")
+    criterion: Criterion = Field(description="what must come out for the claim to hold")
+
+
+class Claim(BaseModel):
+    """One claim of the article."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Text = Field(description="name of its file")
+    title: Text = Field(description="the claim in a few words")
+    words: list[Text] = Field(min_length=1, description="the article's own words")
+    meaning: Text = Field(description="what is tested, in a sentence or two")
+    cases: list[Case] = Field(min_length=1, description="readings, each decided by itself")
+    remark: str = Field(default="", description="what a reader of the verdict should know")
+
+
+def load_claims(names: Sequence[str] = (), tune: Sequence[str] = ()) -> list[Claim]:
+    """The claims of these names or files, or all of the ledger; see `load_claim`."""
+    return [load_claim(name, tune) for name in names or claim_names()]
+
+
+def load_claim(name: str, tune: Sequence[str] = ()) -> Claim:
+    """The claim of that name, or of that YAML file, with keys to `tune` in place of its own where some are named;
+    raises CodesignError in one line."""
+    path = find_claim(name)
+    raw = read_mapping(path, "begin with title:")
+    if tune:
+        raw = _tuned(raw, list(tune))
+    try:
+        return Claim.model_validate({**raw, "name": path.stem})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the top"
+        raise CodesignError(f"{path.name}: {_lower(first['msg'])} @ {where}; correct it") from None
+
+
+def _tuned(part: Any, keys: list[str]) -> Any:
+    """A part of a claim's file in which every experiment on a workload tunes these keys."""
+    if isinstance(part, list):
+        return [_tuned(item, keys) for item in part]
+    if not isinstance(part, dict):
+        return part
+    found = {key: _tuned(value, keys) for key, value in part.items()}
+    return {**found, "tune": keys} if "workload" in part else found
+
+
+def _lower(text: str) -> str:
+    return f"{text[:1].lower()}{text[1:]}"

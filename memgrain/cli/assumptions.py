@@ -1,0 +1,27 @@
+"""What `memgrain run --assumptions` prints: the interval of a time that a chip's assumptions span, number by number."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from memgrain.cli.terminal import console, predicting
+from memgrain.cli.uncertainty import Rounds, spans_table
+from memgrain.runs.task import Task
+from memgrain.uncertainty.assumptions import interval
+
+
+def show_interval(task: Task, out: Path | None, jobs: int | None, as_json: bool) -> None:
+    """Simulate every end, and print a table or one JSON object."""
+    with predicting("assumptions", out) as progress:
+        found = interval(task, out, jobs, Rounds(progress))
+    if as_json:
+        print(json.dumps(asdict(found), indent=2))
+        return
+    screen = console()
+    screen.print(f"{task.workload} on {task.chip}: {found.time_us:.4g} us", style="bold")
+    screen.print(
+        f"every assumed number at its faster end {found.fastest_us:.4g} us, at its slower end {found.slowest_us:.4g} us"
+    )
+    screen.print(spans_table(found.numbers, "time_us"))

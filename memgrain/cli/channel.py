@@ -1,0 +1,77 @@
+"""What `memgrain validate` does with rows of a DRAM channel: the errors by standard and pattern, and the worst rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from memgrain.cli.terminal import console, predicting
+
+if TYPE_CHECKING:
+    from memgrain.validation.channel import ChannelValidation
+
+WORST = 5
+"""Rows of the table of the worst."""
+_FIGURES = (
+    "bandwidth_median_error",
+    "bandwidth_worst_error",
+    "bandwidth_bias",
+    "activates_median_error",
+    "activates_worst_error",
+    "activates_bias",
+    "row_hit_rate_mae",
+)
+
+
+def validate_dram(file: Path, dram: str | None, out: Path | None, jobs: int | None, as_json: bool) -> None:
+    """Predict, compare, print; ends with status 2 if a row has no prediction."""
+    from memgrain.validation.channel import validate_channel
+
+    with predicting(file.name, out) as progress:
+        found = validate_channel(file, dram, out, jobs, progress)
+    if as_json:
+        print(json.dumps(found.summary(), indent=2))
+    elif found.compared:
+        _print(found)
+    if not found.compared:
+        progress.warn(
+            f"{len(found.frame)} rows predicted, nothing compared: {file.name} has no bandwidth_gb_s and no activates"
+        )
+    progress.conclude(out, found.failures)
+
+
+def _print(found: ChannelValidation) -> None:
+    screen, summary = console(), found.summary()
+    table = Table(
+        title="predicted against reference, in % (row hits: points)", title_justify="left", title_style="bold", box=None
+    )
+    for title in ("", "rows", "GB/s median", "worst", "bias", "activates median", "worst", "bias", "row hits"):
+        table.add_column(title, justify="right" if title else "left", no_wrap=True)
+    configs = found.frame.groupby("standard", sort=False)["dram"].unique()
+    for standard, figures in summary["standards"].items():
+        _add(table, f"{standard} ({', '.join(configs[standard])})", figures, "bold")
+        for name, part in summary["families"].items():
+            if name.rpartition(" ")[0] == standard:
+                _add(table, f"  {name.rpartition(' ')[2]}", part, None)
+    _add(table, "overall", summary["overall"], "bold")
+    screen.print(table)
+    worst = Table(title="worst rows", title_justify="left", title_style="bold", box=None)
+    for title in ("id", "row", "GB/s", "predicted", "error %", "activates", "predicted", "error %"):
+        worst.add_column(title, justify="left" if title == "row" else "right", no_wrap=True)
+    for row in found.worst(WORST).to_dict("records"):
+        cells = [str(row["id"]), f"{row['standard']} {row['pattern']} {row['parameter_bytes']}"]
+        for name, digits in (("bandwidth_gb_s", ".4g"), ("activates", ".0f")):
+            error = row[f"{name.partition('_')[0]}_error"]
+            cells += [f"{row[name]:{digits}}", f"{row[f'predicted_{name}']:{digits}}", f"{100 * error:+.1f}"]
+        worst.add_row(*cells)
+    screen.print()
+    screen.print(worst)
+
+
+def _add(table: Table, name: str, figures: Mapping[str, Any], style: str | None) -> None:
+    cells = ["–" if figures[key] is None else f"{100 * figures[key]:.1f}" for key in _FIGURES]
+    table.add_row(name, str(figures["rows"]), *cells, style=style)

@@ -1,0 +1,135 @@
+"""`memgrain curve`: how often reads would miss in a last cache of other capacities, tensor by tensor."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+if TYPE_CHECKING:
+    from memgrain.analysis.curve import MissRatios
+    from memgrain.sim import Axis
+
+
+def command(
+    chip: Annotated[str, typer.Argument(help="A chip by name (see 'memgrain chips') or a .yaml file.")],
+    workload: Annotated[str, typer.Argument(help="A workload by name (see 'memgrain examples') or a .yaml file.")],
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Override a number of either: l2.line='512 B', shape.kv_len=8192. May be repeated.",
+        ),
+    ] = None,
+    axis: Annotated[
+        str,
+        typer.Option(
+            help="What grows: capacity, of one fully associative LRU list; ways, up to 64, at the chip's own sets."
+        ),
+    ] = "capacity",
+    sampled: Annotated[
+        float | None,
+        typer.Option(
+            metavar="RATE", help="Count only this share of the lines, 0.01 say, and give errors; along capacity."
+        ),
+    ] = None,
+    line: Annotated[
+        str | None, typer.Option(help="On a chip without a cache: line of a hypothetical one, such as '128 B'.")
+    ] = None,
+    sets: Annotated[int | None, typer.Option(help="On a chip without a cache: its sets, for --axis ways.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder for the figure, curve.png.")] = None,
+) -> None:
+    """Simulate, print a table of miss ratios; with -o, draw them."""
+    from memgrain.analysis.curve import miss_ratios
+    from memgrain.errors import CodesignError
+    from memgrain.runs.overrides import parse, split
+
+    overrides = split(parse(set_ or []), chip)
+    found = miss_ratios(chip, workload, cast("Axis", axis), sampled, overrides, (_bytes(line), sets))
+    if as_json:
+        print(json.dumps(_numbers(found), indent=2))
+    else:
+        _print(found)
+    if out is not None:
+        from memgrain.plots.curve import curves
+
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            curves(found).savefig(out / "curve.png")
+        except OSError as error:
+            raise CodesignError(f"cannot write {out} ({error.strerror}); choose another folder with -o") from None
+        if not as_json:
+            print(f"\n{out / 'curve.png'}")
+
+
+def _bytes(text: str | None) -> int | None:
+    from memgrain.errors import CodesignError
+    from memgrain.hwmodels.units import parse_bytes
+
+    try:
+        return None if text is None else parse_bytes(text)
+    except ValueError as error:
+        raise CodesignError(f"--line: {error}") from None
+
+
+def _numbers(found: MissRatios) -> dict[str, Any]:
+    """What `--json` prints."""
+    curve, simulated = found.curve, found.simulated()
+    return {
+        "chip": found.point.chip.name,
+        "workload": found.point.workload.name,
+        "axis": curve.axis,
+        "rate": curve.rate,
+        "own": curve.own,
+        "simulated": None if math.isnan(simulated) else simulated,
+        "reads": {name: int(n) for name, n in zip(curve.tensors, curve.accesses, strict=True) if n},
+        "points": found.rows(),
+    }
+
+
+def _print(found: MissRatios) -> None:
+    from rich.table import Table
+
+    from memgrain.cli.terminal import console
+
+    screen, curve, cache = console(), found.curve, found.point.chip.cache
+    screen.print(f"reads that miss, %: {found.title}", style="bold", markup=False, soft_wrap=True)
+    table = Table(box=None, pad_edge=False)
+    for column in (*(("ways",) if curve.axis == "ways" else ()), "capacity", *found.names, ""):
+        table.add_column(column, justify="right", no_wrap=True, header_style="")
+    for row in found.rows():
+        cells = [str(row["ways"])] if "ways" in row else []
+        cells.append(_size(row["capacity"]))
+        for name, ratio in row["miss_ratio"].items():
+            error = f" ± {100 * row['error'][name]:.2f}" if ratio is not None and "error" in row else ""
+            cells.append("–" if ratio is None else f"{100 * ratio:.2f}{error}")
+        own = cache.name if cache is not None and row["own"] else ""
+        table.add_row(*cells, own, style="bold" if own else None)
+    screen.print(table)
+    for sentence in notes(found):
+        screen.print(sentence, markup=False, soft_wrap=True)
+
+
+def _size(capacity: int) -> str:
+    """Bytes in binary units, four digits."""
+    power = min((capacity.bit_length() - 1) // 10, 3)
+    return f"{capacity / (1 << 10 * power):.4g} {('B', 'KiB', 'MiB', 'GiB')[power]}"
+
+
+def notes(found: MissRatios) -> list[str]:
+    """What a reader has to know of the table."""
+    curve, cache = found.curve, found.point.chip.cache
+    said = []
+    if cache is not None:
+        said.append(
+            f"{cache.name} as it is, with {cache.ways} ways, misses {100 * found.simulated():.2f} % in the simulation; "
+            f"{int(curve.accesses.sum()):,} reads of {cache.fill_granule} B"
+        )
+    if curve.groups:
+        said.append(f"± standard error, from {len(curve.groups)} parts of the {curve.rate:.3g} of all lines counted")
+    return said

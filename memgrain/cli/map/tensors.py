@@ -1,0 +1,149 @@
+"""`memgrain map tensors`: which tensors hits, misses, evictions and bytes belong to, and which evicted which."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from memgrain.plots.tensors import Count
+    from memgrain.runs.task import Point
+
+CAUSES = ("needed", "unasked", "capacity", "copies", "conflicts")
+"""Why bytes are read, in the order of the table; see `sim.ReadCauses`."""
+ALL = "all"
+"""What stands for all tensors together."""
+
+
+def command(
+    chip: Annotated[str, typer.Argument(help="A chip by name (see 'memgrain chips') or a .yaml file.")],
+    workload: Annotated[str, typer.Argument(help="A workload by name (see 'memgrain examples') or a .yaml file.")],
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a number of either: l2.ways=32, shape.head_dim=96."),
+    ] = None,
+    before: Annotated[str, typer.Option(help="Caches before the run: cold, dirty or warm.")] = "cold",
+    causes: Annotated[
+        bool, typer.Option("--causes", help="Simulate again, and say why the last cache read what it did.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="The figure, a .png; out/map_tensors.png if left out.")
+    ] = None,
+) -> None:
+    """Simulate, print a table by tensor, draw."""
+    from memgrain.cli.map import draw, place
+    from memgrain.errors import CodesignError
+    from memgrain.plots.tensors import attribution, evictors, needed, shares
+    from memgrain.runs.overrides import parse, split
+    from memgrain.runs.task import Task
+
+    target = place(out, "tensors")
+    chip_set, workload_set = split(parse(set_ or []), chip)
+    point = Task(chip, chip_set, workload, workload_set, before).resolve()
+    why = _causes(point, before) if causes else {}
+    result, useful = point.simulate(), needed(point)
+    counts, lost = attribution(point, result), evictors(point, result)
+    if not counts:
+        raise CodesignError(f"{point.workload.name} moves nothing on {point.chip.name}; name another workload")
+    settings = "".join(f" {key}={value}" for key, value in point.overrides.items())
+    title = f"{point.workload.name}{settings} on {point.chip.title}"
+    if as_json:
+        print(json.dumps(_answer(counts, lost, useful) | ({"causes": why} if why else {}), indent=2))
+    else:
+        _print(counts, useful, title)
+        _print_lost(lost)
+        _print_causes(why)
+    draw(shares([*counts, *lost], f"What belongs to which tensor: {title}"), target, as_json)
+
+
+def _causes(point: Point, before: str) -> dict[str, dict[str, int]]:
+    """Bytes that the last cache read by tensor, then of all, and by cause."""
+    from memgrain.errors import CodesignError
+    from memgrain.sim import SimulationError, read_causes
+
+    if before != "cold":
+        raise CodesignError(f"causes are told from cold caches, not {before} ones; leave --before or --causes out")
+    try:
+        found = read_causes(point.chip, point.kernels())
+    except SimulationError as error:
+        raise CodesignError(f"{error}; leave --causes out") from None
+    parts = {"read": found.read, "needed": found.first - found.unasked, "unasked": found.unasked}
+    parts |= {"capacity": found.capacity, "copies": found.copies, "conflicts": found.conflicts}
+    why = {
+        tensor: {name: int(part[i]) for name, part in parts.items()}
+        for i, tensor in enumerate(found.tensors)
+        if found.read[i]
+    }
+    return why | {ALL: {name: int(part.sum()) for name, part in parts.items()}}
+
+
+def _print_causes(why: dict[str, dict[str, int]]) -> None:
+    """Why bytes were read, a row for each tensor, with shares of what was needed of it."""
+    from memgrain.cli.tables import size_text, table
+    from memgrain.cli.terminal import console
+
+    if not why:
+        return
+    shown = table("why read", ">read", *(f">{name}" for name in CAUSES))
+    for tensor, parts in why.items():
+        cells = []
+        for name in CAUSES:
+            size, need = parts[name], parts["needed"]
+            sign, text = "−" if size < 0 else "", size_text(abs(size))
+            share = f" ({size / need:.3g}x)" if need and name != "needed" and size else ""
+            cells.append(f"{sign}{text}{share}" if size else "–")
+        shown.add_row(tensor, size_text(parts["read"]), *cells)
+    screen = console()
+    screen.print()
+    screen.print(shown)
+
+
+def _answer(counts: list[Count], lost: list[Count], useful: dict[str, int]) -> dict[str, Any]:
+    """What `--json` prints."""
+    levels: dict[str, dict[str, Any]] = {}
+    for count in [*counts, *lost]:
+        levels.setdefault(count.level, {})[count.name] = dict(count.by)
+    return {"levels": levels, "needed_bytes": useful}
+
+
+def _print(counts: list[Count], useful: dict[str, int], title: str) -> None:
+    from memgrain.cli.tables import size_text, table
+    from memgrain.cli.terminal import console
+
+    screen = console()
+    screen.print(title, style="bold", markup=False)
+    heads = [f">{count.level} {count.name}" for count in counts]
+    shown = table("tensor", *heads, ">needed", ">read ÷ needed")
+    last = next((count.by for count in reversed(counts) if (count.name, count.unit) == ("read", "B")), {})
+    for tensor in dict.fromkeys(name for count in counts for name in count.by):
+        cells = []
+        for count in counts:
+            part = count.by.get(tensor, 0)
+            text = size_text(part) if count.unit else f"{part:,}"
+            cells.append(f"{text} ({part / count.total:.0%})" if part else "–")
+        need = useful.get(tensor, 0)
+        cells.append(size_text(need) if need else "–")
+        cells.append(f"{last[tensor] / need:.2f}" if need and tensor in last else "–")
+        shown.add_row(tensor, *cells)
+    screen.print(shown)
+
+
+def _print_lost(lost: list[Count]) -> None:
+    """Lines that one tensor lost to another, a row for each that lost some."""
+    from memgrain.cli.tables import table
+    from memgrain.cli.terminal import console
+
+    if not lost:
+        return
+    winners = list(dict.fromkeys(tensor for count in lost for tensor in count.by))
+    shown = table("lines lost", *(f">to {tensor}" for tensor in winners))
+    for count in lost:
+        name = f"{count.level}: {count.name.removesuffix(' evicted by')}"
+        shown.add_row(name, *(f"{count.by[tensor]:,}" if tensor in count.by else "–" for tensor in winners))
+    screen = console()
+    screen.print()
+    screen.print(shown)

@@ -1,0 +1,40 @@
+"""The interval that `memgrain model run --uncertainty` gives, with its progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import typer
+
+from memgrain.cli.terminal import SweepProgress
+from memgrain.cli.uncertainty import Rounds
+from memgrain.hwmodels import Chip
+from memgrain.models import ModelRun, Question
+from memgrain.uncertainty import Spread
+from memgrain.uncertainty.each import FEW
+from memgrain.uncertainty.sampling import Drawn
+from memgrain.uncertainty.steps import Step, interval_of_step
+
+
+def interval_of(
+    chip: str,
+    chip_set: Mapping[str, Any],
+    ask: Callable[[Chip], Question],
+    found: ModelRun,
+    whole_prompt: int | None,
+    samples: int | None,
+    seed: int | None,
+    jobs: int | None,
+) -> tuple[Spread, Drawn]:
+    """The interval of a step's time, and what was drawn for it; ends with status 130 after Ctrl-C."""
+    progress = SweepProgress(f"{found.asked.model.name}, draws")
+    step = Step(chip, chip_set, ask, found, whole_prompt)
+    try:
+        return interval_of_step(step, FEW if samples is None else samples, seed or 0, jobs=jobs, watch=Rounds(progress))
+    except KeyboardInterrupt:
+        progress.stop()
+        progress.warn("interrupted; the step's own time needs no --uncertainty")
+        raise typer.Exit(130) from None
+    finally:
+        progress.stop()

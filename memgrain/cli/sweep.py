@@ -1,0 +1,117 @@
+"""`memgrain sweep`: every point of a grid, resumed when run again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from memgrain.cli.terminal import SweepProgress
+    from memgrain.runs.execute import Outcome
+    from memgrain.uncertainty.sweeps import Intervals
+
+
+def command(
+    spec: Annotated[
+        str, typer.Argument(metavar="SWEEP", help="A sweep by name (see 'memgrain examples') or a .yaml file.")
+    ],
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder of the rows; out/NAME if left out.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option("-j", "--jobs", help="Points at a time; one for each core if left out.")
+    ] = None,
+    cluster: Annotated[
+        str | None, typer.Option(help="Run on the workers of this dask scheduler, tcp://HOST:PORT.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Do not print the table of the answers.")] = False,
+    tune: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEYS",
+            help="Find every point's best values of these keys of the tiling, with commas: splits, block_kv, stages, "
+            "block_q.",
+        ),
+    ] = None,
+    uncertainty: Annotated[
+        bool,
+        typer.Option(
+            "--uncertainty",
+            help="Then run every point on draws of its chip's uncertain numbers, add the model's own error, and give "
+            "intervals from 5 to 95 %, in intervals.csv too.",
+        ),
+    ] = False,
+    samples: Annotated[
+        int | None, typer.Option(help="With --uncertainty: draws of each point, 16 if left out.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="With --uncertainty: seed of the draws, 0 if left out.")] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(help="With --uncertainty: a column of the rows, effective_bandwidth_share if left out."),
+    ] = None,
+) -> None:
+    """Run the sweep, then print its answers."""
+    from memgrain.cli.draws import Draws
+    from memgrain.cli.terminal import SweepProgress
+    from memgrain.quality import size_notes
+    from memgrain.runs.execute import run_sweep
+    from memgrain.runs.sweep import load_sweep
+    from memgrain.runs.tune import keys_of
+
+    draws = Draws.of(uncertainty, samples, seed, metric)
+    sweep = load_sweep(spec)
+    if tune is not None:
+        sweep = sweep.model_copy(update={"tune": keys_of(tune)})
+    folder = out or Path("out") / sweep.name
+    progress = SweepProgress(sweep.name)
+    intervals: Intervals | None = None
+    try:
+        outcome = run_sweep(sweep, folder, jobs, cluster, progress)
+        answered = len(outcome.failures) < outcome.total
+        if draws and answered:
+            progress.stop()
+            progress = SweepProgress(f"{sweep.name}, draws")
+            intervals = draws.intervals(sweep, folder, jobs, cluster, progress)
+    except KeyboardInterrupt:
+        progress.stop()
+        tuned = f" --tune {tune}" if tune else ""
+        again = f"memgrain sweep {spec} -o {folder}{tuned}{draws.options if draws else ''}"
+        progress.warn(f"interrupted; finished points are in {folder}; go on with: {again}")
+        raise typer.Exit(130) from None
+    finally:
+        progress.stop()
+    if not quiet and answered:
+        _print(outcome, intervals)
+        for note in size_notes(sweep.tasks()):
+            progress.warn(note)
+    _conclude(folder, outcome, intervals, progress)
+
+
+def _print(outcome: Outcome, intervals: Intervals | None) -> None:
+    """The answers of the sweep's points, with their intervals if there are any."""
+    from memgrain.cli.answers import print_answers, print_intervals
+    from memgrain.runs.rows import load_frame
+
+    rows = load_frame(outcome.path, ids=outcome.ids)
+    if intervals is None:
+        print_answers(rows)
+    else:
+        print_intervals(rows, intervals.frame)
+
+
+def _conclude(folder: Path, outcome: Outcome, intervals: Intervals | None, progress: SweepProgress) -> None:
+    """Say where everything is; end with status 2 if some point has no answer, or no interval."""
+    missing = intervals.failures if intervals else []
+    for line in missing:
+        progress.warn(line)
+    if intervals:
+        progress.warn(f"{len(intervals.frame) - len(missing)} intervals in {intervals.path}")
+    if missing:
+        progress.warn(f"{len(missing)} points have an answer but no interval (see above)")
+    if outcome.failures:
+        progress.warn(
+            f"{len(outcome.failures)} of {outcome.total} points have no answer (see above); the others: {outcome.path}"
+        )
+    if outcome.failures or missing:
+        raise typer.Exit(2)
+    progress.warn(f"{outcome.total} rows in {outcome.path}; draw them with: memgrain plot {folder}")

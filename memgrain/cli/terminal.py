@@ -1,0 +1,137 @@
+"""How the verbs write: consoles, and the progress of a sweep as a bar or, where nobody watches, as plain lines."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from memgrain.runs.rows import Row
+
+WIDTH = 120
+"""Columns where the output is no terminal."""
+SHORTEST = 0.5
+"""Seconds from the first answer on after which the others tell a speed."""
+EVERY = 10.0
+"""Seconds between two plain lines."""
+
+
+def console(stderr: bool = False) -> Console:
+    """A console that does not break lines early when its output goes to a file."""
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, width=None if stream.isatty() else WIDTH, highlight=False)
+
+
+class _Rate(ProgressColumn):
+    """Points per second, or seconds per point."""
+
+    def render(self, task: Task) -> Text:
+        return Text(rate(task.speed or 0.0))
+
+
+def rate(speed: float) -> str:
+    """A speed in points per second as people read it."""
+    if speed <= 0:
+        return "–"
+    return f"{speed:.1f} points/s" if speed >= 1 else f"{1 / speed:.1f} s/point"
+
+
+@contextmanager
+def predicting(name: str, out: Path | None) -> Iterator[SweepProgress]:
+    """The progress of predictions; after Ctrl-C, says where finished ones are and ends with status 130."""
+    progress = SweepProgress(name)
+    try:
+        yield progress
+    except KeyboardInterrupt:
+        progress.stop()
+        kept = f"finished rows are in {out}; run the same again to go on" if out else "with -o, finished rows are kept"
+        progress.warn(f"interrupted; {kept}")
+        raise typer.Exit(130) from None
+    finally:
+        progress.stop()
+
+
+class SweepProgress:
+    """Tells the terminal how a sweep goes on: a bar with rate and time left, or a line now and then."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.console = console(stderr=True)
+        self.total = self.finished = self.before = 0
+        self.first, self.spoke = math.inf, time.monotonic()
+        self.bar: Progress | None = None
+
+    def start(self, total: int, ready: int) -> None:
+        """See `execute.Watch`."""
+        self.total, self.finished, self.before = total, ready, ready
+        self.first, self.spoke = math.inf, time.monotonic()
+        if ready:
+            self.warn(f"{self.name}: {ready} of {total} points have their rows already")
+        if self.console.is_terminal and ready < total:
+            self.bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("points"),
+                _Rate(),
+                TimeRemainingColumn(elapsed_when_finished=True),
+                console=self.console,
+                speed_estimate_period=120,
+            )
+            self.bar.start()
+            self.bar.add_task(self.name, total=total, completed=ready)
+
+    def done(self, row: Row) -> None:
+        """See `execute.Watch`."""
+        if math.isinf(self.first):
+            self.first, self.before = time.monotonic(), self.finished + 1
+        self._step()
+
+    def failed(self, message: str) -> None:
+        """See `execute.Watch`."""
+        self.warn(message)
+        self._step()
+
+    def warn(self, message: str) -> None:
+        """See `execute.Watch`."""
+        self.console.print(f"memgrain: {' '.join(message.split())}", markup=False, soft_wrap=True)
+
+    def stop(self) -> None:
+        """Take the bar away."""
+        if self.bar is not None:
+            self.bar.stop()
+
+    def conclude(self, out: Path | None, failures: Sequence[str]) -> None:
+        """After predictions: say where they are; end with status 2 if some are missing."""
+        if out is not None:
+            self.warn(f"predictions are in {out}")
+        if failures:
+            self.warn(f"{len(failures)} rows have no prediction (see above)")
+            raise typer.Exit(2)
+
+    def _step(self) -> None:
+        self.finished += 1
+        if self.bar is not None:
+            self.bar.update(self.bar.task_ids[0], completed=self.finished)
+            return
+        now = time.monotonic()
+        if now - self.spoke >= EVERY or self.finished == self.total:
+            self.spoke = now
+            self.warn(f"{self.name}: {self.finished} of {self.total} points{self._pace(now)}")
+
+    def _pace(self, now: float) -> str:
+        """Speed and time left, from the first answer on: before it, workers start and the hot loops may be compiled."""
+        since = now - self.first
+        if since < SHORTEST or self.finished == self.before:
+            return ""
+        speed = (self.finished - self.before) / since
+        left = f", {(self.total - self.finished) / speed:.0f} s left" if self.finished < self.total else ""
+        return f", {rate(speed)}{left}"

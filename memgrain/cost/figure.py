@@ -1,0 +1,94 @@
+"""A number of a bill with its provenance: value, kind, source, range; written with its unit, as chips write theirs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import partial
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from memgrain.hwmodels.record import Spec
+
+Kind = Literal["vendor", "measured", "derived", "assumed", "override"]
+End = Literal["low", "value", "high"]
+"""Which end of its range a number is taken at; value: the number itself."""
+_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+
+
+class Figure(Spec):
+    """A number, where it comes from, and between what it may lie."""
+
+    value: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    """The number, in the unit of its field."""
+    kind: Kind
+    """vendor: published by who sells or runs it; measured; derived: computed from such; assumed: chosen, with a range
+    and a reason; override: set by the user."""
+    source: Annotated[str, Field(min_length=1)]
+    """Citations: addresses or documents, with dates where they have one."""
+    range: (
+        tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], Annotated[float, Field(allow_inf_nan=False)]] | None
+    ) = None
+    """Lowest and highest that sources say, or that is conceivable where none is public; None: the value alone."""
+    reason: str = ""
+    """Why the number is this one, or on what its range rests."""
+
+    @model_validator(mode="after")
+    def _holds(self) -> Figure:
+        if not self.low <= self.value <= self.high:
+            raise ValueError(f"value {self.value:g} is outside of its range [{self.low:g}, {self.high:g}]; correct one")
+        if self.kind == "assumed" and (self.range is None or not self.reason):
+            raise ValueError(f"value {self.value:g} is assumed, which needs a range and a reason; add them")
+        return self
+
+    @property
+    def low(self) -> float:
+        """The lowest conceivable value."""
+        return self.value if self.range is None else self.range[0]
+
+    @property
+    def high(self) -> float:
+        """The highest conceivable value."""
+        return self.value if self.range is None else self.range[1]
+
+    def at(self, end: End) -> float:
+        """The number at that end of its range."""
+        return {"low": self.low, "value": self.value, "high": self.high}[end]
+
+
+def _read(unit: str, raw: Any) -> Any:
+    """`raw` with the unit taken off its value and range; refuses numbers without provenance or in another unit."""
+    if isinstance(raw, Figure):
+        return raw
+    if not isinstance(raw, Mapping):
+        raise ValueError(f"{raw!r} has no source; write {{value: {_example(unit)}, kind: ..., source: ...}}")
+    found = dict(raw)
+    if "value" in found:
+        found["value"] = _number(found["value"], unit)
+    if isinstance(found.get("range"), list):
+        found["range"] = [_number(end, unit) for end in found["range"]]
+    return found
+
+
+def _number(text: Any, unit: str) -> float:
+    if unit:
+        number, _, rest = str(text).partition(" ")
+        if rest.strip() == unit and _NUMBER.fullmatch(number):
+            return float(number)
+    elif isinstance(text, int | float) and not isinstance(text, bool):
+        return float(text)
+    raise ValueError(f"expected a number such as '{_example(unit)}', got {text!r}; correct it")
+
+
+def _example(unit: str) -> str:
+    return f"100 {unit}" if unit else "0.5"
+
+
+Dollars = Annotated[Figure, BeforeValidator(partial(_read, "USD"))]
+DollarsAnHour = Annotated[Figure, BeforeValidator(partial(_read, "USD/h"))]
+DollarsAKilowattHour = Annotated[Figure, BeforeValidator(partial(_read, "USD/kWh"))]
+DollarsAKilowattMonth = Annotated[Figure, BeforeValidator(partial(_read, "USD/kW/month"))]
+Watts = Annotated[Figure, BeforeValidator(partial(_read, "W"))]
+Years = Annotated[Figure, BeforeValidator(partial(_read, "years"))]
+Ratio = Annotated[Figure, BeforeValidator(partial(_read, ""))]

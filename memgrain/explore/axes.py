@@ -1,0 +1,218 @@
+"""The axes along which a search moves: lists of options, or stretches of numbers; products that must stay are made into
+one axis, so that nothing is proposed that breaks them."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from memgrain.errors import CodesignError
+from memgrain.explore.spec import Kept, Range, Search
+from memgrain.runs.quantities import Number, Unit, read, write
+
+if TYPE_CHECKING:
+    import optuna
+
+MOST = 100_000
+"""Options of one axis at most."""
+CHIP_AXIS = "chip"
+"""The axis of the chip, where there are several."""
+DIGITS = 6
+"""Digits of a real number that is proposed."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """An axis of single options; a proposal is the place of one in the list."""
+
+    name: str
+    """The keys that it sets."""
+    options: tuple[dict[str, Any], ...]
+    """What each option sets."""
+    ordered: bool
+    """Whether neighbours are alike, so that a sampler may reason from one to the next."""
+
+    def ask(self, trial: optuna.Trial) -> dict[str, Any]:
+        """What the trial's sampler proposes."""
+        if self.ordered:
+            return self.options[trial.suggest_int(self.name, 0, len(self.options) - 1)]
+        return self.options[trial.suggest_categorical(self.name, range(len(self.options)))]
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """An axis of all numbers from one to another."""
+
+    name: str
+    """The key that it sets."""
+    low: Number
+    """The smallest, in units of `grain` where it has one."""
+    high: Number
+    """The largest."""
+    log: bool
+    """Whether proposals are spread evenly over the logarithm."""
+    grain: int | None
+    """Base units of one step, for whole numbers; None: real numbers."""
+    unit: Unit | None
+    """The unit, if there is one."""
+
+    def ask(self, trial: optuna.Trial) -> dict[str, Any]:
+        """What the trial's sampler proposes."""
+        if self.grain is not None:
+            whole = trial.suggest_int(self.name, int(self.low), int(self.high), log=self.log)
+            return {self.name: write(whole * self.grain, self.unit)}
+        real = trial.suggest_float(self.name, self.low, self.high, log=self.log)
+        return {self.name: float(f"{real:.{DIGITS}g}")}
+
+
+Axis = Options | Stretch
+
+
+def axes(search: Search) -> list[Axis]:
+    """The axes of a search: the chip's, those of products, then the others in order; raises CodesignError."""
+    found: list[Axis] = []
+    if len(search.chips) > 1:
+        found.append(Options(CHIP_AXIS, tuple({CHIP_AXIS: chip} for chip in search.chips), ordered=False))
+    kept = {key for group in search.keep for key in group.keys}
+    found += [_products(groups, search) for groups in _together(search.keep)]
+    for key, values in search.space.items():
+        if key not in kept:
+            found.append(_stretch(key, values) if isinstance(values, Range) else _list(key, values))
+    return found
+
+
+def size(found: Sequence[Axis]) -> int | None:
+    """Points of the space; None if an axis has no options but a stretch."""
+    lengths = [len(axis.options) for axis in found if isinstance(axis, Options)]
+    return math.prod(lengths) if len(lengths) == len(found) else None
+
+
+def place(found: Sequence[Axis], params: Mapping[str, Any]) -> int:
+    """The number of a point among all points of a space of options, given the place on each axis."""
+    number = 0
+    for axis in found:
+        assert isinstance(axis, Options)
+        number = number * len(axis.options) + int(params[axis.name])
+    return number
+
+
+def params(found: Sequence[Axis], number: int) -> dict[str, int]:
+    """The place on each axis of the point of that number."""
+    places: dict[str, int] = {}
+    for axis in reversed(found):
+        assert isinstance(axis, Options)
+        number, places[axis.name] = divmod(number, len(axis.options))
+    return places
+
+
+def _list(key: str, values: Sequence[Any]) -> Options:
+    """A list as an axis; ordered if its values are numbers that grow."""
+    numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+    if len(numbers) < len(values):
+        try:
+            numbers = [read(value, key)[0] for value in values if isinstance(value, str)]
+        except CodesignError:
+            numbers = []
+    grows = len(numbers) == len(values) and all(a < b for a, b in itertools.pairwise(numbers))
+    return Options(key, tuple({key: value} for value in values), ordered=grows)
+
+
+def _stretch(key: str, values: Range) -> Axis:
+    """A range as an axis: of options if it has a step."""
+    low, high, unit, whole = _ends(key, values)
+    if values.step is not None:
+        return Options(key, tuple({key: write(v, unit)} for v in _steps(key, values, low, high, unit)), ordered=True)
+    if values.log and low <= 0:
+        raise CodesignError(f"{key}: log needs low above 0, got {values.low!r}; raise low or leave log out")
+    if not whole:
+        return Stretch(key, low, high, values.log, None, None)
+    grain = unit.step if unit is not None and low >= unit.step else 1
+    return Stretch(key, int(low) // grain, int(high) // grain, values.log, grain, unit)
+
+
+def _ends(key: str, values: Range) -> tuple[Number, Number, Unit | None, bool]:
+    low, unit = read(values.low, f"{key}.low")
+    high, other = read(values.high, f"{key}.high")
+    if unit is not other:
+        raise CodesignError(f"{key}: low is {values.low!r} and high is {values.high!r}; give both the same unit")
+    if not low < high:
+        raise CodesignError(f"{key}: low {values.low!r} must be below high {values.high!r}; exchange or correct them")
+    return low, high, unit, isinstance(low, int) and isinstance(high, int)
+
+
+def _steps(key: str, values: Range, low: Number, high: Number, unit: Unit | None) -> list[Number]:
+    step, other = read(values.step, f"{key}.step")
+    if unit is not other or step <= 0:
+        raise CodesignError(f"{key}: step {values.step!r} must be above 0 and have the unit of low; correct it")
+    if values.log:
+        raise CodesignError(f"{key}: step and log exclude each other; leave one out, or write a list")
+    count = int((high - low) / step + 1e-9) + 1
+    if count > MOST:
+        raise CodesignError(f"{key}: {count} values, at most {MOST}; make step larger or leave it out")
+    if isinstance(low, int) and isinstance(step, int):
+        return [low + i * step for i in range(count)]
+    return [float(f"{low + i * step:.12g}") for i in range(count)]
+
+
+def _together(kept: Sequence[Kept]) -> list[list[Kept]]:
+    """The products by what they share: those with a key in common belong together."""
+    found: list[list[Kept]] = []
+    for group in kept:
+        touched = [others for others in found if any(set(group.keys) & set(other.keys) for other in others)]
+        found = [others for others in found if others not in touched]
+        found.append([*itertools.chain(*touched), group])
+    return found
+
+
+def _products(groups: Sequence[Kept], search: Search) -> Options:
+    """All choices of values of the groups' keys for which each product is right, as one axis."""
+    keys = list(dict.fromkeys(key for group in groups for key in group.keys))
+    given = [key for key in keys if key in search.space or key in search.set]
+    for group in groups:
+        if sum(key not in given for key in group.keys) > 1:
+            raise CodesignError(
+                f"of the product {' x '.join(group.keys)} only one key may be missing in space; add others"
+            )
+    found: list[dict[str, int]] = []
+    for values in itertools.product(*(_whole(key, search) for key in given)):
+        chosen = dict(zip(given, values, strict=True))
+        if all(_completed(group, chosen) for group in groups):
+            found.append({key: chosen[key] for key in keys if key not in search.set})
+    if not found:
+        wanted = " and ".join(f"{' x '.join(group.keys)} = {group.product}" for group in groups)
+        raise CodesignError(f"no values in space make {wanted}; correct product or the values")
+    found.sort(key=lambda option: list(option.values()))
+    alone = len({next(iter(option.values())) for option in found}) == len(found)
+    return Options(" x ".join(keys), tuple(found), ordered=alone)
+
+
+def _completed(group: Kept, chosen: dict[str, int]) -> bool:
+    """Whether the product is right, with the one missing value put in if there is one."""
+    missing = [key for key in group.keys if key not in chosen]
+    rest, odd = divmod(group.product, math.prod(chosen[key] for key in group.keys if key in chosen))
+    if odd or rest < 1 or (not missing and rest != 1):
+        return False
+    chosen.update(dict.fromkeys(missing, rest))
+    return True
+
+
+def _whole(key: str, search: Search) -> list[int]:
+    """The whole numbers that a factor may be."""
+    if key in search.set:
+        values = [search.set[key]]
+    else:
+        given = search.space[key]
+        if isinstance(given, Range):
+            low, high, unit, _ = _ends(key, given)
+            if given.log:
+                raise CodesignError(f"{key}: a factor of a product cannot have log; write a list")
+            step = Range(low=given.low, high=given.high, step=1 if given.step is None else given.step)
+            values = list(_steps(key, step, low, high, unit))
+        else:
+            values = given
+    if not all(isinstance(value, int) and not isinstance(value, bool) and value > 0 for value in values):
+        raise CodesignError(f"{key}: a factor of a product must be whole numbers above 0, got {values!r}; correct it")
+    return values

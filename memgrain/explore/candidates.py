@@ -1,0 +1,175 @@
+"""The values that a key may take between two ends: whole sets of a cache, whole numbers, even steps, or a list."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from memgrain.errors import CodesignError
+from memgrain.hwmodels import load_chip, read_chip
+from memgrain.hwmodels.spec import Cache
+from memgrain.runs.labels import words
+from memgrain.runs.overrides import CHIP, split
+from memgrain.runs.quantities import Number, Unit, read, write
+from memgrain.workloads import AnyWorkload
+
+SPAN = 16
+"""Where no ends are given: from the present value divided by this to it multiplied by this."""
+FINE = 1000
+"""Steps of real numbers in a decade's leading digit."""
+DIGITS = 9
+"""Digits of a real number."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What a person says of the values; None or empty: nothing."""
+
+    low: Any = None
+    """The smallest."""
+    high: Any = None
+    """The largest."""
+    step: Any = None
+    """Distance of two values."""
+    values: tuple[Any, ...] = ()
+    """All values, in order; then the others are not looked at."""
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """Values in order, by place: those of a list, or low + place x step."""
+
+    key: str
+    """The key."""
+    size: int
+    """How many."""
+    low: Number
+    """The first, in base units."""
+    step: Number
+    """Distance of two."""
+    unit: Unit | None
+    """The unit."""
+    values: tuple[Any, ...] = ()
+    """The list, if there is one."""
+
+    def value(self, place: int) -> Any:
+        """What the key is set to at that place."""
+        if self.values:
+            return self.values[place]
+        number = self.low + place * self.step
+        return write(number if isinstance(number, int) else float(f"{number:.{DIGITS}g}"), self.unit)
+
+    def text(self, place: int) -> str:
+        """The same as a person reads it."""
+        return words(self.key, self.value(place))
+
+    def spread(self, count: int) -> list[int]:
+        """At most `count` places from the first to the last, closer where values are small."""
+        if self.size <= count:
+            return list(range(self.size))
+        if self.values or self.low <= 0:
+            return sorted({round(place) for place in np.linspace(0, self.size - 1, count).tolist()})
+        numbers = np.geomspace(self.low, self.low + (self.size - 1) * self.step, count)
+        return sorted({round((number - self.low) / self.step) for number in numbers.tolist()})
+
+
+def lattice(key: str, bounds: Bounds, chip: str, chip_set: Mapping[str, Any], workload: AnyWorkload) -> Lattice:
+    """The values of `key`, of a chip with the overrides `chip_set` or of a workload; raises CodesignError."""
+    if bounds.values:
+        if len(set(map(str, bounds.values))) < len(bounds.values):
+            raise CodesignError(f"{key}: a value is listed twice; drop one")
+        return Lattice(key, len(bounds.values), 0, 1, None, bounds.values)
+    low, high, unit = _ends(key, _present(key, chip, chip_set, workload), bounds)
+    whole = isinstance(low, int) and isinstance(high, int)
+    step = _step(key, low, high, unit, bounds.step, _sets(key, chip, chip_set))
+    if whole and unit is not None:
+        low, high = -(-low // step) * step, high // step * step
+    if not whole:
+        low = math.ceil(low / step - 1e-9) * step
+    size = int((high - low) / step + 1e-9) + 1
+    if high < low or size < 2:
+        raise CodesignError(
+            f"{key}: fewer than two values from {words(key, write(low, unit))} to {words(key, write(high, unit))} in "
+            f"steps of {words(key, write(step, unit))}; widen --low and --high, or give a smaller --step"
+        )
+    return Lattice(key, size, low, step, unit)
+
+
+def _present(key: str, chip: str, chip_set: Mapping[str, Any], workload: AnyWorkload) -> Any:
+    """What the key is now, as written; None if nothing says it."""
+    on_chip, _ = split({key: None}, chip)
+    if on_chip:
+        dotted = key.removeprefix(CHIP)
+        known = read_chip(chip).provenance.get(dotted)
+        return chip_set.get(dotted, known.value if known is not None else None)
+    node: Any = workload
+    for part in key.split("."):
+        node = node.get(part) if isinstance(node, dict) else getattr(node, part, None)
+    return node
+
+
+def _sets(key: str, chip: str, chip_set: Mapping[str, Any]) -> int | None:
+    """Bytes of one set in all partitions, if the key is the capacity of a cache: what its capacity is a multiple of."""
+    level, _, field = key.removeprefix(CHIP).rpartition(".")
+    caches = (item for item in load_chip(chip).levels if isinstance(item, Cache))
+    cache = next((item for item in caches if item.name == level and field == "capacity"), None)
+    if cache is None:
+        return None
+    line, ways, partitions = (
+        int(read(chip_set[f"{level}.{name}"], name)[0]) if f"{level}.{name}" in chip_set else getattr(cache, name)
+        for name in ("line", "ways", "partitions")
+    )
+    return int(line * ways * partitions)
+
+
+def _ends(key: str, present: Any, bounds: Bounds) -> tuple[Number, Number, Unit | None]:
+    try:
+        own, unit = read(present, key)
+    except CodesignError:
+        own, unit = 0, None
+    missing = [name for name in ("low", "high") if getattr(bounds, name) is None]
+    if missing and own <= 0:
+        raise CodesignError(f"{key} is {present!r} now, which gives no range; give --{missing[0]}")
+    low: Number
+    high: Number
+    if isinstance(own, int):
+        low, high = max(1, own // SPAN), own * SPAN
+    else:
+        low, high = own / SPAN, min(own * SPAN, 1.0) if own <= 1 else own * SPAN
+    if bounds.low is not None:
+        low, given = read(bounds.low, "--low")
+        unit = given if own <= 0 else _same(key, unit, given, "--low")
+    if bounds.high is not None:
+        high, given = read(bounds.high, "--high")
+        _same(key, unit, given, "--high")
+    if not low < high:
+        raise CodesignError(f"{key}: the lowest value, {low}, must be below the highest, {high}; correct --low, --high")
+    return low, high, unit
+
+
+def _same(key: str, unit: Unit | None, given: Unit | None, option: str) -> Unit | None:
+    if unit is not given:
+        wanted = f"a {unit.name} such as '{unit.format(unit.step)}'" if unit else "a number without a unit"
+        raise CodesignError(f"{option}: {key} is {wanted}; write one")
+    return unit
+
+
+def _step(key: str, low: Number, high: Number, unit: Unit | None, asked: Any, sets: int | None) -> Any:
+    """Distance of two values: as asked; a cache's whole sets; else what is worth telling apart."""
+    if asked is not None:
+        step, given = read(asked, "--step")
+        _same(key, unit, given, "--step")
+        if step <= 0:
+            raise CodesignError(f"--step {asked} must be above 0; correct it")
+        return step
+    if sets is not None:
+        return sets
+    if unit is not None:
+        return unit.step if low >= unit.step else 1
+    if isinstance(low, int) and isinstance(high, int):
+        return 1
+    return 10.0 ** math.floor(math.log10(high - low)) / FINE

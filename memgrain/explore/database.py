@@ -1,0 +1,168 @@
+"""The study of a search in its database: made or found again, held, and cleared of what dead processes left."""
+
+from __future__ import annotations
+
+import sqlite3
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from memgrain.errors import CodesignError
+from memgrain.explore.spec import Search
+from memgrain.explore.store import Presence, locked
+
+if TYPE_CHECKING:
+    import optuna
+
+DATABASE = "study.db"
+"""The file of a study, where no URL is given."""
+ASKING = "study.lock"
+"""The file that whoever opens the study or asks it for a point holds meanwhile."""
+USERS = "study.users"
+"""The file that every process at work on the study holds."""
+BUSY = 120
+"""Seconds that a process waits for another one's write to the database."""
+DIGEST = "memgrain.search"
+"""Attribute of a study: the digest of its search."""
+
+
+@dataclass(frozen=True)
+class _Database:
+    """A database that is open."""
+
+    storage: optuna.storages.RDBStorage
+    """What Optuna asks."""
+    where: str
+    """Its file, or its URL without a password."""
+
+
+@contextmanager
+def opened(search: Search, folder: Path, storage: str | None) -> Iterator[optuna.Study]:
+    """The study of a search, made if there is none; raises CodesignError if it is of another search, or the database
+    fails."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    with warnings.catch_warnings():
+        # Of a bar of progress in a notebook, which Optuna loads and this project does not show.
+        warnings.filterwarnings("ignore", message="IProgress not found")
+        import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    where = str(folder / DATABASE) if storage is None else _readable(storage)
+    presence = Presence(folder / USERS)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            with ExitStack() as open_:
+                with locked(folder / ASKING):  # the tables too are made by one process at a time
+                    study = _study(search, open_.enter_context(_connected(folder, storage)))
+                    if presence.alone() and storage is None:
+                        give_up(study)
+                yield study
+    except (SQLAlchemyError, optuna.exceptions.OptunaError, ImportError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        mend = (
+            "run the same again: what was told is kept"
+            if storage is None
+            else "check --storage and its driver (pip install), or leave it out for a file in the folder; rows are kept"
+        )
+        raise CodesignError(f"the database {where} failed ({reason}); {mend}") from None
+    finally:
+        presence.leave()
+
+
+def _readable(url: str) -> str:
+    """A database's URL as it may be shown, without its password; raises CodesignError where it keeps nothing."""
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        found = make_url(url)
+    except (ArgumentError, ValueError):
+        raise CodesignError(
+            f"--storage '{url}' is no URL of a database; write one such as sqlite:///study.db or "
+            "postgresql+psycopg://user@host/name, or leave it out"
+        ) from None
+    if found.get_backend_name() == "sqlite" and found.database in (None, "", ":memory:"):
+        raise CodesignError(
+            f"--storage {url} is lost when this process ends; give a file, sqlite:///study.db, or leave it out"
+        )
+    return found.render_as_string()
+
+
+def give_up(study: optuna.Study) -> None:
+    """Mark trials as failed that were asked for and never told: their process is gone."""
+    from optuna.trial import TrialState
+
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)
+
+
+@contextmanager
+def _connected(folder: Path, url: str | None) -> Iterator[_Database]:
+    """The database at a URL, or the folder's own; every connection to it is closed at the end."""
+    import optuna
+
+    arguments = _arguments(folder, url)
+    where = url or f"sqlite:///{folder / DATABASE}"
+    _try(where, arguments)
+    storage = optuna.storages.RDBStorage(where, engine_kwargs=arguments)
+    try:
+        yield _Database(storage, _readable(url) if url else str(folder / DATABASE))
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+def _arguments(folder: Path, url: str | None) -> dict[str, Any]:
+    """How SQLAlchemy is to open the database."""
+    if url is not None:
+        return {"connect_args": {"timeout": BUSY}} if url.startswith("sqlite") else {}
+
+    def connect() -> sqlite3.Connection:
+        found = sqlite3.connect(folder / DATABASE, timeout=BUSY, check_same_thread=False)
+        try:
+            # A commit need not wait for the disk: what a power cut takes is looked up among the rows, which do wait.
+            found.execute("PRAGMA journal_mode=WAL")
+            found.execute("PRAGMA synchronous=NORMAL")
+        except sqlite3.Error:
+            found.close()
+            raise
+        return found
+
+    return {"creator": connect}
+
+
+def _try(where: str, arguments: dict[str, Any]) -> None:
+    """Read the list of tables and close; raises SQLAlchemyError where that cannot be. Optuna's storage keeps its
+    connections open when it fails on its way to be made, and then nobody can close them."""
+    from sqlalchemy import create_engine, inspect
+
+    engine = create_engine(where, **arguments)
+    try:
+        inspect(engine).get_table_names()
+    finally:
+        engine.dispose()
+
+
+def _study(search: Search, database: _Database) -> optuna.Study:
+    import optuna
+
+    study = optuna.create_study(
+        storage=database.storage,
+        study_name=search.name,
+        directions=["minimize" if way == "minimise" else "maximize" for way in search.objectives.values()],
+        load_if_exists=True,
+    )
+    known = study.user_attrs.get(DIGEST)
+    if known is None and not study.get_trials(deepcopy=False):
+        study.set_user_attr(DIGEST, search.digest())
+    elif known != search.digest():
+        raise CodesignError(
+            f"the study '{search.name}' at {database.where} is of another search, or of another version of the model; "
+            "choose another folder with -o, or another name"
+        )
+    return study

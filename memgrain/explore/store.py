@@ -1,0 +1,102 @@
+"""The rows of a folder to which several processes add: one rows.jsonl, which each opens for an append only."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from memgrain.errors import CodesignError
+from memgrain.runs.rows import NAME, Row, RowFile, read_rows
+
+LOCK = "rows.lock"
+"""The file that whoever reads or appends holds meanwhile; others wait for it."""
+
+
+class RowStore:
+    """The rows of a folder: found by id, kept once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        """The folder."""
+        self._rows: dict[str, Row] = {}
+        self._read_bytes = 0
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CodesignError(f"cannot write {folder} ({error.strerror}); choose another folder with -o") from None
+        self._refresh()
+
+    @property
+    def path(self) -> Path:
+        """The file of the rows."""
+        return self.folder / NAME
+
+    def find(self, name: str) -> Row | None:
+        """The row of that id, whoever appended it; None if there is none."""
+        if name not in self._rows:
+            self._refresh()
+        return self._rows.get(name)
+
+    def keep(self, row: Row) -> None:
+        """Append the row, unless one with its id is there; it is on disk when this returns."""
+        with locked(self.folder / LOCK), RowFile(self.folder) as file:
+            file.append(row)
+        self._rows[row["id"]] = row
+
+    def _refresh(self) -> None:
+        """Read what others have appended since."""
+        if not self.path.exists() or self.path.stat().st_size == self._read_bytes:
+            return
+        with locked(self.folder / LOCK):
+            self._rows = {row["id"]: row for row in read_rows(self.path)}
+            self._read_bytes = self.path.stat().st_size
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock file, waiting for whoever holds it; without locks (on Windows) it is held at once."""
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise CodesignError(f"cannot write {path} ({error.strerror}); choose another folder with -o") from None
+    try:
+        _lock(file, "LOCK_EX")
+        yield
+    finally:
+        os.close(file)
+
+
+class Presence:
+    """A file that every process at work in a folder holds together with the others."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise CodesignError(f"cannot write {path} ({error.strerror}); choose another folder with -o") from None
+        _lock(self._file, "LOCK_SH")
+
+    def alone(self) -> bool:
+        """Whether no other process holds it; False where there are no locks."""
+        alone = _lock(self._file, "LOCK_EX", "LOCK_NB")
+        _lock(self._file, "LOCK_SH")
+        return alone
+
+    def leave(self) -> None:
+        """Give the file up."""
+        os.close(self._file)
+
+
+def _lock(file: int, *how: str) -> bool:
+    """Lock as `fcntl.flock` does; False if others hold it, or if the system has no such locks."""
+    try:
+        import fcntl
+    except ImportError:
+        return False
+    try:
+        fcntl.flock(file, sum(getattr(fcntl, name) for name in how))
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,283 @@
+"""A study under way: points are proposed, refused or simulated, and told, until there are enough.
+
+A point's row goes to rows.jsonl before the study is told, so that what is killed in between costs a look-up. What one
+process proposes depends on the seed and the trials told so far, and on nothing that the process did before: a study
+that was interrupted ends as one that was not.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from memgrain.errors import CodesignError
+from memgrain.explore.axes import CHIP_AXIS, axes, params, place, size
+from memgrain.explore.condition import NEVER, column
+from memgrain.explore.database import ASKING, opened
+from memgrain.explore.explored import ANSWER, DONE, Explored, read_trials
+from memgrain.explore.floor import Quality
+from memgrain.explore.spec import Search
+from memgrain.explore.store import RowStore, locked
+from memgrain.runs.execute import DOMAIN, GLANCE, Silent, Watch
+from memgrain.runs.pool import Job, Pool, Processes
+from memgrain.runs.quantities import plain
+from memgrain.runs.rows import Row
+from memgrain.runs.task import Files, Point
+from memgrain.runs.tune import tuned_values
+from memgrain.runs.worker import WorkerLost
+
+if TYPE_CHECKING:
+    import optuna
+
+Parameters = tuple[tuple[str, Any], ...]
+"""The proposal of a trial, by axis."""
+PATIENCE = 200
+"""Repeats in a row after which the search has nothing new to propose."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A trial that is under way."""
+
+    trial: optuna.Trial
+    """What the study knows of it."""
+    point: dict[str, Any]
+    """Its chip and overrides."""
+    quality: dict[str, float]
+    """Its columns of quality."""
+
+
+class Here:
+    """A pool of this process alone: a point is run when it is submitted."""
+
+    lost: tuple[type[BaseException], ...] = ()
+    patience = 1
+
+    def width(self) -> int:
+        """One point at a time."""
+        return 1
+
+    def submit(self, point: Job) -> Future[Row]:
+        """The row, as a promise that is kept already."""
+        promise: Future[Row] = Future()
+        try:
+            promise.set_result(point.run())
+        except Exception as error:
+            promise.set_exception(error)
+        return promise
+
+    def restart(self) -> None:
+        """Nothing to do: no worker is lost."""
+
+    def stop(self) -> None:
+        """Nothing to do."""
+
+
+def explore(
+    search: Search, folder: Path, storage: str | None = None, jobs: int = 1, watch: Watch | None = None
+) -> Explored:
+    """Go on with the search in `folder` until its trials are done, `jobs` at a time; `storage` is a database's URL.
+
+    Raises KeyboardInterrupt after Ctrl-C, when all that was told is kept; CodesignError if the folder or the database
+    cannot be used, belong to another search, or a row lacks a column that the search names.
+    """
+    if jobs < 1:
+        raise CodesignError(f"jobs is {jobs}, must be at least 1; leave it out for one")
+    store, ends = RowStore(folder), size(axes(search))
+    with opened(search, folder, storage) as study:
+        pool: Pool = Here() if jobs == 1 else Processes(jobs)
+        try:
+            _Run(search, study, store, watch or Silent(), here=storage is None).go(pool, jobs)
+        finally:
+            pool.stop()
+        return Explored(search, store.path, read_trials(study, search), ends)
+
+
+class _Run:
+    """One process's part in a study."""
+
+    def __init__(self, search: Search, study: optuna.Study, store: RowStore, watch: Watch, here: bool) -> None:
+        self.search, self.study, self.store, self.watch, self.here = search, study, store, watch, here
+        self.axes = axes(search)
+        self.size = size(self.axes)
+        self.total = search.trials if self.size is None else min(search.trials, self.size)
+        self.conditions = search.conditions
+        self.running: dict[Future[Row], tuple[Asked, Point]] = {}
+        self.repeats = 0
+        self.files: Files = {}
+
+    def go(self, pool: Pool, jobs: int) -> None:
+        """Ask and tell until the trials are done or nothing new is left."""
+        done = sum(trial.state.name in DONE for trial in self.study.get_trials(deepcopy=False))
+        self.watch.start(self.total, min(done, self.total))
+        try:
+            while True:
+                while len(self.running) < jobs and self.ask(pool):
+                    pass
+                if not self.running:
+                    return
+                self.collect(pool)
+        finally:
+            for asked, _ in self.running.values():
+                self.fail(asked.trial)
+
+    def taken(self) -> list[Parameters]:
+        """The points that are told or under way. In a database of many machines only this process's own count as under
+        way: of others nobody knows whether they live."""
+        live = {asked.trial.number for asked, _ in self.running.values()}
+        return [
+            _key(trial.params)
+            for trial in self.study.get_trials(deepcopy=False)
+            if trial.state.name in DONE or (trial.state.name == "RUNNING" and (self.here or trial.number in live))
+        ]
+
+    def ask(self, pool: Pool) -> bool:
+        """Let the sampler propose a point and see to it; False if no further trial is wanted.
+
+        One process asks at a time, so that no two propose the same and together they propose no more than is wanted.
+        """
+        with locked(self.store.folder / ASKING):
+            taken = self.taken()
+            if len(taken) >= self.total or self.repeats >= PATIENCE:
+                return False
+            self.study.sampler = self.sampler(len(taken))
+            trial = self.study.ask()
+            chosen: dict[str, Any] = {}
+            for axis in self.axes:
+                chosen |= axis.ask(trial)
+            if _key(trial.params) in taken:
+                self.repeat(trial, taken)
+                return True
+        self.repeats = 0
+        self.see_to(pool, trial, chosen)
+        return True
+
+    def sampler(self, number: int) -> optuna.samplers.BaseSampler:
+        """The sampler of the proposal that follows `number` others, with a seed of its own."""
+        from optuna.samplers import NSGAIISampler, RandomSampler, TPESampler
+
+        seed = int(np.random.SeedSequence([self.search.seed, number]).generate_state(1)[0])
+        if self.search.sampler == "tpe":
+            return TPESampler(seed=seed, n_startup_trials=self.search.startup, multivariate=True)
+        if self.search.sampler == "nsga2":
+            return NSGAIISampler(seed=seed, population_size=self.search.startup)
+        return RandomSampler(seed=seed)
+
+    def repeat(self, trial: optuna.Trial, taken: list[Parameters]) -> None:
+        """Drop a proposal that was made before; in a space that ends, have an untried one follow."""
+        self.fail(trial)
+        self.repeats += 1
+        if self.size is None:
+            return
+        numbers = {place(self.axes, dict(key)) for key in taken}
+        start = int(np.random.default_rng([self.search.seed, len(taken)]).integers(self.size))
+        around = ((start + further) % self.size for further in range(self.size))
+        untried = next((number for number in around if number not in numbers), None)
+        if untried is None:
+            self.repeats = PATIENCE
+        else:
+            self.study.enqueue_trial(params(self.axes, untried))
+
+    def see_to(self, pool: Pool, trial: optuna.Trial, chosen: dict[str, Any]) -> None:
+        """Refuse what cannot be, tell what is known, submit the rest."""
+        chip = chosen.pop(CHIP_AXIS, self.search.chips[0])
+        asked = Asked(trial, {"chip": chip, "overrides": chosen}, {})
+        try:
+            point = self.search.task(chip, chosen).resolve(self.files)
+            if self.search.quality != Quality():
+                asked.quality.update(self.search.quality.columns(point))
+        except DOMAIN as error:
+            self.refuse(asked, str(error))
+            return
+        row = self.store.find(point.id())
+        if row is not None:
+            self.tell(asked, row)
+            return
+        try:
+            self.running[pool.submit(point)] = (asked, point)
+        except WorkerLost:
+            self.fail(trial)
+            self.restart(pool)
+        except BaseException:
+            self.fail(trial)
+            raise
+
+    def collect(self, pool: Pool) -> None:
+        """Settle what has finished within a glance."""
+        finished, _ = wait(self.running, timeout=GLANCE, return_when=FIRST_COMPLETED)
+        for promise in finished:
+            try:
+                self.settle(promise, *self.running[promise])
+            except WorkerLost:
+                self.restart(pool)
+                return
+            del self.running[promise]
+
+    def restart(self, pool: Pool) -> None:
+        """After a worker died: new workers, and the points that were out once more, each alone; one that kills its
+        worker again is refused."""
+        pool.restart()
+        for lost, (asked, point) in list(self.running.items()):
+            try:
+                self.settle(pool.submit(point), asked, point)
+            except WorkerLost as error:
+                self.refuse(asked, f"its worker {error} each time it ran; lower the point's memory, or leave it out")
+                pool.restart()
+            del self.running[lost]
+
+    def settle(self, promise: Future[Row], asked: Asked, point: Point) -> None:
+        """Keep the row that was promised and tell the study; or tell it why there is none."""
+        try:
+            row = promise.result()
+        except WorkerLost:
+            raise
+        except DOMAIN as error:
+            self.refuse(asked, str(error))
+        except Exception as error:
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            self.watch.warn(f"{point}: {reason}; a fault of memgrain, please report it")
+            self.refuse(asked, reason)
+        else:
+            self.store.keep(row)
+            self.tell(asked, row)
+
+    def tell(self, asked: Asked, row: Row) -> None:
+        """Tell the study what a row says of the objectives and the constraints."""
+        row = row | asked.quality
+        values = {name: plain(row[column(name, row)]) for name in self.search.objectives}
+        lacking = next((name for name, value in values.items() if value is None), None)
+        if lacking is not None:
+            self.refuse(asked, f"its row has no number for {lacking}")
+            return
+        violated = [str(item) for item in self.conditions if not item.holds(row)]
+        asked.trial.set_user_attr(
+            ANSWER, {**asked.point, "row": row["id"], "violated": violated, "tuned": tuned_values(row)}
+        )
+        for condition in self.conditions:
+            asked.trial.set_constraint(str(condition), condition.violation(row))
+        self.study.tell(asked.trial, [value for value in values.values() if value is not None])
+        self.watch.done(row)
+
+    def refuse(self, asked: Asked, reason: str) -> None:
+        """Tell the study that the point cannot be, and why."""
+        from optuna.trial import TrialState
+
+        asked.trial.set_user_attr(ANSWER, {**asked.point, "refused": " ".join(reason.split())})
+        asked.trial.set_constraint("refused", NEVER)
+        self.study.tell(asked.trial, state=TrialState.PRUNED)
+        self.watch.done({"id": ""})
+
+    def fail(self, trial: optuna.Trial) -> None:
+        """Tell the study that nothing became of a trial: it does not count."""
+        from optuna.trial import TrialState
+
+        self.study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
+
+
+def _key(parameters: dict[str, Any]) -> Parameters:
+    """What makes two proposals one."""
+    return tuple(sorted(parameters.items()))

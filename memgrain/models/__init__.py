@@ -1,0 +1,12 @@
+"""A whole model on a chip, or on several: the time of a step, where it goes, and whether memory holds it."""
+
+from __future__ import annotations
+
+from memgrain.models.ahead import Ahead
+from memgrain.models.capacity import Capacity
+from memgrain.models.job import ModelJob
+from memgrain.models.prompt import prompt_time
+from memgrain.models.question import Question
+from memgrain.models.run import Line, ModelRun, run_model
+
+__all__ = ["Ahead", "Capacity", "Line", "ModelJob", "ModelRun", "Question", "prompt_time", "run_model"]

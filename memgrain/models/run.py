@@ -1,0 +1,191 @@
+"""Each kind of layer of a model is simulated once, kernel by kernel as tiles, and counted as often as it comes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from memgrain.errors import CodesignError
+from memgrain.models.capacity import Capacity, capacity
+from memgrain.models.question import Question
+from memgrain.runs.task import budget
+from memgrain.runs.validated import Trust, trust_in
+from memgrain.sim import Result, simulate_sequence
+from memgrain.sim.network.collectives import collective
+from memgrain.sim.prefetch.prefetched import COUNTS
+from memgrain.workloads.layers.attention import heads_on_chip
+from memgrain.workloads.layers.fusion import Fused, fuse
+from memgrain.workloads.layers.matrices import draft_layer
+from memgrain.workloads.layers.stages import LayerStages
+from memgrain.workloads.layers.step import COMPONENTS, KEPT, WEIGHTS, Component, Stage
+from memgrain.workloads.layers.workload import in_sequence
+from memgrain.workloads.models.model import Layer
+from memgrain.workloads.trace import Trace
+
+DRAFT = "draft"
+"""Name of the passes of the layer that makes drafts."""
+HEAD = "head"
+"""Name of what stands before and behind all layers."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A kernel or an exchange of one kind of layer."""
+
+    layer: str
+    """Kind of layer: its attention and its feed-forward network, or HEAD."""
+    layers: int
+    """Layers of that kind."""
+    stage: str
+    """What it does."""
+    component: Component
+    """What it is for."""
+    time: int
+    """Time in ps, once."""
+    read_bytes: int
+    """Bytes read from memory, once; sent to other chips, if it is an exchange."""
+    macs: int
+    """Multiply-accumulates that the algorithm needs, once."""
+
+
+@dataclass(frozen=True)
+class ModelRun:
+    """A step of a model."""
+
+    asked: Question
+    """The question."""
+    capacity: Capacity
+    """What memory holds."""
+    lines: tuple[Line, ...]
+    """Kernels and exchanges, kind of layer by kind of layer, in order."""
+    fused: tuple[tuple[str, int, Fused], ...]
+    """Kind of layer, layers of that kind, and what a fusion changed in each."""
+    fetched: dict[str, int]
+    """What became of prefetches in the whole step, by `memgrain.sim.prefetch.prefetched.COUNTS`; empty without any."""
+
+    @property
+    def time(self) -> int:
+        """Time of the step in ps."""
+        return sum(line.layers * line.time for line in self.lines)
+
+    @property
+    def tokens(self) -> float:
+        """New tokens of a step that count, of all sequences of all chips."""
+        asked = self.asked
+        each = asked.step.tokens if asked.accepted is None else 1 + asked.accepted
+        return asked.step.batch * asked.shard.data * each
+
+    @property
+    def tokens_per_second(self) -> float:
+        """New tokens a second, of all sequences of all chips."""
+        return self.tokens * 1e12 / self.time
+
+    @property
+    def time_per_token(self) -> float:
+        """Time in ps from a token of a sequence to its next one."""
+        return self.time * self.asked.step.batch * self.asked.shard.data / self.tokens
+
+    def of(self, component: Component) -> tuple[int, int, int]:
+        """Time (ps), bytes from memory (exchanges: sent) and multiply-accumulates of a component in the whole step."""
+        lines = [line for line in self.lines if line.component == component]
+        return (
+            sum(line.layers * line.time for line in lines),
+            sum(line.layers * line.read_bytes for line in lines),
+            sum(line.layers * line.macs for line in lines),
+        )
+
+    @property
+    def trust(self) -> Trust:
+        """What validation says about the time of the step."""
+        return trust_in(self.asked.subject())
+
+    @property
+    def read_bytes(self) -> int:
+        """Bytes that a chip reads from its memory."""
+        return sum(self.of(component)[1] for component in COMPONENTS if component != "exchange")
+
+
+def run_model(asked: Question) -> ModelRun:
+    """Simulate a step.
+
+    Raises CodesignError if the model does not fit the chips, WorkloadError or SimulationError if it cannot be run.
+    """
+    places, held = budget(asked.chip), capacity(asked, 0)
+    if not held.fits:
+        raise CodesignError(held.refusal(asked))
+    writer = LayerStages(asked.model, asked.step, asked.shard, places, "auto")
+    kinds: dict[str, tuple[int, tuple[Stage, ...]]] = {}
+    fused: list[tuple[str, int, Fused]] = []
+    for layer in dict.fromkeys(asked.model.order):
+        name, count, stages = _name(layer), asked.model.order.count(layer), writer.layer(layer)
+        for fusion in asked.fusions:
+            stages, changes = fuse(stages, fusion, places)
+            fused += [(name, count, change) for change in changes]
+        kinds[name] = count, stages
+    kinds[HEAD] = 1, writer.head()
+    if asked.accepted is not None and asked.step.tokens > 1:
+        kinds[DRAFT] = asked.step.tokens - 1, _draft(asked)
+    held = capacity(asked, max(_activations(stages) for _, stages in kinds.values()))
+    if not held.fits:
+        raise CodesignError(held.refusal(asked))
+    lines, fetched = [], Counter[str]()
+    for name, (count, stages) in kinds.items():
+        found, counts = _lines(asked, name, count, stages)
+        lines += found
+        fetched.update({key: count * number for key, number in counts.items()})
+    return ModelRun(asked, held, tuple(lines), tuple(fused), dict(fetched))
+
+
+def _draft(asked: Question) -> tuple[Stage, ...]:
+    """A pass of the layer that makes drafts: the product that joins the last token's hidden state with the new one's
+    embedding (DeepSeek-V3, arXiv 2412.19437, section 2.2), the layer, and the head."""
+    one = asked.step.model_copy(update={"tokens": 1})
+    writer = LayerStages(asked.model, one, asked.shard, budget(asked.chip), "auto")
+    return (writer.join(), *writer.layer(draft_layer(asked.model)), *writer.head())
+
+
+def _page_bytes(asked: Question) -> int:
+    """Bytes of a page of one tensor of the cache, with all heads that a chip has."""
+    rows = asked.model.cache_form(asked.step.cache).rows(asked.model.heads)
+    heads = heads_on_chip(asked.model, asked.step, asked.shard)
+    return asked.step.page * heads.kv_heads * rows.streams[0][1]
+
+
+def _lines(asked: Question, name: str, count: int, stages: Sequence[Stage]) -> tuple[list[Line], dict[str, int]]:
+    """The stages of a kind of layer, simulated one after the other, and what became of prefetches."""
+    kernels = in_sequence(tuple(stages))
+    orders = asked.ahead.orders(kernels, _page_bytes(asked)) if asked.ahead else ()
+    result = simulate_sequence(asked.chip, kernels, name=name, prefetch=orders, following=name != HEAD)
+    ran = iter(result.kernels)
+    lines = [_line(asked, name, count, stage, None if stage.trace is None else next(ran)) for stage in stages]
+    counts = {key: result.counters.get(f"prefetch.{key}") for key in COUNTS}
+    return lines, {key: count for key, count in counts.items() if count is not None}
+
+
+def _line(asked: Question, name: str, count: int, stage: Stage, ran: Result | None) -> Line:
+    if ran is not None:
+        read = ran.counters[f"{ran.dram}.read_bytes"]
+        return Line(name, count, stage.name, stage.component, ran.time, read, ran.macs)
+    assert stage.exchange is not None
+    passed = collective(asked.chip, stage.exchange.op, stage.exchange.bytes, stage.exchange.chips)
+    return Line(name, count, stage.name, stage.component, passed.time, passed.sent_bytes, 0)
+
+
+def _activations(stages: Sequence[Stage]) -> int:
+    """Bytes of the tensors of a layer that are neither weights nor cache."""
+    sizes: dict[str, int] = {}
+    for stage in stages:
+        for name, size in _tensors(stage.trace, stage.names) if stage.trace is not None else ():
+            sizes[name] = max(sizes.get(name, 0), size)
+    return sum(size for name, size in sizes.items() if name not in KEPT and not name.startswith(WEIGHTS))
+
+
+def _tensors(trace: Trace, names: dict[str, str] | object) -> list[tuple[str, int]]:
+    assert hasattr(names, "get")
+    return [(names.get(tensor.name, tensor.name), tensor.bytes) for tensor in trace.tensors]
+
+
+def _name(layer: Layer) -> str:
+    """A kind of layer in words."""
+    return layer.attention if layer.ffn is None else f"{layer.attention}, {layer.ffn}"

@@ -1,0 +1,65 @@
+"""Addresses over access number: a panel for each tensor of a trace, a dot for each access, or for one of several."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MultipleLocator
+from numpy.typing import NDArray
+
+from memgrain.hwmodels.units import format_bytes
+from memgrain.workloads import Tensor
+from memgrain.workloads.formats.flat import FLAT
+from memgrain.workloads.trace import Records
+
+DPI = 150
+DOTS = 200_000
+"""Dots at most; of longer traces every second, third and so on access is drawn."""
+LABELS = (("read", "#31688e"), ("write", "#d1495b"))
+
+
+def picture(blocks: Iterable[Records], total: int, tensors: Sequence[Tensor], title: str) -> Figure:
+    """The figure of `total` accesses (see `memgrain.workloads.formats.flat`) to `tensors`; those never touched have no
+    panel."""
+    every = max(1, -(-total // DOTS))
+    numbers, dots = _sample(blocks, every)
+    touched = [number for number in range(len(tensors)) if (dots["tensor"] == number).any()]
+    figure = Figure(figsize=(8.0, 0.9 + 1.5 * max(1, len(touched))), dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(max(1, len(touched)), 1, sharex=True, squeeze=False)[:, 0]
+    for axis, number in zip(panels, touched, strict=False):
+        tensor, here = tensors[number], dots["tensor"] == number
+        for write, (label, colour) in enumerate(LABELS):
+            some = here & (dots["write"] == bool(write))
+            offsets = dots["address"][some].astype(np.int64) - tensor.base
+            axis.plot(numbers[some], offsets, ".", color=colour, markersize=1.5, label=label, rasterized=True)
+        axis.set_ylabel(tensor.name)
+        axis.yaxis.set_major_locator(MultipleLocator(1 << max(0, (tensor.bytes // 3).bit_length() - 1)))
+        axis.yaxis.set_major_formatter(FuncFormatter(_offset))
+        axis.set_ylim(0 - 0.03 * tensor.bytes, 1.03 * tensor.bytes)
+        axis.spines[["top", "right"]].set_visible(False)
+    panels[-1].xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    panels[-1].set_xlabel("access number" + (f" (one of every {every:,} drawn)" if every > 1 else ""))
+    marks = [mpl.lines.Line2D([], [], marker="o", linestyle="", color=colour, label=label) for label, colour in LABELS]
+    figure.legend(handles=marks, loc="outside right upper", frameon=False)
+    figure.suptitle(f"{title} (bytes from its begin)", x=0.01, ha="left", fontsize=10.5)
+    return figure
+
+
+def _sample(blocks: Iterable[Records], every: int) -> tuple[NDArray[np.int64], Records]:
+    """Every so many accesses, with their numbers."""
+    numbers, dots, first = [np.zeros(0, np.int64)], [np.zeros(0, FLAT)], 0
+    for block in blocks:
+        at = np.arange(-first % every, len(block), every)
+        numbers.append(first + at)
+        dots.append(block[at])
+        first += len(block)
+    return np.concatenate(numbers), np.concatenate(dots)
+
+
+def _offset(value: float, _: object) -> str:
+    return format_bytes(round(value)) if value >= 0 else ""

@@ -1,0 +1,55 @@
+"""Where the time of a model's step goes: a bar for each kind of layer, its components side by side."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from memgrain.models import ModelRun
+from memgrain.plots.ratios import DPI
+from memgrain.workloads.layers.step import COMPONENTS
+
+HATCHES = ("", "//", "..", "\\\\", "xx", "--", "++")
+"""Beside colours, so that components stay apart in greyscale."""
+
+
+def bars(found: ModelRun) -> Figure:
+    """The figure: milliseconds of all layers of a kind together."""
+    kinds = list(dict.fromkeys(line.layer for line in found.lines))
+    figure = Figure(figsize=(9, 1.6 + 0.55 * len(kinds)), dpi=DPI, layout="constrained")
+    axis = figure.subplots()
+    colours = mpl.colormaps["viridis"](np.linspace(0.0, 0.95, len(COMPONENTS)))
+    left = dict.fromkeys(kinds, 0.0)
+    for place, component in enumerate(COMPONENTS):
+        sums = [
+            sum(line.layers * line.time for line in found.lines if (line.layer, line.component) == (kind, component))
+            for kind in kinds
+        ]
+        if any(sums):
+            widths = [total / 1e9 for total in sums]
+            axis.barh(
+                range(len(kinds)),
+                widths,
+                left=list(left.values()),
+                color=colours[place],
+                hatch=HATCHES[place],
+                edgecolor="white",
+                label=component,
+            )
+            left = {kind: left[kind] + width for kind, width in zip(kinds, widths, strict=True)}
+    counts = {line.layer: line.layers for line in found.lines}
+    axis.set_yticks(range(len(kinds)), [f"{counts[kind]} x {kind}" for kind in kinds])
+    axis.invert_yaxis()
+    axis.set_xlabel("time of all layers of the kind (ms)")
+    axis.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside lower center", ncols=len(COMPONENTS), frameon=False)
+    asked = found.asked
+    many = f"{asked.shard.chips} x " if asked.shard.chips > 1 else ""
+    figure.suptitle(
+        f"{asked.model.title}, {asked.step.phase} at {asked.step.context:,} tokens on {many}{asked.chip.title}: "
+        f"{found.time / 1e9:,.4g} ms",
+        x=0.01,
+        ha="left",
+    )
+    return figure

@@ -1,0 +1,39 @@
+"""Time with prefetch over time without: how often the guess is right upward, how far ahead it begins to the right."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.colors import TwoSlopeNorm
+from matplotlib.figure import Figure
+
+from memgrain.analysis.prefetch import Study
+from memgrain.plots.ratios import DPI
+
+MAP = "PuOr_r"
+"""Diverges at 1, apart to colour-blind eyes: purple is quicker, orange slower."""
+LEAST = 0.02
+"""Distance from 1 at which the scale ends at least, so that noise stays pale."""
+
+
+def grid(found: Study, chip: str) -> Figure:
+    """The figure: a cell for each pair, its colour and number the ratio."""
+    wide = found.table().sort_index()
+    values = wide.to_numpy(float)
+    reach = max(LEAST, float(np.nanmax(np.abs(values - 1))))
+    figure = Figure(figsize=(7.5, 4.6), dpi=DPI, layout="constrained")
+    axis = figure.subplots()
+    norm = TwoSlopeNorm(1.0, 1 - reach, 1 + reach)
+    axis.imshow(values, cmap=MAP, norm=norm, aspect="auto", origin="lower")
+    for row, column in np.ndindex(*values.shape):
+        ink = "white" if abs(values[row, column] - 1) > 0.7 * reach else "black"
+        axis.text(column, row, f"{values[row, column]:.3f}", ha="center", va="center", fontsize=9, color=ink)
+    axis.set_xticks(range(values.shape[1]), [f"{lead:.0%}" for lead in wide.columns])
+    axis.set_yticks(range(values.shape[0]), [f"{hits:.0%}" for hits in wide.index])
+    axis.set_xlabel("begins ahead (share of the time of the kernels before)")
+    axis.set_ylabel("guesses that are right")
+    axis.tick_params(length=0)
+    axis.spines[:].set_visible(False)
+    figure.colorbar(mpl.cm.ScalarMappable(norm, MAP), ax=axis, label="time with prefetch ÷ time without")
+    figure.suptitle(f"Prefetch of {', '.join(found.tensors)} for {found.kernel}, {chip}", x=0.01, ha="left")
+    return figure

@@ -1,0 +1,135 @@
+"""The value of a key that an inverse question finds, over the values of another key."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from memgrain.explore.solver import Answer, Question, Tried
+from memgrain.hwmodels import load_chip
+from memgrain.plots.along import DECADE, along, log_ticks
+from memgrain.plots.coordinates import factor
+from memgrain.plots.ratios import DPI
+from memgrain.runs.labels import key_label, key_name, metric_label, scale
+from memgrain.runs.quantities import identity, ordered, plain, read
+
+LETTERS = 88
+"""Letters of a line of the title."""
+WIDTH = 6.0
+"""Inches of the axis along x."""
+STEPS = (1, 2, 2.5, 5, 10)
+"""Distances of ticks, and tenfold."""
+INK, GREY = "#2a6f97", "0.35"
+
+
+def solved(name: str, answers: Sequence[tuple[Any, Answer]], largest: bool = False) -> Figure:
+    """The figure of the answers by the value of the key `name`, at least one of which has found a value.
+
+    Whether the largest value was sought says at which edge stand those for which the condition holds nowhere.
+    """
+    figure = Figure(figsize=(7.8, 4.6), dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    axis, first = figure.subplots(), answers[0][1]
+    axis.margins(0.09, 0.17)
+    by_value = {identity(value): answer for value, answer in answers}
+    others = ordered(value for value, _ in answers)
+    across, joined = along(axis, name, others, WIDTH)
+    both = [(x, by_value[identity(value)]) for x, value in zip(across, others, strict=True)]
+    found = [(x, answer, answer.found) for x, answer in both if answer.found]
+    heights, numbers = _upward(axis, first.question, [tried.value for _, _, tried in found])
+    line = [(x, y) for (x, _, _), y in zip(found, heights, strict=True) if x in across[:joined]]
+    if line and numbers:
+        axis.plot(*zip(*line, strict=True), color=INK, linewidth=1.4)
+    _found(axis, found, heights)
+    nowhere = [x for x, answer in both if not answer.found]
+    if nowhere:
+        axis.plot(
+            nowhere, [0.0 if largest else 1.0] * len(nowhere), transform=axis.get_xaxis_transform(), marker="X",
+            markersize=10, linestyle="", color=GREY, markeredgecolor="white", clip_on=False, zorder=4,
+            label=f"{first.wanted} holds at no value tried",
+        )  # fmt: skip
+    axis.grid(color="0.92")
+    axis.set_axisbelow(True)
+    axis.spines[["top", "right"]].set_visible(False)
+    if not first.best:
+        figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    figure.suptitle(_title(first, name, largest), x=0.01, ha="left", fontsize=10.5)
+    return figure
+
+
+def _upward(axis: Axes, question: Question, values: list[Any]) -> tuple[list[float], bool]:
+    """Where the found values lie along y, and whether they are numbers; quantities in the largest's unit, texts in the
+    order in which they were tried."""
+    key = question.key
+    numbers = [number for number in map(plain, values) if number is not None]
+    if len(numbers) < len(values):
+        options = list(map(str, question.bounds.values))
+        axis.set_yticks(range(len(options)), options)
+        axis.set_ylim(-0.6, len(options) - 0.4)
+        axis.set_ylabel(key_label(key))
+        return [float(options.index(str(value))) for value in values], False
+    unit = read(values[0], key)[1]
+    base, label = 1 / factor(key), key_label(key)
+    if unit is not None:
+        suffix = unit.format(max(numbers)).partition(" ")[2]
+        base, label = unit.parse(f"1 {suffix}"), f"{key_name(key)} ({suffix})"
+    axis.set_ylabel(label)
+    if min(numbers) > 0 and max(numbers) >= DECADE * min(numbers):
+        axis.set_yscale("log")
+        log_ticks(axis.yaxis)
+    else:
+        whole = unit is None and all(isinstance(value, int) for value in values)
+        axis.yaxis.set_major_locator(MaxNLocator("auto", steps=STEPS, integer=whole))
+        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
+    return [number / base for number in numbers], True
+
+
+def _found(axis: Axes, found: list[tuple[float, Answer, Tried]], heights: list[float]) -> None:
+    """A marker for each value that was found, hollow where the range ends before the condition does, and what it is."""
+    edge = [answer.beyond is None and not answer.best for _, answer, _ in found]
+    kinds = {
+        "the next value fails": (False, INK),
+        "holds up to the end of the range": (True, "white"),
+    }
+    for label, (ends, fill) in kinds.items():
+        these = [(x, y) for (x, _, _), y, at_end in zip(found, heights, edge, strict=True) if at_end is ends]
+        if these:
+            axis.plot(
+                *zip(*these, strict=True), marker="o", markersize=8, linestyle="", markerfacecolor=fill,
+                markeredgecolor=INK, markeredgewidth=1.5, label=label, zorder=3,
+            )  # fmt: skip
+    for (x, answer, tried), y in zip(found, heights, strict=True):
+        more = f"\n{_metric(answer, tried)}" if answer.best else ""
+        label = f"{tried.text}{more}"
+        drawn = axis.annotate(label, (x, y), (0, 8), textcoords="offset points", ha="center", fontsize=8.5, zorder=5)
+        drawn.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
+
+
+def _metric(answer: Answer, tried: Tried) -> str:
+    """The metric at the value that was found, with its unit."""
+    unit = metric_label(answer.column).rpartition("(")[2].rstrip(")") if "(" in metric_label(answer.column) else ""
+    return f"{scale(answer.column) * (tried.metric or 0.0):.4g} {unit}".rstrip()
+
+
+def _title(answer: Answer, name: str, largest: bool) -> str:
+    """The question in words: what is sought, and where, the key `name` apart."""
+    question = answer.question
+    asked = (
+        f"{question.key} at which {answer.metric} is {answer.wanted}"
+        if answer.best
+        else f"{'Largest' if largest else 'Smallest'} {question.key} for which {answer.wanted}"
+    )
+    workload = question.workload
+    named = str(workload.get("name", "workload")) if isinstance(workload, dict) else Path(str(workload)).stem
+    before = "" if question.before == "cold" else f", caches {question.before} before"
+    fixed = "".join(f", {key}={value}" for key, value in question.overrides.items() if key != name)
+    where = f"{named} on {load_chip(question.chip).title}"
+    return "\n".join(textwrap.wrap(asked, LETTERS) + textwrap.wrap(f"{where}{fixed}{before}", LETTERS))

@@ -1,0 +1,116 @@
+"""A tornado: what each uncertain number of a chip does to a metric by itself, a bar for each end of its range."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from memgrain.plots.ratios import DPI
+from memgrain.runs.labels import metric_label, scale
+from memgrain.runs.provenance import with_unit
+from memgrain.uncertainty.ends import Span
+
+MOST = 12
+"""Bars that are drawn; the others are counted below."""
+HATCHES = {"assumed": "////", "derived": "....", "measured": "", "vendor": "xxxx"}
+"""How a bar tells where its number comes from."""
+PARTS = (0.95, 0.55)
+"""Places in the colour map of the bars to the lowest and to the highest value."""
+ROOM = 0.34
+"""Empty width beside the bars, for the texts at their ends, as a share of the widest."""
+DWARF = 4.0
+"""How many times as long as the next one a bar is that dwarfs it and all that follow."""
+CUTS = 2
+"""Bars that are cut off, at most."""
+CUT = 1.3
+"""Where such bars are cut off, in lengths of the longest of the others."""
+LINE = 100
+"""Letters of a line of the title."""
+
+
+def tornado(bars: Sequence[Span], usual: float, metric: str, title: str) -> Figure:
+    """The figure: the widest bars on top, at each end the value of the number that makes it."""
+    telling = [bar for bar in bars if bar.reach(usual)[0] < bar.reach(usual)[1]]
+    shown, factor = telling[:MOST], scale(metric)
+    figure = Figure(figsize=(8.5, 1.9 + 0.34 * max(len(shown), 1)), dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    axis = figure.subplots()
+    low, high = _limits(shown, usual, factor)
+    for place, bar in enumerate(shown):
+        _draw(axis, place, bar, usual, factor, (low, high))
+    axis.axvline(usual * factor, color="0.2", linewidth=1.0, zorder=3)
+    width = high - low or 1.0
+    axis.set_xlim(low - ROOM * width, high + ROOM * width)
+    axis.set_yticks(range(len(shown)), [f"{bar.path} = {with_unit(bar.value)}" for bar in shown])
+    axis.set_ylim(len(shown) - 0.4, -0.6)
+    axis.tick_params(axis="y", length=0)
+    axis.set_xlabel(metric_label(metric))
+    axis.grid(axis="x", color="0.9")
+    axis.set_axisbelow(True)
+    axis.spines[["top", "right", "left"]].set_visible(False)
+    kinds = [kind for kind in HATCHES if any(bar.kind == kind for bar in shown)]
+    patches = [Patch(facecolor=_colour(end), label=f"at its {name}") for end, name in enumerate(("lowest", "highest"))]
+    patches += [Patch(facecolor="white", edgecolor="0.2", hatch=HATCHES[kind], label=kind) for kind in kinds]
+    figure.legend(handles=patches, loc="outside lower center", ncols=len(patches), frameon=False)
+    left = len(bars) - len(shown)
+    what = "One number at a time at the ends of its range" + (f" ({left} more do less or nothing)" if left else "")
+    figure.suptitle(
+        "\n".join([what, *textwrap.wrap(title, LINE, max_lines=2, placeholder=" …")]), x=0.01, ha="left", fontsize=10.5
+    )
+    return figure
+
+
+def _limits(shown: Sequence[Span], usual: float, factor: float) -> tuple[float, float]:
+    """Where bars are cut off to the left and to the right: where the longest ends, unless it would dwarf the others."""
+    middle = usual * factor
+    ends = [[abs(bar.reach(usual)[side] * factor - middle) for bar in shown] for side in (0, 1)]
+    lengths = sorted((max(both) for both in zip(*ends, strict=True)), reverse=True) or [0.0]
+    first = 0  # of the bars that are drawn whole
+    while first < min(CUTS, len(lengths) - 1) and lengths[first] > DWARF * lengths[first + 1]:
+        first += 1
+    most = CUT * lengths[first] if first else lengths[0]
+    left, right = (min(max(side, default=0.0), most) for side in ends)
+    return middle - left, middle + right
+
+
+def _draw(axis: Axes, place: int, bar: Span, usual: float, factor: float, limits: tuple[float, float]) -> None:
+    """The bars of one number, the longer one behind, and the ends that they stand for; where a bar is cut off at the
+    limits, the value that it reaches stands there too."""
+    ends = []
+    for end, value in enumerate(bar.values):
+        if value is not None:
+            at = min(max(value * factor, limits[0]), limits[1])
+            beyond = "" if at == value * factor else f": {value * factor:,.4g}, cut off"
+            ends.append((at, end, with_unit(bar.ends[end]) + beyond))
+    middle = usual * factor
+    for value, end, _ in sorted(ends, key=lambda item: -abs(item[0] - middle)):
+        axis.barh(
+            place,
+            value - middle,
+            left=middle,
+            height=0.62,
+            color=_colour(end),
+            edgecolor="0.2",
+            linewidth=0.6,
+            hatch=HATCHES[bar.kind],
+            zorder=2,
+        )
+    ends.sort()
+    if len(ends) == 1:
+        known, refused = ends[0], next(bar.ends[end] for end, value in enumerate(bar.values) if value is None)
+        other = (middle, -1, f"{with_unit(refused)} refused")
+        ends = [known, other] if known[0] < middle else [other, known]
+    for (value, _, text), side in zip(ends, ("right", "left"), strict=True):
+        edge = min(value, middle) if side == "right" else max(value, middle)
+        away = -4 if side == "right" else 4
+        axis.annotate(text, (edge, place), (away, 0), textcoords="offset points", ha=side, va="center", fontsize=8)
+
+
+def _colour(end: int) -> tuple[float, float, float, float]:
+    return mpl.colormaps["cividis"](PARTS[end])

@@ -1,0 +1,21 @@
+"""Quality as an axis: published scores and what lies between them, and attention mass recalled, which is no score."""
+
+from memgrain.quality.head_dim import CONDITIONS, holds_size, size_notes
+from memgrain.quality.recall import NOT_A_SCORE, Recalled, recall
+from memgrain.quality.tables import Answer, Finding, Row, Score, findings, floor, published
+
+__all__ = [
+    "CONDITIONS",
+    "NOT_A_SCORE",
+    "Answer",
+    "Finding",
+    "Recalled",
+    "Row",
+    "Score",
+    "findings",
+    "floor",
+    "holds_size",
+    "published",
+    "recall",
+    "size_notes",
+]

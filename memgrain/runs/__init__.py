@@ -1,0 +1,1 @@
+"""One question asked once, and many asked at once: tasks, rows, sweeps, worker processes, labels."""

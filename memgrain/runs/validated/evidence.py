@@ -1,0 +1,129 @@
+"""Measured rows with what was predicted for them, from evidence.csv; and groups of them that share all properties."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from memgrain.runs.validated.subject import FIELDS, Subject, from_cells
+
+EVIDENCE = Path(__file__).parent / "evidence.csv"
+COLUMNS = ("source", "id", *FIELDS, "measured_kernel", "measured_us", "predicted_us")
+"""Columns of evidence.csv."""
+SIZES = ("tokens", "batch", "group", "bytes")
+"""Fields that make a size; a group has a range of each."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A measured row; no number of its chip or kernel was fitted to it."""
+
+    source: str
+    """Name of the measured file."""
+    id: str
+    """Name of the row in it."""
+    subject: Subject
+    """What was measured."""
+    measured_kernel: str
+    """The attention kernel that was measured: of a subject without a kernel, that beside which a generic tiling is
+    held; empty for others than attention."""
+    measured_us: float
+    """Measured time."""
+    predicted_us: float
+    """Predicted time."""
+
+    @property
+    def error(self) -> float:
+        """predicted / measured - 1."""
+        return self.predicted_us / self.measured_us - 1
+
+    @property
+    def log_factor(self) -> float:
+        """Natural logarithm of measured / predicted."""
+        return math.log(self.measured_us / self.predicted_us)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows that differ in nothing but size."""
+
+    subject: Subject
+    """What they share; its sizes are 0."""
+    rows: tuple[Evidence, ...]
+    """The rows."""
+
+    @property
+    def bias(self) -> float:
+        """Mean of the errors, with sign: below 0, predictions are too fast."""
+        return float(np.mean(self._errors))
+
+    @property
+    def spread(self) -> float | None:
+        """Standard deviation of the errors; None for a single row."""
+        return float(np.std(self._errors, ddof=1)) if len(self.rows) > 1 else None
+
+    @property
+    def worst(self) -> float:
+        """The largest error, with its sign."""
+        return max(self._errors, key=abs)
+
+    def range_of(self, name: str) -> tuple[int, int]:
+        """Smallest and largest of a field that makes a size."""
+        values = [getattr(row.subject, name) for row in self.rows]
+        return min(values), max(values)
+
+    @property
+    def _errors(self) -> list[float]:
+        return [row.error for row in self.rows]
+
+
+def without_size(subject: Subject) -> Subject:
+    """The subject with its sizes left out."""
+    return replace(subject, tokens=0, batch=0, group=0, bytes=0)
+
+
+def kind_of(subject: Subject) -> Subject:
+    """The subject without sizes and head dimension: what rows have in common that differ in these alone."""
+    return replace(without_size(subject), head_dim=0, value_dim=0, code="")
+
+
+def group_rows(rows: Sequence[Evidence]) -> dict[Subject, Group]:
+    """The rows by subject without size."""
+    found: dict[Subject, list[Evidence]] = {}
+    for row in rows:
+        found.setdefault(without_size(row.subject), []).append(row)
+    return {subject: Group(subject, tuple(own)) for subject, own in found.items()}
+
+
+def read_evidence(path: Path) -> tuple[Evidence, ...]:
+    """The rows of a file of that form."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return tuple(
+            Evidence(
+                row["source"],
+                row["id"],
+                from_cells(row),
+                row["measured_kernel"],
+                float(row["measured_us"]),
+                float(row["predicted_us"]),
+            )
+            for row in csv.DictReader(file)
+        )
+
+
+@lru_cache(maxsize=1)
+def evidence() -> tuple[Evidence, ...]:
+    """All measured rows."""
+    return read_evidence(EVIDENCE)
+
+
+@lru_cache(maxsize=1)
+def groups() -> dict[Subject, Group]:
+    """All measured rows by subject without size."""
+    return group_rows(evidence())

@@ -1,0 +1,80 @@
+"""How far a result may be off: numbers of the chip that nobody knows, and the model itself, as an interval.
+
+spread = interval_of(Task("mlu370_x4", {}, "decode_topk", {"shape.kv_len": 32768}))
+slower = ratio_of(Task("h100_sxm", {}, "decode_topk", {"shape.head_dim": 96}), Task("h100_sxm", {}, "decode_topk", {}))
+slower.decides(3, math.inf)  # True: three times slower whatever the numbers are; None: that depends on them
+
+Of two points, each draw is made of the same numbers of the chip that they share, so that what a number does to both
+cancels. `sample` and `spread` do the same for other figures of any number of points.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from memgrain.runs.execute import Watch
+from memgrain.runs.task import Task
+from memgrain.uncertainty.sampling import SAMPLES, Sampled, check_figure, sample
+from memgrain.uncertainty.spread import Combine, Quantiles, Spread, spread
+
+__all__ = ["SAMPLES", "Quantiles", "Sampled", "Spread", "difference_of", "interval_of", "ratio_of", "sample", "spread"]
+
+
+def interval_of(
+    task: Task,
+    metric: str = "time_us",
+    samples: int = SAMPLES,
+    seed: int = 0,
+    out: Path | None = None,
+    jobs: int | None = None,
+    watch: Watch | None = None,
+) -> Spread:
+    """The spread of a metric of a task; see `sample` and `spread` for what is drawn and what is raised."""
+    check_figure(metric)
+    return spread(sample([task], samples, seed, out, jobs, watch), metric, metric, lambda value: value, seed)
+
+
+def ratio_of(
+    first: Task,
+    second: Task,
+    metric: str = "time_us",
+    samples: int = SAMPLES,
+    seed: int = 0,
+    out: Path | None = None,
+    jobs: int | None = None,
+    watch: Watch | None = None,
+) -> Spread:
+    """The spread of a metric of the first task divided by that of the second, on common draws."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return _of_two(np.divide, "ratio", [first, second], metric, samples, seed, out, jobs, watch)
+
+
+def difference_of(
+    first: Task,
+    second: Task,
+    metric: str = "time_us",
+    samples: int = SAMPLES,
+    seed: int = 0,
+    out: Path | None = None,
+    jobs: int | None = None,
+    watch: Watch | None = None,
+) -> Spread:
+    """The spread of a metric of the first task less that of the second, on common draws."""
+    return _of_two(np.subtract, "difference", [first, second], metric, samples, seed, out, jobs, watch)
+
+
+def _of_two(
+    combine: Combine,
+    what: str,
+    tasks: list[Task],
+    metric: str,
+    samples: int,
+    seed: int,
+    out: Path | None,
+    jobs: int | None,
+    watch: Watch | None,
+) -> Spread:
+    check_figure(metric)
+    return spread(sample(tasks, samples, seed, out, jobs, watch), metric, f"{what} of {metric}", combine, seed)

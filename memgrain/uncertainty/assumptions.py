@@ -1,0 +1,65 @@
+"""What a result owes to assumptions: the same run with assumed numbers at the ends of their ranges, singly and all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from memgrain.errors import CodesignError
+from memgrain.hwmodels import read_chip
+from memgrain.runs.execute import DOMAIN, Watch
+from memgrain.runs.task import Task
+from memgrain.uncertainty.ends import Span, spans
+from memgrain.uncertainty.numbers import unknowns
+from memgrain.uncertainty.sampling import with_numbers
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A time and what the chip's assumptions may make of it."""
+
+    time_us: float
+    """With the numbers of the chip's file."""
+    numbers: tuple[Span, ...]
+    """The time with every assumed number at each end, the most telling first."""
+    fastest_us: float
+    """With every number at the end that is faster by itself."""
+    slowest_us: float
+    """With every number at the end that is slower by itself."""
+
+
+def interval(task: Task, out: Path | None = None, jobs: int | None = None, watch: Watch | None = None) -> Interval:
+    """The interval of a task's time on its chip; numbers that are set stay as they are set.
+
+    Raises CodesignError if the chip assumes nothing, and what `Task.resolve` and the simulation raise.
+    """
+    known = unknowns(read_chip(task.chip, task.chip_set), task.chip_set)
+    assumed = [unknown for unknown in known if unknown.item.kind == "assumed"]
+    if not assumed:
+        raise CodesignError(f"{task.chip} has no assumed number with a range; leave --assumptions out")
+    usual, numbers = spans(task, assumed, "time_us", out, jobs, watch)
+    return Interval(usual, tuple(numbers), _joint(task, numbers, usual, min), _joint(task, numbers, usual, max))
+
+
+def _joint(task: Task, numbers: list[Span], usual: float, best: Callable[..., float]) -> float:
+    """The time with every number at its best (or worst) end; numbers that do not go with the others stay as they
+    are."""
+    changes: dict[str, Any] = {}
+    found = usual
+    for item in numbers:
+        for end, alone in zip(item.ends, item.values, strict=True):
+            if alone is None or alone == usual or best(alone, usual) != alone or best(*item.reach(usual)) != alone:
+                continue
+            together = _tried(task, {**changes, item.path: end})
+            if together is not None:
+                changes, found = {**changes, item.path: end}, together
+    return found
+
+
+def _tried(task: Task, changes: dict[str, Any]) -> float | None:
+    try:
+        return with_numbers(task, changes).resolve().simulate().time / 1e6
+    except DOMAIN:
+        return None

@@ -1,0 +1,107 @@
+"""Many points on common draws, each with an interval of its own: what one of them refuses is no loss to the others."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from memgrain.errors import CodesignError
+from memgrain.hwmodels import HardwareError
+from memgrain.runs.execute import Watch
+from memgrain.runs.rows import Row
+from memgrain.runs.task import Files, Point, Task
+from memgrain.uncertainty.hypercube import Draw, Drawable, Hypercube
+from memgrain.uncertainty.sampling import PATIENCE, Sampled, answers, drawable
+
+FEW = 16
+"""Draws of each point of a sweep, and of a step of a model, unless another number is asked for: the ends of an interval
+from 5 to 95 % then lie between the two outermost draws at either side."""
+
+
+def check_draws(samples: int, seed: int) -> None:
+    """Raise CodesignError, before anything is simulated, for a number of draws or a seed that cannot be."""
+    if samples < 2:
+        raise CodesignError(f"samples is {samples}, must be at least 2; {FEW} are drawn if it is left out")
+    if seed < 0:
+        raise CodesignError(f"seed is {seed}, must be 0 or more; choose another")
+
+
+def sample_each(
+    tasks: Sequence[Task],
+    usual: Sequence[Row],
+    out: Path,
+    samples: int = FEW,
+    seed: int = 0,
+    jobs: int | None = None,
+    cluster: str | None = None,
+    watch: Watch | None = None,
+) -> list[Sampled | str]:
+    """What each task gives on `samples` draws; `usual` are the rows with the chips' own numbers, drawn ones are kept in
+    `out` and not run again.
+
+    Draws are those of `sample`, but one that a task's chip or run refuses is drawn again for that task alone. So every
+    task that refuses none has the same draws, and tasks whose chips would hardly ever be admitted together have theirs.
+    A task that admits too few of them has a line that says so instead. Raises CodesignError as `check_draws` does.
+    """
+    check_draws(samples, seed)
+    files, refused = Files(), dict[str, HardwareError]()
+    points = [task.resolve(files) for task in tasks]
+    cube = Hypercube([_remembering(task, files, refused) for task in tasks], seed)
+    kept: list[list[Draw[Point]]] = [[] for _ in tasks]
+    rows: dict[str, Row] = {}
+    lacking = [samples if one.own else 0 for one in cube.asked]
+    while any(lacking) and cube.drawn < PATIENCE * samples:
+        draws = cube.each(lacking, PATIENCE * samples)
+        found, _ = answers([draw.points[0] for each in draws for draw in each], out, jobs, watch, cluster)
+        rows |= found
+        for place, each in enumerate(draws):
+            ran = [draw for draw in each if draw.points[0].id() in rows]
+            kept[place] += ran
+            lacking[place] -= len(ran)
+            cube.refused[place] += len(each) - len(ran)
+    return [
+        _short_of(cube, place, samples)
+        if lacking[place]
+        else _sampled(cube, place, points[place], row, kept[place], rows)
+        for place, row in enumerate(usual)
+    ]
+
+
+def _sampled(
+    cube: Hypercube[Point], place: int, point: Point, usual: Row, kept: Sequence[Draw[Point]], rows: Mapping[str, Row]
+) -> Sampled:
+    return Sampled(
+        (point,),
+        (usual,),
+        tuple((rows[draw.points[0].id()],) for draw in kept),
+        tuple(known.item for known in cube.asked[place].own),
+        cube.refused[place],
+        cube.never(kept, place),
+    )
+
+
+def _short_of(cube: Hypercube[Point], place: int, samples: int) -> str:
+    """In one line, that a task admits too few draws, and what mends that."""
+    return (
+        f"of {cube.drawn} draws of {len(cube.asked[place].own)} numbers fewer than {samples} are chips that run this; "
+        "narrow the ranges in the YAML, or fix numbers that depend on one another"
+    )
+
+
+def _remembering(task: Task, files: Files, refused: dict[str, HardwareError]) -> Drawable[Point]:
+    """A task to be drawn of that does not build a chip again which another task found to be refused."""
+    whole = drawable(task, files)
+
+    def resolve(numbers: dict[str, Any]) -> Point:
+        name = json.dumps([task.chip, {**task.chip_set, **numbers}], sort_keys=True, default=str)
+        if name in refused:
+            raise refused[name]
+        try:
+            return whole.resolve(numbers)
+        except HardwareError as error:
+            refused[name] = error
+            raise
+
+    return Drawable(whole.own, resolve)

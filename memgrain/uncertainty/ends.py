@@ -1,0 +1,88 @@
+"""One number at a time at the ends of its range, all else as it is: the bars of a tornado."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from memgrain.errors import CodesignError
+from memgrain.runs.execute import DOMAIN, Watch
+from memgrain.runs.rows import Row
+from memgrain.runs.task import Point, Task
+from memgrain.uncertainty.numbers import Unknown
+from memgrain.uncertainty.sampling import answers, value_of, with_numbers
+
+End = tuple[str, Any]
+"""Name of a number and one end of its range."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """A number, and a metric with it at the ends of its range."""
+
+    path: str
+    """Its dotted name."""
+    value: Any
+    """What the chip's file says."""
+    kind: str
+    """measured, vendor, derived or assumed."""
+    ends: tuple[Any, Any]
+    """Lowest and highest conceivable value."""
+    values: tuple[float | None, float | None]
+    """The metric with it at each end, all else as it is; None where the chip or the run does not admit that."""
+
+    def reach(self, usual: float) -> tuple[float, float]:
+        """Smallest and largest value of the metric that the number can make, the usual one included."""
+        known = [usual, *(value for value in self.values if value is not None)]
+        return min(known), max(known)
+
+
+def spans(
+    task: Task,
+    numbers: Sequence[Unknown],
+    metric: str,
+    out: Path | None = None,
+    jobs: int | None = None,
+    watch: Watch | None = None,
+) -> tuple[float, list[Span]]:
+    """The metric of a task with its chip's own numbers, and the span of each of `numbers`, the widest first.
+
+    Rows are kept in `out` and not run again. Raises what `Task.resolve` raises, and CodesignError if the task fails.
+    """
+    usual, points = task.resolve(), end_points(task, numbers)
+    with tempfile.TemporaryDirectory() as scratch:
+        rows, failures = answers([usual, *points.values()], out or Path(scratch), jobs, watch)
+    if usual.id() not in rows:
+        raise CodesignError(failures[0])
+    middle = value_of(rows[usual.id()], metric)
+    return middle, spans_of(numbers, points, rows, middle, metric)
+
+
+def end_points(task: Task, numbers: Sequence[Unknown]) -> dict[End, Point]:
+    """The task with each number at each end of its range, all else as it is, where chip and workload admit it."""
+    points: dict[End, Point] = {}
+    for item in (known.item for known in numbers):
+        for end in item.range or ():
+            with suppress(*DOMAIN):
+                points[item.path, end] = with_numbers(task, {item.path: end}).resolve()
+    return points
+
+
+def spans_of(
+    numbers: Sequence[Unknown], points: Mapping[End, Point], rows: Mapping[str, Row], usual: float, metric: str
+) -> list[Span]:
+    """The spans that the rows of `points` give, by id, the widest first; a point without a row was refused."""
+    found = {key: value_of(rows[point.id()], metric) for key, point in points.items() if point.id() in rows}
+    listed = [_span(known, found) for known in numbers]
+    return sorted(listed, key=lambda span: span.reach(usual)[0] - span.reach(usual)[1])
+
+
+def _span(known: Unknown, found: Mapping[End, float]) -> Span:
+    item = known.item
+    low, high = item.range or (item.value, item.value)
+    values = found.get((item.path, low)), found.get((item.path, high))
+    return Span(item.path, item.value, item.kind, (low, high), values)

@@ -1,0 +1,217 @@
+"""How much each number of a chip tells: elasticities, and what the range of a number does to the answer.
+
+The elasticity of a metric to a number is d log(metric) / d log(number): 0.5 says that 1 % more of the number makes
+0.5 % more of the metric. It is a central difference over steps of 5 % either way. A simulator counts in whole lines,
+tiles and cores, so a smaller step may see a plateau and a larger one is no derivative. Whole numbers are rounded, and
+where a chip or a run does not admit a step (a line of 134 B) the next of 10, 25, 50 and, upward, 100 % is taken. Where
+no step is admitted on one side (a share of 1, a count of 1) the difference is one-sided.
+
+Over its range a number may do what no derivative says: a cliff, a plateau, another policy. So the effect over the range
+is simulated at both ends, all else as it is.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from memgrain.errors import CodesignError
+from memgrain.hwmodels import ChipFile, Provenance, read_chip
+from memgrain.runs.execute import DOMAIN, Watch
+from memgrain.runs.rows import Row
+from memgrain.runs.task import Files, Point, Task
+from memgrain.uncertainty.ends import Span, end_points, spans_of
+from memgrain.uncertainty.numbers import WHOLE, alone, read_amount, unknowns, write_amount
+from memgrain.uncertainty.sampling import answers, check_figure, value_of, with_numbers
+
+UP = (1.05, 1.1, 1.25, 1.5, 2.0)
+DOWN = (0.95, 0.9, 0.75, 0.5)
+"""Factors of a step, tried in this order until one is admitted."""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A number of the chip and what it does to the metric."""
+
+    path: str
+    """Its dotted name."""
+    value: Any
+    """What the chip's file says, or the user."""
+    kind: str
+    """measured, vendor, derived, assumed, override or unsourced."""
+    range: tuple[Any, Any] | None
+    """Lowest and highest conceivable value."""
+    elasticity: float | None
+    """d log(metric) / d log(number); None if it is no quantity, or no step is admitted."""
+    steps: tuple[Any, ...]
+    """The values that the elasticity lies between, the file's own one included where it is one-sided."""
+    effect: float | None
+    """Half of what the ends of the range make of the metric, as a share of its usual value; None without a range."""
+    source: str
+    """Where the number comes from, or why it is assumed so."""
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """What the numbers of a chip do to one metric of one task."""
+
+    metric: str
+    """The metric."""
+    usual: float
+    """Its value with the numbers of the chip's file."""
+    effects: tuple[Effect, ...]
+    """Numbers with a range, the widest effect first; then those without one, the largest elasticity first."""
+    fixed: tuple[tuple[str, Any, str], ...]
+    """Name, value and reason of each number that could not be varied."""
+
+
+@dataclass
+class _Side:
+    """Steps of one number to one side: the first that is admitted."""
+
+    task: Task
+    path: str
+    left: Iterator[Any]
+    """Values not yet tried, nearest first."""
+    value: Any = None
+    """The one that is tried or, at last, admitted; None if there is none."""
+    point: Point | None = None
+    """The task with it."""
+    refusal: str = ""
+    """What the last refusal said."""
+
+    def advance(self, files: Files) -> None:
+        """Go on to the next value that the chip and the workload admit."""
+        for value in self.left:
+            try:
+                self.value, self.point = value, with_numbers(self.task, {self.path: value}).resolve(files)
+                return
+            except DOMAIN as error:
+                self.refusal = str(error)
+        self.value, self.point = None, None
+
+
+@dataclass
+class _Number:
+    """A number that can be stepped."""
+
+    item: Provenance
+    amount: float
+    """Its value in base units."""
+    sides: tuple[_Side, _Side] = field(repr=False)
+    """Below and above."""
+
+
+def sensitivity(
+    task: Task,
+    metric: str = "time_us",
+    out: Path | None = None,
+    jobs: int | None = None,
+    watch: Watch | None = None,
+) -> Sensitivity:
+    """The effect of every number of the task's chip, links to other chips aside, on a metric of its row.
+
+    Rows are kept in `out` and not run again. Raises CodesignError if the metric is 0 or no number.
+    """
+    check_figure(metric)
+    file = read_chip(task.chip, task.chip_set)
+    numbers, reasons = _numbers(task, file)
+    ranged = unknowns(file, task.chip_set)
+    own, at_ends = task.resolve(), end_points(task, ranged)
+    with tempfile.TemporaryDirectory() as scratch:
+        rows, failures = _settle(numbers, [own, *at_ends.values()], out or Path(scratch), jobs, watch)
+    if own.id() not in rows:
+        raise CodesignError(next((line for line in failures if line.startswith(f"{own}: ")), f"{own}: no answer"))
+    usual = value_of(rows[own.id()], metric)
+    if usual <= 0:
+        raise CodesignError(f"{metric} is {usual:g} here, and shares of that say nothing; choose another metric")
+    elasticities = {number.item.path: _elasticity(number, file, metric, usual, rows) for number in numbers}
+    for number in numbers:
+        refusals = [side.refusal for side in number.sides if side.refusal]
+        reasons[number.item.path] = refusals[0] if refusals else f"{metric} falls to 0"
+    effects = _half_spans(spans_of(ranged, at_ends, rows, usual, metric), usual)
+    found, fixed = [], []
+    for item in alone(file):
+        elasticity, steps = elasticities.get(item.path, (None, ()))
+        if elasticity is None and item.path not in effects:
+            fixed.append((item.path, item.value, reasons[item.path]))
+        else:
+            source = item.reason if item.kind == "assumed" else item.source
+            told = (item.path, item.value, item.kind, item.range)
+            found.append(Effect(*told, elasticity, steps, effects.get(item.path), source))
+    found.sort(key=lambda item: (item.effect is None, -(item.effect or 0.0), -abs(item.elasticity or 0.0)))
+    return Sensitivity(metric, usual, tuple(found), tuple(fixed))
+
+
+def _numbers(task: Task, file: ChipFile) -> tuple[list[_Number], dict[str, str]]:
+    """What can be stepped, and the reason for each number that cannot be, by its name."""
+    found: list[_Number] = []
+    reasons: dict[str, str] = {}
+    for item in alone(file):
+        read = read_amount(item.value, file.chip)
+        if read is None:
+            reasons[item.path] = "a choice, without a range that names the alternatives"
+        elif read[1] == 0:
+            reasons[item.path] = "is 0, of which no step is a share"
+        else:
+            below, above = (_Side(task, item.path, _steps(read[0], read[1], factors)) for factors in (DOWN, UP))
+            found.append(_Number(item, read[1], (below, above)))
+    return found, reasons
+
+
+def _half_spans(spans: list[Span], usual: float) -> dict[str, float]:
+    """Half of what the ends of a range make of the metric, as a share of its usual value, by name of the number.
+
+    A number of which both ends are refused is left out: nothing is known of its effect.
+    """
+    known = [span for span in spans if span.values != (None, None)]
+    return {span.path: (span.reach(usual)[1] - span.reach(usual)[0]) / 2 / usual for span in known}
+
+
+def _steps(kind: str, amount: float, factors: tuple[float, ...]) -> Iterator[Any]:
+    """Values to one side, nearest first, as the YAML writes them; none twice, and not the value itself."""
+    values = [round(amount * factor) if kind in WHOLE else amount * factor for factor in factors]
+    return (write_amount(kind, value) for value in dict.fromkeys(values) if value not in (0, amount))
+
+
+def _settle(
+    numbers: list[_Number], others: list[Point], folder: Path, jobs: int | None, watch: Watch | None
+) -> tuple[dict[str, Row], list[str]]:
+    """Rows, by id, of `others` and of the nearest steps that chip, workload and simulator admit; and the refusals."""
+    files: Files = {}
+    rows: dict[str, Row] = {}
+    refusals: list[str] = []
+    left = [side for number in numbers for side in number.sides]
+    asked = others
+    while left:
+        for side in left:
+            side.advance(files)
+        left = [side for side in left if side.point is not None]
+        found, failures = answers([*asked, *(side.point for side in left if side.point)], folder, jobs, watch)
+        rows, refusals, asked = rows | found, refusals + failures, []
+        left = [side for side in left if side.point is not None and side.point.id() not in rows]
+        for side in left:
+            side.refusal = next((line for line in failures if line.startswith(f"{side.point}: ")), side.refusal)
+    return rows, refusals
+
+
+def _elasticity(
+    number: _Number, file: ChipFile, metric: str, usual: float, rows: dict[str, Row]
+) -> tuple[float | None, tuple[Any, ...]]:
+    """The elasticity and the values that it lies between; None if neither side has a positive metric."""
+    at: list[tuple[float, float, Any]] = [(number.amount, usual, number.item.value)]
+    for side in number.sides:
+        read = read_amount(side.value, file.chip)
+        if side.point is not None and read is not None:
+            value = value_of(rows[side.point.id()], metric)
+            if value > 0:
+                at.append((read[1], value, side.value))
+    at.sort(key=lambda entry: entry[0])
+    (low, first, below), (high, last, above) = at[0], at[-1]
+    if low == high:
+        return None, ()
+    return math.log(last / first) / math.log(high / low), (below, above)

@@ -1,0 +1,102 @@
+"""The interval of a step of a whole model: its chip's uncertain numbers, links too where several share it, and the
+model's error, as measured steps and layers show it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from memgrain.hwmodels import Chip, load_chip, read_chip
+from memgrain.models import ModelJob, ModelRun, Question
+from memgrain.runs.execute import Watch
+from memgrain.uncertainty.each import FEW, check_draws
+from memgrain.uncertainty.hypercube import Drawable
+from memgrain.uncertainty.numbers import unknowns
+from memgrain.uncertainty.sampling import Drawn, answers, draw_together, value_of
+from memgrain.uncertainty.spread import Spread, spread_of
+
+UNKNOWN = "; no step over nodes was measured, so no model error is counted"
+"""What is said where the model's error has no bounds."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of a model to be drawn of."""
+
+    chip: str
+    """Name of a chip, or its file."""
+    chip_set: Mapping[str, Any]
+    """Dotted overrides of it."""
+    ask: Callable[[Chip], Question]
+    """The question on a chip; what it leaves open is filled in anew from the numbers of each draw."""
+    found: ModelRun
+    """What it gives with the chip's own numbers."""
+    whole_prompt: int | None = None
+    """Time of the whole prompt in ps with these, if that is wanted instead."""
+
+    @property
+    def metric(self) -> str:
+        """What the interval is of: the prompt's time if it is wanted, in decode that from token to token, else that of
+        the step."""
+        if self.whole_prompt is not None:
+            return "prompt_time_us"
+        return "time_per_token_us" if self.found.asked.step.phase == "decode" else "time_us"
+
+    @property
+    def usual(self) -> float:
+        """That time in us with the chip's own numbers."""
+        if self.whole_prompt is not None:
+            return self.whole_prompt / 1e6
+        return (self.found.time_per_token if self.found.asked.step.phase == "decode" else self.found.time) / 1e6
+
+    def drawable(self) -> Drawable[ModelJob]:
+        """The step on a chip with other numbers."""
+        several = self.found.asked.shard.chips > 1
+        return Drawable(
+            tuple(unknowns(read_chip(self.chip, self.chip_set), self.chip_set, links=several)),
+            lambda numbers: ModelJob(
+                self.ask(load_chip(self.chip, {**self.chip_set, **numbers})), self.whole_prompt is not None
+            ),
+        )
+
+
+def interval_of_step(
+    step: Step,
+    samples: int = FEW,
+    seed: int = 0,
+    out: Path | None = None,
+    jobs: int | None = None,
+    watch: Watch | None = None,
+) -> tuple[Spread, Drawn]:
+    """The spread of a step's time on `samples` draws of its chip's uncertain numbers; rows are kept in `out`.
+
+    A draw that the chip or the step refuses (a memory too small for the model) is drawn again. Raises CodesignError if
+    too few are admitted, or if nothing says how wide the interval is.
+    """
+    check_draws(samples, seed)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = out or Path(scratch)
+        _, drawn = draw_together(
+            [step.drawable()], (), samples, seed, lambda points: answers(points, folder, jobs, watch)
+        )
+    values = [[value_of(row, step.metric) for row in rows] for rows in drawn.draws]
+    trust, name = step.found.trust, step.found.asked.chip.name
+    what = f"{step.found.asked.step.phase} of {step.found.asked.model.name} on {name}"
+    note = f"{what}: {trust.sentence}{'' if trust.bounded else UNKNOWN}"
+    spread = spread_of(
+        step.metric,
+        np.array([step.usual]),
+        np.array(values).reshape(len(values), 1),
+        trust.joint if trust.bounded else None,
+        1,
+        lambda value: value,
+        [note],
+        [name],
+        seed,
+    )
+    return spread, drawn

@@ -1,0 +1,128 @@
+"""Intervals of a sweep: for each point with an answer, a metric from 5 to 95 %, in intervals.csv beside the rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from memgrain.errors import CodesignError
+from memgrain.runs.execute import DOMAIN, Watch
+from memgrain.runs.intervals import ENDS, write_intervals
+from memgrain.runs.labels import SHARE
+from memgrain.runs.rows import NAME, Row, read_rows
+from memgrain.runs.sweep import Sweep
+from memgrain.runs.task import Files, Point, Task
+from memgrain.runs.tune import held
+from memgrain.uncertainty.each import FEW, sample_each
+from memgrain.uncertainty.sampling import Sampled, check_figure, notes_of, value_of
+from memgrain.uncertainty.spread import spread
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DRAWS = "draws"
+"""Name of the folder of drawn rows, in the sweep's folder."""
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """Intervals of a sweep's points."""
+
+    path: Path
+    """The file that holds them."""
+    frame: pd.DataFrame
+    """A row for each point with an answer: id, chip, workload, the grid's keys, metric, usual, low, median, high, and
+    rests_on, in words; where there is no interval, low to high are missing and it says why."""
+    failures: list[str]
+    """A line for each of its points without an interval."""
+
+
+def intervals_of(
+    sweep: Sweep,
+    folder: Path,
+    metric: str = SHARE,
+    samples: int = FEW,
+    seed: int = 0,
+    jobs: int | None = None,
+    cluster: str | None = None,
+    watch: Watch | None = None,
+) -> Intervals:
+    """Intervals of a metric of all points of the sweep that have their row in `folder`, see `sample_each`.
+
+    Drawn rows are kept in a folder of their own there and not run again. Raises CodesignError if no point has the
+    metric or the file cannot be written, and KeyboardInterrupt as `run_points` does.
+    """
+    import pandas as pd
+
+    from memgrain.runs.pivot import in_order
+
+    check_figure(metric)
+    asked = _answered(sweep, folder)
+    lacking = {place: reason for place, (_, _, row) in enumerate(asked) if (reason := _lacks(row, metric))}
+    if not asked:
+        raise CodesignError(f"no point of {sweep.name} has its row in {folder / NAME}; run the sweep first")
+    if len(lacking) == len(asked):
+        raise CodesignError(lacking[0])
+    places = [place for place in range(len(asked)) if place not in lacking]
+    tasks, rows = [asked[place][0] for place in places], [asked[place][2] for place in places]
+    drawn = sample_each(tasks, rows, folder / DRAWS, samples, seed, jobs, cluster, watch)
+    found: dict[int, Sampled | str] = {**lacking, **dict(zip(places, drawn, strict=True))}
+    listed, failures = [], []
+    for place, (_, point, row) in enumerate(asked):
+        interval = _interval(found[place], metric, seed)
+        if interval["low"] is None:
+            failures.append(f"{point}: {interval['rests_on']}")
+        listed.append(_line(sweep, point, row, metric, interval))
+    frame = in_order(pd.DataFrame(listed), ["chip", *sweep.grid])
+    return Intervals(write_intervals(frame, folder), frame, failures)
+
+
+def _answered(sweep: Sweep, folder: Path) -> list[tuple[Task, Point, Row]]:
+    """The sweep's points that have a row in the folder, each once, with their tasks and rows."""
+    rows, files = {row["id"]: row for row in read_rows(folder / NAME)}, Files()
+    found: dict[str, tuple[Task, Point, Row]] = {}
+    for task in sweep.tasks():
+        with suppress(*DOMAIN):
+            point = task.resolve(files)
+            name = point.id()
+            if name in rows:
+                found.setdefault(name, (held(task, rows[name]), point, rows[name]))
+    return list(found.values())
+
+
+def _lacks(row: Row, metric: str) -> str:
+    """Why a row has no such number; empty if it has."""
+    try:
+        usual = value_of(row, metric)
+    except CodesignError as error:
+        return str(error)
+    return "" if math.isfinite(usual) else f"{metric} is {usual}, so there is no interval"
+
+
+def _interval(found: Sampled | str, metric: str, seed: int) -> dict[str, Any]:
+    """low, median, high, and what they rest on."""
+    if isinstance(found, str):
+        return {**dict.fromkeys(ENDS), "rests_on": found}
+    try:
+        made = spread(found, metric, metric, lambda value: value, seed)
+    except CodesignError as error:
+        return {**dict.fromkeys(ENDS), "rests_on": str(error)}
+    ends = made.combined.low, made.combined.median, made.combined.high
+    return {**dict(zip(ENDS, ends, strict=True)), "rests_on": "; ".join([*made.notes, *notes_of(found)])}
+
+
+def _line(sweep: Sweep, point: Point, row: Row, metric: str, interval: Mapping[str, Any]) -> dict[str, Any]:
+    usual = row.get(metric)
+    return {
+        "id": row["id"],
+        "chip": row["chip"],
+        "workload": row["workload"],
+        **{key: value for key, value in point.overrides.items() if key in sweep.grid},
+        "metric": metric,
+        "usual": usual if isinstance(usual, int | float) else None,
+        **interval,
+    }

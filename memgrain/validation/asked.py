@@ -1,0 +1,252 @@
+"""What a measured row asks for: the gather or the attention call of its family, as the kernel that it names does it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from memgrain.runs.labels import value_text
+from memgrain.validation.module import Module, module
+from memgrain.validation.product import Product, product
+from memgrain.validation.records import Record
+from memgrain.workloads import (
+    Budget,
+    Kernel,
+    Launch,
+    Trace,
+    Workload,
+    WorkloadError,
+    element_bytes,
+    gather,
+    parse_workload,
+)
+
+AUTO = "auto"
+"""Names, in the column `kernel`, no kernel: tiles are chosen as for a workload that says nothing of them."""
+SEED = 1
+"""Of the rows and tokens that a row of measurements says were chosen at random."""
+
+
+@dataclass(frozen=True)
+class Gather:
+    """A gather as the measured kernel does it."""
+
+    rows: int
+    row_bytes: int
+    row_stride: int
+    offset: int
+    pool_rows: int
+    order: Literal["random", "sorted", "sequential"]
+    block_n: int
+    resident: int | None
+    """Programs on a core at once; None leaves it to the chip."""
+    program_bytes: int | None
+    """Scratchpad of a program; None: its rows."""
+    once_cycles: tuple[int, int]
+    """What the code of a program takes; see `memgrain.workloads.kernels.kernel.Code`."""
+    rounds: tuple[int, int]
+    """In how many parts a program loads its rows; see there."""
+    step: int = 0
+    overlap: float = 0.0
+
+    def trace(self) -> Trace:
+        """The trace, with the places that the kernel takes."""
+        found = gather(
+            self.rows,
+            self.row_bytes,
+            self.row_stride,
+            self.offset,
+            self.pool_rows,
+            self.order,
+            self.block_n,
+            SEED,
+            step=self.step,
+            overlap=self.overlap,
+            rounds=self.rounds,
+        )
+        found = replace(found, once_cycles=self.once_cycles)
+        if self.program_bytes is None:
+            return found
+        return replace(found, scratchpad_bytes=self.program_bytes, resident=self.resident)
+
+
+Asked = Gather | Workload | Product | Module
+
+
+Made = tuple[Asked, Asked | None, tuple[int, int]]
+"""What is asked, the step before it (if there is an overlap), and its useful bytes and operations."""
+
+
+def _gather(record: Record, kernel: Kernel | None, launch: Launch, chip: Budget) -> Made:
+    if kernel is None:
+        raise WorkloadError("kernel is auto, the row is a gather, whose kernel must be named; name it")
+    if kernel.phase != "gather":
+        raise WorkloadError(f"kernel {kernel.name} is for {kernel.phase}, the row is a gather; name another")
+    rows, size = record.whole("n_rows"), record.whole("row_bytes")
+    stride = record.whole("row_stride_bytes", size)
+    order = record.one_of("order", ("seq", "sequential", "sorted", "random"), "sorted")
+    stream = record.text("family") == "stream"
+    tiles = kernel.tiles_for(size)
+    if stride == 0:
+        raise WorkloadError("row_stride_bytes is 0, must be at least 1; correct the cell")
+    code, block = kernel.code_for(size, True), launch.block_n or tiles.block_kv
+    first = Gather(
+        rows,
+        size,
+        stride,
+        record.whole("offset_bytes", 0),
+        rows if stream else record.whole("pool_bytes") // stride,
+        "sequential" if stream or order.startswith("seq") else "random" if order == "random" else "sorted",
+        block,
+        kernel.resident(launch, launch.num_warps or tiles.num_warps, chip),
+        kernel.program_bytes(launch),
+        code.once,
+        (min(code.rounds[0], block), min(code.rounds[1], block)),  # a program of fewer rows has no more parts
+    )
+    first.trace()
+    overlap = record.real("step_overlap")
+    if overlap is None:
+        return first, None, (rows * size, 0)
+    return replace(first, step=1, overlap=overlap), replace(first, overlap=overlap), (rows * size, 0)
+
+
+def _decode(record: Record, kernel: Kernel | None, launch: Launch, chip: Budget) -> Made:
+    dim, context, group = record.whole("head_dim"), record.whole("context"), record.whole("q_heads_per_kv_head")
+    chosen = record.one_of("selection", ("dense", "topk", "block", "window"))
+    tokens = context if chosen == "dense" else record.whole("selected_tokens")
+    unit = record.whole("selection_block") if chosen == "block" else 1
+    overlap = record.real("step_overlap")
+    selects, kv_heads = chosen in ("topk", "block"), record.whole("kv_heads")
+    shape = {"q_heads": kv_heads * group, "kv_heads": kv_heads, "q_len": 1, "kv_len": context, "head_dim": dim}
+    if kernel is not None and kernel.value_dim is not None:
+        shape |= {"head_dim_v": kernel.value_dim, "v_in_k": True}
+    raw: dict[str, object] = {
+        "phase": "decode",
+        "shape": {**shape, "batch": record.whole("batch", 1)},
+        "pattern": {"kind": "sliding_window", "window": tokens} if chosen == "window" else {"kind": "dense"},
+    }
+    steps: list[dict[str, object]] = [{}]
+    if selects:
+        selection = {"kind": "random", "tokens": tokens, "unit": unit, "seed": SEED, "overlap": overlap}
+        steps = [{"selection": {**selection, "step": step}} for step in ((0,) if overlap is None else (1, 0))]
+    elif overlap is not None:
+        steps = [{}, {}]
+    made = [_attention(record, kernel, launch, chip, {**raw, **step}) for step in steps]
+    asked = made[0]
+    moved, heads = asked.shape.batch * kv_heads * tokens, kv_heads * group * asked.shape.batch
+    values = 0 if asked.shape.v_in_k else asked.shape.value_dim
+    size = (dim + values) * element_bytes(asked.dtypes.k)
+    work = (moved * size, 2 * heads * tokens * (dim + asked.shape.value_dim))
+    return asked, made[1] if len(made) > 1 else None, work
+
+
+def _prefill(record: Record, kernel: Kernel | None, launch: Launch, chip: Budget) -> Made:
+    dim, length, window = record.whole("head_dim"), record.whole("context"), record.whole("window", 0)
+    heads, kv_heads, batch = record.whole("heads"), record.whole("kv_heads"), record.whole("batch", 1)
+    causal = record.truth("causal")
+    if window and not causal:
+        raise WorkloadError("window is set and causal is not; a window without causal order is not modelled")
+    shape = {"q_heads": heads, "kv_heads": kv_heads, "q_len": length, "kv_len": length, "head_dim": dim}
+    values = record.maybe("head_dim_v") or dim
+    shape |= {} if values == dim else {"head_dim_v": values}
+    kind = {"kind": "sliding_window", "window": window} if window else {"kind": "causal" if causal else "dense"}
+    raw: dict[str, object] = {"phase": "prefill", "shape": {**shape, "batch": batch}, "pattern": kind}
+    made = _attention(record, kernel, launch, chip, raw)
+    seen = min(window or length, length)
+    pairs = length * seen - seen * (seen - 1) // 2 if causal else length * length
+    sizes, widths = [element_bytes(getattr(made.dtypes, name)) for name in "qkvo"], (dim, dim, values, values)
+    row = [size * width for size, width in zip(sizes, widths, strict=True)]
+    moved = batch * length * (heads * (row[0] + row[3]) + kv_heads * (row[1] + row[2]))
+    return made, None, (moved, 2 * (dim + values) * heads * batch * pairs)
+
+
+def _linear(record: Record, kernel: Kernel | None, launch: Launch, chip: Budget) -> Made:
+    if kernel is not None:
+        raise WorkloadError(f"kernel {kernel.name} is none of products with weights; leave the cell empty")
+    chosen = launch.model_copy(update={"regs": None, "shared": None})  # what its compiler reports decides nothing here
+    if chosen != Launch():
+        raise WorkloadError("a launch is given, and a product with weights has a tiling of its own; empty its cells")
+    asked, work = product(record)
+    asked.linear.fit(chip)
+    return asked, None, work
+
+
+def _module(record: Record, kernel: Kernel | None, launch: Launch, chip: Budget) -> Made:
+    if kernel is not None or launch != Launch():
+        raise WorkloadError("a kernel or a launch is given, and a module runs several of its own; empty its cells")
+    asked, work = module(record, chip)
+    return asked, None, work
+
+
+ASK: dict[str, Callable[[Record, Kernel | None, Launch, Budget], Made]] = {
+    "stream": _gather,
+    "gather": _gather,
+    "gather_step": _gather,
+    "decode": _decode,
+    "prefill": _prefill,
+    "linear": _linear,
+    "module": _module,
+}
+
+
+def _attention(
+    record: Record, kernel: Kernel | None, launch: Launch, chip: Budget, raw: Mapping[str, object]
+) -> Workload:
+    """The workload of a call by `kernel`, whose layout (HND or NHD, `page` tokens a page) and types the row names."""
+    dtype = record.text("dtype", kernel.dtype if kernel else "bf16")
+    stored = record.text("kv_dtype", (kernel.kv_dtype if kernel else None) or dtype)
+    whole = {
+        "kind": "attention",
+        "name": kernel.name if kernel else AUTO,
+        "dtype": {"q": dtype, "k": stored, "v": stored, "o": record.text("o_dtype", dtype)},
+        "layout": _layout(record, kernel),
+        **raw,
+    }
+    if kernel is None:
+        return parse_workload(whole)
+    tiling = kernel.tiling(parse_workload(whole), launch, chip)
+    return parse_workload({**whole, "tiling": tiling.model_dump()})
+
+
+def _layout(record: Record, kernel: Kernel | None) -> dict[str, object]:
+    """Where K and V lie; in pages if the row says so, or its kernel knows no other way."""
+    inner = record.one_of("layout", ("HND", "NHD"), "NHD")
+    page = record.maybe("page") or (kernel.page if kernel else None)
+    row = {"k_row_bytes": kernel.k_row_bytes if kernel else None}
+    if page is None:
+        return {"kind": "bnsd" if inner == "HND" else "bsnd", **row}
+    placement = record.text("placement", "shuffled")
+    return {"kind": "paged", "page": page, "inner": inner.lower(), "placement": placement, **row}
+
+
+def title(record: Record) -> str:
+    """The row in a few words."""
+    cells, words = record.cells, [record.text("family"), record.cells.get("selection", "")]
+    if cells.get("title"):
+        return cells["title"]
+    if cells.get("outputs"):
+        return (
+            f"{words[0]} {' x '.join(cells[name] for name in ('tokens', 'outputs', 'inputs'))} {cells.get('dtype', '')}"
+        )
+    if cells.get("head_dim"):
+        context, chosen = record.maybe("context"), record.maybe("selected_tokens")
+        words += ["" if chosen in (None, context) else f"{value_text('', chosen)} of", value_text("", context)]
+        words += [f"dim {cells['head_dim']}", cells.get("layout", "")]
+        words += [f"window {cells['window']}" if record.maybe("window") else ""]
+        words += [f"batch {cells['batch']}" if record.maybe("batch") not in (None, 1) else "", _heads(record)]
+    else:
+        words += [f"{value_text('', record.maybe('n_rows'))} rows of {cells.get('row_bytes', '')} B"]
+    if cells.get("step_overlap"):
+        words.append(f"overlap {cells['step_overlap']}")
+    elif cells.get("l2_state", "cold") != "cold":
+        words.append(cells["l2_state"])
+    return " ".join(word for word in words if word)
+
+
+def _heads(record: Record) -> str:
+    """Query and KV heads, where a row has a type of its own, as rows of many sources do that differ in little else."""
+    kv, group, heads = (record.maybe(name) for name in ("kv_heads", "q_heads_per_kv_head", "heads"))
+    if kv is None or "kv_dtype" not in record.cells:
+        return ""
+    return f"{heads or kv * (group or 1)}/{kv} heads {record.cells['kv_dtype']}"

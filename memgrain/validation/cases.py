@@ -1,0 +1,273 @@
+"""From a measured row to what is simulated: chip, kernel, workload, state of the caches; and the prediction."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from memgrain import sim, workloads
+from memgrain.errors import CodesignError
+from memgrain.hwmodels import Chip, chip_names, load_chip
+from memgrain.runs.rows import Row
+from memgrain.runs.task import PROSE, budget
+from memgrain.runs.validated import Subject, subject_of
+from memgrain.sim import MODEL_VERSION, simulate
+from memgrain.validation.asked import ASK, AUTO, Asked, Gather, title
+from memgrain.validation.module import Module
+from memgrain.validation.product import Product
+from memgrain.validation.records import Record
+from memgrain.workloads import (
+    Kernel,
+    Launch,
+    Trace,
+    Workload,
+    WorkloadError,
+    after_writes,
+    attention,
+    find_kernel,
+    load_kernel,
+)
+
+DEVICES = {
+    "NVIDIA A100-SXM4-80GB": "a100_sxm",
+    "NVIDIA B200": "b200",
+    "NVIDIA H100 80GB HBM3": "h100_sxm",
+    "NVIDIA H200": "h200_sxm",
+}
+"""Chips by the names under which devices report themselves."""
+KERNELS = {
+    "stream": "triton_gt_gather",
+    "gather": "triton_gt_gather",
+    "gather_step": "triton_gt_gather",
+    "decode": "triton_gt_decode",
+    "prefill": "triton_gt_prefill",
+    "linear": AUTO,
+    "module": AUTO,
+}
+"""The kernel of a row that names none, by family."""
+State = Literal["cold", "cold_dirty", "warm", "prev_step"]
+STATES: tuple[State, ...] = ("cold", "cold_dirty", "warm", "prev_step")
+CACHES: dict[State, str] = {
+    "cold": "cold",
+    "cold_dirty": "dirty",
+    "warm": "warm",
+    "prev_step": "those of the step before",
+}
+"""What the caches hold in these states, as `Subject.caches` says it."""
+DIRTIED = 2
+"""Written before a run from dirty caches, in capacities of the last cache."""
+
+
+class Unpredictable(CodesignError):
+    """A row that cannot be predicted, as other rows of its file may be."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row of measurements, ready to be predicted: what a worker needs to know."""
+
+    key: str
+    """SHA-256 of all that a prediction depends on, the simulator's source included."""
+    number: str
+    """The row's own id."""
+    title: str
+    """The row in a few words."""
+    chip: Chip
+    asked: Asked
+    state: State
+    """What happened before: see STATES."""
+    dirty: bool
+    """Whether the time from dirty caches is predicted too."""
+    earlier: Asked | None = None
+    """The step before, where the state is prev_step."""
+    useful_bytes: int = 0
+    """Bytes that the roofline moves."""
+    useful_flops: int = 0
+    """Operations that the roofline executes."""
+    kernel: Kernel | None = None
+    """The attention kernel whose tiling is predicted; None: a generic tiling, or no attention."""
+    other_kernels: float = 0
+    """What was measured along with this kernel, in kernels that do nothing; each costs what a further kernel costs the
+    chip."""
+
+    def id(self) -> str:
+        """Identity of the prediction."""
+        return self.key
+
+    def subject(self) -> Subject | None:
+        """What validation distinguishes of the prediction; None for gathers and modules, which no result is like."""
+        if isinstance(self.asked, Product):
+            return subject_of(self.chip, self.asked.linear, CACHES[self.state])
+        if isinstance(self.asked, Workload):
+            return subject_of(self.chip, self.asked, CACHES[self.state], self.kernel)
+        return None
+
+    def __str__(self) -> str:
+        return f"row {self.number} ({self.title})"
+
+    def run(self) -> Row:
+        """The prediction; raises WorkloadError or SimulationError."""
+        if isinstance(self.asked, Product | Module):
+            return self._sequence(self.asked)
+        trace = _trace(self.asked, self.chip)
+        primer = trace if self.state == "warm" else _trace(self.earlier, self.chip) if self.earlier else None
+        if primer is not None:
+            result = simulate(self.chip, trace, before=primer)
+        else:
+            result = simulate(self.chip, trace, before="dirty" if self.state == "cold_dirty" else "cold")
+        others = round(self.other_kernels * (self.chip.barrier or 0))
+        cache = result.cache
+        lookups = [result.counters.get(f"{cache}.{name}") for name in ("sector_lookups", "sector_hits")]
+        return {
+            "id": self.key,
+            "row": self.number,
+            "chip": self.chip.name,
+            "predicted_time_us": (result.time + others) / 1e6,
+            "predicted_time_dirty_us": (
+                (self._dirty(trace, primer, result.time) + others) / 1e6 if self.dirty else None
+            ),
+            "predicted_dram_read_bytes": result.counters[f"{result.dram}.read_bytes"],
+            "predicted_l2_read_sectors_32b": lookups[0],
+            "predicted_l2_read_hit_sectors_32b": lookups[1],
+            "bottleneck": result.metrics()["bottleneck"],
+            "roofline_time_us": self.roofline() * 1e6,
+        }
+
+    def _sequence(self, asked: Product | Module) -> Row:
+        """The prediction of several kernels in a row, of which no time from dirty caches was measured."""
+        time, result, calls = asked.simulate(self.chip)
+        others = self.other_kernels * (self.chip.barrier or 0) / 1e12
+        lookups = [result.counters.get(f"{result.cache}.{name}") for name in ("sector_lookups", "sector_hits")]
+        return {
+            "id": self.key,
+            "row": self.number,
+            "chip": self.chip.name,
+            "predicted_time_us": (time + others) * 1e6,
+            "predicted_time_dirty_us": None,
+            "predicted_dram_read_bytes": result.counters[f"{result.dram}.read_bytes"] // calls,
+            "predicted_l2_read_sectors_32b": lookups[0] and lookups[0] // calls,
+            "predicted_l2_read_hit_sectors_32b": lookups[1] and lookups[1] // calls,
+            "bottleneck": result.metrics()["bottleneck"],
+            "roofline_time_us": self.roofline() * 1e6,
+        }
+
+    def roofline(self) -> float:
+        """Seconds: useful bytes over the DRAM's peak or useful operations over the matrix units', whichever is more."""
+        core = self.chip.matmul_core
+        dtype = self.asked.dtypes.q if isinstance(self.asked, Workload) else "bf16"
+        dtype = self.asked.linear.dtype if isinstance(self.asked, Product) else dtype
+        dtype = self.asked.dtype if isinstance(self.asked, Module) else dtype
+        assert core.matmul is not None
+        peak = 2 * core.matmul.macs_per_cycle[dtype] * core.clock * core.count
+        return max(self.useful_bytes / self.chip.dram.bandwidth, self.useful_flops / peak)
+
+    def _dirty(self, trace: Trace, primer: Trace | None, time: int) -> int:
+        """The time, in ps, if caches were full of dirty lines first, and primed afterwards where the state says so."""
+        if self.state == "cold_dirty" or self.chip.cache is None:
+            return time
+        if primer is None:
+            return simulate(self.chip, trace, before="dirty").time
+        written = after_writes(primer, DIRTIED * self.chip.cache.capacity)
+        return simulate(self.chip, trace, before=written).time
+
+
+def _trace(asked: Asked, chip: Chip) -> Trace:
+    if isinstance(asked, Product | Module):
+        raise CodesignError("a row of several kernels is not one trace; simulate it as a sequence")
+    return asked.trace() if isinstance(asked, Gather) else attention(asked, budget(chip))
+
+
+@dataclass
+class Maker:
+    """Makes cases of records; reads each chip and kernel once."""
+
+    chip: str | None
+    """Name or file of the chip, whatever the device column says; None leaves it to that column."""
+    chip_set: Mapping[str, Any]
+    """Dotted overrides of every chip."""
+    dirty: bool
+    """Whether times from dirty caches are predicted too."""
+    kernel: str | None = None
+    """The kernel of every row, whatever its column says; auto: a generic tiling. None leaves it to the column."""
+    _chips: dict[str, Chip] = field(default_factory=dict)
+    _kernels: dict[str, Kernel] = field(default_factory=dict)
+
+    def make(self, record: Record) -> Case:
+        """The case of a record.
+
+        Raises Unpredictable (naming the row) if there is no such kernel or it computes no such call, and CodesignError
+        or HardwareError if the row or its chip is wrong.
+        """
+        chip = self._chip(record)
+        family = record.text("family")
+        try:
+            kernel = self._kernel(self.kernel or record.text("kernel", KERNELS[family]), family)
+            others = record.real("other_kernels") or 0
+            launch = Launch.model_validate({name: record.maybe(name) or None for name in Launch.model_fields})
+            asked, earlier, work = ASK[family](record, kernel, launch, budget(chip))
+        except WorkloadError as error:
+            raise Unpredictable(str(record.error(str(error)))) from None
+        state = next(s for s in STATES if s == record.one_of("l2_state", STATES, "cold"))
+        if state == "prev_step" and earlier is None:
+            raise record.error("l2_state is prev_step and step_overlap is empty; fill in the share of rows kept")
+        useful = record.maybe("useful_bytes") or work[0], record.maybe("useful_flops") or work[1]
+        earlier = earlier if state == "prev_step" else None
+        inputs = {
+            "chip": chip.model_dump(mode="json", exclude=PROSE),
+            "asked": [_plain(asked), _plain(earlier)],
+            "state": state,
+            "dirty": self.dirty,
+            "useful": useful,
+            "others": others,
+            "model": [MODEL_VERSION, source_digest()],
+        }
+        key = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+        return Case(key, record.id, title(record), chip, asked, state, self.dirty, earlier, *useful, kernel, others)
+
+    def _chip(self, record: Record) -> Chip:
+        name = self.chip
+        if name is None:
+            if "device" not in record.cells:
+                raise CodesignError(f"{record.file}: column 'device' is missing; add it, or name the chip with --chip")
+            device = record.text("device")
+            name = DEVICES.get(device, device)
+            if name not in chip_names():
+                raise record.error(
+                    f"no chip is known for device '{device}'; known: {', '.join(DEVICES)}; or name one with --chip"
+                )
+        if name not in self._chips:
+            self._chips[name] = load_chip(name, self.chip_set)
+        return self._chips[name]
+
+    def _kernel(self, name: str, family: str) -> Kernel | None:
+        """The kernel that a name stands for in rows of `family`; None leaves the tiles to the workload."""
+        if name.lower() == AUTO:
+            return None
+        name = find_kernel(name, "decode" if family == "decode" else "prefill" if family == "prefill" else "gather")
+        if name not in self._kernels:
+            self._kernels[name] = load_kernel(name)
+        return self._kernels[name]
+
+
+def _plain(asked: Asked | None) -> Any:
+    if asked is None:
+        return None
+    if isinstance(asked, Product | Module):
+        return asked.plain()
+    return asked.model_dump(mode="json") if isinstance(asked, Workload) else vars(asked)
+
+
+@lru_cache(maxsize=1)
+def source_digest() -> str:
+    """SHA-256 of the code that predictions follow from, so that one of an earlier state is never taken for today's."""
+    digest = hashlib.sha256()
+    for file in (sim.__file__, workloads.__file__, __file__):
+        for path in sorted(Path(file or "").parent.rglob("*")):
+            if path.suffix in (".py", ".yaml"):
+                digest.update(path.read_bytes())
+    return digest.hexdigest()

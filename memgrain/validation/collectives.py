@@ -1,0 +1,156 @@
+"""Collectives held against silicon: NVIDIA's tables of nccl-tests, the same operations on our chips, and the errors.
+
+aiconfigurator-core (Apache-2.0) has times of NCCL on 2, 4 and 8 chips of one node, 512 B to 512 MiB, of fp16 and int8,
+as nccl-tests measures them: out of place, some hundred operations in a row, their bytes counted as `sim` counts them
+(collector/collect_nccl.py). A message_size there is a number of elements. It also has vLLM's own all-reduce of bf16,
+captured in a graph: every chip reads from all others at once, all of it below a size and its part of it above (github
+vllm-project/vllm, csrc/custom_all_reduce.cuh); from 8 MiB on NCCL runs instead, and the rows are left out.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from memgrain.errors import CodesignError
+from memgrain.hwmodels import Chip
+from memgrain.sim.network.collectives import AUTO, collective
+from memgrain.validation.external import SYSTEMS
+
+OPS = {
+    "all_gather": "all_gather",
+    "all_reduce": "all_reduce",
+    "alltoall": "all_to_all",
+    "reduce_scatter": "reduce_scatter",
+}
+"""Our names of the tables' operations."""
+ELEMENT = {"half": 2, "int8": 1}
+"""Bytes of the tables' element types."""
+FITTED = {
+    *((size, chips) for size in (2**9, 2**13) for chips in (2, 4, 8)),
+    *((2**18, 8), (2**21, 8), (2**29, 2), (2**29, 8)),
+}
+"""Bytes and chips of the rows of all_gather of half that numbers of a chip follow from: startup, copy_bandwidth, the
+node's bandwidth, latency and share of LL and LL128. All others are held out."""
+INHERITED = ("h200_sxm",)
+"""Chips that take the numbers of another one over: no row of theirs was fitted to."""
+ONE_SHOT = {2: 2**23, 4: 2**19, 8: 2**18}
+"""Bytes below which vLLM's all-reduce takes one step, by chips; two up to OWN."""
+OWN = 2**23
+"""Bytes below which vLLM runs its own."""
+SIZES = {"to 64 KiB": 2**16, "to 4 MiB": 2**22, "over 4 MiB": 2**63}
+"""Classes of sizes, by the largest of each."""
+COLUMNS = (
+    "chip",
+    "library",
+    "op",
+    "bytes",
+    "chips",
+    "dtype",
+    "measured_us",
+    "predicted_us",
+    "error",
+    "algorithm",
+    "fitted",
+)
+
+
+@dataclass(frozen=True)
+class CollectiveValidation:
+    """Predictions beside the tables' times."""
+
+    source: str
+    """Which table."""
+    frame: pd.DataFrame
+    """A row for each row of the table: COLUMNS; errors are fractions."""
+
+    def summary(self) -> dict[str, dict[str, Any]]:
+        """Figures of the rows that nothing was fitted to, by operation and size, and of all."""
+        held = self.frame[~self.frame["fitted"]]
+        found = {}
+        for (library, op), rows in held.groupby(["library", "op"], sort=False):
+            floor = 0
+            for name, top in SIZES.items():
+                if (of_size := (rows["bytes"] > floor) & (rows["bytes"] <= top)).any():
+                    found[f"{library} {op} {name}"] = _figures(rows[of_size])
+                floor = top
+        return found | {"all": _figures(held)}
+
+
+def validate_collectives(chip: Chip) -> CollectiveValidation:
+    """Every row of the newest tables of the chip, predicted; raises CodesignError if there is none."""
+    folder = _folder(chip)
+    path = _newest(folder, "nccl/*/nccl_perf.parquet")
+    if path is None:
+        raise CodesignError(f"aiconfigurator-core has no collectives of {chip.name}; install another version of it")
+    own = _newest(folder, "vllm/*/custom_allreduce_perf.parquet")
+    found = [*_nccl(chip, pd.read_parquet(path)), *(_vllm(chip, pd.read_parquet(own)) if own else ())]
+    return CollectiveValidation("/".join(path.parts[-5:-1]), pd.DataFrame(found, columns=list(COLUMNS)))
+
+
+def _nccl(chip: Chip, table: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
+    for row in table.to_dict("records"):
+        dtype, op, chips = row["nccl_dtype"], OPS.get(row["op_name"]), row["num_gpus"]
+        if op is None or dtype not in ELEMENT:
+            continue
+        size = row["message_size"] * ELEMENT[dtype]
+        fitted = (op, dtype) == ("all_gather", "half") and (size, chips) in FITTED and chip.name not in INHERITED
+        yield _predicted(chip, "nccl", op, size, chips, dtype, row["latency"], AUTO, fitted)
+
+
+def _vllm(chip: Chip, table: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
+    for row in table[table["kernel_source"] == "vLLM_custom_graph"].to_dict("records"):
+        size, chips, dtype = row["message_size"] * 2, row["num_gpus"], row["allreduce_dtype"]
+        if size < OWN and chips in ONE_SHOT:
+            algorithm = "one_shot" if size < ONE_SHOT[chips] else "direct"
+            yield _predicted(chip, "vllm", "all_reduce", size, chips, dtype, row["latency"], algorithm, False)
+
+
+def _predicted(
+    chip: Chip, library: str, op: str, size: int, chips: int, dtype: str, latency: float, algorithm: str, fitted: bool
+) -> tuple[Any, ...]:
+    """The values of COLUMNS; `latency` is in ms."""
+    done = collective(chip, op, size, chips, algorithm)
+    measured, predicted = 1000 * latency, done.time / 1e6
+    error = predicted / measured - 1
+    return (chip.name, library, op, size, chips, dtype, measured, predicted, error, done.algorithm, fitted)
+
+
+def _folder(chip: Chip) -> Path:
+    """Where the package has the tables of a chip; the package is found, not imported."""
+    package = importlib.util.find_spec("aiconfigurator_core")
+    if package is None or package.origin is None:
+        raise CodesignError(
+            "measured collectives need the package aiconfigurator-core; install it with: "
+            "pip install 'memgrain[external]'"
+        )
+    if chip.name not in SYSTEMS:
+        raise CodesignError(f"no collectives of {chip.name} were measured; choose one of {', '.join(SYSTEMS)}")
+    return Path(package.origin).parent / "systems" / "data" / SYSTEMS[chip.name] / "comm"
+
+
+def _newest(folder: Path, pattern: str) -> Path | None:
+    """The table of the newest version of a library."""
+
+    def number(path: Path) -> list[int]:
+        return [int(part) for part in re.findall(r"\d+", path.parent.name)]
+
+    return max(folder.glob(pattern), key=number, default=None)
+
+
+def _figures(rows: pd.DataFrame) -> dict[str, Any]:
+    """How many rows, and the median, p90, worst and mean error of them; fractions."""
+    size = rows["error"].abs()
+    return {
+        "rows": len(rows),
+        "median_error": float(size.median()),
+        "p90_error": float(size.quantile(0.9)),
+        "worst_error": float(size.max()),
+        "bias": float(rows["error"].mean()),
+    }

@@ -1,0 +1,263 @@
+"""Kernels of a layer that a table has measured as one call: an attention module, the scan of an index, experts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from math import ceil
+from typing import Any
+
+from pydantic import BaseModel
+
+from memgrain.hwmodels import Chip
+from memgrain.runs.task import budget
+from memgrain.sim import Result, simulate_sequence
+from memgrain.validation.records import Record
+from memgrain.workloads import (
+    Budget,
+    DType,
+    Indexed,
+    Linear,
+    Shard,
+    Step,
+    WorkloadError,
+    conversion,
+    count_bytes,
+    count_flops,
+    load_model,
+)
+from memgrain.workloads.key_errors import checked
+from memgrain.workloads.layers.attention import Kernels, attention_workload
+from memgrain.workloads.layers.rowwise import rowwise
+from memgrain.workloads.layers.stages import ACTIVATION, LayerStages
+from memgrain.workloads.layers.step import Stage
+from memgrain.workloads.layers.workload import in_sequence
+
+ABSORBED = ("k_b", "v_b")
+"""Products with the matrices of latent heads, which vLLM and SGLang keep in bf16 whatever the model's type (vLLM's
+MLAAttention.process_weights_after_loading; SGLang's deepseek_weight_loader without SGL_USE_DEEPGEMM_BMM)."""
+COMPULSORY = ("K", "V", "index")
+"""Tensors that a call reads whatever its kernels are, beside weights."""
+
+
+@dataclass(frozen=True)
+class AttentionModule:
+    """The attention of a layer from its first projection to its last, without the norm before and the sum behind."""
+
+    model: str
+    """By name."""
+    kind: str
+    """Of its attention, by the name in its file."""
+    step: Step
+    """What is asked."""
+    shard: Shard
+    """Chips that share it."""
+    kernels: Kernels | None
+    """Whether attention is by the chip's own kernels."""
+    launch_cycles: int
+    """What the code of a product takes beside its work."""
+
+    @property
+    def dtype(self) -> DType:
+        """Element type of its products."""
+        return self.step.product
+
+    def stages(self, places: Budget) -> tuple[Stage, ...]:
+        """Its kernels; a product in fp8 has one before it that converts what it multiplies out of bf16."""
+        found = [stage for stage in self._stages(self.step, places) if stage.trace is not None and stage.name != "norm"]
+        plain = self.step.model_copy(update={"weights": "bf16", "product": "bf16"})
+        kept = {stage.name: stage for stage in self._stages(plain, places) if stage.name in ABSORBED}
+        return tuple(part for stage in found for part in self._whole(kept.get(stage.name, stage)))
+
+    def _stages(self, step: Step, places: Budget) -> Iterator[Stage]:
+        return LayerStages(load_model(self.model), step, self.shard, places, self.kernels).attention(self.kind)
+
+    def _whole(self, stage: Stage) -> Iterator[Stage]:
+        """A stage with what its launch takes, behind the conversion that it needs."""
+        trace = stage.trace
+        if trace is None or "W" not in {tensor.name for tensor in trace.tensors}:
+            yield stage
+            return
+        names = dict(stage.names)
+        if trace.dtype == "fp8":
+            size = next(tensor.bytes for tensor in trace.tensors if tensor.name == "A")
+            source, rows = names["A"], self.step.rows
+            names["A"] = f"{source} for {stage.name}"
+            yield _converted(stage, rows, size // rows, {"X": source, "A": names["A"]})
+        trace = replace(trace, launch_cycles=(self.launch_cycles, 0))
+        yield replace(stage, trace=trace, names=names)
+
+
+@dataclass(frozen=True)
+class IndexScan:
+    """The scan of all index rows of one context by several queries, each for itself."""
+
+    model: str
+    """By name."""
+    kind: str
+    """Of its attention, by the name in its file."""
+    step: Step
+    """What is asked; in prefill its tokens are the queries."""
+
+    @property
+    def dtype(self) -> DType:
+        """Element type of its products."""
+        return self.step.index_product
+
+    def stages(self, places: Budget) -> tuple[Stage, ...]:
+        """The scan alone; raises WorkloadError if nothing is scanned."""
+        asked = attention_workload(load_model(self.model), self.kind, self.step, Shard())
+        traces = asked.kernels(places) if isinstance(asked, Indexed) else ()
+        found = tuple(Stage(trace.name, "index", trace) for trace in traces if trace.name == "scan")
+        if not found:
+            raise WorkloadError(f"{self.kind} of {self.model} scans nothing of {self.step.context} tokens; take more")
+        return found
+
+
+@dataclass(frozen=True)
+class Experts:
+    """The experts of one chip as vLLM's fused_experts runs them: rows are found through lists, not gathered first."""
+
+    rows: tuple[int, ...]
+    """Rows of each expert."""
+    tokens: int
+    """Tokens that are asked for."""
+    hidden: int
+    """Elements of a token."""
+    inner: int
+    """Elements between the two products of an expert."""
+    dtype: DType
+    """Element type of weights and products: bf16, or fp8."""
+
+    def stages(self, places: Budget) -> tuple[Stage, ...]:
+        """Two products, the activation between them and the sum behind; in fp8 with a conversion before each product
+        (vllm/model_executor/layers/fused_moe/fused_moe.py)."""
+        total, wide = sum(self.rows), ACTIVATION
+        gates = {"gate": 2 * self.inner * wide}
+        found = [
+            self._product("gate_up", self.hidden, 2 * self.inner, "x", "gate", places),
+            Stage("activate", "ffn", rowwise("activate", total, gates, {"inner": self.inner * wide}, places)),
+            self._product("down", self.inner, self.hidden, "inner", "out", places),
+        ]
+        if self.dtype == "fp8":
+            names = {"X": "x in bf16", "A": "x"}
+            trace = conversion("convert x", self.tokens, self.hidden, "bf16", "fp8")
+            found.insert(0, Stage("convert x", "ffn", trace, names))
+            names = {"X": "inner in bf16", "A": "inner"}
+            found[2] = replace(found[2], names={"inner": names["X"]})
+            trace = conversion("convert inner", total, self.inner, "bf16", "fp8")
+            found.insert(3, Stage("convert inner", "ffn", trace, names))
+        out = ceil(total / self.tokens) * self.hidden * wide
+        found.append(Stage("add", "ffn", rowwise("add", self.tokens, {"out": out}, {"y": self.hidden * wide}, places)))
+        return tuple(found)
+
+    def _product(self, name: str, inputs: int, outputs: int, source: str, target: str, places: Budget) -> Stage:
+        own = tuple(count for count in self.rows if count)
+        asked = Linear(
+            kind="linear",
+            name=name,
+            tokens=sum(own),
+            inputs=inputs,
+            outputs=outputs,
+            matrices=len(own),
+            rows=own,
+            weights="fp8" if self.dtype == "fp8" else "bf16",
+            dtype=self.dtype,
+            out_dtype="bf16",
+        )
+        names = {"A": source, "W": f"weights of {name}", "C": target}
+        return Stage(name, "ffn", asked.trace(places), names)
+
+
+@dataclass(frozen=True)
+class Module:
+    """What is measured as one call."""
+
+    name: str
+    """The operation's."""
+    part: AttentionModule | IndexScan | Experts
+    """What it runs."""
+
+    @property
+    def dtype(self) -> DType:
+        """Element type of its products."""
+        return self.part.dtype
+
+    def simulate(self, chip: Chip) -> tuple[float, Result, int]:
+        """Seconds of a call right behind another, its result, and the number of calls that this is: one."""
+        traces = in_sequence(self.part.stages(budget(chip)))
+        result = simulate_sequence(chip, traces, "warm", name=self.name)
+        return result.time / 1e12, result, 1
+
+    def work(self, places: Budget) -> tuple[int, int]:
+        """Useful bytes, of weights and caches alone, and useful operations."""
+        moved, operations = dict[str, int](), 0
+        for stage in self.part.stages(places):
+            assert stage.trace is not None
+            operations += count_flops(stage.trace)
+            read = count_bytes(stage.trace)
+            for tensor in stage.trace.tensors:
+                name = stage.names.get(tensor.name, tensor.name)
+                if read[tensor.name][0] and (name.startswith("weights of ") or name in COMPULSORY):
+                    moved[name] = max(moved.get(name, 0), tensor.useful_bytes)
+        return sum(moved.values()), operations
+
+    def plain(self) -> dict[str, Any]:
+        """All that decides a prediction."""
+        made = {
+            key: value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+            for key, value in vars(self.part).items()
+        }
+        return {"name": self.name, "part": type(self.part).__name__, **made}
+
+
+def module(record: Record, places: Budget) -> tuple[Module, tuple[int, int]]:
+    """The module of a row, and its useful bytes and operations; raises WorkloadError if its step is none."""
+    name = record.text("operation")
+    part = PARTS[record.one_of("part", tuple(PARTS))](record)
+    found = Module(name, part)
+    return found, found.work(places)
+
+
+def _attention(record: Record) -> AttentionModule:
+    stored = record.one_of("weights", ("bf16", "fp8"))
+    step = _step(record, {"weights": stored, "product": stored})
+    shard = Shard(tensor=record.whole("tensor", 1))
+    kernels: Kernels | None = "auto" if record.cells.get("kernels") == "auto" else None
+    cycles = record.whole("launch_cycles", 0)
+    return AttentionModule(record.text("model"), record.text("layer"), step, shard, kernels, cycles)
+
+
+def _scan(record: Record) -> IndexScan:
+    return IndexScan(record.text("model"), record.text("layer"), _step(record, {}))
+
+
+def _experts(record: Record) -> Experts:
+    rows = tuple(int(count) for count in record.text("rows").split())
+    dtype: DType = "fp8" if record.one_of("weights", ("bf16", "fp8")) == "fp8" else "bf16"
+    return Experts(rows, record.whole("tokens"), record.whole("hidden"), record.whole("inner"), dtype)
+
+
+def _step(record: Record, more: dict[str, Any]) -> Step:
+    tokens = record.whole("tokens", 1)
+    raw = {
+        "phase": "prefill" if tokens > 1 else "decode",
+        "batch": record.whole("batch", 1),
+        "context": record.whole("context"),
+        "tokens": tokens,
+        "cache": record.text("cache"),
+    }
+    return checked(Step, {**raw, **more}, "step")
+
+
+PARTS: dict[str, Callable[[Record], AttentionModule | IndexScan | Experts]] = {
+    "attention": _attention,
+    "scan": _scan,
+    "experts": _experts,
+}
+"""What the column `part` may say."""
+
+
+def _converted(stage: Stage, rows: int, columns: int, names: dict[str, str]) -> Stage:
+    name = f"convert for {stage.name}"
+    return Stage(name, stage.component, conversion(name, rows, columns, "bf16", "fp8"), names)

@@ -1,0 +1,263 @@
+"""Published measurements of kernels, each with its chip and its workload, held against predictions.
+
+POINTS.yaml:
+
+title: what was measured
+sources: {KEY: full citation}
+points:
+  - id: M3
+    family: memory                     # points of a family are summed up together
+    what: the point in a few words
+    chip: ascend_910b1                 # a shipped name, or a file beside this one
+    set: {aic.count: 20}               # overrides of the chip (may be absent)
+    before: cold                       # state of the caches (cold if absent)
+    fitted: true                       # whether numbers of the chip were fitted to it (false if absent)
+    workload: {kind: matrix_read, ...} # as in a workload's file, or kind: model_run (a step of a whole model)
+    measured: {time_us: 215.82}        # metrics or counters of a result
+    source: KEY
+left_out:                              # measurements that are not compared
+  - {id: G3, what: ..., reason: ..., source: KEY}
+alternatives:                          # other hypotheses: the same points with other numbers of the chip
+  - {name: random replacement, set: {l2.replacement: random}, points: [M8, M9]}
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import pandas as pd
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from memgrain.errors import CodesignError
+from memgrain.hwmodels import HardwareError, load_chip
+from memgrain.models.point import KIND, ModelPoint
+from memgrain.runs.execute import Watch, run_points
+from memgrain.runs.rows import read_rows
+from memgrain.runs.task import Files, Point, Task
+from memgrain.sim import METRICS
+from memgrain.workloads import WorkloadError
+
+Name = Annotated[str, Field(min_length=1)]
+RATES = ("l2_hit_rate", "l2_sector_hit_rate", "dram_row_hit_rate", "bound_share", "effective_bandwidth_share")
+"""Quantities between 0 and 1, whose errors are differences; those of all others are relative."""
+COLUMNS = ("id", "family", "what", "chip", "fitted", "quantity", "measured", "predicted", "error", "source")
+"""Columns of points.csv."""
+
+
+class Measured(BaseModel):
+    """One point."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: Name
+    """Short name, unique in the file."""
+    family: Name
+    """What it is counted among."""
+    what: Name
+    """The point in a few words."""
+    chip: Name
+    """A chip by name or file."""
+    set: dict[Name, Any] = Field(default_factory=dict)
+    """Overrides of the chip: what the measured part has that the named one has not."""
+    before: Literal["cold", "dirty", "warm"] = "cold"
+    """State of the caches before the run."""
+    fitted: bool = False
+    """Whether numbers of the chip were fitted to this point; the others are predictions."""
+    workload: dict[str, Any]
+    """The workload, as in a file of its own."""
+    measured: dict[Name, float] = Field(min_length=1)
+    """What was measured, by metric or counter."""
+    source: Name
+    """A key of the file's sources."""
+
+
+class LeftOut(BaseModel):
+    """A measurement that is not compared."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: Name
+    """Short name."""
+    what: Name
+    """The measurement in a few words."""
+    reason: Name
+    """Why it is left out."""
+    source: Name
+    """A key of the file's sources."""
+
+
+class Alternative(BaseModel):
+    """Another hypothesis about the chip."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Name
+    """The hypothesis in a few words."""
+    set: dict[Name, Any] = Field(min_length=1)
+    """Overrides of the chip that it stands for."""
+    points: list[Name] = Field(min_length=1)
+    """Ids of the points that tell it from the chip's own numbers."""
+
+
+class PointsFile(BaseModel):
+    """A file of points."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: Name
+    """What was measured."""
+    sources: dict[Name, Name]
+    """Full citations by key."""
+    points: list[Measured] = Field(min_length=1)
+    """What is compared."""
+    left_out: list[LeftOut] = []
+    """What is not."""
+    alternatives: list[Alternative] = []
+    """Hypotheses to be excluded."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Points beside their predictions."""
+
+    file: PointsFile
+    frame: pd.DataFrame
+    """A row for each measured quantity that has a prediction; see COLUMNS. `alternative` is empty for the chip's own
+    numbers."""
+    failures: list[str] = field(default_factory=list)
+    """A line for each point without a prediction."""
+
+    @property
+    def own(self) -> pd.DataFrame:
+        """Rows of the chip's own numbers."""
+        return self.frame[self.frame["alternative"] == ""]
+
+    def summary(self) -> dict[str, Any]:
+        """Figures by family, of the points that nothing was fitted to, and overall; fractions, not per cent."""
+        own = self.own
+        families = {str(name): _figures(rows) for name, rows in own.groupby("family", sort=False)}
+        found = {"families": families, "predicted": _figures(own[~own["fitted"]]), "overall": _figures(own)}
+        if self.file.alternatives:
+            by_name = self.frame[self.frame["alternative"] != ""].groupby("alternative", sort=False)
+            found["alternatives"] = {str(name): _figures(rows) for name, rows in by_name}
+        return found
+
+
+def is_points_file(path: Path) -> bool:
+    """Whether a file to validate is one of points: YAML, where rows are a CSV."""
+    return path.suffix in (".yaml", ".yml")
+
+
+def validate_points(
+    path: Path,
+    chip_set: dict[str, Any] | None = None,
+    out: Path | None = None,
+    jobs: int | None = None,
+    alternatives: bool = False,
+    watch: Watch | None = None,
+) -> Compared:
+    """Predict every point of a file, with `alternatives` also under its other hypotheses, and compare.
+
+    `chip_set` overrides numbers of every chip. With `out`, rows are kept in `out`/rows.jsonl as they come and found
+    there when run again, and points.csv is written. Raises CodesignError, HardwareError or WorkloadError, before
+    anything is simulated, if the file is wrong.
+    """
+    file = load_points(path)
+    wanted = [("", point, dict(chip_set or {})) for point in file.points]
+    if alternatives:
+        known = {point.id: point for point in file.points}
+        wanted += [(other.name, known[name], other.set) for other in file.alternatives for name in other.points]
+    files: Files = {}
+    resolved = [resolve(path, point, more, files) for _, point, more in wanted]
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = out or Path(scratch)
+        outcome = run_points(resolved, [], folder, jobs, None, watch)
+        rows = {row["id"]: row for row in read_rows(folder / "rows.jsonl")}
+    found = []
+    for (other, point, _), asked in zip(wanted, resolved, strict=True):
+        row = rows.get(asked.id())
+        for quantity, value in point.measured.items() if row else ():
+            found.append({"alternative": other, **_cells(path, point, quantity, value, row or {})})
+    frame = pd.DataFrame(found, columns=["alternative", *COLUMNS])
+    answer = Compared(file, frame, outcome.failures)
+    if out is not None:
+        frame.to_csv(out / "points.csv", index=False)
+    return answer
+
+
+def load_points(path: Path) -> PointsFile:
+    """The points of that file; raises CodesignError in one line."""
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise CodesignError(
+            f"{path}: cannot be read ({getattr(error, 'strerror', None) or 'not UTF-8 text'})"
+        ) from None
+    except yaml.YAMLError as error:
+        raise CodesignError(f"{path.name}: not valid YAML ({' '.join(str(error).split())}); mend the syntax") from None
+    try:
+        file = PointsFile.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        shown = f", got {first['input']!r}" if first["type"] not in ("missing", "extra_forbidden") else ""
+        raise CodesignError(f"{path.name}: {first['msg']}{shown} @ {where or 'the top'}; correct it") from None
+    ids = [point.id for point in file.points]
+    for name in ids:
+        if ids.count(name) > 1:
+            raise CodesignError(f"{path.name}: the id '{name}' stands twice; rename one")
+    cited = [(point.id, point.source) for point in file.points] + [(left.id, left.source) for left in file.left_out]
+    for name, source in cited:
+        if source not in file.sources:
+            raise CodesignError(f"{path.name}: source '{source}' of {name} is not in sources; add it there")
+    for other in file.alternatives:
+        for name in other.points:
+            if name not in ids:
+                raise CodesignError(f"{path.name}: alternative '{other.name}' names no point '{name}'; correct it")
+    return file
+
+
+def resolve(path: Path, point: Measured, more: dict[str, Any], files: Files) -> Point | ModelPoint:
+    """The job of a point of the file at `path`, `more` being set on its chip; raises CodesignError in one line."""
+    chip = str(path.parent / point.chip) if point.chip.endswith((".yaml", ".yml")) else point.chip
+    if point.workload.get("kind") == KIND:
+        try:
+            return ModelPoint.of(load_chip(chip, {**point.set, **more}), {"name": point.id, **point.workload})
+        except (HardwareError, WorkloadError, CodesignError) as error:
+            raise CodesignError(f"{path.name}: point {point.id}: {error}") from None
+    task = Task(chip, {**point.set, **more}, {"name": point.id, **point.workload}, {}, point.before)
+    try:
+        return task.resolve(files)
+    except (HardwareError, WorkloadError, CodesignError) as error:
+        raise CodesignError(f"{path.name}: point {point.id}: {error}") from None
+
+
+def _cells(path: Path, point: Measured, quantity: str, value: float, row: dict[str, Any]) -> dict[str, Any]:
+    predicted = row.get(quantity)
+    if not isinstance(predicted, int | float):
+        known = ", ".join(METRICS)
+        raise CodesignError(f"{path.name}: point {point.id}: no result has a number '{quantity}'; name one of {known}")
+    error = predicted - value if quantity in RATES else predicted / value - 1
+    cells = {name: getattr(point, name) for name in ("id", "family", "what", "chip", "fitted", "source")}
+    return {**cells, "quantity": quantity, "measured": value, "predicted": float(predicted), "error": error}
+
+
+def _figures(rows: pd.DataFrame) -> dict[str, Any]:
+    """Errors of relative quantities, and of rates in points."""
+    rate = rows["quantity"].isin(RATES)
+    errors, rates = (rows.loc[mask, "error"].to_numpy(float) for mask in (~rate, rate))
+    return {
+        "points": len(errors),
+        "median": float(np.median(np.abs(errors))) if len(errors) else None,
+        "mape": float(np.mean(np.abs(errors))) if len(errors) else None,
+        "worst": float(np.max(np.abs(errors))) if len(errors) else None,
+        "bias": float(np.mean(errors)) if len(errors) else None,
+        "rates": len(rates),
+        "rate_mae": float(np.mean(np.abs(rates))) if len(rates) else None,
+        "rate_worst": float(np.max(np.abs(rates))) if len(rates) else None,
+    }

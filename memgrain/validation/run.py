@@ -1,0 +1,234 @@
+"""Validating: rows of a file go through the machinery of sweeps, and come back to be held against measurements."""
+
+from __future__ import annotations
+
+import csv
+import math
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from memgrain.errors import CodesignError
+from memgrain.runs.execute import Watch, run_points
+from memgrain.runs.rows import Row, read_rows
+from memgrain.runs.validated import what
+from memgrain.validation.cases import Case, Maker, Unpredictable
+from memgrain.validation.compare import report, with_errors
+from memgrain.validation.external import External, read_external
+from memgrain.validation.records import MEASURED, Record, read_records
+
+PREDICTIONS = (
+    "id",
+    "device",
+    "predicted_time_us",
+    "predicted_time_dirty_us",
+    "predicted_dram_read_bytes",
+    "predicted_l2_read_sectors_32b",
+    "predicted_l2_read_hit_sectors_32b",
+    "bottleneck",
+)
+"""Columns of predictions.csv."""
+WORST = (
+    "id",
+    "device",
+    "title",
+    "kernel_time_us",
+    "predicted_time_us",
+    "time_error",
+    "dram_bytes_error",
+    "l2_hit_rate_error",
+    "roofline_error",
+    "bottleneck",
+)
+"""Columns of worst.csv."""
+SHOWN = 20
+"""Rows of worst.csv."""
+_ALIKE = (
+    "device",
+    "kernel",
+    "family",
+    "selection",
+    "l2_state",
+    "context",
+    "batch",
+    "heads",
+    "kv_heads",
+    "q_heads_per_kv_head",
+    "layout",
+    "selected_tokens",
+    "selection_block",
+    "step_overlap",
+    "causal",
+    "window",
+    "kv_dtype",
+)
+"""What two rows have in common if only the head dimension, and what follows from it, differs."""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Predictions beside measurements."""
+
+    frame: pd.DataFrame
+    """A row for each that has a prediction, in the order of the file: cells, predictions, errors."""
+    failures: list[str] = field(default_factory=list)
+    """A line for each row without a prediction."""
+
+    @property
+    def compared(self) -> bool:
+        """Whether any time could be compared."""
+        return bool(self.frame["time_error"].notna().any())
+
+    def summary(self) -> dict[str, Any]:
+        """Figures by family and overall; fractions, not per cent."""
+        return report(self.frame)
+
+    def worst(self, count: int) -> pd.DataFrame:
+        """The rows whose time is furthest off, the worst first."""
+        known = self.frame.dropna(subset=["time_error"])
+        return known.reindex(known["time_error"].abs().sort_values(ascending=False).index).head(count)
+
+
+def validate(
+    path: str | Path | External,
+    chip: str | None = None,
+    chip_set: Mapping[str, Any] | None = None,
+    out: Path | None = None,
+    jobs: int | None = None,
+    sample: int | None = None,
+    seed: int = 0,
+    watch: Watch | None = None,
+    kernel: str | None = None,
+) -> Validation:
+    """Predict every row of a CSV of measurements, or of a table of others (or `sample` of them), and compare.
+
+    `kernel` is that of every row, whatever its column says; auto: a generic tiling.
+
+    With `out`, rows are kept in `out`/rows.jsonl as they come and found there when run again, and predictions.csv,
+    worst.csv and scatter.png are written, predictions.csv also after an interrupt. Raises CodesignError or
+    HardwareError, before anything is simulated, if the file or the chip is wrong.
+    """
+    found = read_external(path, chip, chip_set or {}) if isinstance(path, External) else read_records(Path(path))
+    records = _sampled(found, sample, seed)
+    wanted = out is not None and not isinstance(path, External)
+    dirty = wanted or any(record.real("kernel_time_dirty_us") is not None for record in records)
+    maker = Maker(chip, chip_set or {}, dirty, kernel)
+    cases, refused, records = _made(maker, records)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = out or Path(scratch)
+        try:
+            slowest_first = sorted(cases, key=Case.roofline, reverse=True)  # so that none is left alone at the end
+            outcome = run_points(slowest_first, refused, folder, jobs, None, watch)
+        except KeyboardInterrupt:
+            if out is not None:
+                _write_predictions(_frame(records, cases, folder), out)
+            raise
+        answer = Validation(_frame(records, cases, folder), outcome.failures)
+    if out is not None:
+        _write(answer, out)
+    return answer
+
+
+def _made(maker: Maker, records: list[Record]) -> tuple[list[Case], list[str], list[Record]]:
+    """The cases of the records that have one, a line for each other, and the former records."""
+    cases, refused, kept = [], [], []
+    for record in records:
+        try:
+            cases.append(maker.make(record))
+            kept.append(record)
+        except Unpredictable as error:
+            refused.append(str(error))
+    if not cases:
+        raise CodesignError(refused[0])
+    return cases, refused, kept
+
+
+def _sampled(records: list[Record], sample: int | None, seed: int) -> list[Record]:
+    """`sample` of the records, each set equally likely, in the order of the file."""
+    if sample is None:
+        return records
+    if sample < 1:
+        raise CodesignError(f"sample is {sample}, must be at least 1; leave it out to take every row")
+    if seed < 0:
+        raise CodesignError(f"seed is {seed}, must be at least 0; raise it")
+    rng = np.random.Generator(np.random.PCG64(seed))
+    return [records[i] for i in sorted(rng.permutation(len(records))[:sample].tolist())]
+
+
+def _frame(records: list[Record], cases: list[Case], folder: Path) -> pd.DataFrame:
+    """What is known of each row that has a prediction."""
+    found: dict[str, Row] = {row["id"]: row for row in read_rows(folder / "rows.jsonl")}
+    rows = []
+    for record, case in zip(records, cases, strict=True):
+        if case.key in found:
+            subject = case.subject()
+            cells = {
+                "id": record.id,
+                "device": record.cells.get("device", case.chip.name),
+                "family": record.text("group", record.text("family")),
+                "title": case.title,
+                "kernel": what(subject) if subject else "",
+                "pattern": subject.pattern if subject else "",
+                "head_dim": record.real("head_dim"),
+                "alike": "|".join(record.cells.get(name, "") for name in _ALIKE),
+                "useful_bytes": case.useful_bytes,
+            }
+            rows.append({**found[case.key], **cells, **{name: record.real(name) for name in MEASURED}})
+    columns = [
+        "id",
+        "device",
+        "family",
+        "title",
+        "kernel",
+        "pattern",
+        "head_dim",
+        "alike",
+        "useful_bytes",
+        "roofline_time_us",
+    ]
+    frame = pd.DataFrame(rows, columns=[*columns, *MEASURED, *PREDICTIONS[2:]])
+    numbers = [*MEASURED, *PREDICTIONS[2:-1], "head_dim", "roofline_time_us", "useful_bytes"]
+    return with_errors(frame.astype(dict.fromkeys(numbers, float)))
+
+
+def _write_predictions(frame: pd.DataFrame, out: Path) -> None:
+    _table(frame, PREDICTIONS, out / "predictions.csv")
+
+
+def _write(found: Validation, out: Path) -> None:
+    """predictions.csv and, where something was compared, worst.csv and scatter.png."""
+    _write_predictions(found.frame, out)
+    if not found.compared:
+        return
+    from memgrain.plots.validation import scatter
+
+    _table(found.worst(SHOWN), WORST, out / "worst.csv")
+    try:
+        scatter(found.frame).savefig(out / "scatter.png")
+    except OSError as error:
+        raise CodesignError(f"cannot write {out} ({error.strerror}); choose another folder with -o") from None
+
+
+def _table(frame: pd.DataFrame, columns: Sequence[str], path: Path) -> None:
+    try:
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(columns)
+            for row in frame[list(columns)].to_dict("records"):
+                writer.writerow([_cell(row[name]) for name in columns])
+    except OSError as error:
+        raise CodesignError(f"cannot write {path} ({error.strerror}); choose another folder with -o") from None
+
+
+def _cell(value: Any) -> Any:
+    """A number without more digits than it has; nothing where there is none."""
+    if not isinstance(value, float):
+        return value
+    if not math.isfinite(value):
+        return ""
+    return int(value) if value.is_integer() else float(f"{value:.9g}")

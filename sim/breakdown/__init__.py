@@ -1,0 +1,1 @@
+"""Where the time went, what bounds it and what to change: all from a result's counters."""

@@ -1,0 +1,83 @@
+"""What the time of a kernel went to, what that comes from, and what to change: all from its counters."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from memgrain.sim.breakdown.changes import Run, change_for
+from memgrain.sim.breakdown.words import span
+
+SHARED = "stall.compute"
+"""The wait for units that other programs of the core have booked: it belongs to the unit that is booked most."""
+UNITS = ("matmul", "vector", "issue")
+FULL = 0.9
+"""Share of the time before merging from which on a resource is busy nearly all of it."""
+HIDDEN = ("in_flight", "index", "latency")
+"""Waits that more loads under way would hide, but only until another limit is reached: the rest belongs to that."""
+
+
+@dataclass(frozen=True)
+class Cause:
+    """One thing that takes time."""
+
+    time: int
+    """What the mean place for programs spends on it, in ps."""
+    gain: int
+    """What the kernel would save, in ps, at most, if it took no time: no more than its part, and never below what the
+    other limits need."""
+    facts: str
+    """What it comes from."""
+    change: str
+    """What to change."""
+    saves: int
+    """What that change saves, in ps, if nothing else comes to limit the kernel; 0 where no figure follows from the
+    counters."""
+
+    def __str__(self) -> str:
+        """As people read it."""
+        saves = f" (saves about {span(self.saves)})" if self.saves else ""
+        return f"{self.facts}; {self.change}{saves}"
+
+
+def causes(run: Run) -> dict[str, Cause]:
+    """Causes by name, those that would give back most first; but before them a resource that is busy nearly all the
+    time, even if another one is about as busy."""
+    parts = Counter[str]()
+    for part, spent in run.breakdown.items():
+        name = part.removeprefix("stall.")
+        if part == SHARED:
+            name = max(UNITS, key=lambda unit: run.limits.get(unit, 0))
+        hidden = min(spent, run.room({name})) if name in HIDDEN else spent
+        parts[name] += hidden
+        parts[run.largest({name})] += spent - hidden
+    found = _ordered({name: _cause(run, name, spent) for name, spent in parts.items() if spent})
+    full = run.largest(set())
+    if run.limits.get(full, 0) >= FULL * (run.time - run.merge):
+        return {full: found.get(full, _cause(run, full, 0)), **found}
+    return found
+
+
+def causes_together(kernels: Sequence[tuple[str, Mapping[str, Cause]]]) -> dict[str, Cause]:
+    """The causes of kernels that ran one after the other: times add, sentences are those of the kernel where the cause
+    has the largest gain."""
+    found: dict[str, Cause] = {}
+    for name in dict.fromkeys(name for _, those in kernels for name in those):
+        parts = [(kernel, those[name]) for kernel, those in kernels if name in those]
+        kernel, largest = max(parts, key=lambda part: part[1].gain)
+        time, gain = sum(part.time for _, part in parts), sum(part.gain for _, part in parts)
+        found[name] = replace(largest, time=time, gain=gain, facts=f"in {kernel}: {largest.facts}")
+    return _ordered(found)
+
+
+def _ordered(found: Mapping[str, Cause]) -> dict[str, Cause]:
+    return dict(sorted(found.items(), key=lambda item: (-item[1].gain, item[0])))
+
+
+def _cause(run: Run, name: str, spent: int) -> Cause:
+    facts, change, saves, relieved = change_for(run, name, spent)
+    gain = spent if name == "launch" else min(spent, run.room({name, *relieved}))
+    if name == "idle":
+        gain = min(spent, run.merge_idle + min(spent - run.merge_idle, run.room({name})))
+    return Cause(spent, gain, facts, change, min(gain, saves))

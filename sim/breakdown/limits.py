@@ -1,0 +1,121 @@
+"""What a design's own requests cost at least: for each resource, the time that it needs for all that it was asked.
+
+`memgrain.sim.breakdown.bounds` says what no implementation can beat; here, a kernel's own bytes, commands and
+instructions stand against the same peaks, that of the memory less its refreshes. All resources work side by side, and
+each is taken to be shared out evenly over the cores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from memgrain.hwmodels.standard import DramStandard
+from memgrain.sim.cache.cache import Cache
+from memgrain.sim.dram.dram import Dram
+from memgrain.sim.levels.compute import OPS_PER_SCORE
+from memgrain.sim.levels.level import PS, Level
+from memgrain.sim.levels.link import Link
+from memgrain.sim.levels.machine import Machine
+from memgrain.sim.levels.scratchpad import Scratchpad
+from memgrain.workloads.trace import Counts, Trace
+
+COMMANDS, IN_FLIGHT, ISSUE = "dma_commands", "in_flight", "issue"
+"""Names of limits that are no level and no unit."""
+
+
+def floors(machine: Machine, trace: Trace, launch: int) -> dict[str, int]:
+    """Bounds, in ps, beside those of bandwidths and units, that no implementation can beat.
+
+    `launch`: what it costs to begin. `dma_commands`: no command moves more than a scratchpad holds, and every useful
+    byte enters one. `in_flight`: useful bytes at the most that cores have under way, each for the latency of a hit
+    (Little's law).
+    """
+    found, core, pad = {"launch": launch}, machine.core, machine.scratchpad
+    if pad is not None and pad.dma_startup:
+        engines = _instances(machine, pad.name)
+        fewest = -(-(trace.useful_bytes + trace.index_bytes) // pad.capacity)
+        found[COMMANDS] = fewest * pad.dma_startup // engines
+    found[IN_FLIGHT] = trace.useful_bytes * machine.top.latency // ((core.max_bytes_in_flight or 1) * core.count)
+    return found
+
+
+def _instances(machine: Machine, name: str) -> int:
+    """How many there are of the scratchpad of that name."""
+    return next(
+        len(level.banks_free) for level in machine.levels if isinstance(level, Scratchpad) and level.name == name
+    )
+
+
+def limits(
+    machine: Machine, trace: Trace, counts: Counts, counters: Mapping[str, int], launch: int, time: int
+) -> dict[str, int]:
+    """Times in ps by resource: levels, ports, `dma_commands`, `in_flight`, `matmul`, `vector`, `issue`, `start` and
+    `launch`, which takes `launch` ps of the whole `time`."""
+    found = {level.name: _level(level, counters) for level in machine.levels}
+    pads = [level for level in machine.levels if isinstance(level, Scratchpad) and level.spec.dma_startup]
+    if pads:
+        found[COMMANDS] = max(commands_time(level) for level in pads)
+    found[IN_FLIGHT] = min(_in_flight(machine, counters), time)
+    units, number = machine.units, machine.chip.matmul_core.count
+    vector = counts.issued_exps * (PS / units.exps_per_second + OPS_PER_SCORE * PS / units.ops_per_second)
+    macs = counters["core.issued_macs"] * PS
+    if units.instruction == "fma":
+        found |= {"matmul": 0, "vector": int((vector + macs / units.ops_per_second) / number)}
+    else:
+        found |= {"matmul": int(macs / (units.macs_per_second * number)), "vector": int(vector / number)}
+    found[ISSUE] = counters["core.issue_ps"] // machine.core.count
+    found["start"] = counters["core.programs"] * (machine.chip.dispatch or 0)
+    return {name: limit for name, limit in (found | {"launch": launch}).items() if limit}
+
+
+def _level(level: Level, counters: Mapping[str, int]) -> int:
+    """What a level needs to move its bytes, in ps."""
+
+    def counted(key: str) -> int:
+        return counters[f"{level.name}.{key}"]
+
+    if isinstance(level, Link):
+        (read, reads), (write, writes) = level.ways
+        written = counted("written_bytes")
+        ways = (counted("bytes") - written) * PS // read, written * PS // write
+        return (sum(ways) if writes is reads else max(ways)) // len(reads)
+    if isinstance(level, Scratchpad):
+        return counted("moved_bytes") * PS // (level.spec.bandwidth * len(level.banks_free))
+    moved = (counted("read_bytes") + counted("write_bytes")) * PS
+    if isinstance(level, Cache):
+        return moved // (level.spec.bandwidth * level.number)
+    assert isinstance(level, Dram)
+    return int(moved / (level.spec.bandwidth * (1 - _refreshing(level.spec.at_rate))))
+
+
+def _refreshing(standard: DramStandard) -> float:
+    """Share of the time in which refreshes block a channel."""
+    if standard.refresh.kind != "all_bank" and standard.ranks * standard.banks > 1:
+        return 0.0
+    return standard.latency(standard.refresh.duration) / standard.latency(standard.refresh.interval)
+
+
+def commands_time(level: Scratchpad) -> int:
+    """What the DMA engines of a scratchpad need to start their commands, in ps; those that write work beside those
+    that read."""
+    most = max(level.commands - level.write_commands, level.write_commands)
+    return most * (level.spec.dma_startup or 0) // len(level.banks_free)
+
+
+def latency(machine: Machine, counters: Mapping[str, int]) -> int:
+    """Unloaded latency of the loads of a kernel in ps: of hits and misses in the last cache, by their number; a load of
+    more than may be in flight takes turns of the latency of a hit, see `memgrain.sim.reference.engine`."""
+    cache, nearest = machine.chip.cache, machine.top.latency
+    if cache is None or not counters["core.flight_bytes"]:
+        return nearest
+    hits, misses = counters[f"{cache.name}.hits"], counters[f"{cache.name}.misses"]
+    farther = (machine.chip.dram.latency - cache.latency) * misses // max(1, hits + misses)
+    return nearest + farther - farther * counters["core.oversize_bytes"] // counters["core.flight_bytes"]
+
+
+def _in_flight(machine: Machine, counters: Mapping[str, int]) -> int:
+    """What loads need with the bytes that cores may have under way, in ps: at the latency of an idle chip, or at what
+    they took where that is less."""
+    room = (machine.core.max_bytes_in_flight or 1) * machine.core.count
+    idle = counters["core.flight_bytes"] * latency(machine, counters) // room
+    return min(idle, counters["core.flight_byte_ns"] * 1000 // room)

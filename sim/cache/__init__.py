@@ -1,0 +1,1 @@
+"""A cache level: configuration, state and the loops that look lines up."""

@@ -1,0 +1,1 @@
+"""The DRAM level: channels, banks and rows in time."""

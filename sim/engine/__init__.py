@@ -1,0 +1,1 @@
+"""The compiled event loop and the tables that it runs on."""

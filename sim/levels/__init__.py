@@ -1,0 +1,1 @@
+"""Levels of memory and compute units as components, wired into a machine."""

@@ -1,0 +1,28 @@
+"""How many requests a DMA engine makes of rows whose addresses decide the size of a request."""
+
+import numpy as np
+
+from memgrain.sim.native.jit import compiled
+
+
+@compiled
+def count_requests(runs, indices, first, count, largest, smallest):
+    """Requests of `count` runs from `first` on, at their first repeat.
+
+    A row is cut into pieces of the largest power of two, `largest` at most and `smallest` at least, that its address is
+    a multiple of. Rows without a gap between them are one row.
+    """
+    total = 0
+    for r in range(first, first + count):
+        run = runs[r]
+        base, stride, size, rows = np.int64(run.base), np.int64(run.stride), np.int64(run.bytes), np.int64(run.count)
+        index = np.int64(run.index)
+        if index < 0 and stride == size:
+            size, rows = size * rows, np.int64(1)
+        for i in range(rows):
+            low = base + (indices[index + i] if index >= 0 else i) * stride
+            piece = largest
+            while piece > smallest and low & (piece - 1):
+                piece >>= 1
+            total += (size + piece - 1) // piece
+    return total

@@ -1,0 +1,76 @@
+"""A link level: every transfer between its two neighbours crosses it, at its bandwidth and with its latency."""
+
+from __future__ import annotations
+
+from memgrain.sim.levels.level import PS, Level
+from memgrain.sim.levels.request import Request
+
+
+class Link:
+    """A crossbar, a cluster port, or a core's port: bandwidth and latency between the levels above and below it.
+
+    Reads and writes cross one after the other, or side by side where writes have a way of their own.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        shared: tuple[int, int],
+        bandwidth: int,
+        latency: int,
+        below: Level,
+        gathers: int = 1,
+        write_bandwidth: int | None = None,
+    ) -> None:
+        """`gathers` cores of the kind above count as one core below: the vector cores that belong to a matrix core.
+
+        `write_bandwidth` is that of a way of their own for writes."""
+        self.name, self.delay, self.below, self.gathers = name, latency, below, gathers
+        self.latency, self.queue, self.first, self.came = below.latency + latency, 0, 0, 0
+        number, self.share = shared
+        reads, writes = (bandwidth, [0] * number), (write_bandwidth or bandwidth, [0] * number)
+        self.ways = (reads, writes if write_bandwidth else reads)
+        self.bytes = self.written = 0
+
+    def serve(self, request: Request, repeat: int, core: int, now: int) -> int:
+        """See `Level.serve`: the last byte has crossed when the link is through with all it was given, one latency
+        later; bytes from the farthest level cross one after the other from the arrival of the first on."""
+        i = core // self.share
+        self.bytes += request.bytes
+        self.written += request.bytes if request.writes else 0
+        bandwidth, free = self.ways[request.writes]
+        free[i] = max(now, free[i]) + request.bytes * PS // bandwidth
+        arrived = self.below.serve(request, repeat, core // self.gathers, now) + self.delay
+        done = max(arrived, free[i] + self.latency)
+        self.first, self.came = self.below.first + self.delay, self.below.came
+        if self.came and not request.writes:
+            done = max(done, self.first + self.came * PS // bandwidth)
+        self.queue = done - arrived
+        return done
+
+    def counters(self) -> dict[str, int]:
+        """Bytes that crossed, and those of them that crossed towards the memory."""
+        return {"bytes": self.bytes, "written_bytes": self.written}
+
+    def forget(self) -> None:
+        """Start counting and the clock anew."""
+        for _, free in self.ways:
+            free[:] = [0] * len(free)
+        self.bytes = self.written = 0
+
+
+class Wire:
+    """The end of a chain that leads to no memory, past ports and scratchpads: what enters it is there at once."""
+
+    name, latency, queue, first, came = "wire", 0, 0, 0, 0
+
+    def serve(self, request: Request, repeat: int, core: int, now: int) -> int:
+        """See `Level.serve`."""
+        return now
+
+    def counters(self) -> dict[str, int]:
+        """Nothing."""
+        return {}
+
+    def forget(self) -> None:
+        """Nothing."""

@@ -1,0 +1,70 @@
+"""Runs that are asked for together: what one level hands to the next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memgrain.sim.levels.dma_requests import count_requests
+from memgrain.sim.levels.run_sizes import count_bytes, count_lines, count_transfer
+from memgrain.workloads.trace import UNCACHED, WRITE
+
+NO_INDEX = np.zeros(1, np.int64)
+"""Indices of runs that gather nothing."""
+
+
+class Request:
+    """`count` runs from `first` on, all reads, all writes or all reads past the caches (what a cache sends down is
+    mixed, reads first).
+
+    What levels ask it is the same at every repeat, and found out once, when it is asked first: of the requests that a
+    cache sends to the DRAM, most is never asked.
+    """
+
+    __slots__ = ("_lines", "_requests", "_transfer", "bytes", "count", "first", "indices", "runs", "uncached", "writes")
+
+    bytes: int
+    """Bytes of all runs."""
+    writes: bool
+    """Whether the first run is a write."""
+    uncached: bool
+    """Whether the first run is a read past the caches."""
+
+    def __init__(self, runs: NDArray[np.void], indices: NDArray[np.int64], first: int, count: int) -> None:
+        self.runs, self.indices, self.first, self.count = runs, indices, first, count
+
+    def __getattr__(self, name: str) -> Any:
+        """What has not been asked before, which is kept in its slot."""
+        value: Any
+        if name == "bytes":
+            value = count_bytes(self.runs, self.first, self.count)
+        elif name in ("writes", "uncached"):
+            value = bool(self.runs[self.first]["op"] == (WRITE if name == "writes" else UNCACHED))
+        elif name in self.__slots__:
+            value = {}
+        else:
+            raise AttributeError(name)
+        setattr(self, name, value)
+        return value
+
+    def transfer(self, granule: int, rows_per_command: int) -> tuple[int, int]:
+        """Bytes with every row rounded up to `granule`, and DMA commands."""
+        key = (granule, rows_per_command)
+        if key not in self._transfer:
+            self._transfer[key] = count_transfer(self.runs, self.first, self.count, granule, rows_per_command)
+        return self._transfer[key]
+
+    def requests(self, largest: int, smallest: int) -> int:
+        """Pieces that a DMA engine asks for one by one; see `count_requests`."""
+        key = (largest, smallest)
+        if key not in self._requests:
+            self._requests[key] = count_requests(self.runs, self.indices, self.first, self.count, largest, smallest)
+        return self._requests[key]
+
+    def lines(self, size: int) -> int:
+        """Most lines of `size` bytes that the runs can touch."""
+        if size not in self._lines:
+            self._lines[size] = count_lines(self.runs, self.first, self.count, size)
+        return self._lines[size]

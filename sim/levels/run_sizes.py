@@ -1,0 +1,35 @@
+"""How large a transfer is, counted without looking at a line: bytes, lines, DMA commands."""
+
+from memgrain.sim.native.jit import compiled
+
+
+@compiled
+def count_transfer(runs, first, count, alignment, rows_per_command):
+    """Bytes rounded up row by row to `alignment`, and DMA commands, of `count` runs from `first` on.
+
+    A strided run moves up to `rows_per_command` rows with one command; gathered rows need a command each.
+    """
+    moved, commands = 0, 0
+    for r in range(first, first + count):
+        rows, size = int(runs[r]["count"]), int(runs[r]["bytes"])
+        moved += rows * ((size + alignment - 1) // alignment * alignment)
+        commands += rows if runs[r]["index"] >= 0 else (rows + rows_per_command - 1) // rows_per_command
+    return moved, commands
+
+
+@compiled
+def count_bytes(runs, first, count):
+    """Bytes of `count` runs from `first` on."""
+    total = 0
+    for r in range(first, first + count):
+        total += int(runs[r]["count"]) * int(runs[r]["bytes"])
+    return total
+
+
+@compiled
+def count_lines(runs, first, count, line_bytes):
+    """Most lines that `count` runs from `first` on can touch."""
+    lines = 0
+    for r in range(first, first + count):
+        lines += int(runs[r]["count"]) * ((int(runs[r]["bytes"]) + line_bytes - 2) // line_bytes + 1)
+    return lines

@@ -1,0 +1,62 @@
+"""A scratchpad level: DMA commands with a start-up cost, rounding to the alignment, and the banks' bandwidth."""
+
+from __future__ import annotations
+
+from memgrain.hwmodels.spec import Scratchpad as ScratchpadSpec
+from memgrain.sim.levels.level import PS, Level
+from memgrain.sim.levels.request import Request
+
+EVERY_ROW = 1 << 31
+"""Rows of one command where no engine has to be started."""
+
+
+class Scratchpad:
+    """Memory that transfers pass on their way to a core: each occupies a DMA engine, then the banks.
+
+    Reads and writes have an engine each (the MTE2 and MTE3 or FixPipe queues of an Ascend core).
+
+    An engine starts one command every `dma_startup`; data of the last command is there one latency of the level below
+    after its start. Rows occupy whole bank words. What lies below is asked at once, not when the engine gets to it: a
+    reservation in the future would keep others from the time before it (they would see servers booked that are idle),
+    so waits add up here instead.
+    """
+
+    def __init__(self, spec: ScratchpadSpec, shared: tuple[int, int], below: Level) -> None:
+        self.name, self.spec, self.below = spec.name, spec, below
+        self.latency, self.queue, self.first, self.came = below.latency, 0, 0, 0
+        number, self.share = shared
+        self.engine_free = [[0] * number, [0] * number]
+        self.banks_free = [0] * number
+        self.granule = max(spec.alignment, spec.bank_width)
+        self.for_engine = False
+        self.bytes = self.moved = self.commands = self.write_commands = 0
+
+    def serve(self, request: Request, repeat: int, core: int, now: int) -> int:
+        """See `Level.serve`."""
+        i = core // self.share
+        moved, commands = request.transfer(self.granule, self.spec.dma_rows or EVERY_ROW)
+        self.bytes += request.bytes
+        self.moved += moved
+        self.commands += commands
+        self.write_commands += commands if request.writes else 0
+        engine = self.engine_free[request.writes]
+        engine[i] = max(now, engine[i]) + commands * (self.spec.dma_startup or 0)
+        self.banks_free[i] = max(now, self.banks_free[i]) + moved * PS // self.spec.bandwidth
+        arrived = self.below.serve(request, repeat, core, now)
+        started = engine[i] + self.latency
+        done = max(arrived, started, self.banks_free[i])
+        self.for_engine = bool(self.spec.dma_startup) and started == done
+        self.queue, self.first, self.came = done - arrived, self.below.first, self.below.came
+        return done
+
+    def counters(self) -> dict[str, int]:
+        """Bytes as asked and as rounded up, and transfers that are a command of their own to a DMA engine: all of them,
+        and those that write to memory."""
+        counts = {"bytes": self.bytes, "moved_bytes": self.moved, "commands": self.commands}
+        return {**counts, "write_commands": self.write_commands}
+
+    def forget(self) -> None:
+        """Start counting and the clock anew."""
+        self.engine_free = [[0] * len(self.banks_free) for _ in range(2)]
+        self.banks_free = [0] * len(self.banks_free)
+        self.bytes = self.moved = self.commands = self.write_commands = 0

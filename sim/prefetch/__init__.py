@@ -1,0 +1,1 @@
+"""Prefetch engines beside the cores, and what they brought."""

@@ -1,0 +1,256 @@
+"""What a prefetch brought, where it is, and what the kernel finds of it that it was for."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memgrain.sim.cache import expand
+from memgrain.sim.cache import state as bk
+from memgrain.sim.cache.cache import Cache
+from memgrain.sim.cache.ways import SLOT, STATE, TAG, VALID, WAY
+from memgrain.sim.errors import SimulationError
+from memgrain.sim.levels.level import Level
+from memgrain.sim.levels.machine import Machine
+from memgrain.sim.levels.request import NO_INDEX, Request
+from memgrain.workloads.steps.prefetch import accesses, spans
+from memgrain.workloads.trace import READ, RUN, Cores
+
+COUNTS = ("bytes", "wrong_bytes", "late_bytes", "used_bytes", "lost_bytes")
+"""What is counted: bytes asked for; of these, those of wrong guesses; those that the kernel had asked for itself by
+then; those that it found; those that were no longer there when it came. The rest it did not read."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One command of an engine."""
+
+    core: int
+    """Whose scratchpad it is for; 0 for a cache."""
+    address: int
+    """First byte."""
+    bytes: int
+    """Bytes."""
+    right: bool
+    """Whether the kernel will read it."""
+
+
+class Cached:
+    """Pieces fetched into a cache, and which granules of the right ones have been fetched and read; counts whole
+    granules."""
+
+    def __init__(self, cache: Cache, tensors: list[int], number: int, piece: int, counts: Counter[str]) -> None:
+        """`number` is that of the tensor under which the cache counts what engines ask for."""
+        self.cache, self.tensors, self.number, self.piece, self.counts = cache, tensors, number, piece, counts
+        self.grain = cache.spec.fill_granule
+        if piece % self.grain:
+            raise SimulationError(
+                f"a prefetch in pieces of {piece} bytes, and {cache.name} fetches {self.grain} at a time; give a "
+                "multiple of them"
+            )
+        self.pieces, self.fetched = np.zeros(0, np.int64), np.zeros((0, 0), np.bool_)
+        self.read = self.fetched.copy()
+
+    def expect(self, addresses: NDArray[np.int64]) -> None:
+        """These right pieces will come."""
+        self.pieces = np.sort(addresses)
+        self.fetched = np.zeros((len(addresses), self.piece // self.grain), np.bool_)
+        self.read = self.fetched.copy()
+
+    def fetch(self, piece: Piece, now: int) -> int:
+        """Ask for a piece; returns when it is there."""
+        grains = -(-piece.bytes // self.grain)
+        self.counts["bytes"] += grains * self.grain
+        if piece.right:
+            row = int(np.searchsorted(self.pieces, piece.address))
+            self.fetched[row, :grains] = True
+            self.counts["late_bytes"] += int(self.read[row, :grains].sum()) * self.grain
+        else:
+            self.counts["wrong_bytes"] += grains * self.grain
+        return self.cache.serve(_request(piece, self.number), 0, 0, now)
+
+    def turn(self, end: int) -> None:
+        """Nothing: what is on its way counts as arrived."""
+
+    def note(self, request: Request, repeat: int, core: int) -> None:
+        """The kernel is about to ask for this: what it reads first is used if the cache has it, else lost."""
+        found = [np.zeros(0, np.int64)]
+        for run in request.runs[request.first : request.first + request.count]:
+            if run["tensor"] in self.tensors and run["op"] == READ:
+                found.append(spans(accesses(run, request.indices, [repeat]).ravel(), int(run["bytes"]), self.grain))
+        grains = np.unique(np.concatenate(found))
+        if not len(grains) or not len(self.pieces):
+            return
+        row = np.searchsorted(self.pieces, grains * self.grain, "right") - 1
+        column = grains - self.pieces[row] // self.grain
+        inside = (row >= 0) & (column < self.read.shape[1])
+        row, column, grains = row[inside], column[inside], grains[inside]
+        first = self.fetched[row, column] & ~self.read[row, column]
+        self.read[row, column] = True
+        there = int(holds(self.cache, grains[first], core).sum())
+        self.counts["used_bytes"] += there * self.grain
+        self.counts["lost_bytes"] += (int(first.sum()) - there) * self.grain
+
+
+@dataclass
+class Stay:
+    """A piece in a core's scratchpad."""
+
+    there: int
+    """When it is there, in ps of the present kernel's clock."""
+    read: NDArray[np.bool_]
+    """Which of its bytes have been read."""
+
+
+class Held:
+    """Pieces held in the scratchpads of cores: their way there, and who has which."""
+
+    def __init__(
+        self, machine: Machine, cores: Cores, tensors: list[int], number: int, piece: int, counts: Counter[str]
+    ) -> None:
+        """`cores` says whose scratchpads; `number` is that of the tensor under which levels count the pieces."""
+        self.machine, self.cores = machine, cores
+        self.tensors, self.number, self.piece, self.counts = tensors, number, piece, counts
+        self.stays: dict[int, dict[int, Stay]] = defaultdict(dict)
+        self.missed: dict[int, set[int]] = defaultdict(set)
+
+    def fetch(self, piece: Piece, now: int) -> int:
+        """Ask for a piece; returns when it is there."""
+        self.counts["bytes"] += piece.bytes
+        # a machine makes the levels of vector cores anew for each kernel
+        top = self.machine.vector_top if self.cores == "vector" else self.machine.matmul_top
+        done = top.serve(_request(piece, self.number), 0, piece.core, now)
+        if not piece.right:
+            self.counts["wrong_bytes"] += piece.bytes
+        elif piece.address in self.missed[piece.core]:
+            self.counts["late_bytes"] += piece.bytes
+        else:
+            self.stays[piece.core][piece.address] = Stay(done, np.zeros(piece.bytes, np.bool_))
+        return done
+
+    def turn(self, end: int) -> None:
+        """Count arrivals in the next kernel's clock."""
+        for stays in self.stays.values():
+            for stay in stays.values():
+                stay.there = max(0, stay.there - end)
+
+    def split(self, request: Request, repeat: int, core: int, bases: Sequence[int], now: int) -> tuple[int, Request]:
+        """When what the core's scratchpad has of a request is there, and a request for the rest."""
+        kept: list[NDArray[np.void]] = []
+        there, stays = now, self.stays[core]
+        for run in request.runs[request.first : request.first + request.count]:
+            rest: list[tuple[int, int]] = []
+            if run["tensor"] not in self.tensors:
+                kept.append(run.reshape(1))
+                continue
+            for low, size in self._segments(run, request, repeat, bases):
+                address = low - (low - bases[run["tensor"]]) % self.piece
+                stay = stays.get(address)
+                if stay is None:
+                    self.missed[core].add(address)
+                    rest.append((low, size))
+                    continue
+                part = stay.read[low - address : low - address + size]
+                self.counts["used_bytes"] += size - int(part.sum())
+                part[:] = True
+                there = max(there, stay.there)
+            kept.append(reads(rest, int(run["tensor"])))
+        runs = np.concatenate(kept)
+        return there, Request(runs, request.indices, 0, len(runs))
+
+    def _segments(self, run: np.void, request: Request, repeat: int, bases: Sequence[int]) -> Iterator[tuple[int, int]]:
+        """First byte and bytes of what a run asks for, cut where pieces begin."""
+        base = bases[run["tensor"]]
+        for low in accesses(run, request.indices, [repeat]).ravel().tolist():
+            at, end = low, low + int(run["bytes"])
+            while at < end:
+                to = min(end, at + self.piece - (at - base) % self.piece)
+                yield at, to - at
+                at = to
+
+
+class Watched:
+    """The top of the cores' levels while the kernel runs that a prefetch is for."""
+
+    def __init__(self, below: Level, target: Cached | Held, bases: Sequence[int], share: int) -> None:
+        """`share` cores of this kind count as one below."""
+        self.name, self.below, self.target, self.bases, self.share = below.name, below, target, bases, share
+        self.latency, self.queue, self.first, self.came = below.latency, 0, 0, 0
+
+    def serve(self, request: Request, repeat: int, core: int, now: int) -> int:
+        """See `Level.serve`: what a scratchpad holds takes no time below it."""
+        done = now
+        if not (request.writes or request.uncached):
+            if isinstance(self.target, Cached):
+                self.target.note(request, repeat, core // self.share)
+            elif self.target.stays[core]:
+                # a ps, so that all programs that begin together have a core before the first of them ends
+                done, request = self.target.split(request, repeat, core, self.bases, now + 1)
+        if request.count:
+            done = max(done, self.below.serve(request, repeat, core, now))
+        self.queue, self.first, self.came = self.below.queue, self.below.first, self.below.came
+        return done
+
+    def counters(self) -> dict[str, int]:
+        """Nothing of its own."""
+        return {}
+
+    def forget(self) -> None:
+        """Nothing of its own."""
+
+
+def holds(cache: Cache, grains: NDArray[np.int64], core: int) -> NDArray[np.bool_]:
+    """Whether a cache has fill granules (by number), where `core` would find them; nothing of it changes."""
+    per_line = cache.line // cache.spec.fill_granule
+    sectors = cache.spec.fill_granule // cache.spec.sector
+    lines, which = np.unique(grains // per_line, return_inverse=True)
+    near, slices, sets = cache.of_core[core]
+    cache.book[[bk.NEAR, bk.SLICES]] = near, slices
+    valid, queue = np.zeros(len(lines), np.int64), cache.queue_of_lines
+    words = sets[: cache.slots_at].reshape(-1, cache.positions)
+    for start in range(0, len(lines), expand.QUEUE):
+        count = len(lines[start : start + expand.QUEUE])
+        places = np.arange(count)
+        queue[expand.LINE + places] = lines[start : start + count]
+        queue[expand.ASKED + places] = 0
+        expand.place(count, queue, cache.book)
+        group = queue[expand.SET + places].astype(np.int64)
+        for there in (cache.kept(sets, group), cache.kept(sets, group + queue[expand.TO_HOME + places])):
+            found, position = np.nonzero((words[there] & TAG) == queue[expand.KEY + places][:, None])
+            way = (words[there[found], position] & WAY).astype(np.int64)
+            state = sets[cache.slots_at + there[found] * cache.width + SLOT * way + STATE]
+            valid[start + found] |= state & VALID
+    mask = ((1 << sectors) - 1) << (grains % per_line * sectors)
+    return (valid[which] & mask) == mask
+
+
+def _request(piece: Piece, number: int) -> Request:
+    return Request(reads([(piece.address, piece.bytes)], number), NO_INDEX, 0, 1)
+
+
+def reads(stretches: Sequence[tuple[int, int]], tensor: int) -> NDArray[np.void]:
+    """Reads of stretches of memory: those that follow on each other are one, those of one size at a regular distance
+    one run, so that a DMA engine takes no more commands for what is left of a run than for all of it."""
+    joined: list[tuple[int, int]] = []
+    for low, size in stretches:
+        if joined and sum(joined[-1]) == low:
+            joined[-1] = joined[-1][0], joined[-1][1] + size
+        else:
+            joined.append((low, size))
+    found: list[list[int]] = []
+    for low, size in joined:
+        last = found[-1] if found and found[-1][3] == size else None
+        if last is not None and last[2] == 1:
+            last[1], last[2] = low - last[0], 2
+        elif last is not None and low == last[0] + last[1] * last[2]:
+            last[2] += 1
+        else:
+            found.append([low, 0, 1, size])
+    runs = np.zeros(len(found), RUN)
+    for i, (low, stride, count, size) in enumerate(found):
+        runs[i] = (low, stride, count, size, -1, 0, READ, tensor)
+    return runs

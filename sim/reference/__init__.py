@@ -1,0 +1,1 @@
+"""The event loop in SimPy processes: the reference for the compiled one."""

@@ -1,0 +1,1 @@
+"""Implementations of attention: descriptions by name, tiles, splits, launchers, the programs that they run."""

@@ -1,0 +1,379 @@
+"""A kernel: how one implementation of attention (or of a gather) cuts, pipelines and places its programs, by name."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import ceil
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from memgrain.workloads.catalog import read_described
+from memgrain.workloads.errors import WorkloadError
+from memgrain.workloads.kernels.engine import Engine
+from memgrain.workloads.kernels.names import FOLDER, find_kernel, kernel_names, unknown
+from memgrain.workloads.kernels.parts import Call, Code, Count, Feed, Launch, Occupancy, Pipeline, Tiles
+from memgrain.workloads.kernels.splits import BOUNDED, RULES, Decode, SplitRule
+from memgrain.workloads.kernels.tiling import LARGEST_ROWS, Auto, Budget, PadRule, Tiling, ascending, padded
+from memgrain.workloads.layouts.layout import Paged
+from memgrain.workloads.shape import DType, element_bytes
+from memgrain.workloads.steps.merge import Merge
+from memgrain.workloads.workload import Workload
+
+AUTO = "auto"
+"""In place of a kernel's name: the chip's own."""
+WARP = 32
+"""Threads of a warp."""
+PLAIN = Call()
+"""A call of which nothing but the head dimension decides the tiles."""
+
+UNREAD: dict[str, dict[str, tuple[str, ...]]] = {
+    "decode": {"tiles": ("cluster",), "code": ("rounds",)},
+    "prefill": {"code": ("rounds", "merge"), "": ("merge", "unsplit")},
+    "gather": {
+        "tiles": ("block_q", "num_stages", "regs", "shared", "convert_cycles", "cluster", "rows_up_to"),
+        "code": ("step", "walk", "launch", "merge", "element"),
+        "": ("splits", "unsplit", "pad_head_dim", "merge", "value_dim", "page", "page_sizes", "k_row_bytes", "engine"),
+    },
+}
+"""What kernels of a phase do not have, by the part of the description ("": the top)."""
+
+
+class Kernel(BaseModel):
+    """A kernel's description; loaded by `load_kernel`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1)
+    """Name of its file."""
+    title: str = Field(min_length=1)
+    """What people call it."""
+    source: str = Field(min_length=1)
+    """Where the description comes from."""
+    assumed: tuple[str, ...] = ()
+    """What no source says, each with the range that it may have."""
+    architectures: tuple[str, ...] = Field(min_length=1)
+    """Chips that it is described for, by `Budget.architecture`."""
+    default_on: tuple[str, ...] = ()
+    """Those of them on which vLLM or vllm-ascend runs it by default, where it computes the call."""
+    phase: Literal["decode", "prefill", "gather"]
+    """What it computes."""
+    dtype: DType
+    """Element type of its tensors."""
+    kv_dtype: DType | None = None
+    """Element type of K and V, where it is another."""
+    tiles: tuple[Tiles, ...] = Field(min_length=1)
+    """Tile sizes, the first that hold for a call; by ascending `up_to`, and the last for any call."""
+    splits: Count | Auto | SplitRule = "auto"
+    """Programs that share a context in decode; auto: as a workload without a kernel; a name: see
+    `memgrain.workloads.kernels.splits`."""
+    unsplit: str | None = None
+    """The kernel whose tiles are taken where the rule gives a single split."""
+    order: Literal["forward", "reverse"] = "forward"
+    """Order in which a program walks its tiles."""
+    aligned: bool = False
+    """Decode: whether tiles begin at multiples of their tokens; else where what is read begins."""
+    longest_first: bool = False
+    """Prefill: whether the last q tiles of a head begin."""
+    pad_head_dim: PadRule = "none"
+    """Padding of head dimensions in scratchpad and products."""
+    pack_group: bool | Literal["one_query"] = True
+    """Decode: whether the query rows of a group's heads are packed into programs; one_query: where there is but one
+    query token."""
+    whole_rows: bool = False
+    """Whether it computes all rows of its tile, queries or not."""
+    combine: bool = True
+    """Decode: whether the merge of partial outputs belongs to it."""
+    merge: Merge | None = None
+    """Decode: how it cuts that merge; `always` follows from the rule of its splits."""
+    value_dim: Count | None = None
+    """Elements of V, where that is the beginning of K's rows; absent: V is a tensor of its own."""
+    page: Count | None = None
+    """Tokens of the pages in which it finds K and V; absent: they need no pages."""
+    page_sizes: tuple[Count, ...] = ()
+    """Tokens of the pages that it takes; empty: of any pages."""
+    k_row_bytes: Count | None = None
+    """Bytes of a row of K that holds more than its elements."""
+    pipeline: Pipeline = Pipeline(held_back=0, index_level=False)
+    """How many tiles are in flight."""
+    occupancy: Occupancy | None = None
+    """What bounds resident programs; absent: the scratchpad and the chip's own limit."""
+    engine: Feed | None = None
+    """How it feeds the units; absent: products at the unit's own rate, then the softmax."""
+    code: tuple[Code, ...] = ()
+    """What its code takes, by size; absent: the units' time alone."""
+
+    _padding = field_validator("pad_head_dim")(ascending)
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Kernel:
+        if strange := [name for name in self.default_on if name not in self.architectures]:
+            raise WorkloadError(f"default_on has {strange[0]}, architectures has not; add it there")
+        limits = [tiles.up_to or 2**31 for tiles in self.tiles]
+        if limits != sorted(limits) or [tiles.always for tiles in self.tiles].index(True) < len(limits) - 1:
+            ends = [tiles.up_to for tiles in self.tiles]
+            raise WorkloadError(f"tiles end at {ends}, must ascend, and only the last be for any call; order them so")
+        return self
+
+    @model_validator(mode="after")
+    def _read(self) -> Kernel:
+        for part, names in UNREAD[self.phase].items():
+            entries: tuple[BaseModel, ...] = {"tiles": self.tiles, "code": self.code}.get(part, (self,))
+            for name in names:
+                if any(name in entry.model_fields_set for entry in entries):
+                    where = f"{part} has {name}" if part else f"{name} is set"
+                    raise WorkloadError(f"{where}, which a {self.phase} kernel does not have; leave it out")
+        return self
+
+    @model_validator(mode="after")
+    def _timed(self) -> Kernel:
+        known: set[tuple[int, bool | None, int | None]] = set()
+        for code in self.code:
+            key = code.size, code.selects, code.element
+            if key in known:
+                raise WorkloadError(f"code has two entries for size {code.size} and the same calls; leave one out")
+            known.add(key)
+        return self
+
+    def tiles_for(self, size: int, call: Call = PLAIN) -> Tiles:
+        """The tile sizes for a head dimension (gather: for rows of `size` bytes) and a call."""
+        return next(tiles for tiles in self.tiles if tiles.hold(size, call))
+
+    def code_for(self, size: int, selects: bool, element: int = PLAIN.element) -> Code:
+        """What the code takes for that head dimension (gather: bytes of a row) and size of K's elements: of the next
+        head dimension that is described."""
+        fitting = (code for code in self.code if code.selects in (None, selects) and code.element in (None, element))
+        known = sorted(fitting, key=lambda code: code.size)
+        none = Code(size=max(1, size), selects=selects, once=(0, 0))
+        return next((code for code in known if code.size >= size), known[-1] if known else none)
+
+    def in_flight(self, num_stages: int, selects: bool) -> tuple[int, int]:
+        """Tiles in flight of a program, and tiles by which index lists are ahead; `selects` says that it loads index
+        lists before rows."""
+        depth = num_stages - self.pipeline.held_back
+        if not selects or not self.pipeline.index_level:
+            return max(1, depth), 1
+        return max(1, depth // 2), min(1, depth // 2)
+
+    def resident(self, launch: Launch, num_warps: int | None, budget: Budget) -> int | None:
+        """Programs on a core at once, from what the compiler reports; None if it reports no shared memory.
+
+        Raises WorkloadError if a core does not hold the warps or the registers of one program.
+        """
+        bounds = [budget.max_programs, *self._bounds(launch, num_warps)]
+        need = self.program_bytes(launch)
+        return None if need is None else max(1, min(*bounds, budget.scratchpad_bytes // max(need, 1)))
+
+    def _bounds(self, launch: Launch, num_warps: int | None) -> list[int]:
+        """Programs by what `occupancy` bounds."""
+        if self.occupancy is None or num_warps is None:
+            return [2**31]
+        limits, unit = self.occupancy, self.occupancy.register_unit
+        if num_warps > limits.warps:
+            raise WorkloadError(
+                f"kernel {self.name} has {num_warps} warps a program, a core holds {limits.warps} (occupancy.warps); "
+                "lower num_warps"
+            )
+        taken = -(-(launch.regs or 0) * WARP // unit) * unit * num_warps
+        if taken > limits.registers:
+            raise WorkloadError(
+                f"kernel {self.name}: {num_warps} warps of {launch.regs} registers a thread take {taken} registers, a "
+                f"core has {limits.registers} (occupancy.registers); lower regs or num_warps"
+            )
+        return [limits.programs, limits.warps // num_warps, limits.registers // max(taken, 1)]
+
+    def program_bytes(self, launch: Launch) -> int | None:
+        """Scratchpad that a program takes, from what the compiler reports; None if it does not."""
+        if launch.shared is None:
+            return None
+        return launch.shared + (self.occupancy.reserved_bytes if self.occupancy else 0)
+
+    def tiling(self, asked: Workload, launch: Launch, budget: Budget) -> Tiling:
+        """How it cuts the call on a chip that offers `budget`; what `launch` says goes before.
+
+        Raises WorkloadError if the kernel is not for such a chip, or does not compute such a call.
+        """
+        if not asked.any_chip:
+            self.check_chip(budget)
+        self._check(asked)
+        self._check_pages(asked)
+        shape, selects = asked.shape, asked.selection is not None
+        masked = asked.phase == "prefill" and asked.pattern.kind in ("causal", "sliding_window")
+        paged, element = isinstance(asked.layout, Paged), element_bytes(asked.dtypes.k)
+        call = Call(self._rows(asked), masked, paged, element, budget.scratchpad_bytes)
+        tiles = self.tiles_for(shape.head_dim, call)
+        splits, merges = self._splits(asked, launch, budget, tiles)
+        parts = self._parts(asked, budget, tiles) if self.splits == "flashmla" and launch.splits is None else None
+        if splits == 1 and self.unsplit is not None:
+            tiles = load_kernel(self.unsplit).tiles_for(shape.head_dim, call)
+        tiles = tiles.model_copy(
+            update={"block_q": launch.block_m or tiles.block_q, "block_kv": launch.block_n or tiles.block_kv}
+        )
+        warps = launch.num_warps or tiles.num_warps
+        shared = launch.shared if launch.shared is not None else self._shared(asked, tiles)
+        reported = Launch(shared=shared, regs=launch.regs or tiles.regs)
+        code = self.code_for(shape.head_dim, selects, element)
+        apart = budget.cores / (shape.kv_heads * (splits if isinstance(splits, int) else 1))
+        walk = round(code.walk * min(apart, shape.batch))
+        merging = round(code.merge[0] + code.merge[1] * shape.batch)
+        merge = self.merge and self.merge.model_copy(update={"cycles": (merging, merging), "always": merges})
+        stages, lists_ahead = self.in_flight(launch.num_stages or tiles.num_stages, selects)
+        return Tiling(
+            block_q=tiles.block_q or "auto",
+            block_kv=tiles.block_kv,
+            splits=splits,
+            parts=parts,
+            stages=stages,
+            resident=self.resident(reported, warps, budget) or "auto",
+            scratchpad_bytes=self.program_bytes(reported),
+            order=self.order,
+            aligned=self.aligned,
+            longest_first=self.longest_first and masked,
+            pad_head_dim=self.pad_head_dim,
+            pack_group=self._packs(asked),
+            whole_rows=self.whole_rows,
+            cluster=tiles.cluster,
+            combine=self.combine,
+            step_cycles=code.step,
+            once_cycles=(code.once[0] + walk, code.once[1] + walk),
+            launch_cycles=code.launch,
+            merge=merge,
+            query_first=self.pipeline.query_first,
+            lists_ahead=lists_ahead,
+            engine=self._engine(warps, tiles),
+        )
+
+    def check_chip(self, budget: Budget) -> None:
+        """Raise WorkloadError if the kernel does not exist for such a chip."""
+        if budget.architecture is not None and budget.architecture not in self.architectures:
+            chip = f"is {budget.architecture}" if budget.architecture else "has no architecture in its file"
+            raise WorkloadError(
+                f"kernel {self.name} is for {' and '.join(self.architectures)}, the chip {chip}; set kernel: auto for "
+                "the chip's own, or any_chip: true for an estimate as if it ran there"
+            )
+
+    def computes(self, asked: Workload) -> bool:
+        """Whether it computes such a call: its phase, heads, head dimension and types; pages of a size that it does not
+        take are for the asker to mend."""
+        latent, selects = self.value_dim is not None, asked.selection is not None
+        if latent and element_bytes(asked.dtypes.k) != element_bytes(self.kv_dtype or self.dtype):
+            return False
+        try:
+            self._check(asked)
+            padded(asked.shape.head_dim, self.pad_head_dim)
+        except WorkloadError:
+            return False
+        return latent or not selects
+
+    def _check(self, asked: Workload) -> None:
+        """Whether it computes such a call at all."""
+        if self.phase != asked.phase:
+            raise WorkloadError(f"kernel {self.name} is for {self.phase}, the call is {asked.phase}; name another")
+        if self.value_dim is not None and (not asked.shape.v_in_k or asked.shape.value_dim != self.value_dim):
+            raise WorkloadError(
+                f"kernel {self.name} reads V as the first {self.value_dim} elements of K's rows; set shape.v_in_k: "
+                f"true and shape.head_dim_v: {self.value_dim}"
+            )
+        if asked.shape.v_in_k and self.value_dim is None:
+            raise WorkloadError(f"kernel {self.name} reads V apart from K and shape.v_in_k is true; name another")
+
+    def _check_pages(self, asked: Workload) -> None:
+        """Whether it takes pages of that size."""
+        if self.page_sizes and isinstance(asked.layout, Paged) and asked.layout.page not in self.page_sizes:
+            sizes = " or ".join(map(str, self.page_sizes))
+            raise WorkloadError(
+                f"kernel {self.name} takes pages of {sizes} tokens, layout.page is {asked.layout.page}; set it to "
+                f"{self.page_sizes[0]} or name another kernel"
+            )
+
+    def _packs(self, asked: Workload) -> bool:
+        """Whether query heads of a group share programs in this call."""
+        own_lists = asked.selection is not None and asked.selection.share == "head"
+        packs = self.pack_group is True or (self.pack_group == "one_query" and asked.shape.q_len == 1)
+        return asked.phase == "decode" and packs and not own_lists
+
+    def _rows(self, asked: Workload) -> int:
+        """Query rows that programs of one head, or of one group where they are packed, have to share out."""
+        return asked.shape.q_len * (asked.shape.group if self._packs(asked) else 1)
+
+    def _splits(self, asked: Workload, launch: Launch, budget: Budget, tiles: Tiles) -> tuple[int | Auto, bool]:
+        """Splits of the context: as launched, as the description says, or as its rule gives; and whether a kernel that
+        merges them is launched even where there is but one."""
+        rule = self.splits if self.splits in BOUNDED else launch.splits or self.splits
+        if isinstance(rule, int) or rule == "auto":
+            return rule, False
+        if rule == "flashmla":
+            return 1, False
+        shape, rows = asked.shape, asked.shape.batch * self._blocks(asked, tiles)
+        tokens, size = sum(asked.list_sizes(0, shape.q_len)), launch.block_n or tiles.block_kv
+        call = Decode(rows, shape.batch, budget.cores, tokens, size, shape.group, launch.splits)
+        return RULES[rule](call), rule in BOUNDED and BOUNDED[rule](call) > 1
+
+    def _blocks(self, asked: Workload, tiles: Tiles) -> int:
+        """Blocks of query rows of a sequence, of all heads."""
+        block_q = tiles.block_q if isinstance(tiles.block_q, int) else LARGEST_ROWS
+        heads = asked.shape.kv_heads if self._packs(asked) else asked.shape.q_heads
+        return heads * ceil(self._rows(asked) / block_q)
+
+    def _parts(self, asked: Workload, budget: Budget, tiles: Tiles) -> int:
+        """Programs to which all tiles of a block of query rows are dealt, so that all run at once."""
+        return max(1, budget.cores // self._blocks(asked, tiles))
+
+    def _shared(self, asked: Workload, tiles: Tiles) -> int | None:
+        """Scratchpad of a program that no compiler reports: buffers of K and V, and Q; None leaves it to the fit."""
+        if self.engine is None or tiles.shared is not None:
+            return tiles.shared
+        shape, size = asked.shape, element_bytes(asked.dtypes.q)
+        k_row, v_row = (padded(dim, self.pad_head_dim) * size for dim in (shape.head_dim, shape.value_dim))
+        rows = tiles.block_q if isinstance(tiles.block_q, int) else min(LARGEST_ROWS, ceil(self._rows(asked) / 16) * 16)
+        return tiles.num_stages * tiles.block_kv * (k_row + (0 if shape.v_in_k else v_row)) + rows * k_row
+
+    def _engine(self, warps: int | None, tiles: Tiles) -> Engine | None:
+        if self.engine is None:
+            return None
+        return Engine(
+            instruction=self.engine.instruction,
+            groups=self.engine.groups(warps),
+            shares=self.engine.shares,
+            convert_cycles=tiles.convert_cycles,
+        )
+
+
+def tiled(asked: Workload, budget: Budget) -> Workload:
+    """The workload with the tiling of the kernel that it names; what its own tiling says that is no default goes before
+    it."""
+    kernel = kernel_of(asked, budget)
+    if kernel is None:
+        return asked if asked.kernel is None else asked.model_copy(update={"kernel": None})
+    silent, own = Tiling().model_dump(), asked.tiling.model_dump()
+    said = {name: value for name, value in own.items() if value != silent[name]}
+    sizes = {"block_m": said.get("block_q"), "block_n": said.get("block_kv"), "splits": said.get("splits")}
+    launch = Launch.model_validate({name: size for name, size in sizes.items() if isinstance(size, int)})
+    tiling = kernel.tiling(asked, launch, budget).model_dump() | said
+    return Workload.model_validate({**asked.model_dump(), "kernel": None, "tiling": tiling})
+
+
+def kernel_of(asked: Workload, budget: Budget) -> Kernel | None:
+    """The kernel that computes the call on a chip that offers `budget`: the one that it names, or, where it says auto,
+    the chip's default; None where tiles are chosen without one. Raises WorkloadError if it names none."""
+    if asked.kernel is None:
+        return None
+    if asked.kernel != AUTO:
+        return load_kernel(find_kernel(asked.kernel, asked.phase))
+    return next((kernel for kernel in defaults(budget.architecture) if kernel.computes(asked)), None)
+
+
+@lru_cache
+def defaults(architecture: str | None) -> tuple[Kernel, ...]:
+    """The kernels that serving frameworks run by default on chips of that architecture, as far as described."""
+    return tuple(kernel for kernel in map(load_kernel, kernel_names()) if architecture in kernel.default_on)
+
+
+def load_kernel(name: str | Path) -> Kernel:
+    """The kernel of that name, or of that YAML file; raises WorkloadError, in one line, if it is none."""
+    known = kernel_names()
+    path = FOLDER / f"{name}.yaml" if str(name) in known else Path(name)
+    if path.suffix not in (".yaml", ".yml"):
+        raise unknown(str(name))
+    return read_described(path, Kernel, known)

@@ -1,0 +1,29 @@
+"""How many pairs of a query and a token an attention call computes, whatever kernel computes it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from memgrain.workloads.patterns import seen_in_units
+from memgrain.workloads.workload import Workload
+
+TOGETHER = 1 << 20
+"""Queries that are counted at once (8 MiB an array)."""
+
+
+def pairs_of_head(workload: Workload) -> int:
+    """Pairs of a query and a token that it reads, for one query head of one sequence.
+
+    Each query counts for itself: the tokens that its pattern lets it see, and of its own candidates as many as the
+    selection chooses. What queries of a tile read for one another is the kernel's.
+    """
+    shape, selection, total = workload.shape, workload.selection, 0
+    for first in range(0, shape.q_len, TOGETHER):
+        queries = np.arange(first, min(first + TOGETHER, shape.q_len), dtype=np.int64)
+        seen = seen_in_units(workload.pattern.each(shape, queries, selection is not None), workload.unit)
+        total += int(seen.tokens.sum())
+        sizes, times = np.unique(seen.stop - seen.start, return_counts=True)
+        if selection is not None:
+            chosen = [min(selection.count(size, workload.unit), size) if size else 0 for size in sizes.tolist()]
+            total += int(np.dot(chosen, times))
+    return total

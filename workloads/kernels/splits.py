@@ -1,0 +1,110 @@
+"""Into how many splits kernels cut a context in decode: the rules of their launchers, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import ceil
+from typing import Literal
+
+SplitRule = Literal["four_a_core", "fa2", "fa3", "flashmla", "vllm", "fia"]
+"""Rules by name; that of flashmla splits no context for itself, see `memgrain.workloads.kernels.deal`."""
+
+MOST = 128
+"""Splits that FlashAttention merges at most."""
+PARTITION = 512
+"""Tokens of a partition of vLLM's paged attention v2."""
+
+
+@dataclass(frozen=True)
+class Decode:
+    """A decode call as rules see it."""
+
+    rows: int
+    """Rows of programs: batch entries x kv heads x blocks of packed query rows."""
+    batch: int
+    """Batch entries."""
+    cores: int
+    """Cores of the chip."""
+    tokens: int
+    """Tokens that a row reads."""
+    block_kv: int
+    """Tokens of a tile."""
+    group: int
+    """Query heads of a kv head."""
+    most: int | None = None
+    """Splits that the caller allows; None: as many as the rule does."""
+
+    @property
+    def tiles(self) -> int:
+        """Tiles that a row reads."""
+        return max(1, ceil(self.tokens / self.block_kv))
+
+
+def four_a_core(call: Decode) -> int:
+    """As many as give every core four programs, if the launcher does not say (the Triton kernels of
+    tests/validation/README.md); no more than there are tiles."""
+    return call.most or max(1, min(ceil(4 * call.cores / call.rows), call.tiles))
+
+
+def num_splits_heuristic(rows: int, places: int, tiles: int, uneven: bool) -> int:
+    """The least number of splits that fills whole waves of `places` programs at 85 % of the best efficiency.
+
+    `uneven` allows numbers that leave some programs without tiles. FlashAttention-2 (csrc/flash_attn/flash_api.cpp) and
+    -3 (hopper/heuristics.h).
+    """
+    if rows >= 0.8 * places:
+        return 1
+    efficiency: dict[int, float] = {}
+    for splits in range(1, min(MOST, places, tiles) + 1):
+        if uneven or splits == 1 or ceil(tiles / splits) != ceil(tiles / (splits - 1)):
+            waves = rows * splits / places
+            efficiency[splits] = waves / ceil(waves)
+    best = max(efficiency.values())
+    return next(splits for splits, share in efficiency.items() if share >= 0.85 * best)
+
+
+def fa2(call: Decode) -> int:
+    """FlashAttention-2: two programs of 128 threads a core."""
+    return num_splits_heuristic(call.rows, 2 * call.cores, call.tiles, uneven=False)
+
+
+def fa3_most(call: Decode) -> int:
+    """FlashAttention-3 on sequences of lengths of their own: the most splits that one may get, which is what the kernel
+    is launched for: one of four tiles or fewer, else as many as fill the cores (hopper/heuristics.h)."""
+    if call.most is not None:
+        return call.most
+    alone = call.rows // call.batch
+    return 1 if call.tiles <= 4 else num_splits_heuristic(alone, call.cores, call.tiles, uneven=True)
+
+
+def fa3(call: Decode) -> int:
+    """FlashAttention-3: as many as give each core its share of all tiles, and a tenth more
+    (hopper/flash_prepare_scheduler.cu), at most `fa3_most`."""
+    share = ceil(1.1 * call.rows * call.tiles / call.cores)
+    return max(1, min(ceil(call.tiles / share), fa3_most(call)))
+
+
+def vllm(call: Decode) -> int:
+    """Paged attention v2: a program for every PARTITION tokens."""
+    return max(1, ceil(call.tokens / PARTITION))
+
+
+def fia(call: Decode) -> int:
+    """Ascend's fused infer attention: contexts are dealt out over the cores in blocks of 8,192 tokens, fewer where
+    many query heads share a kv head (ops-transformer, fia_tiling_nonquant.cpp, CalcInnerSize)."""
+    block = (8192, 4096, 2048)[min(call.group // 5, 2)]
+    return max(1, min(ceil(call.cores / call.rows), ceil(call.tokens / block)))
+
+
+RULES: dict[str, Callable[[Decode], int]] = {
+    "four_a_core": four_a_core,
+    "fa2": fa2,
+    "fa3": fa3,
+    "vllm": vllm,
+    "fia": fia,
+}
+"""The rules by the name that a kernel's description gives."""
+BOUNDED: dict[str, Callable[[Decode], int]] = {"fa3": fa3_most}
+"""The rules that a launch bounds, and the bound: if it is more than one, partial outputs have a kernel that merges them
+however many there are in the end."""

@@ -1,0 +1,1 @@
+"""Models: layers, heads, caches and experts, one YAML file a model."""

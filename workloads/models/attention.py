@@ -1,0 +1,219 @@
+"""Kinds of attention layers, with the rows of the cache that each keeps of a sequence and reads in a decode step."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from memgrain.workloads.models.parts import Count, Part, Rows, Spec
+
+
+class Indexer(Spec):
+    """A small attention that scores every key, so that the best may be read."""
+
+    heads: Count
+    """Its query heads; all read the same key."""
+    dim: Count
+    """Elements of a key."""
+    top_k: Count
+    """Rows that it selects for a token, for all heads of the layer together."""
+
+
+class Full(Spec):
+    """Every token is kept and read; over latent heads: MLA."""
+
+    kind: Literal["full"]
+    """The kind of attention."""
+
+    def kept(self, rows: Rows, length: int) -> tuple[Part, ...]:
+        """Rows kept of a sequence of that length."""
+        return rows.of("all", length)
+
+    def read(self, rows: Rows, context: int) -> tuple[Part, ...]:
+        """Rows read by a decode step whose context, itself included, is that long."""
+        return rows.of("all", context)
+
+
+class SlidingWindow(Spec):
+    """The last tokens alone are kept and read."""
+
+    kind: Literal["sliding_window"]
+    """The kind of attention."""
+    window: Count
+    """Tokens of the window, the query's own included."""
+    sink_logit: bool | None = None
+    """Whether a learned logit without a row takes part in the softmax; absent where no source says."""
+
+    def kept(self, rows: Rows, length: int) -> tuple[Part, ...]:
+        """See `Full.kept`."""
+        return rows.of("window", min(length, self.window))
+
+    def read(self, rows: Rows, context: int) -> tuple[Part, ...]:
+        """See `Full.read`."""
+        return self.kept(rows, context)
+
+
+class Dsa(Spec):
+    """DeepSeek sparse attention: an indexer scans a key of each token and selects single tokens; all are kept."""
+
+    kind: Literal["dsa"]
+    """The kind of attention."""
+    indexer: Indexer
+    """What selects."""
+
+    def kept(self, rows: Rows, length: int) -> tuple[Part, ...]:
+        """See `Full.kept`."""
+        return rows.of("all", length) + rows.index("index", length)
+
+    def read(self, rows: Rows, context: int) -> tuple[Part, ...]:
+        """See `Full.read`."""
+        return rows.of("selected", min(self.indexer.top_k, context)) + rows.index("index scan", context)
+
+
+class Csa(Spec):
+    """Compressed sparse attention (DeepSeek V4): entries of `ratio` tokens, an indexer that selects some, a window."""
+
+    kind: Literal["csa"]
+    """The kind of attention."""
+    ratio: Count
+    """Tokens to an entry."""
+    pool: Count
+    """Tokens that an entry is made of, those of its neighbour included."""
+    window: Count
+    """Last tokens that are kept and read as they are."""
+    sink_logit: bool
+    """Whether a learned logit without a row takes part in the softmax."""
+    indexer: Indexer
+    """What selects entries."""
+
+    def kept(self, rows: Rows, length: int) -> tuple[Part, ...]:
+        """See `Full.kept`; the compressor's state is not counted."""
+        entries = length // self.ratio
+        window = rows.of("window", min(length, self.window))
+        return window + rows.of("compressed", entries) + rows.index("index", entries)
+
+    def read(self, rows: Rows, context: int) -> tuple[Part, ...]:
+        """See `Full.read`; scores, lists and the compressor's state are not counted."""
+        entries = context // self.ratio
+        window = rows.of("window", min(context, self.window))
+        return window + rows.of("selected", min(self.indexer.top_k, entries)) + rows.index("index scan", entries)
+
+
+class Hca(Spec):
+    """Heavily compressed attention (DeepSeek V4): entries of `ratio` tokens, all of them read, and a window."""
+
+    kind: Literal["hca"]
+    """The kind of attention."""
+    ratio: Count
+    """Tokens to an entry."""
+    window: Count
+    """Last tokens that are kept and read as they are."""
+    sink_logit: bool
+    """Whether a learned logit without a row takes part in the softmax."""
+
+    def kept(self, rows: Rows, length: int) -> tuple[Part, ...]:
+        """See `Full.kept`; the compressor's state is not counted."""
+        return rows.of("window", min(length, self.window)) + rows.of("compressed", length // self.ratio)
+
+    def read(self, rows: Rows, context: int) -> tuple[Part, ...]:
+        """See `Full.read`."""
+        return self.kept(rows, context)
+
+
+class Nsa(Spec):
+    """Native sparse attention: all compressed rows are read, blocks that they select for a KV group, and a window.
+
+    A step reads floor((s - l) / d) + n l' + w tokens (arXiv 2502.11089).
+    """
+
+    kind: Literal["nsa"]
+    """The kind of attention."""
+    compress: Count
+    """Tokens that are compressed to a row (l)."""
+    stride: Count
+    """Tokens from one such row to the next (d)."""
+    block: Count
+    """Tokens of a block that is selected as a whole (l')."""
+    blocks: Count
+    """Blocks selected (n), the fixed ones included."""
+    first: Count
+    """Blocks at the beginning that are always among them."""
+    local: Count
+    """Last blocks that are always among them."""
+    window: Count
+    """Last tokens that are read beside them (w)."""
+
+    def kept(self, rows: Rows, length: int) -> tuple[Part, ...]:
+        """See `Full.kept`."""
+        return rows.of("all", length) + rows.of("compressed", self._compressed(length))
+
+    def read(self, rows: Rows, context: int) -> tuple[Part, ...]:
+        """See `Full.read`."""
+        selected = rows.of("selected", min(self.blocks * self.block, context))
+        window = rows.of("window", min(self.window, context))
+        return rows.of("compressed", self._compressed(context)) + selected + window
+
+    def _compressed(self, length: int) -> int:
+        return max(0, (length - self.compress) // self.stride)
+
+
+class Blocks(Spec):
+    """Whole blocks of tokens are selected by keys of theirs, all are kept (pages of Quest, blocks of MiniMax-M3)."""
+
+    kind: Literal["blocks"]
+    """The kind of attention."""
+    block: Count
+    """Tokens of a block."""
+    blocks: Count
+    """Blocks selected, the fixed ones included."""
+    local: Annotated[int, Field(ge=0)] = 0
+    """Last blocks that are always among them."""
+    share: Literal["group", "head"]
+    """Heads that share a selection: those of a KV group, or each has its own."""
+    index_heads: Count | None = None
+    """Heads of the index; absent where the queries themselves are held against the blocks' keys."""
+    index_dim: Count | None = None
+    """Elements of an index head."""
+    block_keys: Count | None = None
+    """Rows of K's size that stand for a block in each KV head, all scanned; absent: no source says, none is counted."""
+
+    def kept(self, rows: Rows, length: int) -> tuple[Part, ...]:
+        """See `Full.kept`."""
+        return rows.of("all", length) + self._keys("index", rows, length)
+
+    def read(self, rows: Rows, context: int) -> tuple[Part, ...]:
+        """See `Full.read`; blocks that heads of a group select apart count for each of them, keys once a group."""
+        lists = rows.group if self.share == "head" else 1
+        selected = rows.of("selected", min(self.blocks * self.block, context), lists)
+        return selected + self._keys("index scan", rows, context)
+
+    def _keys(self, what: str, rows: Rows, length: int) -> tuple[Part, ...]:
+        if self.block_keys is None:
+            return ()
+        return (Part(what, length // self.block * self.block_keys * rows.kv_heads, rows.streams[0][1]),)
+
+
+class Share(Spec):
+    """A share of the distant tokens is selected, however many they are, beside a window; all are kept."""
+
+    kind: Literal["share"]
+    """The kind of attention."""
+    ratio: Annotated[float, Field(gt=0, le=1)]
+    """Share of the tokens outside the window that is read (rounded down, at least one)."""
+    window: Count | None = None
+    """Last tokens that are always read; absent where no source says: then none is counted."""
+
+    def kept(self, rows: Rows, length: int) -> tuple[Part, ...]:
+        """See `Full.kept`."""
+        return rows.of("all", length)
+
+    def read(self, rows: Rows, context: int) -> tuple[Part, ...]:
+        """See `Full.read`; what selecting reads is not counted, no source says it."""
+        near = min(context, self.window or 0)
+        window = rows.of("window", near) if self.window else ()
+        distant = context - near
+        return window + rows.of("selected", min(distant, max(1, int(self.ratio * distant + 1e-9))))
+
+
+Attention = Annotated[Full | SlidingWindow | Dsa | Csa | Hca | Nsa | Blocks | Share, Field(discriminator="kind")]

@@ -1,0 +1,295 @@
+"""A model: its layers by kind, heads, caches and experts, with a source for every number; loaded by `load_model`."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from memgrain.workloads.catalog import read_described
+from memgrain.workloads.errors import WorkloadError
+from memgrain.workloads.kernels.names import plain
+from memgrain.workloads.models.attention import Attention
+from memgrain.workloads.models.parts import Cache, Count, Heads, Part, Spec
+
+FOLDER = Path(__file__).parent
+WeightType = Literal["bf16", "fp8", "fp4"]
+
+
+class Source(Spec):
+    """Where numbers come from."""
+
+    cite: str = Field(min_length=1)
+    """The source."""
+    of: tuple[str, ...] = Field(min_length=1)
+    """What it covers, as dotted keys of the file; a key covers all below it."""
+
+
+class Doubt(Spec):
+    """Numbers that are to be taken with care."""
+
+    of: tuple[str, ...] = Field(min_length=1)
+    """Which, as dotted keys of the file."""
+    reason: str = Field(min_length=1)
+    """Why."""
+
+
+class Assumption(Spec):
+    """A number that no source says, where the file could not do without."""
+
+    of: tuple[str, ...] = Field(min_length=1)
+    """Which, as dotted keys of the file."""
+    range: tuple[float, float] | None = None
+    """Least and greatest conceivable value; absent where the number is a unit to multiply by."""
+    reason: str = Field(min_length=1)
+    """Why this one."""
+
+
+class DenseFfn(Spec):
+    """A feed-forward network that every token passes as a whole."""
+
+    kind: Literal["dense"]
+    """The kind of network."""
+    size: Count
+    """Elements of its inner layer."""
+    routed: Literal[0] = 0
+    """It has no experts."""
+    active: Literal[0] = 0
+    """It has no experts."""
+    shared: Literal[1] = 1
+    """It is one network, for all tokens."""
+
+
+class Moe(Spec):
+    """A mixture of experts."""
+
+    kind: Literal["moe"]
+    """The kind of network."""
+    size: Count
+    """Elements of an expert's inner layer."""
+    routed: Count
+    """Experts that a token may be sent to."""
+    active: Count
+    """Experts that it is sent to."""
+    shared: Annotated[int, Field(ge=0)] | None = None
+    """Experts that all tokens pass beside them; absent where no source says: then none is counted."""
+    routing: Literal["learned", "hash"] = "learned"
+    """Whether a router chooses, or a hash of the token."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Moe:
+        if self.active > self.routed:
+            raise WorkloadError(f"active {self.active} exceeds the {self.routed} routed experts; lower it")
+        return self
+
+
+Ffn = Annotated[DenseFfn | Moe, Field(discriminator="kind")]
+
+
+class Layer(Spec):
+    """A layer."""
+
+    attention: str
+    """Its attention, a key of the file's `attention`."""
+    ffn: str | None = None
+    """Its feed-forward network, a key of the file's `ffn`; absent where no source says."""
+
+
+class Stretch(Spec):
+    """Layers that follow one another: a pattern, repeated."""
+
+    repeat: Count
+    """How often."""
+    of: tuple[Layer, ...] = Field(min_length=1)
+    """The pattern."""
+
+
+class Weights(Spec):
+    """Element types of the weights."""
+
+    rest: WeightType
+    """Of all but the routed experts."""
+    experts: WeightType | None = None
+    """Of the routed experts; as the rest where absent."""
+
+
+class Parameters(Spec):
+    """Sizes that the model's makers give."""
+
+    total: Annotated[int, Field(ge=1)]
+    """Parameters."""
+    active: Annotated[int, Field(ge=1)]
+    """Parameters that a token meets."""
+
+
+class Model(Spec):
+    """A model's description."""
+
+    name: str = Field(min_length=1)
+    """Name of its file."""
+    title: str = Field(min_length=1)
+    """What people call it."""
+    note: str | None = None
+    """What one should know before quoting its figures."""
+    hidden: Count | None = None
+    """Elements of a token between layers; absent, here and below, where no source says."""
+    vocab: Count | None = None
+    """Tokens that it knows."""
+    context: Count | None = None
+    """Tokens of the longest context that it is made for."""
+    mtp_layers: Annotated[int, Field(ge=0)] | None = None
+    """Layers that predict tokens beyond the next one; not among `layers`, and not counted."""
+    residual_streams: Count = 1
+    """Copies of the hidden state that run beside each other."""
+    parameters: Parameters | None = None
+    """Sizes that its makers give."""
+    weights: Weights | None = None
+    """Element types of the weights as released."""
+    heads: Heads
+    """Heads of every layer."""
+    attention: dict[str, Attention]
+    """Its kinds of attention, by name."""
+    ffn: dict[str, Ffn] = Field(default_factory=dict)
+    """Its kinds of feed-forward networks, by name."""
+    layers: tuple[Stretch, ...] = Field(min_length=1)
+    """Its layers, first to last."""
+    caches: dict[str, Cache] = Field(min_length=1)
+    """Forms in which its cache is kept; the first is meant where none is named."""
+    sources: dict[str, Source]
+    """Where the numbers come from."""
+    assumed: tuple[Assumption, ...] = ()
+    """What no source says."""
+    unchecked: tuple[Doubt, ...] = ()
+    """What was not held against a first source."""
+    missing: tuple[str, ...] = ()
+    """What is left out, because no source says it."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Model:
+        order = self.order
+        for what, defined, used in (
+            ("attention", set(self.attention), {layer.attention for layer in order}),
+            ("ffn", set(self.ffn), {layer.ffn for layer in order if layer.ffn}),
+        ):
+            if defined != used:
+                odd = ", ".join(sorted(defined ^ used))
+                raise WorkloadError(f"{what} {odd} is not both described and in layers; name each in both places")
+        scans = any(hasattr(kind, "indexer") for kind in self.attention.values())
+        for name, cache in self.caches.items():
+            cache.rows(self.heads)
+            if scans != (cache.index_row is not None):
+                rule = "needs index_row, a layer scans an index" if scans else "has index_row, no layer scans an index"
+                raise WorkloadError(f"cache {name} {rule}; {'add' if scans else 'remove'} it")
+        return self
+
+    @model_validator(mode="after")
+    def _sourced(self) -> Model:
+        given = self.model_dump(exclude_unset=True, exclude={"sources", "assumed", "unchecked", "missing"})
+        paths = dict(_leaves(given))
+        said = [key for source in self.sources.values() for key in source.of]
+        assumed = [key for item in self.assumed for key in item.of]
+        for key in [*said, *assumed, *(key for doubt in self.unchecked for key in doubt.of)]:
+            if not any(_covers(key, path) for path in paths):
+                raise WorkloadError(f"'{key}' has a source or a doubt and is no key of the file; correct the key")
+        for path, value in paths.items():
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if number and not any(_covers(key, path) for key in [*said, *assumed]):
+                raise WorkloadError(f"{path} {value} has no source; name the key below a source's `of`, or as assumed")
+        return self
+
+    @property
+    def order(self) -> tuple[Layer, ...]:
+        """The layers one by one."""
+        return tuple(layer for stretch in self.layers for _ in range(stretch.repeat) for layer in stretch.of)
+
+    @property
+    def kinds(self) -> dict[str, int]:
+        """Layers of each kind of attention, in the order in which the kinds first come."""
+        found: dict[str, int] = {}
+        for layer in self.order:
+            found[layer.attention] = found.get(layer.attention, 0) + 1
+        return found
+
+    def kept(self, kind: str, length: int, cache: str | None = None) -> tuple[Part, ...]:
+        """What a layer of that kind keeps of a sequence of `length` tokens; raises WorkloadError for an unknown kind or
+        cache."""
+        return self._kind(kind).kept(self.cache_form(cache).rows(self.heads), _positive(length))
+
+    def read(self, kind: str, context: int, cache: str | None = None) -> tuple[Part, ...]:
+        """What a layer of that kind reads of the cache in a decode step, for one sequence of `context` tokens, the new
+        one included; errors as `kept`."""
+        return self._kind(kind).read(self.cache_form(cache).rows(self.heads), _positive(context))
+
+    def kept_bytes(self, length: int, cache: str | None = None) -> int:
+        """Bytes that all layers keep of a sequence of `length` tokens."""
+        return sum(count * part.bytes for kind, count in self.kinds.items() for part in self.kept(kind, length, cache))
+
+    def read_bytes(self, context: int, cache: str | None = None) -> int:
+        """Bytes of the cache that all layers read in a decode step of one sequence."""
+        return sum(count * part.bytes for kind, count in self.kinds.items() for part in self.read(kind, context, cache))
+
+    def read_rows(self, context: int, cache: str | None = None) -> int:
+        """Rows of K and V (of both at once where they are one) that all layers read in a decode step, an indexer's keys
+        apart."""
+        return sum(
+            count * part.rows
+            for kind, count in self.kinds.items()
+            for part in self.read(kind, context, cache)
+            if not part.component.startswith("index")
+        )
+
+    def _kind(self, kind: str) -> Attention:
+        if kind not in self.attention:
+            raise WorkloadError(f"model {self.name} has no attention '{kind}'; it has {', '.join(self.attention)}")
+        return self.attention[kind]
+
+    def cache_form(self, cache: str | None = None) -> Cache:
+        """A form of the cache by name, the first if none is named; raises WorkloadError if there is none of it."""
+        if cache is None:
+            return next(iter(self.caches.values()))
+        if cache not in self.caches:
+            raise WorkloadError(f"model {self.name} has no cache '{cache}'; it has {', '.join(self.caches)}")
+        return self.caches[cache]
+
+
+def model_names() -> list[str]:
+    """Names of the models that come with the package."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def load_model(name: str | Path) -> Model:
+    """The model of that name, letters and digits alone being compared, or of that YAML file.
+
+    Raises WorkloadError, in one line, if it is none.
+    """
+    known = {plain(model): model for model in model_names()}
+    path = FOLDER / f"{known[plain(str(name))]}.yaml" if plain(str(name)) in known else Path(name)
+    if path.suffix not in (".yaml", ".yml"):
+        close = difflib.get_close_matches(plain(str(name)), known, 2, 0.5)
+        mend = f"did you mean {' or '.join(repr(known[word]) for word in close)}?" if close else "see memgrain models"
+        raise WorkloadError(f"no model '{name}'; {mend}")
+    return read_described(path, Model, model_names())
+
+
+def _positive(tokens: int) -> int:
+    if tokens < 1:
+        raise WorkloadError(f"{tokens} tokens are no sequence; give 1 or more")
+    return tokens
+
+
+def _leaves(node: object, path: str = "") -> Iterator[tuple[str, object]]:
+    """Dotted keys below a mapping or sequence, each with its value."""
+    inner = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, tuple | list) else None
+    if inner is None:
+        yield path, node
+        return
+    for key, value in inner:
+        yield from _leaves(value, f"{path}.{key}" if path else str(key))
+
+
+def _covers(key: str, path: str) -> bool:
+    """Whether a dotted key is `path` or stands above it."""
+    return path == key or path.startswith(f"{key}.")

@@ -1,0 +1,174 @@
+"""A tiled matrix product C = A x B on cores with a matrix unit: which core makes which tile of C, and in what order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from memgrain.workloads.errors import WorkloadError
+from memgrain.workloads.layouts.layout import bases
+from memgrain.workloads.shape import DType, element_bytes
+from memgrain.workloads.steps.matrix import Size
+from memgrain.workloads.trace import PROGRAM, READ, RUN, STEP, WRITE, Chunk, Tensor, Trace
+
+Place = tuple[int, int]
+"""First row and first column of a tile of C."""
+
+
+class Rectangles(BaseModel):
+    """Each core makes one rectangle of C, or one of each of several parts of its rows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["rectangles"]
+    """What the YAML says first."""
+    grid: tuple[Size, Size]
+    """Cores down and across C."""
+    row_parts: Size = 1
+    """Parts of C's rows that all cores make one after the other, so that A's part and B stay in the cache."""
+
+    @property
+    def programs(self) -> int:
+        """Cores."""
+        return self.grid[0] * self.grid[1]
+
+    def tiles(self, asked: Gemm) -> list[list[Place]]:
+        """The tiles of each core: down the columns of its rectangle."""
+        (height, width), part = asked.block, asked.m // self.row_parts
+        down, across = (-(-part // self.grid[0] // height) * height, -(-asked.n // self.grid[1] // width) * width)
+        found = []
+        for row in range(0, self.grid[0] * down, down):
+            for column in range(0, self.grid[1] * across, across):
+                rows, columns = range(row, min(row + down, part), height), range(column, min(column + across, asked.n))
+                found.append([(p * part + r, c) for p in range(self.row_parts) for c in columns[::width] for r in rows])
+        return found
+
+
+class RoundRobin(BaseModel):
+    """Tiles of C in one order are dealt to the cores in turn."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["round_robin"]
+    """What the YAML says first."""
+    programs: Size
+    """Cores."""
+    band: Size | None = None
+    """Tiles of a row of C that are made together, going down and up again in the next band ("swizzle"); absent: whole
+    rows, one after the other."""
+
+    def tiles(self, asked: Gemm) -> list[list[Place]]:
+        """The tiles of each core."""
+        (height, width), band = asked.block, self.band
+        down, across = -(-asked.m // height), -(-asked.n // width)
+        order = []
+        for number, first in enumerate(range(0, across, band or across)):
+            rows = range(down) if number % 2 == 0 else range(down - 1, -1, -1)
+            order += [(r, c) for r in rows for c in range(first, min(first + (band or across), across))]
+        places = [(r * height, c * width) for r, c in order]
+        return [places[core :: self.programs] for core in range(self.programs)]
+
+
+class Gemm(BaseModel):
+    """A product of an [m, k] and a [k, n] matrix, A and C row by row in memory."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["gemm"]
+    """What the YAML says first."""
+    name: str = Field(min_length=1)
+    """Name in tables and figures."""
+    m: Size
+    """Rows of A and C."""
+    n: Size
+    """Columns of B and C."""
+    k: Size
+    """Columns of A and rows of B; a multiple of both of k_steps."""
+    dtype: DType
+    """Element type of A and B, in which the product runs."""
+    out_dtype: DType
+    """Element type of C."""
+    b_rows: Literal["n", "k"]
+    """What a row of B in memory runs along: k (B is stored transposed: [n, k]) or n ([k, n])."""
+    block: tuple[Size, Size]
+    """Rows and columns of a tile of C, which a core makes at once."""
+    k_steps: tuple[Size, Size]
+    """Elements along k that a DMA command moves of A and of B; one a multiple of the other."""
+    stages: Annotated[int, Field(ge=1, le=16)]
+    """Steps (of the larger of k_steps) that may be loaded ahead, the one computed included: 2 is double buffering."""
+    deal: Annotated[Rectangles | RoundRobin, Field(discriminator="kind")]
+    """Which core makes which tile of C."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Gemm:
+        large, small = max(self.k_steps), min(self.k_steps)
+        if self.k % large or large % small:
+            raise WorkloadError(f"k {self.k} and k_steps {self.k_steps} must divide one another; change k_steps")
+        if isinstance(self.deal, Rectangles) and self.m % self.deal.row_parts:
+            raise WorkloadError(f"m {self.m} is no multiple of row_parts {self.deal.row_parts}; change it")
+        return self
+
+    def trace(self) -> Trace:
+        """The trace."""
+        size = element_bytes(self.dtype)
+        sizes = {"A": self.m * self.k * size, "B": self.k * self.n * size}
+        read = sum(sizes.values())
+        sizes["C"] = self.m * self.n * element_bytes(self.out_dtype)
+        at = bases(sizes)
+        tensors = tuple(Tensor(name, base, sizes[name], sizes[name]) for name, base in at.items())
+        held = self.stages * sum(edge * step for edge, step in zip(self.block, self.k_steps, strict=True)) * size
+        chunks = GemmChunks(self, tuple(at.values()))
+        return Trace(self.name, tensors, self.dtype, held, self.stages, 1, read, 0, sizes["C"], chunks)
+
+
+@dataclass(frozen=True)
+class GemmChunks:
+    """The chunk stream of a product; `at` are the addresses of A, B and C."""
+
+    asked: Gemm
+    at: tuple[int, ...]
+
+    def __call__(self) -> Iterator[Chunk]:
+        """One chunk: for each tile of C the steps along k but the last, as repeats, and the last, which stores it."""
+        programs: list[tuple[int, ...]] = []
+        steps: list[tuple[int, ...]] = []
+        runs: list[tuple[int, ...]] = []
+        times = self.asked.k // max(self.asked.k_steps)
+        for tiles in self.asked.deal.tiles(self.asked):
+            first = len(steps)
+            for place in tiles:
+                for start, repeats in ((0, times - 1), (times - 1, 1)):
+                    if repeats:
+                        steps.append(self._step(place, start, repeats, runs))
+            if len(steps) > first:
+                programs.append((first, len(steps) - first, 0, 0))
+        yield Chunk(np.array(programs, PROGRAM), np.array(steps, STEP), np.array(runs, RUN), np.zeros(0, np.int32))
+
+    def _step(self, place: Place, start: int, repeats: int, runs: list[tuple[int, ...]]) -> tuple[int, ...]:
+        """A step from step `start` along k on, repeated; its runs are appended."""
+        asked, (a, b, c), (row, column) = self.asked, self.at, place
+        size, wide, whole = element_bytes(asked.dtype), element_bytes(asked.out_dtype), max(asked.k_steps)
+        height, width = min(asked.block[0], asked.m - row), min(asked.block[1], asked.n - column)
+        first, loads = len(runs), 0
+        for part in range(0, whole, asked.k_steps[0]):
+            k = start * whole + part
+            base, pitch = a + (row * asked.k + k) * size, asked.k * size
+            runs.append((base, pitch, height, asked.k_steps[0] * size, -1, whole * size, READ, 0))
+            loads += 1
+        for part in range(0, whole, asked.k_steps[1]):
+            k = start * whole + part
+            if asked.b_rows == "k":
+                base, pitch = b + (column * asked.k + k) * size, asked.k * size
+                runs.append((base, pitch, width, asked.k_steps[1] * size, -1, whole * size, READ, 1))
+            else:
+                base, pitch = b + (k * asked.n + column) * size, asked.n * size
+                runs.append((base, pitch, asked.k_steps[1], width * size, -1, whole * pitch, READ, 1))
+            loads += 1
+        last = start + repeats == asked.k // whole
+        if last:
+            runs.append((c + (row * asked.n + column) * wide, asked.n * wide, height, width * wide, -1, 0, WRITE, 2))
+        return first, 0, loads, int(last), repeats, height, width, whole, 0, 0, 0, 0

@@ -1,0 +1,105 @@
+"""A chunk written step by step: for kernels that are no tiled attention."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memgrain.workloads.trace import PROGRAM, RUN, STEP, Chunk, Records
+
+Move = tuple[int, int, int, int, int]
+"""A contiguous run: address, bytes, bytes by which a repeat moves it on, READ or WRITE, number of its tensor."""
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """A run of several pieces of equal size, strided or gathered."""
+
+    base: int
+    """Address of the first piece; gathered: of piece 0."""
+    stride: int
+    """Bytes from a piece to the next; gathered: by which the numbers are multiplied."""
+    count: int
+    """Pieces."""
+    bytes: int
+    """Bytes of a piece."""
+    op: int
+    """READ or WRITE."""
+    tensor: int
+    """Number of its tensor."""
+    index: int = -1
+    """Where the numbers of gathered pieces begin in the chunk's indices (`Writer.numbers`); -1: strided."""
+    advance: int = 0
+    """Bytes by which a repeat moves it on; gathered: numbers."""
+
+
+@dataclass(frozen=True, eq=False)
+class OneChunk:
+    """A chunk stream of one chunk."""
+
+    programs: Records
+    """PROGRAM records."""
+    steps: Records
+    """STEP records."""
+    runs: Records
+    """RUN records."""
+    indices: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+    """What gathered runs are indexed by."""
+
+    def __call__(self) -> Iterator[Chunk]:
+        """The chunk."""
+        yield Chunk(self.programs, self.steps, self.runs, self.indices)
+
+
+@dataclass
+class Writer:
+    """Collects programs in launch order, each with the steps that are written after it was begun."""
+
+    _programs: list[tuple[int, int]] = field(default_factory=list)
+    _steps: list[tuple[int, ...]] = field(default_factory=list)
+    _runs: list[tuple[int, ...]] = field(default_factory=list)
+    _indices: list[NDArray[np.int32]] = field(default_factory=list)
+    _held: int = 0
+
+    def program(self, batch: int) -> None:
+        """Begin a program that belongs to a batch entry."""
+        self._programs.append((len(self._steps), batch))
+
+    def numbers(self, numbers: NDArray[np.int32]) -> int:
+        """Keep numbers for gathered pieces; where they begin."""
+        self._indices.append(numbers)
+        self._held += len(numbers)
+        return self._held - len(numbers)
+
+    def step(
+        self,
+        loads: Sequence[Move | Pieces],
+        stores: Sequence[Move | Pieces],
+        repeats: int = 1,
+        product: tuple[int, int, int] = (0, 0, 0),
+        lists: Sequence[Move | Pieces] = (),
+    ) -> None:
+        """A step of the program begun last: what it loads and stores, how often, and its m x n x k product; `lists` are
+        what must have arrived before anything is loaded."""
+        first = len(self._runs)
+        self._runs += [_run(move) for move in (*lists, *loads, *stores)]
+        self._steps.append((first, len(lists), len(loads), len(stores), repeats, *product, 0, 0, 0, 0))
+
+    def chunks(self) -> OneChunk:
+        """What was collected."""
+        ends = [*(first for first, _ in self._programs[1:]), len(self._steps)]
+        programs = [(first, end - first, batch, 0) for (first, batch), end in zip(self._programs, ends, strict=True)]
+        indices = np.concatenate([np.zeros(0, np.int32), *self._indices])
+        return OneChunk(np.array(programs, PROGRAM), np.array(self._steps, STEP), np.array(self._runs, RUN), indices)
+
+
+def _run(move: Move | Pieces) -> tuple[int, ...]:
+    """The RUN record of a run."""
+    if isinstance(move, Pieces):
+        shape = move.base, move.stride, move.count, move.bytes
+        return *shape, move.index, move.advance, move.op, move.tensor
+    base, size, on, op, tensor = move
+    return base, 0, 1, size, -1, on, op, tensor
