@@ -205,8 +205,8 @@ def _carrying() -> str:
         "## How far errors carry",
         "",
         f"Labels and intervals rest on {len(rows)} measured rows ("
-        "[evidence.csv](../memgrain/runs/validated/evidence.csv)). The logarithm of measured ÷ predicted time is a sum of "
-        "independent parts; these are their standard deviations "
+        "[evidence.csv](../memgrain/runs/validated/evidence.csv)). The logarithm of measured ÷ predicted time is a sum "
+        "of independent parts; these are their standard deviations "
         "in % ([uncertainty.md](uncertainty.md) says what each is):",
         "",
         *markdown_table(["part", "%"], parts, 1),
