@@ -20,7 +20,7 @@ from memgrain.validation.cases import Maker
 from memgrain.validation.records import Record
 
 FILES = Path(__file__).parent.parent / "validation"
-MEASUREMENTS = Path(__file__).parents[2] / "hwmodels" / "measurements"
+MEASUREMENTS = Path(__file__).parents[2] / "measurements"
 TOY = """
 extends: toy
 sources: {ME: "planted"}

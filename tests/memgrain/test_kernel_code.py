@@ -25,7 +25,7 @@ from memgrain.workloads import Launch, Trace, attention, gather, load_kernel, pa
 from memgrain.workloads.kernels.parts import Call
 
 HERE = Path(__file__).parents[2]
-CSV = HERE / "hwmodels" / "measurements" / "h100_kernel_code.csv"
+CSV = HERE / "measurements" / "h100_kernel_code.csv"
 FLASH = CSV.with_name("h100_flash3_paged.csv")
 KINDS = ("decode", "prefill", "gather")
 SMS, MEASURED_SMS = 12, 132

@@ -15,7 +15,7 @@ from memgrain.sim.levels.request import NO_INDEX, Request
 from memgrain.workloads.trace import READ, RUN
 from tests.sim.conftest import Sink
 
-MEASURED = Path(__file__).parents[2] / "hwmodels" / "measurements" / "h200_strides.csv"
+MEASURED = Path(__file__).parents[2] / "measurements" / "h200_strides.csv"
 CHIPS = [name for name in hwmodels.chip_names() if hwmodels.load_chip(name).cache]
 LARGEST = 4 << 20
 """Bytes of the largest stride. Where that is a whole number of blocks and of all sets (from 5 MiB on for an A100), rows
