@@ -118,7 +118,7 @@ def _runs(chip: Chip, kernel: Kernel | None, width: str, dtype: str) -> bool:
         return False
     if kernel is None:
         return True
-    stored = kernel.kv_dtype or kernel.dtype
+    stored = kernel.kv_dtype or kernel.dtype[0]
     sizes = {tiles.element for tiles in kernel.tiles} | {code.element for code in kernel.code}
     own = width == ("16-bit" if stored in ("bf16", "fp16") else stored) or (width == "fp8" and 1 in sizes)
     return own and chip.architecture in kernel.architectures

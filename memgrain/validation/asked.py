@@ -194,13 +194,14 @@ def _attention(
     record: Record, kernel: Kernel | None, launch: Launch, chip: Budget, raw: Mapping[str, object]
 ) -> Workload:
     """The workload of a call by `kernel`, whose layout (HND or NHD, `page` tokens a page) and types the row names."""
-    dtype = record.text("dtype", kernel.dtype if kernel else "bf16")
+    dtype = record.text("dtype", kernel.dtype[0] if kernel else "bf16")
     stored = record.text("kv_dtype", (kernel.kv_dtype if kernel else None) or dtype)
+    dim = record.whole("head_dim")
     whole = {
         "kind": "attention",
         "name": kernel.name if kernel else AUTO,
         "dtype": {"q": dtype, "k": stored, "v": stored, "o": record.text("o_dtype", dtype)},
-        "layout": _layout(record, kernel),
+        "layout": _layout(record, kernel, dim),
         **raw,
     }
     if kernel is None:
@@ -209,11 +210,11 @@ def _attention(
     return parse_workload({**whole, "tiling": tiling.model_dump()})
 
 
-def _layout(record: Record, kernel: Kernel | None) -> dict[str, object]:
+def _layout(record: Record, kernel: Kernel | None, head_dim: int) -> dict[str, object]:
     """Where K and V lie; in pages if the row says so, or its kernel knows no other way."""
     inner = record.one_of("layout", ("HND", "NHD"), "NHD")
     page = record.maybe("page") or (kernel.page if kernel else None)
-    row = {"k_row_bytes": kernel.k_row_bytes if kernel else None}
+    row = {"k_row_bytes": kernel.row_bytes(head_dim) if kernel else None}
     if page is None:
         return {"kind": "bnsd" if inner == "HND" else "bsnd", **row}
     placement = record.text("placement", "shuffled")

@@ -15,7 +15,10 @@ SHORT = {"shape.kv_len": 2048}
 def workload_of(name: str) -> tuple[str, dict[str, object]]:
     kernel = load_kernel(name)
     if kernel.value_dim is not None:
-        return "decode_mla", {**SHORT, "shape.batch": 1}
+        own = {"layout.k_row_bytes": kernel.row_bytes(576)} if kernel.k_row_bytes else {}
+        stored = kernel.kv_dtype or kernel.dtype[0]
+        types = {"dtype": {"q": kernel.dtype[0], "k": stored, "v": stored, "o": kernel.dtype[0]}}
+        return "decode_mla", {**SHORT, "shape.batch": 1, **own, **types}
     if kernel.phase == "prefill":
         return "prefill_causal", {**SHORT, "shape.q_len": 2048}
     page = kernel.page_sizes[0] if kernel.page_sizes else 16

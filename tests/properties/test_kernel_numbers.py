@@ -92,9 +92,9 @@ BINDS: dict[str, dict[str, object]] = {
     "tiles.shared": {"tiles.*.regs": 16, "tiles.*.shared": 32768},
     "engine.producer_warps": {"tiles.*.num_warps": 12},
     "code.step.0": {"code.*.step.0": 100000},
-    "code.step.1": {"code.*.step.1": 100000},
+    "code.step.1": {"code.*.step.1": 100000, "code.*.step.0": 200000},
     "code.once.0": {"code.*.once.0": 100000},
-    "code.once.1": {"code.*.once.1": 100000, "code.*.once.0": 1000},
+    "code.once.1": {"code.*.once.1": 100000, "code.*.once.0": 200000},
     "occupancy.registers": {"tiles.*.regs": 128, "tiles.*.shared": 2048},
     "occupancy.register_unit": {"occupancy.register_unit": 4096, **SMALL},
     "occupancy.warps": {"occupancy.warps": 32, **SMALL},
@@ -139,7 +139,7 @@ class Asked:
         if self.page is not None:
             cells["page"] = self.page
         if self.fp8:
-            cells |= {"kv_dtype": "fp8", "dtype": kernel.dtype if kernel.kv_dtype else "fp8", "o_dtype": "bf16"}
+            cells |= {"kv_dtype": "fp8", "dtype": kernel.dtype[0] if kernel.kv_dtype else "fp8", "o_dtype": "bf16"}
         return Record("calls.csv", "1", {name: str(value) for name, value in cells.items()})
 
 
@@ -161,7 +161,7 @@ def calls(raw: Raw) -> list[Asked]:
     chips = [CHIPS[name] for name in raw["architectures"]]
     asked = product(
         chips if "scratchpad_up_to" in conditions else chips[-1:],
-        [576] if "value_dim" in raw else sorted({*limits, 4096 if raw["phase"] == "gather" else 256}),
+        pads if "value_dim" in raw else sorted({*limits, 4096 if raw["phase"] == "gather" else 256}),
         [False, True] if prefill else [False],
         [None, *raw.get("page_sizes", [64] if "paged" in conditions else [])],
         [False, True] if decode and "element" in conditions else ["kv_dtype" in raw],
@@ -218,7 +218,7 @@ def cut(kernel: Kernel, asked: Asked) -> Gather | Workload:
 
 def places(folder: Path, raw: Raw) -> dict[str, list[Asked]]:
     """Calls by the entries of `tiles` and `code` that answer them, which marks in these entries show."""
-    tiles = [{**entry, "block_kv": 1000 + i} for i, entry in enumerate(raw["tiles"])]
+    tiles = [{**entry, "block_kv": 1 + i} for i, entry in enumerate(raw["tiles"])]
     code = [{**entry, "once": [i, i]} for i, entry in enumerate(raw.get("code", ()))]
     code = [entry | ({"walk": 0} if "walk" in entry else {}) for entry in code]
     kernel = described(folder, {**raw, "tiles": tiles, "code": code})
@@ -232,8 +232,8 @@ def places(folder: Path, raw: Raw) -> dict[str, list[Asked]]:
             block, once = workload.block_n, workload.once_cycles
         else:
             block, once = int(workload.tiling.block_kv), workload.tiling.once_cycles
-        if block >= 1000:
-            found.setdefault(f"tiles.{block - 1000}", []).append(asked)
+        if block <= len(tiles):
+            found.setdefault(f"tiles.{block - 1}", []).append(asked)
             found.setdefault("", []).append(asked)
         found.setdefault(f"code.{once[0]}", []).append(asked)
     return found

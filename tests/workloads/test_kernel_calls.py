@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from memgrain.workloads import (
     expand,
     find_kernel,
     kernel_names,
+    kernel_of,
     load_kernel,
     load_workload,
     parse_workload,
@@ -53,6 +55,98 @@ def test_kernels_refuse_pages_that_they_do_not_take() -> None:
     for kernel, page, shape in (("flashmla_dense", 16, MLA), ("ascend_fia_decode", 64, {})):
         with pytest.raises(WorkloadError, match=rf"{kernel} takes pages of .* layout\.page is {page}; set it to"):
             tiling(call(kernel, "decode", 4096, page=page, **shape))
+
+
+@pytest.mark.parametrize(
+    ("kernel", "change", "refusal"),
+    [
+        ("vllm", {}, r"vllm_paged finds K and V in pages, layout.kind is bsnd; set layout: \{kind: paged, page: 16, "),
+        ("fa2", {"dtype": "fp8"}, r"takes Q in bf16 or fp16, dtype.q is fp8; set dtype: \{q: bf16, k: bf16, v: bf16, "),
+        (
+            "fa3",
+            {"dtype": {"q": "bf16", "k": "fp8", "v": "fp8", "o": "bf16"}},
+            r"takes K in the type of Q, bf16, dtype.k is fp8; set dtype: \{q: fp8, k: fp8, v: fp8, o: bf16\}",
+        ),
+        (
+            "fa3",
+            {"dtype": {"q": "bf16", "k": "bf16", "v": "fp8", "o": "bf16"}},
+            r"takes V in the type of K, bf16, dtype.v is fp8; set dtype: \{q: bf16, k: bf16, v: bf16, o: bf16\}",
+        ),
+        (
+            "fa3",
+            {"layout": {"kind": "bsnd", "k_row_bytes": 260}},
+            r"reads rows of K of 256 B, their elements alone, the layout has 260 B; leave layout.k_row_bytes out",
+        ),
+    ],
+)
+def test_kernels_refuse_what_their_files_rule_out(kernel: str, change: dict[str, object], refusal: str) -> None:
+    raw = call(kernel, "decode", 4096).model_dump() | change
+    with pytest.raises(WorkloadError, match=f"{refusal}.*, or name another kernel"):
+        tiling(parse_workload(raw))
+
+
+def test_a_sparse_latent_kernel_takes_rows_of_the_bytes_that_it_reads() -> None:
+    types = {"q": "bf16", "k": "fp8", "v": "fp8", "o": "bf16"}
+    latent = call("flashmla_sparse", "decode", 4096, page=64, **MLA).model_dump()
+    with pytest.raises(WorkloadError, match=r"takes K in fp8, dtype.k is bf16; set dtype: \{q: bf16, k: fp8, "):
+        tiling(parse_workload(latent))
+    for dim, size in ((576, 656), (512, 584)):
+        raw = latent | {"dtype": types, "shape": latent["shape"] | {"head_dim": dim}}
+        with pytest.raises(WorkloadError, match=rf"rows of K of {size} B, .* {dim} B; set layout.k_row_bytes: {size}"):
+            tiling(parse_workload(raw))
+        assert tiling(parse_workload(raw | {"layout": latent["layout"] | {"k_row_bytes": size}})).block_kv == 64
+
+
+def test_a_chips_own_kernel_gets_queries_of_the_type_of_its_cache() -> None:
+    raw = call("auto", "decode", 4096, page=64).model_dump() | {
+        "dtype": {"q": "bf16", "k": "fp8", "v": "fp8", "o": "bf16"}
+    }
+    hopper, ampere = (replace(H100, architecture=name) for name in ("sm90", "sm80"))
+    found = kernel_of(parse_workload(raw), hopper)
+    assert found is not None
+    assert found.name == "fa3_decode"
+    assert attention(parse_workload(raw), hopper).dtype == "fp8"
+    assert kernel_of(parse_workload(raw), ampere) is None, "FlashAttention-2 takes no fp8"
+
+
+def test_a_kernel_too_large_for_a_core_says_what_helps() -> None:
+    small = replace(H100, scratchpad_bytes=64 << 10)
+    with pytest.raises(
+        WorkloadError, match=r"fa3_decode takes \d+ B .* lower tiling.block_kv or tiling.block_q, or name"
+    ):
+        tiling(call("fa3", "decode", 4096), small)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "old", "new", "refusal"),
+    [
+        ("fa3_decode", "once: [537, 537]", "once: [537, 538]", "538 cycles of issue slots in a course of 537"),
+        ("fa3_decode", "step: [2535, 2535]", "step: [2535, 2536]", "2536 cycles of issue slots in a course of 2535"),
+        (
+            "triton_gt_decode",
+            "num_stages: 3,",
+            "num_stages: 3, convert_cycles: 9,",
+            "convert_cycles, .* without engine",
+        ),
+        (
+            "vllm_paged",
+            "occupancy:",
+            "x: &x",
+            "regs, which nothing reads without occupancy; describe it, or leave regs",
+        ),
+    ],
+)
+def test_kernel_files_with_numbers_that_nobody_can_read_are_refused(
+    kernel: str, old: str, new: str, refusal: str, tmp_path: Path
+) -> None:
+    from memgrain.workloads.kernels.names import FOLDER
+
+    text = (FOLDER / f"{kernel}.yaml").read_text()
+    assert old in text
+    text = text.split("occupancy:")[0] if old == "occupancy:" else text.replace(old, new)
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(WorkloadError, match=refusal):
+        load_kernel(tmp_path / "mine.yaml")
 
 
 def test_splits_are_those_of_the_launchers() -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import lru_cache
 from math import ceil
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from memgrain.workloads.catalog import read_described
 from memgrain.workloads.errors import WorkloadError
+from memgrain.workloads.kernels.checks import check_call, check_pages, offered
 from memgrain.workloads.kernels.engine import Engine
 from memgrain.workloads.kernels.names import FOLDER, find_kernel, kernel_names, unknown
 from memgrain.workloads.kernels.parts import Call, Code, Count, Feed, Launch, Occupancy, Pipeline, Tiles
@@ -38,6 +39,17 @@ UNREAD: dict[str, dict[str, tuple[str, ...]]] = {
     },
 }
 """What kernels of a phase do not have, by the part of the description ("": the top)."""
+READERS = {
+    "convert_cycles": ("engine",),
+    "regs": ("occupancy",),
+    "num_warps": ("engine", "occupancy"),
+}
+"""What reads a number of `tiles`: one of these parts of the description must be there."""
+
+
+def _listed(types: object) -> object:
+    """A single element type as a list of one."""
+    return (types,) if isinstance(types, str) else types
 
 
 class Kernel(BaseModel):
@@ -59,10 +71,10 @@ class Kernel(BaseModel):
     """Those of them on which vLLM or vllm-ascend runs it by default, where it computes the call."""
     phase: Literal["decode", "prefill", "gather"]
     """What it computes."""
-    dtype: DType
-    """Element type of its tensors."""
+    dtype: Annotated[tuple[DType, ...], BeforeValidator(_listed), Field(min_length=1)]
+    """Element types of which it takes Q, K and V, all of one; the first where nobody says which."""
     kv_dtype: DType | None = None
-    """Element type of K and V, where it is another."""
+    """Element type of K and V, where it is another than that of Q."""
     tiles: tuple[Tiles, ...] = Field(min_length=1)
     """Tile sizes, the first that hold for a call; by ascending `up_to`, and the last for any call."""
     splits: Count | Auto | SplitRule = "auto"
@@ -93,8 +105,8 @@ class Kernel(BaseModel):
     """Tokens of the pages in which it finds K and V; absent: they need no pages."""
     page_sizes: tuple[Count, ...] = ()
     """Tokens of the pages that it takes; empty: of any pages."""
-    k_row_bytes: Count | None = None
-    """Bytes of a row of K that holds more than its elements."""
+    k_row_bytes: tuple[Count, ...] = ()
+    """Bytes of a row of K that holds more than its elements, for each size in `pad_head_dim`; empty: the elements'."""
     pipeline: Pipeline = Pipeline(held_back=0, index_level=False)
     """How many tiles are in flight."""
     occupancy: Occupancy | None = None
@@ -124,6 +136,24 @@ class Kernel(BaseModel):
                 if any(name in entry.model_fields_set for entry in entries):
                     where = f"{part} has {name}" if part else f"{name} is set"
                     raise WorkloadError(f"{where}, which a {self.phase} kernel does not have; leave it out")
+        for name, parts in READERS.items():
+            if all(getattr(self, part) is None for part in parts) and any(
+                name in tiles.model_fields_set for tiles in self.tiles
+            ):
+                raise WorkloadError(
+                    f"tiles has {name}, which nothing reads without {' or '.join(parts)}; describe it, or leave "
+                    f"{name} out"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _rows_by_size(self) -> Kernel:
+        sizes = self.pad_head_dim if isinstance(self.pad_head_dim, tuple) else ()
+        if self.k_row_bytes and len(self.k_row_bytes) != len(sizes):
+            raise WorkloadError(
+                f"k_row_bytes has {len(self.k_row_bytes)} sizes of a row, pad_head_dim {len(sizes)} head dimensions; "
+                "give one for each"
+            )
         return self
 
     @model_validator(mode="after")
@@ -139,6 +169,12 @@ class Kernel(BaseModel):
     def tiles_for(self, size: int, call: Call = PLAIN) -> Tiles:
         """The tile sizes for a head dimension (gather: for rows of `size` bytes) and a call."""
         return next(tiles for tiles in self.tiles if tiles.hold(size, call))
+
+    def row_bytes(self, head_dim: int) -> int | None:
+        """Bytes of a row of K of that head dimension, where they are more than its elements."""
+        if not self.k_row_bytes or not isinstance(self.pad_head_dim, tuple):
+            return None
+        return self.k_row_bytes[self.pad_head_dim.index(padded(head_dim, self.pad_head_dim))]
 
     def code_for(self, size: int, selects: bool, element: int = PLAIN.element) -> Code:
         """What the code takes for that head dimension (gather: bytes of a row) and size of K's elements: of the next
@@ -196,8 +232,8 @@ class Kernel(BaseModel):
         """
         if not asked.any_chip:
             self.check_chip(budget)
-        self._check(asked)
-        self._check_pages(asked)
+        check_call(self, asked)
+        check_pages(self, asked)
         shape, selects = asked.shape, asked.selection is not None
         masked = asked.phase == "prefill" and asked.pattern.kind in ("causal", "sliding_window")
         paged, element = isinstance(asked.layout, Paged), element_bytes(asked.dtypes.k)
@@ -213,6 +249,8 @@ class Kernel(BaseModel):
         warps = launch.num_warps or tiles.num_warps
         shared = launch.shared if launch.shared is not None else self._shared(asked, tiles)
         reported = Launch(shared=shared, regs=launch.regs or tiles.regs)
+        if launch.shared is None:
+            self._check_room(reported, budget)
         code = self.code_for(shape.head_dim, selects, element)
         apart = budget.cores / (shape.kv_heads * (splits if isinstance(splits, int) else 1))
         walk = round(code.walk * min(apart, shape.batch))
@@ -254,37 +292,22 @@ class Kernel(BaseModel):
             )
 
     def computes(self, asked: Workload) -> bool:
-        """Whether it computes such a call: its phase, heads, head dimension and types; pages of a size that it does not
-        take are for the asker to mend."""
-        latent, selects = self.value_dim is not None, asked.selection is not None
-        if latent and element_bytes(asked.dtypes.k) != element_bytes(self.kv_dtype or self.dtype):
-            return False
+        """Whether it computes such a call as a serving framework puts it: phase, heads, head dimension, types, rows and
+        pages; pages of a size that it does not take are for the asker to mend."""
         try:
-            self._check(asked)
+            check_call(self, offered(self, asked))
             padded(asked.shape.head_dim, self.pad_head_dim)
         except WorkloadError:
             return False
-        return latent or not selects
+        return self.value_dim is not None or asked.selection is None
 
-    def _check(self, asked: Workload) -> None:
-        """Whether it computes such a call at all."""
-        if self.phase != asked.phase:
-            raise WorkloadError(f"kernel {self.name} is for {self.phase}, the call is {asked.phase}; name another")
-        if self.value_dim is not None and (not asked.shape.v_in_k or asked.shape.value_dim != self.value_dim):
+    def _check_room(self, own: Launch, budget: Budget) -> None:
+        """Whether a core has room for a program as it is described."""
+        need = self.program_bytes(own)
+        if need is not None and need > budget.scratchpad_bytes:
             raise WorkloadError(
-                f"kernel {self.name} reads V as the first {self.value_dim} elements of K's rows; set shape.v_in_k: "
-                f"true and shape.head_dim_v: {self.value_dim}"
-            )
-        if asked.shape.v_in_k and self.value_dim is None:
-            raise WorkloadError(f"kernel {self.name} reads V apart from K and shape.v_in_k is true; name another")
-
-    def _check_pages(self, asked: Workload) -> None:
-        """Whether it takes pages of that size."""
-        if self.page_sizes and isinstance(asked.layout, Paged) and asked.layout.page not in self.page_sizes:
-            sizes = " or ".join(map(str, self.page_sizes))
-            raise WorkloadError(
-                f"kernel {self.name} takes pages of {sizes} tokens, layout.page is {asked.layout.page}; set it to "
-                f"{self.page_sizes[0]} or name another kernel"
+                f"kernel {self.name} takes {need} B of scratchpad a program, a core has {budget.scratchpad_bytes} B; "
+                "lower tiling.block_kv or tiling.block_q, or name another kernel"
             )
 
     def _packs(self, asked: Workload) -> bool:
@@ -346,6 +369,8 @@ def tiled(asked: Workload, budget: Budget) -> Workload:
     kernel = kernel_of(asked, budget)
     if kernel is None:
         return asked if asked.kernel is None else asked.model_copy(update={"kernel": None})
+    if asked.kernel == AUTO:
+        asked = offered(kernel, asked)
     silent, own = Tiling().model_dump(), asked.tiling.model_dump()
     said = {name: value for name, value in own.items() if value != silent[name]}
     sizes = {"block_m": said.get("block_q"), "block_n": said.get("block_kv"), "splits": said.get("splits")}

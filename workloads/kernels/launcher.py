@@ -14,11 +14,13 @@ MERGED = 8
 """Query rows, heads included, of a program that merges splits, where no kernel says otherwise (those of FlashMLA)."""
 MOST_WAVES = 8
 """Programs a place on a core up to which a launcher that knows the chip's pace looks for the best splits."""
-NEAR, FEWER = 1.01, 1.05
+NEAR, FULL = 1.01, 1.02
 """Times that count as equal where a launcher chooses: of tiles, where the smaller is taken; of splits, where those are
-that fill whole waves of places best, then the fewest. An estimate tells no less apart, and what it leaves out, the time
-of a program's own code, is hidden by full places alone: a measured kernel on an H200 takes 123 us with two programs a
-core, 151 with one, and 388 with one on 48 of 132 cores (measurements/h200_splits.csv)."""
+that fill whole waves of places best, then the fewest. The estimate leaves out the time of a program's own code, which
+full places alone hide: a measured kernel on an H200 takes 123 us with two programs a core, 151 with one, and 388
+with one on 48 of 132 cores (measurements/h200_splits.csv), which are reckoned to take about as long. Of the
+tiles that the kernel has by itself, those splits are taken that were measured to be quickest. Where a call is short,
+every split costs merging: what is given away for full places is at most 2 %."""
 SMALLEST_TILE = 16
 """Rows and tokens below which an automatic tile is not cut further (the side of a matrix unit's tile)."""
 DEFAULT_TILE = 64
@@ -140,7 +142,7 @@ class _Sizes:
                 times[block, splits] = self.decode_time(pace, walk, tokens, block, splits)
         least = {block: min(time for (other, _), time in times.items() if other == block) for block in blocks}
         block = next(block for block, time in least.items() if time <= NEAR * min(least.values()))
-        alike = [splits for (size, splits), time in times.items() if size == block and time <= FEWER * least[block]]
+        alike = [splits for (size, splits), time in times.items() if size == block and time <= FULL * least[block]]
         places = budget.cores * self.resident(block)
         return block, min(alike, key=lambda splits: (-_filled(rows * splits, places), splits))
 

@@ -14,7 +14,9 @@ OPERATIONS = 4
 """Elementwise operations of a score beside its exponential (FlashAttention-2, algorithm 1)."""
 KNEE = 4
 """Exponent of the norm that joins limits into one time: two limits that are equal make it a fifth longer than either,
-as queues do where a closed network's two stations are balanced; one that is twice the other, 1.5 %."""
+as queues do where a closed network's two stations are balanced; one that is twice the other, 1.5 %. Of 2, 3,
+4, 5, 6, 8 and 16 it comes nearest to 846 simulated decodes on seven chips (DESIGN.md): they are off by 16 % with 2, by
+11 % with 4, by 12 % with 16."""
 
 
 FEW = 512
@@ -145,7 +147,8 @@ def duration(
     may walk less: (how many of a row, tokens of a row); `memory` as for `cycle`.
 
     Programs run in waves, the last of which is spread over the cores; where a row ends with a short program, a place
-    that has had one takes the next sooner.
+    that has had one takes the next sooner. While the first wave waits for its first data the memory is idle, whose time
+    comes on top; programs of later waves wait while it serves those before them.
     """
     splits, whole = tokens
     tiles = ceil(whole / block)
@@ -153,20 +156,28 @@ def duration(
     size, total = min(block, share), programs * splits
     room = places.cores * places.resident
 
-    def program(busy: int, each: int, own: int) -> float:
-        first = 2 * pace.latency + size * (walk.row_bytes * PS / pace.port + walk.compute(pace))
-        alone = pace.start + first + own / size * own_cycle(pace, walk, each, places.stages, size)
-        return joined(alone, busy * each * own * walk.row_bytes * PS / pace.memory if memory else 0.0)
+    quiet = pace.start + (3 if walk.listed else 2) * pace.latency  # lists, rows, outputs
+    fill = max(size * walk.row_bytes * PS / pace.port, walk.commands(pace, size)) + size * walk.compute(pace)
+
+    used = whole / (share * splits)  # of what programs would read if all of them walked as much
+
+    def program(count: int, own: int, reads: float, first: bool = False) -> float:
+        apart, each = (quiet if first else 0.0), ceil(count / places.cores)
+        alone = quiet + fill + (own / size - 1) * own_cycle(pace, walk, each, places.stages, size)
+        moved = count * reads * walk.row_bytes * PS / pace.memory if memory else 0.0
+        return apart + joined(alone - apart, moved)
 
     full, rest = divmod(total, room)
-    time = full * program(places.cores, places.resident, share)
+    wave = program(room, share, share * used)
+    begin = program(room, share, share * used, first=True) - wave
+    time = begin + full * wave if full else 0.0
     if rest:
-        time += program(min(places.cores, rest), ceil(rest / places.cores), share)
+        time += program(rest, share, share * used, first=not full)
     filled = ceil(whole / share)
     if full and share * splits > whole and total <= FEW:
         lengths = [share] * (filled - 1) + [whole - share * (filled - 1)] + [0] * (splits - filled)
-        once = {own: program(places.cores, places.resident, own) if own else pace.start for own in set(lengths)}
-        time = min(time, _dealt([once[own] for own in lengths] * programs, room))
+        once = {own: program(room, own, own) if own else pace.start for own in set(lengths)}
+        time = min(time, begin + _dealt([once[own] for own in lengths] * programs, room))
     return time + pace.dispatch * min(total, room)
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from memgrain.workloads.errors import WorkloadError
 from memgrain.workloads.kernels.engine import Instruction
 from memgrain.workloads.kernels.tiling import Auto
-from memgrain.workloads.steps.merge import Cycles
+from memgrain.workloads.steps.merge import Course, Cycles
 
 Count = Annotated[int, Field(ge=1, le=2**31)]
 
@@ -169,9 +169,9 @@ class Code(BaseModel):
     """Whether index lists are loaded; absent: whether or not."""
     element: Count | None = None
     """Bytes of an element of K; absent: any."""
-    step: Cycles = (0, 0)
+    step: Course = (0, 0)
     """Of a step with a matrix product; a gather has none."""
-    once: Cycles
+    once: Course
     """Of a program's code outside its steps."""
     walk: Annotated[float, Field(ge=0)] = 0
     """The same for each sequence between two programs of a core, where these look for theirs among all sequences."""

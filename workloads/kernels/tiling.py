@@ -14,7 +14,7 @@ from memgrain.workloads.errors import WorkloadError
 from memgrain.workloads.kernels.engine import Engine
 from memgrain.workloads.kernels.pace import Pace
 from memgrain.workloads.shape import AttentionShape, DTypes, element_bytes
-from memgrain.workloads.steps.merge import Merge
+from memgrain.workloads.steps.merge import Course, Merge
 
 Auto = Literal["auto"]
 Positive = Annotated[int, Field(ge=1, le=2**20)]
@@ -78,10 +78,10 @@ class Tiling(BaseModel):
     combine: bool = True
     """Decode with splits: a last set of programs merges the partial outputs; false leaves them, in fp32 and also where
     there is a single split, to another kernel."""
-    step_cycles: tuple[int, int] = (0, 0)
+    step_cycles: Course = (0, 0)
     """Cycles that the kernel's code takes for a step, whatever its data: of a program alone on a core, and of the
     core's issue slots; (0, 0) leaves it to the units. See `memgrain.workloads.kernels.kernel.Code`."""
-    once_cycles: tuple[int, int] = (0, 0)
+    once_cycles: Course = (0, 0)
     """The same for a program's code outside its steps."""
     launch_cycles: tuple[int, int] = (0, 0)
     """Cycles that a launch takes once, beside its programs: of the launch, and for each program that begins with it."""

@@ -4,10 +4,27 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from memgrain.workloads.errors import WorkloadError
 
 Count = Annotated[int, Field(ge=1, le=2**20)]
 Cycles = tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]]
+
+
+def _course(cycles: Cycles) -> Cycles:
+    """`cycles`, of which the issue slots must not exceed the course; raises WorkloadError if they do."""
+    alone, slots = cycles
+    if slots > alone:
+        raise WorkloadError(
+            f"{slots} cycles of issue slots in a course of {alone}, which a program alone fills at most; lower the "
+            f"second number to {alone}, or raise the first"
+        )
+    return cycles
+
+
+Course = Annotated[Cycles, AfterValidator(_course)]
+"""Cycles that code takes: of a program alone on a core, and of them those of the core's issue slots."""
 
 
 class Merge(BaseModel):
@@ -23,7 +40,7 @@ class Merge(BaseModel):
     """Programs of a sequence (and of a stretch of columns) beyond those that rows need; they end at once."""
     ahead: Count = 1
     """Splits of which the partial outputs are under way at once."""
-    cycles: Cycles = (0, 0)
-    """Cycles that the code of a program takes: of a program alone on a core, and of the core's issue slots."""
+    cycles: Course = (0, 0)
+    """Cycles that the code of a program takes."""
     always: bool = False
     """Whether it is launched although nothing is split; its programs then end at once."""
