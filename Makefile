@@ -5,6 +5,7 @@
 PYTHON ?=
 JOBS ?= 2
 SAMPLE ?= 100
+ROOMS ?=
 VENV := .venv
 PY := $(VENV)/bin/python
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
@@ -48,9 +49,9 @@ check: $(DEV)  ## Check style, types, import contracts and notebooks.
 bench: $(PEERS)  ## Measure speed and memory beside goals and peers; write docs/performance.md.
 	@$(PY) -m pytest -m bench -p no:cacheprovider tests/bench --document docs/performance.md
 
-mutants: $(TEST)  ## Plant small faults in hwmodels/ and sim/, SAMPLE=100 a room, and say which the tests find.
+mutants: $(TEST)  ## Plant small faults in hwmodels/ and sim/, SAMPLE=100 a room, in all rooms or ROOMS="dram curve".
 	@$(INSTALL) -e '.[mutants]'
-	$(PY) -m tests.mutants --sample $(SAMPLE)
+	$(PY) -m tests.mutants $(ROOMS) --sample $(SAMPLE)
 
 golden: $(TEST)  ## Write anew what is generated: tests/golden, the output in README, the table in DEVIATIONS.
 	$(PY) -m tests.test_golden

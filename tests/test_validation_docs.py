@@ -39,6 +39,7 @@ SAMPLE = {
     "h200_fa3": ["53"],
     "h100_fa3_1500mhz": ["G3"],
     "h200_fa2": ["91"],
+    "h200_fa2_frameworks": ["step 1x2048"],
     "h200_cublas": ["P59", "P61"],
     "h100_microbench": ["0", "50", "69"],
     "h200_microbench": ["50"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -20,6 +21,8 @@ from tests.validation_results import FOLDER, ROOT, SOURCES, Source, provenance, 
 DOCUMENT = ROOT / "docs" / "validation.md"
 README = ROOT / "README.md"
 BEGIN, END = "<!-- table of accuracy: begin -->", "<!-- table of accuracy: end -->"
+SHORT = 15.0
+"""Predicted time in us below which rows count as short."""
 WORST = 8
 """Rows of each table of the worst."""
 NAMED = 6
@@ -199,8 +202,11 @@ def _carrying() -> str:
     parts = [[part, _percent(deviation)] for part, deviation in deviations.items()]
     held = []
     for name, key in LEFT_OUT.items():
-        groups, inside, width = coverage(rows, deviations, key)
-        held.append([name, str(groups), _percent(inside), f"{width:.2f}"])
+        cells = []
+        for below in (math.inf, SHORT):
+            groups, inside, width = coverage(rows, deviations, key, below)
+            cells += [_percent(inside), f"{width:.2f}"]
+        held.append([name, str(groups), *cells])
     lines = [
         "## How far errors carry",
         "",
@@ -212,9 +218,10 @@ def _carrying() -> str:
         *markdown_table(["part", "%"], parts, 1),
         "",
         "Each group of rows predicted from all other rows: how many of them lie within their interval from 5 to 95 % "
-        "(90 % is right), and the median of its upper over its lower end:",
+        "(90 % is right), and the median of its upper over its lower end; and the same of rows that are predicted to "
+        f"take less than {SHORT:g} µs:",
         "",
-        *markdown_table(["left out", "times", "within", "width"], held, 1),
+        *markdown_table(["left out", "times", "within", "width", "short: within", "width"], held, 1),
         "",
     ]
     return "\n".join(lines)

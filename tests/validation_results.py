@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ from memgrain.cli.terminal import SweepProgress
 from memgrain.runs.validated import COLUMNS, EVIDENCE, Evidence
 from memgrain.runs.validated.evidence import read_evidence
 from memgrain.runs.validated.fit import estimate
-from memgrain.runs.validated.subject import CHANGED
+from memgrain.runs.validated.subject import CHANGED, FIELDS
 from memgrain.sim import MODEL_VERSION
 from memgrain.validation.cases import KERNELS, Maker, source_digest
 from memgrain.validation.channel import ERRORS, PREDICTED, validate_channel
@@ -131,6 +131,13 @@ SOURCES = [
         chip_set={"sm.clock": "1.5 GHz", "smem.clock": "1.5 GHz"},
     ),
     Source("h200_fa2.csv", "kernels", "H200, FlashAttention-2", "Nothing was fitted to these rows."),
+    Source(
+        "h200_fa2_frameworks.csv",
+        "kernels",
+        "H200, FlashAttention-2 within steps",
+        "Decode calls within graphs of whole steps (Llama 3.1 8B), and beside another method's chain of kernels: the "
+        "sum of the kernel and of that which merges. Nothing was fitted to these rows.",
+    ),
     Source("h200_cublas.csv", "kernels", "H200, products by cuBLAS", "Nothing was fitted to these rows."),
     Source(
         "ascend_910b.yaml",
@@ -238,7 +245,8 @@ def _of_kernels(source: Source) -> Iterator[Evidence]:
         for state, name in ((subject, "time"), (dirty, "time_dirty")):
             measured, predicted = row[f"kernel_{name}_us"], row[f"predicted_{name}_us"]
             if measured > 0 and predicted > 0 and (name == "time" or subject.caches == "cold"):
-                yield Evidence(source.name, record.id, state, _measured_kernel(record), measured, predicted)
+                timed = replace(state, predicted_us=predicted)
+                yield Evidence(source.name, record.id, timed, _measured_kernel(record), measured)
 
 
 def _of_points(source: Source) -> Iterator[Evidence]:
@@ -246,7 +254,8 @@ def _of_points(source: Source) -> Iterator[Evidence]:
     for row in read(source).to_dict("records"):
         if row["quantity"] in TIMES and not row["fitted"] and not row["modified"]:
             point = resolve(source.measured, points[row["id"]], {}, {})
-            yield Evidence(source.name, row["id"], point.subject(), "", row["measured"], row["predicted"])
+            subject = replace(point.subject(), predicted_us=row["predicted"])
+            yield Evidence(source.name, row["id"], subject, "", row["measured"])
 
 
 def _measured_kernel(record: Record) -> str:
@@ -262,9 +271,8 @@ def evidence_text() -> str:
     lines = [",".join(COLUMNS)]
     for row in evidence():
         times = (f"{row.measured_us:.6g}", f"{row.predicted_us:.6g}")
-        cells = [
-            str(value) for value in (row.source, row.id, *asdict(row.subject).values(), row.measured_kernel, *times)
-        ]
+        known = [getattr(row.subject, name) for name in FIELDS]
+        cells = [str(value) for value in (row.source, row.id, *known, row.measured_kernel, *times)]
         lines.append(",".join(f'"{cell}"' if "," in cell else cell for cell in cells))
     return "\n".join(lines) + "\n"
 

@@ -56,7 +56,7 @@ def _heading(point: Point, result: Result) -> Text:
     if point.overrides:
         text.append("  " + " ".join(f"{key}={value}" for key, value in point.overrides.items()))
     share = result.bounds.time / result.time if result.time else 0.0
-    known = point.trust()
+    known = point.trust(result.time)
     first, second = known.lines
     wrapped = [
         *wrap(first, WIDTH, subsequent_indent="  "),

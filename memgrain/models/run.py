@@ -98,7 +98,7 @@ class ModelRun:
     @property
     def trust(self) -> Trust:
         """What validation says about the time of the step."""
-        return trust_in(self.asked.subject())
+        return trust_in(self.asked.subject().in_time(self.time))
 
     @property
     def read_bytes(self) -> int:

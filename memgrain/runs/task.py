@@ -120,9 +120,10 @@ class Point:
         kernel = kernel_of(asked, budget(self.chip)) if asked else None
         return subject_of(self.chip, self.workload, self.before, kernel)
 
-    def trust(self) -> Trust:
-        """What validation says about the time of the point."""
-        return trust_in(self.subject())
+    def trust(self, time: int = 0) -> Trust:
+        """What validation says about the time of the point; with its predicted `time` in ps, errors of short calls
+        count too."""
+        return trust_in(self.subject().in_time(time))
 
     def run(self) -> Row:
         """One row: identity, inputs, metrics, counters, breakdown, and what was tuned."""
@@ -157,7 +158,7 @@ class Point:
         return {
             "id": self.id(),
             **numbers,
-            **self.trust().columns(),
+            **self.trust(result.time).columns(),
             "chip": self.chip.name,
             "chip_title": self.chip.title,
             "workload": self.workload.name,

@@ -8,6 +8,7 @@ Errors of two points share the parts of the properties that they have in common,
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,13 +21,14 @@ OF_TIME = {"time_us": 1, "effective_bandwidth_gb_s": -1, "effective_bandwidth_sh
 """Metrics that are a power of the time, times what is known exactly; the error of the time is theirs too."""
 
 
-def model_error(points: Sequence[Point], metric: str) -> tuple[Joint | None, list[str]]:
-    """The errors of these points' times, and for each point a sentence on what they rest on; None for a metric that is
-    no matter of time."""
+def model_error(points: Sequence[Point], times: Sequence[float], metric: str) -> tuple[Joint | None, list[str]]:
+    """The errors of these points' predicted times (us), and for each point a sentence on what they rest on; None for a
+    metric that is no matter of time."""
     notes = [note_of(point) for point in points]
     if metric not in OF_TIME:
         return None, [f"{note}; that is an error of times, so none is counted for {metric}" for note in notes]
-    return law().joint([point.subject() for point in points]), notes
+    subjects = [replace(point.subject(), predicted_us=time) for point, time in zip(points, times, strict=True)]
+    return law().joint(subjects), notes
 
 
 def note_of(point: Point) -> str:

@@ -76,7 +76,7 @@ def spread(sampled: Sampled, metric: str, what: str, combine: Combine, seed: int
 
     Raises CodesignError if no number has a range and the metric is no matter of time: then nothing says how wide it is.
     """
-    errors, notes = model_error(sampled.points, metric)
+    errors, notes = model_error(sampled.points, sampled.usual_values("time_us").tolist(), metric)
     return spread_of(
         what,
         sampled.usual_values(metric),

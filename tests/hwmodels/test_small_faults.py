@@ -9,7 +9,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from memgrain.hwmodels import HardwareError, load_chip
+from memgrain.hwmodels import HardwareError, contradictions, load_chip
 from memgrain.hwmodels.load import FOLDER, read_chip
 from memgrain.hwmodels.schema import chip_schema
 from memgrain.hwmodels.units import format_bandwidth, format_bytes, format_duration, format_frequency
@@ -80,3 +80,22 @@ def test_the_schema_refuses_a_range_of_words_and_part_of_a_standard(key: str, va
 def test_provenance_names_a_number_in_a_list_by_the_path_to_the_list() -> None:
     paths = [path for path in read_chip("toy").provenance if "constraints" in path or "None" in path]
     assert paths == ["hbm.standard.constraints.10.window"]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [
+        ({}, ""),
+        ({"l2.bandwidth": "63 GB/s"}, "l2 carries 63 GB/s at most, so hbm.bandwidth 64 GB/s is never reached"),
+        ({"l2.scope": "core", "l2.bandwidth": "16 GB/s"}, ""),
+        ({"l2.scope": "core", "l2.bandwidth": "15 GB/s"}, "l2 carries 60 GB/s at most"),
+        (
+            {"l2.scope": "core", "l2.bandwidth": "65 GB/s"},
+            "the ports of all cores take 256 GB/s at most, so l2.bandwidth",
+        ),
+    ],
+)
+def test_the_levels_of_all_cores_carry_together_what_a_peak_is_held_against(numbers: dict[str, str], said: str) -> None:
+    found = contradictions(load_chip("toy", numbers))
+    assert len(found) == bool(said)
+    assert all(line.startswith(said) for line in found)

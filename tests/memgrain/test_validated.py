@@ -17,7 +17,7 @@ from memgrain.cli import app
 from memgrain.runs.task import Task
 from memgrain.runs.validated import Evidence, Subject, evidence, law, trust_in
 from memgrain.runs.validated.fit import coverage, estimate
-from memgrain.runs.validated.law import PARTS, Law, Parts, largest
+from memgrain.runs.validated.law import OF_KERNEL, PARTS, TYPE, Law, Parts, largest
 from memgrain.runs.validated.subject import GENERIC, NODES, STEP, UNKNOWN, WHOLE
 
 TRITON = Subject(
@@ -55,7 +55,12 @@ TRITON = Subject(
         ),
         ("h100_sxm", "decode_dense", {"kernel": "triton", "shape.kv_len": 32}, r"not .*tokens \(32, measured 4096 to"),
         ("h100_sxm", "decode_dense", {"kernel": "fa2", "shape.kv_len": 32}, r"not validated; .*chip .*tokens \(32"),
-        ("h100_sxm", "decode_dense", {"kernel": "triton", "dtype": "fp8"}, r"not .*element type \(fp8\)"),
+        (
+            "h100_sxm",
+            "decode_dense",
+            {"kernel": "triton", "dtype": "fp8"},
+            r"not .*element type \(not measured in fp8\)",
+        ),
         ("h100_sxm", "decode_dense", {"kernel": "triton", "tiling.block_kv": 32}, r"not .*kernel \(triton_gt_decode\*"),
         (
             "h200_sxm",
@@ -95,6 +100,30 @@ def test_what_was_not_measured_has_a_wider_interval(changes: dict[str, object]) 
     low, high = trust_in(TRITON).factors or (1, 1)
     other, most = trust_in(replace(TRITON, **changes)).factors or (1, 1)  # type: ignore[arg-type]
     assert most / other > 1.02 * high / low
+
+
+def test_the_shorter_a_call_the_wider_its_interval_and_an_unknown_kernel_most() -> None:
+    def width(**changes: object) -> float:
+        low, high = trust_in(replace(TRITON, **changes)).factors or (1, 1)  # type: ignore[arg-type]
+        return high / low
+
+    short, long = {"predicted_us": 4.0}, {"predicted_us": 400.0}
+    other = {"kernel": "cudnn_sdpa_decode", "code": "from sources"}
+    assert width(**short) > 1.1 * width(**long)
+    assert width(**other, **short) / width(**short) > width(**other, **long) / width(**long)
+
+
+def test_a_type_that_was_not_measured_is_less_evidence_than_a_kernel_that_was_not() -> None:
+    def deviation(**changes: object) -> float:
+        return float(law().joint([replace(TRITON, predicted_us=400.0, **changes)]).covariance[0, 0])  # type: ignore[arg-type]
+
+    assert deviation(dtype="fp8") > deviation(kernel="cudnn_sdpa_decode") > deviation()
+
+
+def test_intervals_of_short_calls_hold_for_rows_that_they_were_not_made_of() -> None:
+    for key in (id, lambda subject: (subject.kernel, subject.head_dim)):
+        _, inside, _ = coverage(evidence(), law().parts.deviations, key, below_us=15)
+        assert 0.85 < inside < 0.99
 
 
 def test_the_bias_moves_the_interval() -> None:
@@ -144,7 +173,16 @@ def rows_of(seed: int, deviations: dict[str, float]) -> Iterator[Evidence]:
     """Invented rows whose errors have these parts."""
     rng = np.random.default_rng(seed)
     subjects = [
-        replace(TRITON, chip=chip, kernel=kernel, pattern=pattern, head_dim=dim, value_dim=dim, bytes=4**power)
+        replace(
+            TRITON,
+            chip=chip,
+            kernel=kernel,
+            pattern=pattern,
+            head_dim=dim,
+            value_dim=dim,
+            bytes=4**power,
+            predicted_us=4**power / 1e5,
+        )
         for chip in "abcdef"
         for kernel in "klmnop"
         for pattern in ("dense", "top-k")
@@ -154,7 +192,7 @@ def rows_of(seed: int, deviations: dict[str, float]) -> Iterator[Evidence]:
     parts = Parts(deviations, 4**14)
     covariance = parts.covariance(subjects, subjects) + np.diag(parts.noise(subjects))
     for number, factor in enumerate(rng.multivariate_normal(np.full(len(subjects), 0.1), covariance)):
-        yield Evidence("x", str(number), subjects[number], "", math.exp(factor), 1.0)
+        yield Evidence("x", str(number), subjects[number], "", math.exp(factor) * subjects[number].predicted_us)
 
 
 def test_estimates_find_the_parts_that_rows_were_made_of() -> None:
@@ -163,7 +201,8 @@ def test_estimates_find_the_parts_that_rows_were_made_of() -> None:
     assert found["row"] == pytest.approx(0.05, rel=0.15)
     assert found["chip"] == pytest.approx(0.2, rel=0.6)
     assert 0.05 < math.hypot(found["kernel"], found["caches"]) < 0.2  # six kernels; with one state these are one part
-    assert all(found[part] < 0.03 for part in PARTS if part not in ("chip", "kernel", "caches", "row"))
+    assert all(found[part] < 0.03 for part in PARTS if part not in ("chip", "kernel", "caches", "row", TYPE))
+    assert found[TYPE] == pytest.approx(math.hypot(*(found[part] for part in OF_KERNEL)))
 
 
 @settings(max_examples=20, deadline=None)

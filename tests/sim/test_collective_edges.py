@@ -28,3 +28,11 @@ def test_an_operation_that_no_listed_algorithm_does_takes_the_quickest_of_all() 
     found = collective(chip.model_copy(update={"interconnect": listed}), "all_to_all", SIZE, 4)
     each = [collective(chip, "all_to_all", SIZE, 4, way) for way in ("pairwise", "direct")]
     assert found.time == min(one.time for one in each)
+
+
+def test_a_protocol_has_a_largest_message_of_an_exchange_among_several() -> None:
+    """The part of each chip counts, rounded up, however quick the protocol would be beyond."""
+    short = {"latency": "100 ns", "share": 1.0, "largest_exchange": "4 KiB"}
+    chip = node(protocols={"short": short})
+    found = [collective(chip, "all_to_all", 4 * 4096 + more, 4) for more in (0, 1)]
+    assert [one.phases[0].protocol for one in found] == ["short", "simple"]

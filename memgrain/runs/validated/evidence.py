@@ -35,8 +35,11 @@ class Evidence:
     held; empty for others than attention."""
     measured_us: float
     """Measured time."""
-    predicted_us: float
-    """Predicted time."""
+
+    @property
+    def predicted_us(self) -> float:
+        """Predicted time."""
+        return self.subject.predicted_us
 
     @property
     def error(self) -> float:
@@ -84,8 +87,8 @@ class Group:
 
 
 def without_size(subject: Subject) -> Subject:
-    """The subject with its sizes left out."""
-    return replace(subject, tokens=0, batch=0, group=0, bytes=0)
+    """The subject with its sizes and its time left out."""
+    return replace(subject, tokens=0, batch=0, group=0, bytes=0, predicted_us=0.0)
 
 
 def kind_of(subject: Subject) -> Subject:
@@ -111,7 +114,6 @@ def read_evidence(path: Path) -> tuple[Evidence, ...]:
                 from_cells(row),
                 row["measured_kernel"],
                 float(row["measured_us"]),
-                float(row["predicted_us"]),
             )
             for row in csv.DictReader(file)
         )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,58 +12,58 @@ from scipy.optimize import minimize
 from scipy.special import ndtri
 
 from memgrain.runs.validated.evidence import Evidence
-from memgrain.runs.validated.law import PARTS, ROW, ROW_SOURCES, SHARED, SIZE, Cells, Parts, largest
+from memgrain.runs.validated.law import BASE, OF_KERNEL, PARTS, TYPE, Parts, largest
 from memgrain.runs.validated.subject import Subject
 
 START = 0.05
 """Standard deviation at which the search begins, of every part."""
 LEAST, NONE = 1e-4, 2e-4
 """Standard deviation at which the search ends, and below which a part counts as none."""
+MOST = 3.0
+"""Largest standard deviation that is searched."""
 HIGH = 0.95
 """Level of the upper end of an interval; the lower one lies as far from the middle."""
 Floats = NDArray[np.float64]
 
 
 def estimate(rows: Sequence[Evidence]) -> dict[str, float]:
-    """Standard deviations by restricted maximum likelihood."""
-    cells = Cells.of(rows)
-    matrices = [_matrix(cells, part, largest(rows)) for part in PARTS]
-    noises = [
-        np.diag(matrix) * cells.counts if part in (ROW, ROW_SOURCES) else 0.0 * cells.counts
-        for part, matrix in zip(PARTS, matrices, strict=True)
-    ]
+    """Standard deviations by restricted maximum likelihood; that of the element type by what tells kernels apart, as
+    long as no row has another than `BASE`."""
+    subjects, logs = [row.subject for row in rows], np.array([row.log_factor for row in rows])
+    matrices = [_matrix(subjects, part, largest(rows)) for part in PARTS]
+    told = [matrix.min() < matrix.max() for matrix in matrices]  # of a part that no row has, or that all share, no more
 
-    def loss(logs: Floats) -> tuple[float, Floats]:
+    def loss(guess: Floats) -> tuple[float, Floats]:
         """Twice the negative logarithm of the restricted likelihood, and its gradient."""
-        variances = np.exp(2 * logs)
+        variances = np.exp(2 * guess)
         factor = cho_factor(sum(v * m for v, m in zip(variances, matrices, strict=True)), lower=True)
-        inverse = cho_solve(factor, np.eye(len(cells.means)))
+        inverse = cho_solve(factor, np.eye(len(rows)))
         ones = inverse.sum(axis=1)
         project = inverse - np.outer(ones, ones) / ones.sum()
-        image = project @ cells.means
-        noise = sum(v * n for v, n in zip(variances, noises, strict=True))
-        within = ((cells.counts - 1) * np.log(noise) + cells.squares / noise).sum()
-        size = 2 * np.log(np.diag(factor[0])).sum() + np.log(ones.sum()) + cells.means @ image + within
-        steepness = (cells.counts - 1) / noise - cells.squares / noise**2
-        slope = [
-            2 * v * (np.sum(project * m) - image @ m @ image + (steepness * n).sum())
-            for v, m, n in zip(variances, matrices, noises, strict=True)
-        ]
+        image = project @ logs
+        size = 2 * np.log(np.diag(factor[0])).sum() + np.log(ones.sum()) + logs @ image
+        slope = [2 * v * (np.vdot(project, m) - image @ m @ image) for v, m in zip(variances, matrices, strict=True)]
         return float(size), np.array(slope)
 
-    bounds = [(np.log(LEAST), 0.0)] * len(PARTS)
+    bounds = [(np.log(LEAST), np.log(MOST))] * len(PARTS)
     found = minimize(loss, np.full(len(PARTS), np.log(START)), jac=True, method="L-BFGS-B", bounds=bounds)
-    deviations = np.exp(found.x)
-    told = [matrix.min() < matrix.max() for matrix in matrices]  # of a part that no row has, or that all share, no more
-    return {part: float(x) if x > NONE and one else 0.0 for part, x, one in zip(PARTS, deviations, told, strict=True)}
+    deviations = {
+        part: float(x) if x > NONE and one else 0.0 for part, x, one in zip(PARTS, np.exp(found.x), told, strict=True)
+    }
+    if all(subject.dtype in BASE for subject in subjects):
+        deviations[TYPE] = math.hypot(*(deviations[part] for part in OF_KERNEL))
+    return deviations
 
 
 def coverage(
-    rows: Sequence[Evidence], deviations: dict[str, float], left_out: Callable[[Subject], object]
+    rows: Sequence[Evidence],
+    deviations: Mapping[str, float],
+    left_out: Callable[[Subject], object],
+    below_us: float = math.inf,
 ) -> tuple[int, float, float]:
     """How intervals do where rows are predicted from those that differ from them in `left_out`: how many groups were
     left out in turn, the share of rows within their interval from 5 to 95 %, and the median of its upper end over its
-    lower one.
+    lower one. Only rows with a shorter predicted time than `below_us` are counted.
 
     With P the projected inverse of the covariance, rows B predicted from all others are off by inv(P_BB) (P y)_B, whose
     covariance is inv(P_BB).
@@ -80,14 +81,14 @@ def coverage(
     for own in groups.values():
         covariance = np.linalg.inv(project[np.ix_(own, own)])
         spans = ndtri(HIGH) * np.sqrt(np.diag(covariance))
-        inside += list(np.abs(covariance @ image[own]) <= spans)
-        widths += list(np.exp(2 * spans))
+        held, wide = np.abs(covariance @ image[own]) <= spans, np.exp(2 * spans)
+        counted = [place for place, row in enumerate(own) if rows[row].predicted_us < below_us]
+        inside += list(held[counted])
+        widths += list(wide[counted])
     return len(groups), float(np.mean(inside)), float(np.median(widths))
 
 
-def _matrix(cells: Cells, part: str, reach: int) -> Floats:
-    """Covariance of the cells' means if that part alone had a standard deviation, of 1."""
+def _matrix(subjects: Sequence[Subject], part: str, reach: int) -> Floats:
+    """Covariance of rows if that part alone had a standard deviation, of 1."""
     alone = Parts(dict.fromkeys(PARTS, 0.0) | {part: 1.0}, reach)
-    if part in SHARED or part == SIZE:
-        return alone.covariance(cells.subjects, cells.subjects)
-    return np.diag(alone.noise(cells.subjects) / cells.counts)
+    return alone.covariance(subjects, subjects) + np.diag(alone.noise(subjects))

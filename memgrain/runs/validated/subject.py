@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,12 @@ class Subject:
     """Query rows of a KV head: query heads times new tokens."""
     bytes: int = 0
     """Bytes of K and V that are read (prefill: also Q and O); of a product: its weights."""
+    predicted_us: float = 0.0
+    """Predicted time, which tells short calls from long ones; 0 before it is known."""
+
+    def in_time(self, picoseconds: int) -> Subject:
+        """The subject with its predicted time."""
+        return replace(self, predicted_us=picoseconds / 1e6)
 
     @property
     def text(self) -> str:
@@ -89,8 +95,8 @@ class Subject:
 
 NUMBERS = ("head_dim", "value_dim", "tokens", "batch", "group", "bytes")
 """Fields that are numbers."""
-FIELDS = tuple(item.name for item in fields(Subject))
-"""All fields."""
+FIELDS = tuple(item.name for item in fields(Subject) if item.name != "predicted_us")
+"""All fields that are known before a prediction."""
 
 
 def subject_of(chip: Chip, workload: AnyWorkload, before: str = "cold", kernel: Kernel | None = None) -> Subject:
@@ -214,4 +220,4 @@ def from_text(text: str) -> Subject:
 def from_cells(cells: dict[str, Any]) -> Subject:
     """The subject of a line of evidence.csv."""
     found: dict[str, Any] = {name: int(cells[name]) if name in NUMBERS else cells[name] for name in FIELDS}
-    return Subject(**found)
+    return Subject(**found, predicted_us=float(cells["predicted_us"]))

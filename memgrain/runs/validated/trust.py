@@ -190,11 +190,18 @@ def _differences(subject: Subject, group: Group) -> tuple[str, ...]:
         word = "what runs" if name == "kernel" and subject.family == STEP else word
         own, other = getattr(subject, name), getattr(group.subject, name)
         if own != other and not (name == "value_dim" and subject.head_dim == subject.value_dim):
-            found.append(f"{word} ({_value(name, own)})")
+            value = f"not measured in {own}" if name == "dtype" and not _measured_in(subject) else _value(name, own)
+            found.append(f"{word} ({value})")
     if subject.family == group.subject.family and subject.bytes:
         kind = kind_of(group.subject)
         found += _sizes_outside(subject, [other for other in groups().values() if kind_of(other.subject) == kind])
     return tuple(found) or ("size",)
+
+
+def _measured_in(subject: Subject) -> bool:
+    """Whether any row of its kernel has its element type."""
+    wanted = subject.family, subject.kernel, subject.dtype
+    return not subject.dtype or any((own.family, own.kernel, own.dtype) == wanted for own in groups())
 
 
 _SIZE = {"tokens": "tokens", "batch": "batch", "group": "query rows of a KV head", "bytes": "bytes"}
