@@ -24,30 +24,29 @@ from typing import NoReturn
 ROOT = Path(__file__).parents[1]
 SMALL = "tests/sim/test_small_faults.py"
 ROOMS = {
-    "hwmodels": (["hwmodels/*.py"], ["tests/hwmodels"]),
+    "hwmodels": (["memgrain/hwmodels/*.py"], ["tests/hwmodels"]),
     "collectives": (
-        ["sim/network/collectives.py", "sim/network/schedule.py"],
+        ["memgrain/sim/network/collectives.py", "memgrain/sim/network/schedule.py"],
         ["tests/sim/test_collectives.py", "tests/sim/test_collective_edges.py"],
     ),
     "compute": (
-        ["sim/levels/compute.py", "sim/breakdown/bounds.py"],
+        ["memgrain/sim/levels/compute.py", "memgrain/sim/breakdown/bounds.py"],
         ["tests/sim/test_compute.py", "tests/sim/test_physics.py", SMALL],
     ),
-    "curve": (["sim/curves/curve.py", "sim/curves/tap.py"], ["tests/sim/test_curve.py"]),
-    "prefetch": (["sim/prefetch*.py"], ["tests/sim/test_prefetch.py", "tests/sim/test_fates.py"]),
+    "curve": (["memgrain/sim/curves/curve.py", "memgrain/sim/curves/tap.py"], ["tests/sim/test_curve.py"]),
+    "prefetch": (["memgrain/sim/prefetch/*.py"], ["tests/sim/test_prefetch.py", "tests/sim/test_fates.py"]),
     "dram": (
-        ["sim/dram/dram.py", "sim/dram/channel.py"],
+        ["memgrain/sim/dram/dram.py", "memgrain/sim/dram/channel.py"],
         ["tests/sim/test_dram.py", "tests/sim/test_dram_reference.py", SMALL],
     ),
-    "machine": (["sim/*.py"], ["tests/sim", "tests/memgrain/test_waste.py"]),
+    "machine": (["memgrain/sim/*.py", "memgrain/sim/**/*.py"], ["tests/sim", "tests/memgrain/test_waste.py"]),
 }
 """Files that are changed, and the tests that are run, by room."""
 CONFIG = """
 [tool.mutmut]
-source_paths = ["hwmodels", "sim"]
+source_paths = ["memgrain"]
 only_mutate = {files}
-do_not_mutate = ["measurements/*", "sim/compiled/*"]
-also_copy = ["memgrain", "docs", "tests", "workloads"]
+also_copy = ["docs", "hwmodels", "measurements", "tests", "workloads"]
 pytest_add_cli_args = ["-p", "no:xdist", "-p", "no:cacheprovider", "--hypothesis-seed=0"]
 pytest_add_cli_args_test_selection = {tests}
 timeout_multiplier = 3.0
