@@ -71,8 +71,8 @@ PARTS = (*SHARED, SIZE, ROW, ROW_SOURCES, SHORT_ROW)
 STEP = 4
 """Factor of bytes that is one step of the walk over sizes."""
 FLOOR = 5.0
-"""Predicted time in us at which errors of short calls count by half. Of 2, 5 and 10 us the restricted likelihood of a third
-of the rows is highest with it."""
+"""Predicted time in us at which errors of short calls count by half. Of 2, 5 and 10 us the restricted likelihood of a
+third of the rows is highest with it."""
 BASE = ("", "16-bit")
 """Element types beside which others are held: those in which kernels were measured."""
 Floats = NDArray[np.float64]
