@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip
 from memgrain.runs.execute import Watch, run_points
 from memgrain.runs.rows import Row, read_rows
@@ -141,10 +141,10 @@ def study(
     `workloads` run one after the other; the last kernel that reads one of the `tensors` (K and V unless given, or all
     it reads where it has none of these) is what they are fetched for, while everything before it runs. A workload of
     one kernel alone has a read of WEIGHTS before it. `sets` are overrides of the chip and of the last workload. Raises
-    CodesignError if no kernel reads such a tensor, and what Task and simulate_sequence raise.
+    MemgrainError if no kernel reads such a tensor, and what Task and simulate_sequence raise.
     """
     if not workloads:
-        raise CodesignError("no workload to prefetch for; give one at least")
+        raise MemgrainError("no workload to prefetch for; give one at least")
     points = tuple(
         Task(chip, sets[0], name, sets[1] if number == len(workloads) - 1 else {}).resolve()
         for number, name in enumerate(workloads)
@@ -201,7 +201,7 @@ def _reader(traces: Sequence[Trace], tensors: Sequence[str], last: int) -> tuple
             return number, tuple(found)
     if tensors or not reads[-1]:
         every = sorted(set().union(*reads[-last:]))
-        raise CodesignError(
+        raise MemgrainError(
             f"no kernel but the first reads {' or '.join(sorted(wanted))}; the last workload's read {', '.join(every)}"
         )
     return len(traces) - 1, tuple(tensor.name for tensor in traces[-1].tensors if tensor.name in reads[-1])

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.runs.execute import Watch, run_points
 from memgrain.runs.rows import read_rows
 from memgrain.runs.task import Point, Task
@@ -117,10 +117,10 @@ def scaling(
 ) -> Scaling:
     """Simulate mechanisms at every context on `chip`; rows are kept in `out` and not run again.
 
-    Raises CodesignError if a context is below 4,096 tokens, HardwareError if there is no such chip.
+    Raises MemgrainError if a context is below 4,096 tokens, HardwareError if there is no such chip.
     """
     if small := [context for context in contexts if context < CONTEXTS[0]]:
-        raise CodesignError(f"context {small[0]} is below {CONTEXTS[0]}, the window of the study; leave it out")
+        raise MemgrainError(f"context {small[0]} is below {CONTEXTS[0]}, the window of the study; leave it out")
     points: dict[str, tuple[str, int]] = {}
     resolved: list[Point] = []
     refused: list[str] = []
@@ -128,7 +128,7 @@ def scaling(
         for context in contexts:
             try:
                 point = Task(chip, {}, mechanism.workload, mechanism.at(context)).resolve()
-            except CodesignError as error:
+            except MemgrainError as error:
                 refused.append(f"{mechanism.name} at {context}: {error}")
                 continue
             points[point.id()] = mechanism.name, context

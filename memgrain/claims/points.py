@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from memgrain.claims.interval import Interval
 from memgrain.claims.means import Means
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.runs.execute import run_points
 from memgrain.runs.rows import read_rows
 from memgrain.runs.task import Point, Task
@@ -20,14 +20,14 @@ from memgrain.uncertainty.spread import Combine
 
 
 def values_of(points: Sequence[Point], metric: str, means: Means) -> NDArray[np.float64]:
-    """The metric of each point; raises CodesignError if one fails or has no such number."""
+    """The metric of each point; raises MemgrainError if one fails or has no such number."""
     outcome = run_points(points, [], means.out, means.jobs)
     if outcome.failures:
-        raise CodesignError(outcome.failures[0])
+        raise MemgrainError(outcome.failures[0])
     rows = {row["id"]: row for row in read_rows(outcome.path) if row["id"] in outcome.ids}
     values = [rows[point.id()].get(metric) for point in points]
     if not all(isinstance(value, int | float) for value in values):
-        raise CodesignError(f"'{metric}' is no number of these rows; name a metric or counter that all of them have")
+        raise MemgrainError(f"'{metric}' is no number of these rows; name a metric or counter that all of them have")
     return np.array(values, float)
 
 

@@ -50,11 +50,11 @@ def command(
     from memgrain.claims.matrices import matrices
     from memgrain.cli.tables import table
     from memgrain.cli.terminal import console
-    from memgrain.errors import CodesignError
+    from memgrain.errors import MemgrainError
     from memgrain.runs.tune import keys_of
 
     if samples == 1 or samples < 0:
-        raise CodesignError(f"samples is {samples}, must be 0 or at least 2; 8 are quick, 100 give steadier intervals")
+        raise MemgrainError(f"samples is {samples}, must be 0 or at least 2; 8 are quick, 100 give steadier intervals")
     claims = load_claims(names or (), keys_of(tune) if tune is not None else ())
     notes, screen = console(stderr=True), console()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memgrain.cli.terminal import SweepProgress
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.runs.labels import SHARE
 from memgrain.runs.sweep import Sweep
 
@@ -33,7 +33,7 @@ class Draws:
     def of(cls, wanted: bool, samples: int | None, seed: int | None, metric: str | None) -> Draws | None:
         """The draws that options ask for, those left out filled in; None if none are wanted.
 
-        Raises CodesignError, before anything is simulated, for options that nothing would read or that cannot be.
+        Raises MemgrainError, before anything is simulated, for options that nothing would read or that cannot be.
         """
         given = {"--samples": samples, "--seed": seed, "--metric": metric}
         named = {name: value for name, value in given.items() if value is not None}
@@ -59,6 +59,6 @@ class Draws:
 
 
 def refuse_idle(named: Iterable[str]) -> None:
-    """Raise CodesignError for options that are read with --uncertainty only."""
+    """Raise MemgrainError for options that are read with --uncertainty only."""
     for name in named:
-        raise CodesignError(f"{name} is read with --uncertainty only; add that, or leave {name} out")
+        raise MemgrainError(f"{name} is read with --uncertainty only; add that, or leave {name} out")

@@ -173,7 +173,7 @@ def _notes(found: Explored) -> list[str]:
 
 def _draw(found: Explored, folder: Path) -> list[Path]:
     """The figures, and where they are."""
-    from memgrain.errors import CodesignError
+    from memgrain.errors import MemgrainError
     from memgrain.plots.coordinates import coordinates
     from memgrain.plots.pareto import pareto
     from memgrain.plots.slices import slices
@@ -191,5 +191,5 @@ def _draw(found: Explored, folder: Path) -> list[Path]:
             written.append(folder / f"{name}.png")
             figure.savefig(written[-1])
     except OSError as error:
-        raise CodesignError(f"cannot write {folder} ({error.strerror}); choose another place with -o") from None
+        raise MemgrainError(f"cannot write {folder} ({error.strerror}); choose another place with -o") from None
     return written

@@ -111,14 +111,14 @@ def command(
 
 
 def _check(assumptions: bool, uncertainty: bool, draws: dict[str, object], runs: dict[str, object]) -> None:
-    """Raise CodesignError for options that nothing would read."""
-    from memgrain.errors import CodesignError
+    """Raise MemgrainError for options that nothing would read."""
+    from memgrain.errors import MemgrainError
 
     if assumptions and uncertainty:
-        raise CodesignError("--assumptions and --uncertainty are two questions; ask one at a time")
+        raise MemgrainError("--assumptions and --uncertainty are two questions; ask one at a time")
     idle = [name for name, value in draws.items() if value is not None and not uncertainty]
     if idle:
-        raise CodesignError(f"{idle[0]} is read with --uncertainty only; add that, or leave {idle[0]} out")
+        raise MemgrainError(f"{idle[0]} is read with --uncertainty only; add that, or leave {idle[0]} out")
     idle = [name for name, value in runs.items() if value is not None and not (uncertainty or assumptions)]
     if idle:
-        raise CodesignError(f"{idle[0]} is read with --uncertainty or --assumptions only; 'memgrain sweep' keeps rows")
+        raise MemgrainError(f"{idle[0]} is read with --uncertainty or --assumptions only; 'memgrain sweep' keeps rows")

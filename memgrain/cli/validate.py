@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,20 +72,20 @@ def command(
         from memgrain.cli.points import show_points
 
         if chip or dram or sample is not None:
-            raise CodesignError("--chip, --dram and --sample are for rows of a CSV; drop them for a file of points")
+            raise MemgrainError("--chip, --dram and --sample are for rows of a CSV; drop them for a file of points")
         return show_points(rows, parse(set_ or []), out, jobs, alternatives, as_json)
     if alternatives:
-        raise CodesignError("--alternatives are those of a file of points; drop it for rows of a CSV")
+        raise MemgrainError("--alternatives are those of a file of points; drop it for rows of a CSV")
     if isinstance(rows, Path) and (dram is not None or is_channel_file(rows)):
         from memgrain.cli.channel import validate_dram
 
         if chip or set_ or sample is not None:
-            raise CodesignError(
+            raise MemgrainError(
                 "--chip, --set and --sample are for rows of kernels; drop them for rows of a DRAM channel"
             )
         return validate_dram(rows, dram, out, jobs, as_json)
     if dram is not None:
-        raise CodesignError("--dram is for a file of rows of a DRAM channel; drop it, or --external")
+        raise MemgrainError("--dram is for a file of rows of a DRAM channel; drop it, or --external")
     name = rows.name if isinstance(rows, Path) else rows.source
     with predicting(name, out) as progress:
         found = validate(rows, chip, parse(set_ or []), out, jobs, sample, seed, progress)
@@ -104,12 +104,12 @@ def _rows(file: Path | None, external: str | None, op: str | None, backend: str 
 
     if external is not None:
         if file is not None:
-            raise CodesignError(f"both {file.name} and --external {external} are given; leave one out")
+            raise MemgrainError(f"both {file.name} and --external {external} are given; leave one out")
         return External(external, op, backend)
     if op is not None or backend is not None:
-        raise CodesignError("--op and --backend choose rows of --external; add --external aiconfigurator")
+        raise MemgrainError("--op and --backend choose rows of --external; add --external aiconfigurator")
     if file is None:
-        raise CodesignError("no rows to validate; give a CSV file, a YAML file of points, or --external aiconfigurator")
+        raise MemgrainError("no rows to validate; give a CSV file, a YAML file of points, or --external aiconfigurator")
     return file
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.explore.axes import CHIP_AXIS, axes, params, place, size
 from memgrain.explore.condition import NEVER, column
 from memgrain.explore.database import ASKING, opened
@@ -82,11 +82,11 @@ def explore(
 ) -> Explored:
     """Go on with the search in `folder` until its trials are done, `jobs` at a time; `storage` is a database's URL.
 
-    Raises KeyboardInterrupt after Ctrl-C, when all that was told is kept; CodesignError if the folder or the database
+    Raises KeyboardInterrupt after Ctrl-C, when all that was told is kept; MemgrainError if the folder or the database
     cannot be used, belong to another search, or a row lacks a column that the search names.
     """
     if jobs < 1:
-        raise CodesignError(f"jobs is {jobs}, must be at least 1; leave it out for one")
+        raise MemgrainError(f"jobs is {jobs}, must be at least 1; leave it out for one")
     store, ends = RowStore(folder), size(axes(search))
     with opened(search, folder, storage) as study:
         pool: Pool = Here() if jobs == 1 else Processes(jobs)

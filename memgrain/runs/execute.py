@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels import HardwareError
 from memgrain.runs.pool import Job, Pool, open_pool
 from memgrain.runs.rows import Row, RowFile
@@ -23,7 +23,7 @@ from memgrain.runs.worker import WorkerLost
 from memgrain.sim import SimulationError
 from memgrain.workloads import WorkloadError
 
-DOMAIN = (HardwareError, WorkloadError, SimulationError, CodesignError)
+DOMAIN = (HardwareError, WorkloadError, SimulationError, MemgrainError)
 GLANCE = 0.5
 """Seconds between looks at Ctrl-C while no point finishes."""
 KILLED = "was killed"
@@ -97,13 +97,13 @@ def run_points(
     that is none.
 
     Points whose ids are in the file are skipped. A point that fails is reported and the others go on. Raises
-    KeyboardInterrupt after Ctrl-C, when every finished row is on disk; raises CodesignError if the rows cannot be
+    KeyboardInterrupt after Ctrl-C, when every finished row is on disk; raises MemgrainError if the rows cannot be
     written or no pool can be had.
     """
     watch = watch or Silent()
     jobs = jobs if jobs is not None else os.cpu_count() or 1
     if jobs < 1:
-        raise CodesignError(f"jobs is {jobs}, must be at least 1; leave it out to use every core")
+        raise MemgrainError(f"jobs is {jobs}, must be at least 1; leave it out to use every core")
     with RowFile(out_dir) as rows:
         if rows.repaired:
             watch.warn(rows.repaired)
@@ -194,7 +194,7 @@ class _Run:
         except pool.lost:
             return KILLED
         except CancelledError:
-            raise CodesignError(
+            raise MemgrainError(
                 "the scheduler went away; start it and run the same again: finished points are kept"
             ) from None
         except DOMAIN as error:
@@ -206,7 +206,7 @@ class _Run:
             )
         else:
             if row["id"] != point.id():
-                raise CodesignError(
+                raise MemgrainError(
                     "a worker runs another version of memgrain; install the same one there and run again"
                 )
             self.rows.append(row)
@@ -215,7 +215,7 @@ class _Run:
 
     def _drain(self, running: dict[Future[Row], Job]) -> None:
         """Write the rows that had finished when the sweep was stopped, as far as they can be written."""
-        with suppress(CodesignError):
+        with suppress(MemgrainError):
             for future in running:
                 if future.done() and not future.cancelled() and future.exception() is None:
                     self.rows.append(future.result())

@@ -7,7 +7,7 @@ import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.runs.rows import Row
 from memgrain.runs.worker import Worker, WorkerLost
 
@@ -122,21 +122,21 @@ class Cluster:
         try:
             import distributed
         except ImportError:
-            raise CodesignError(
+            raise MemgrainError(
                 "--cluster needs dask.distributed; install it with: pip install 'memgrain[cluster]'"
             ) from None
         self.lost: tuple[type[BaseException], ...] = (distributed.KilledWorker,)
         try:
             self._client: Any = distributed.Client(address, timeout=ANSWER, set_as_default=False)
         except (OSError, ValueError, TimeoutError) as error:
-            raise CodesignError(
+            raise MemgrainError(
                 f"no scheduler answers at {address} ({_first_line(error)}); start one with 'dask scheduler'"
             ) from None
         try:
             self._client.wait_for_workers(1, timeout=ANSWER)
         except TimeoutError:
             self._client.close()
-            raise CodesignError(
+            raise MemgrainError(
                 f"the scheduler at {address} has no workers; start one with 'dask worker {address}'"
             ) from None
         self._executor: Any = self._client.get_executor(pure=False)

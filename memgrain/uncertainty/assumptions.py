@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels import read_chip
 from memgrain.runs.execute import DOMAIN, Watch
 from memgrain.runs.task import Task
@@ -33,12 +33,12 @@ class Interval:
 def interval(task: Task, out: Path | None = None, jobs: int | None = None, watch: Watch | None = None) -> Interval:
     """The interval of a task's time on its chip; numbers that are set stay as they are set.
 
-    Raises CodesignError if the chip assumes nothing, and what `Task.resolve` and the simulation raise.
+    Raises MemgrainError if the chip assumes nothing, and what `Task.resolve` and the simulation raise.
     """
     known = unknowns(read_chip(task.chip, task.chip_set), task.chip_set)
     assumed = [unknown for unknown in known if unknown.item.kind == "assumed"]
     if not assumed:
-        raise CodesignError(f"{task.chip} has no assumed number with a range; leave --assumptions out")
+        raise MemgrainError(f"{task.chip} has no assumed number with a range; leave --assumptions out")
     usual, numbers = spans(task, assumed, "time_us", out, jobs, watch)
     return Interval(usual, tuple(numbers), _joint(task, numbers, usual, min), _joint(task, numbers, usual, max))
 

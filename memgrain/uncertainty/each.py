@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels import HardwareError
 from memgrain.runs.execute import Watch
 from memgrain.runs.rows import Row
@@ -21,11 +21,11 @@ from 5 to 95 % then lie between the two outermost draws at either side."""
 
 
 def check_draws(samples: int, seed: int) -> None:
-    """Raise CodesignError, before anything is simulated, for a number of draws or a seed that cannot be."""
+    """Raise MemgrainError, before anything is simulated, for a number of draws or a seed that cannot be."""
     if samples < 2:
-        raise CodesignError(f"samples is {samples}, must be at least 2; {FEW} are drawn if it is left out")
+        raise MemgrainError(f"samples is {samples}, must be at least 2; {FEW} are drawn if it is left out")
     if seed < 0:
-        raise CodesignError(f"seed is {seed}, must be 0 or more; choose another")
+        raise MemgrainError(f"seed is {seed}, must be 0 or more; choose another")
 
 
 def sample_each(
@@ -43,7 +43,7 @@ def sample_each(
 
     Draws are those of `sample`, but one that a task's chip or run refuses is drawn again for that task alone. So every
     task that refuses none has the same draws, and tasks whose chips would hardly ever be admitted together have theirs.
-    A task that admits too few of them has a line that says so instead. Raises CodesignError as `check_draws` does.
+    A task that admits too few of them has a line that says so instead. Raises MemgrainError as `check_draws` does.
     """
     check_draws(samples, seed)
     files, refused = Files(), dict[str, HardwareError]()

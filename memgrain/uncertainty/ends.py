@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.runs.execute import DOMAIN, Watch
 from memgrain.runs.rows import Row
 from memgrain.runs.task import Point, Task
@@ -51,13 +51,13 @@ def spans(
 ) -> tuple[float, list[Span]]:
     """The metric of a task with its chip's own numbers, and the span of each of `numbers`, the widest first.
 
-    Rows are kept in `out` and not run again. Raises what `Task.resolve` raises, and CodesignError if the task fails.
+    Rows are kept in `out` and not run again. Raises what `Task.resolve` raises, and MemgrainError if the task fails.
     """
     usual, points = task.resolve(), end_points(task, numbers)
     with tempfile.TemporaryDirectory() as scratch:
         rows, failures = answers([usual, *points.values()], out or Path(scratch), jobs, watch)
     if usual.id() not in rows:
-        raise CodesignError(failures[0])
+        raise MemgrainError(failures[0])
     middle = value_of(rows[usual.id()], metric)
     return middle, spans_of(numbers, points, rows, middle, metric)
 

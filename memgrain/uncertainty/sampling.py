@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Provenance, read_chip
 from memgrain.runs.execute import Silent, Watch, run_points
 from memgrain.runs.labels import check_metric
@@ -85,10 +85,10 @@ def sample(
 
     A number that the files of two tasks give alike, value, range and source, is one number: tasks on one chip, or on
     chips of one family, see the same draw of it. A draw that a chip or a run refuses is drawn again. Raises
-    CodesignError if too few draws are admitted or a task fails with its chip's own numbers.
+    MemgrainError if too few draws are admitted or a task fails with its chip's own numbers.
     """
     if samples < 2:
-        raise CodesignError(f"samples is {samples}, must be at least 2; {SAMPLES} give quantiles of 5 and 95 %")
+        raise MemgrainError(f"samples is {samples}, must be at least 2; {SAMPLES} give quantiles of 5 and 95 %")
     with tempfile.TemporaryDirectory() as scratch:
         folder = out or Path(scratch)
         tasks = hold(tasks, folder, jobs)
@@ -156,25 +156,25 @@ def answers(
 
 
 def check_figure(metric: str) -> None:
-    """Raise CodesignError, before anything is simulated, if a name is neither a number's metric nor a counter."""
+    """Raise MemgrainError, before anything is simulated, if a name is neither a number's metric nor a counter."""
     if "." not in metric:
         check_metric(metric, [name for name, known in METRICS.items() if known.unit != "name"])
 
 
 def value_of(row: Row, metric: str) -> float:
-    """A metric of a row; raises CodesignError if it has none or it is no number."""
+    """A metric of a row; raises MemgrainError if it has none or it is no number."""
     check_metric(metric, row)
     value = row[metric]
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise CodesignError(f"{metric} is {value!r} on {row['chip']}, not a number; choose another metric")
+        raise MemgrainError(f"{metric} is {value!r} on {row['chip']}, not a number; choose another metric")
     return float(value)
 
 
 def _all(points: Sequence[Job], rows: dict[str, Row], failures: Sequence[str]) -> tuple[Row, ...]:
-    """The rows of all points; raises CodesignError with the first failure that is one of theirs."""
+    """The rows of all points; raises MemgrainError with the first failure that is one of theirs."""
     for point in points:
         if point.id() not in rows:
-            raise CodesignError(
+            raise MemgrainError(
                 next((line for line in failures if line.startswith(f"{point}: ")), f"{point}: no answer")
             )
     return tuple(rows[point.id()] for point in points)

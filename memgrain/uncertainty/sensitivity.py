@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels import ChipFile, Provenance, read_chip
 from memgrain.runs.execute import DOMAIN, Watch
 from memgrain.runs.rows import Row
@@ -115,7 +115,7 @@ def sensitivity(
 ) -> Sensitivity:
     """The effect of every number of the task's chip, links to other chips aside, on a metric of its row.
 
-    Rows are kept in `out` and not run again. Raises CodesignError if the metric is 0 or no number.
+    Rows are kept in `out` and not run again. Raises MemgrainError if the metric is 0 or no number.
     """
     check_figure(metric)
     file = read_chip(task.chip, task.chip_set)
@@ -125,10 +125,10 @@ def sensitivity(
     with tempfile.TemporaryDirectory() as scratch:
         rows, failures = _settle(numbers, [own, *at_ends.values()], out or Path(scratch), jobs, watch)
     if own.id() not in rows:
-        raise CodesignError(next((line for line in failures if line.startswith(f"{own}: ")), f"{own}: no answer"))
+        raise MemgrainError(next((line for line in failures if line.startswith(f"{own}: ")), f"{own}: no answer"))
     usual = value_of(rows[own.id()], metric)
     if usual <= 0:
-        raise CodesignError(f"{metric} is {usual:g} here, and shares of that say nothing; choose another metric")
+        raise MemgrainError(f"{metric} is {usual:g} here, and shares of that say nothing; choose another metric")
     elasticities = {number.item.path: _elasticity(number, file, metric, usual, rows) for number in numbers}
     for number in numbers:
         refusals = [side.refusal for side in number.sides if side.refusal]

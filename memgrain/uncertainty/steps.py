@@ -75,7 +75,7 @@ def interval_of_step(
 ) -> tuple[Spread, Drawn]:
     """The spread of a step's time on `samples` draws of its chip's uncertain numbers; rows are kept in `out`.
 
-    A draw that the chip or the step refuses (a memory too small for the model) is drawn again. Raises CodesignError if
+    A draw that the chip or the step refuses (a memory too small for the model) is drawn again. Raises MemgrainError if
     too few are admitted, or if nothing says how wide the interval is.
     """
     check_draws(samples, seed)

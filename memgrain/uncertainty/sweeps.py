@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.runs.execute import DOMAIN, Watch
 from memgrain.runs.intervals import ENDS, write_intervals
 from memgrain.runs.labels import SHARE
@@ -53,7 +53,7 @@ def intervals_of(
 ) -> Intervals:
     """Intervals of a metric of all points of the sweep that have their row in `folder`, see `sample_each`.
 
-    Drawn rows are kept in a folder of their own there and not run again. Raises CodesignError if no point has the
+    Drawn rows are kept in a folder of their own there and not run again. Raises MemgrainError if no point has the
     metric or the file cannot be written, and KeyboardInterrupt as `run_points` does.
     """
     import pandas as pd
@@ -64,9 +64,9 @@ def intervals_of(
     asked = _answered(sweep, folder)
     lacking = {place: reason for place, (_, _, row) in enumerate(asked) if (reason := _lacks(row, metric))}
     if not asked:
-        raise CodesignError(f"no point of {sweep.name} has its row in {folder / NAME}; run the sweep first")
+        raise MemgrainError(f"no point of {sweep.name} has its row in {folder / NAME}; run the sweep first")
     if len(lacking) == len(asked):
-        raise CodesignError(lacking[0])
+        raise MemgrainError(lacking[0])
     places = [place for place in range(len(asked)) if place not in lacking]
     tasks, rows = [asked[place][0] for place in places], [asked[place][2] for place in places]
     drawn = sample_each(tasks, rows, folder / DRAWS, samples, seed, jobs, cluster, watch)
@@ -98,7 +98,7 @@ def _lacks(row: Row, metric: str) -> str:
     """Why a row has no such number; empty if it has."""
     try:
         usual = value_of(row, metric)
-    except CodesignError as error:
+    except MemgrainError as error:
         return str(error)
     return "" if math.isfinite(usual) else f"{metric} is {usual}, so there is no interval"
 
@@ -109,7 +109,7 @@ def _interval(found: Sampled | str, metric: str, seed: int) -> dict[str, Any]:
         return {**dict.fromkeys(ENDS), "rests_on": found}
     try:
         made = spread(found, metric, metric, lambda value: value, seed)
-    except CodesignError as error:
+    except MemgrainError as error:
         return {**dict.fromkeys(ENDS), "rests_on": str(error)}
     ends = made.combined.low, made.combined.median, made.combined.high
     return {**dict(zip(ENDS, ends, strict=True)), "rests_on": "; ".join([*made.notes, *notes_of(found)])}

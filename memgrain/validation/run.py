@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.runs.execute import Watch, run_points
 from memgrain.runs.rows import Row, read_rows
 from memgrain.runs.validated import what
@@ -110,7 +110,7 @@ def validate(
     `kernel` is that of every row, whatever its column says; auto: a generic tiling.
 
     With `out`, rows are kept in `out`/rows.jsonl as they come and found there when run again, and predictions.csv,
-    worst.csv and scatter.png are written, predictions.csv also after an interrupt. Raises CodesignError or
+    worst.csv and scatter.png are written, predictions.csv also after an interrupt. Raises MemgrainError or
     HardwareError, before anything is simulated, if the file or the chip is wrong.
     """
     found = read_external(path, chip, chip_set or {}) if isinstance(path, External) else read_records(Path(path))
@@ -144,7 +144,7 @@ def _made(maker: Maker, records: list[Record]) -> tuple[list[Case], list[str], l
         except Unpredictable as error:
             refused.append(str(error))
     if not cases:
-        raise CodesignError(refused[0])
+        raise MemgrainError(refused[0])
     return cases, refused, kept
 
 
@@ -153,9 +153,9 @@ def _sampled(records: list[Record], sample: int | None, seed: int) -> list[Recor
     if sample is None:
         return records
     if sample < 1:
-        raise CodesignError(f"sample is {sample}, must be at least 1; leave it out to take every row")
+        raise MemgrainError(f"sample is {sample}, must be at least 1; leave it out to take every row")
     if seed < 0:
-        raise CodesignError(f"seed is {seed}, must be at least 0; raise it")
+        raise MemgrainError(f"seed is {seed}, must be at least 0; raise it")
     rng = np.random.Generator(np.random.PCG64(seed))
     return [records[i] for i in sorted(rng.permutation(len(records))[:sample].tolist())]
 
@@ -211,7 +211,7 @@ def _write(found: Validation, out: Path) -> None:
     try:
         scatter(found.frame).savefig(out / "scatter.png")
     except OSError as error:
-        raise CodesignError(f"cannot write {out} ({error.strerror}); choose another folder with -o") from None
+        raise MemgrainError(f"cannot write {out} ({error.strerror}); choose another folder with -o") from None
 
 
 def _table(frame: pd.DataFrame, columns: Sequence[str], path: Path) -> None:
@@ -222,7 +222,7 @@ def _table(frame: pd.DataFrame, columns: Sequence[str], path: Path) -> None:
             for row in frame[list(columns)].to_dict("records"):
                 writer.writerow([_cell(row[name]) for name in columns])
     except OSError as error:
-        raise CodesignError(f"cannot write {path} ({error.strerror}); choose another folder with -o") from None
+        raise MemgrainError(f"cannot write {path} ({error.strerror}); choose another folder with -o") from None
 
 
 def _cell(value: Any) -> Any:

@@ -19,7 +19,7 @@ from memgrain.claims.formula import read_formula
 from memgrain.claims.interval import Interval, spread
 from memgrain.claims.verdict import FAILS, HOLDS, OPEN, Decided, verdict
 from memgrain.cli import call
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 
 NUMBERS = st.floats(0.1, 100)
 DOCS = Path(__file__).parents[2] / "docs"
@@ -53,12 +53,12 @@ def test_formulas_are_worked_out_as_python_does() -> None:
     ],
 )
 def test_what_is_no_formula_is_refused(text: str, message: str) -> None:
-    with pytest.raises(CodesignError, match=message):
+    with pytest.raises(MemgrainError, match=message):
         read_formula(text)
 
 
 def test_a_formula_without_a_value_says_so() -> None:
-    with pytest.raises(CodesignError, match="has no value"):
+    with pytest.raises(MemgrainError, match="has no value"):
         read_formula("1 / a")({"a": 0.0})
 
 
@@ -224,7 +224,7 @@ def test_what_is_no_claim_is_refused(tmp_path: Path, change: str, message: str) 
         "title: T\nwords: [W]\nmeaning: M\ncases:\n  - if: a\n    told: false\n    measure: m\n"
         f"    experiment: {{kind: kept, over: deepseek_v3, under: llama31_8b, context: 4096}}\n    {change}\n"
     )
-    with pytest.raises(CodesignError, match=message):
+    with pytest.raises(MemgrainError, match=message):
         load_claim(str(file))
 
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from memgrain.cli import call
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.validation.points import load_points, validate_points
 
 VENDOR = Path(__file__).parent.parent / "validation" / "ascend_910b.yaml"
@@ -106,7 +106,7 @@ def test_the_command_prints_points_sums_and_hypotheses(tmp_path: Path, capsys: p
     ],
 )
 def test_what_is_wrong_with_a_file_is_said_in_one_line(changes: dict[str, Any], says: str, tmp_path: Path) -> None:
-    with pytest.raises(CodesignError) as refused:
+    with pytest.raises(MemgrainError) as refused:
         validate_points(write(tmp_path, **changes), jobs=1)
     assert says in str(refused.value)
     assert "\n" not in str(refused.value)

@@ -10,7 +10,7 @@ import yaml
 
 from memgrain.analysis.prefetch import HITS, LEADS, study
 from memgrain.cli import call
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_beside_a_product_it_hides_and_beside_a_stream_it_hardly_can(
 
 
 def test_what_nobody_reads_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(CodesignError, match="no kernel but the first reads W; the last workload's read"):
+    with pytest.raises(MemgrainError, match="no kernel but the first reads W; the last workload's read"):
         study("toy", ["decode_topk"], ("W",))
     assert call(["prefetch", "toy", "decode_topk", "--tensor", "W"]) == 2
     assert capsys.readouterr().err.count("\n") == 1

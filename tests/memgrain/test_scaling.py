@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from memgrain.analysis.scaling import COSTS, MECHANISMS, Scaling, scaling
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 
 
 def test_exponents_of_known_laws_come_back() -> None:
@@ -42,6 +42,6 @@ def test_what_reads_everything_grows_as_the_context_and_a_window_does_not(tmp_pa
 
 
 def test_a_context_within_the_window_is_refused(command: Callable[..., subprocess.CompletedProcess[str]]) -> None:
-    with pytest.raises(CodesignError, match="1024 is below 4096"):
+    with pytest.raises(MemgrainError, match="1024 is below 4096"):
         scaling("toy", [1024])
     assert command("scaling", "toy", "--context", "1024").returncode == 2

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 import memgrain
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.runs import execute
 from memgrain.runs.execute import Silent, run_sweep
 from memgrain.runs.rows import Row, read_rows
@@ -171,7 +171,7 @@ def test_python_gets_a_frame_of_this_sweep_only(
     assert sorted(frame["shape.head_dim"].unique()) == [80, 96]
     assert len(memgrain.load_rows(tmp_path)) == 8
     small["grid"]["shape.head_dim"] = [80, 65536]
-    with pytest.raises(CodesignError, match=r"2 of 4 points failed, first: toy .*shape.head_dim=65536"):
+    with pytest.raises(MemgrainError, match=r"2 of 4 points failed, first: toy .*shape.head_dim=65536"):
         memgrain.sweep(small, tmp_path)
 
 
@@ -190,7 +190,7 @@ def test_python_gets_a_frame_of_this_sweep_only(
     ],
 )
 def test_a_wrong_sweep_is_refused_in_one_line(small: dict[str, Any], change: dict[str, Any], message: str) -> None:
-    with pytest.raises(CodesignError) as caught:
+    with pytest.raises(MemgrainError) as caught:
         load_sweep({**small, **change})
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -10,7 +10,7 @@ import pytest
 import memgrain
 from memgrain.claims.means import Means, PointOf
 from memgrain.claims.points import values_of
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.explore import explore, load_search
 from memgrain.runs.task import Task
 from memgrain.runs.tune import PLAIN_TIME, hold, keys_of, tune, tuned_values
@@ -91,12 +91,12 @@ def test_draws_hold_the_values_that_the_files_numbers_make_best(tmp_path: Path) 
     [("splitz", "did you mean 'splits'"), ("", "known: splits"), ([], "nothing is named"), (["resident"], "known:")],
 )
 def test_names_of_nothing_to_tune_are_refused(names: object, said: str) -> None:
-    with pytest.raises(CodesignError, match=said):
+    with pytest.raises(MemgrainError, match=said):
         keys_of(names)  # type: ignore[arg-type]
 
 
 def test_only_attention_has_tiles_to_tune() -> None:
-    with pytest.raises(CodesignError, match="only attention has tiles to tune"):
+    with pytest.raises(MemgrainError, match="only attention has tiles to tune"):
         tune(Task("h100_sxm", {}, "linear_decode", {}, tune=("splits",)).resolve())
 
 

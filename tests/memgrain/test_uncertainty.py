@@ -16,7 +16,7 @@ from matplotlib.transforms import Bbox
 from scipy.stats import qmc, triang
 
 from memgrain.cli import call
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels import ChipFile, Provenance, chip_names, load_chip, read_chip
 from memgrain.hwmodels.units import parse_duration
 from memgrain.plots.tornado import MOST, tornado
@@ -104,7 +104,7 @@ def test_what_is_set_is_known_and_units_must_agree() -> None:
     left = {known.item.path for known in unknowns(read_chip("mlu370_x4", tile), tile)}
     assert paths - left == {"ipu.matmul.tile.m", "ipu.matmul.tile.n", "ipu.matmul.tile.k"}
     assert not any(path.startswith("interconnect") for path in paths)
-    with pytest.raises(CodesignError, match=r"l2\.x: 3 ns with the range \['1 KiB', '4 KiB'\]; write all three"):
+    with pytest.raises(MemgrainError, match=r"l2\.x: 3 ns with the range \['1 KiB', '4 KiB'\]; write all three"):
         law("3 ns", "1 KiB", "4 KiB")
 
 
@@ -208,12 +208,12 @@ def test_the_models_error_is_added(sampled: Sampled) -> None:
 def test_without_ranges_and_validation_there_is_no_interval() -> None:
     task = Task("toy", KNOWN, "decode_topk", SHORT)
     with pytest.raises(
-        CodesignError, match="no number of toy has a range and the model's error is known of times only"
+        MemgrainError, match="no number of toy has a range and the model's error is known of times only"
     ):
         interval_of(task, "dram_read_bytes", samples=4, jobs=1)
-    with pytest.raises(CodesignError, match="samples is 1, must be at least 2"):
+    with pytest.raises(MemgrainError, match="samples is 1, must be at least 2"):
         interval_of(task, samples=1)
-    with pytest.raises(CodesignError, match="no metric 'tim_us'"):
+    with pytest.raises(MemgrainError, match="no metric 'tim_us'"):
         ratio_of(task, task, "tim_us")
 
 

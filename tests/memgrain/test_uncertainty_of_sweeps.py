@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 import memgrain
-from memgrain import CodesignError
+from memgrain import MemgrainError
 from memgrain.cli import call
 from memgrain.hwmodels import Chip, load_chip, read_chip
 from memgrain.models import Ahead, ModelJob, Question, run_model
@@ -169,9 +169,9 @@ def test_the_function_gives_the_frame_that_the_command_writes(files: Path, swept
         ends = (alone.combined.low, alone.combined.median, alone.combined.high)
         assert (line["low"], line["median"], line["high"]) == ends, "one chip, one hypercube: the draws of a run"
     assert list(pd.read_csv(swept / "intervals.csv")["id"]) == list(frame["id"])
-    with pytest.raises(CodesignError, match="samples is 1, must be at least 2"):
+    with pytest.raises(MemgrainError, match="samples is 1, must be at least 2"):
         memgrain.intervals(good, swept, samples=1)
-    with pytest.raises(CodesignError, match="no metric 'tim_us'"):
+    with pytest.raises(MemgrainError, match="no metric 'tim_us'"):
         memgrain.intervals(good, swept, "tim_us")
 
 
@@ -189,7 +189,7 @@ def test_lines_have_bars_where_the_file_has_intervals_of_the_metric(swept: Path)
         .collections
     )
     (swept / "intervals.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(CodesignError, match="is no file of intervals"):
+    with pytest.raises(MemgrainError, match="is no file of intervals"):
         with_intervals(frame, swept, "time_us")
 
 

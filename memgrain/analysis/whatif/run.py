@@ -75,7 +75,7 @@ def what_if(
     """Each change of `CHANGES` at a task, one at a time; rows are kept in `out` and not run again.
 
     A change that chip or workload refuses has the refusal in place of an answer. Raises HardwareError, WorkloadError,
-    SimulationError or CodesignError if the task itself has no answer.
+    SimulationError or MemgrainError if the task itself has no answer.
     """
     own, files = task.resolve(), Files()
     found: list[tuple[Change, Settings, Point | None, str]] = []

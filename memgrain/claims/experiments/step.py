@@ -36,7 +36,7 @@ class StepOf(BaseModel):
     prefetch: list[What] = Field(default_factory=list, description="what is fetched before its kernel begins")
 
     def question(self) -> Question:
-        """The question; raises CodesignError, WorkloadError or HardwareError for what cannot be."""
+        """The question; raises MemgrainError, WorkloadError or HardwareError for what cannot be."""
         chip, model = load_chip(self.chip), load_model(self.model)
         experts = self.chips > 1 and any(ffn.routed for ffn in model.ffn.values())
         shard = checked(Shard, {"tensor": self.chips, "context": 1, "data": 1, "expert": experts}, "chips")

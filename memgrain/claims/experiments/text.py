@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from memgrain.claims.finding import Finding
 from memgrain.claims.means import Means
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels import load_chip
 
 
@@ -26,5 +26,5 @@ class TextOf(BaseModel):
         chip = load_chip(self.chip)
         found: Any = chip.dram.standard.name if self.of == "dram.standard" else chip.vendor
         if not found:
-            raise CodesignError(f"{self.chip} does not say its {self.of}; add it to the file")
+            raise MemgrainError(f"{self.chip} does not say its {self.of}; add it to the file")
         return Finding(str(found), "", f"memgrain chips {self.chip}")
