@@ -60,12 +60,13 @@ def sweep(
     Points already there are not run again. Raises MemgrainError if any point fails; the others are kept.
     """
     from memgrain.runs.execute import run_sweep
+    from memgrain.runs.options import RunOptions
     from memgrain.runs.rows import load_frame
     from memgrain.runs.sweep import load_sweep
 
     loaded = load_sweep(spec)
     folder = Path(out) if out is not None else Path("out") / loaded.name
-    outcome = run_sweep(loaded, folder, jobs, cluster)
+    outcome = run_sweep(loaded, folder, RunOptions(folder, jobs, cluster))
     if outcome.failures:
         raise MemgrainError(
             f"{len(outcome.failures)} of {outcome.total} points failed, first: {outcome.failures[0]}; "
@@ -91,18 +92,17 @@ def intervals(
     `rests_on` says why. Raises MemgrainError if a point of the sweep itself fails; the others are kept.
     """
     from memgrain.runs.labels import SHARE
+    from memgrain.runs.options import RunOptions
     from memgrain.runs.sweep import load_sweep
-    from memgrain.uncertainty.each import FEW, check_draws
     from memgrain.uncertainty.sampling import check_figure
     from memgrain.uncertainty.sweeps import intervals_of
 
-    draws = FEW if samples is None else samples
     check_figure(metric or SHARE)
-    check_draws(draws, seed)
+    options = RunOptions(jobs=jobs, cluster=cluster, samples=samples, seed=seed)
     loaded = load_sweep(spec)
     folder = Path(out) if out is not None else Path("out") / loaded.name
     sweep(spec, folder, jobs, cluster)
-    return intervals_of(loaded, folder, metric or SHARE, draws, seed, jobs, cluster).frame
+    return intervals_of(loaded, folder, metric or SHARE, options).frame
 
 
 def load_rows(path: str | Path) -> pd.DataFrame:

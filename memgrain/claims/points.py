@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memgrain.claims.interval import Interval
-from memgrain.claims.means import Means
+from memgrain.claims.options import ExperimentOptions
 from memgrain.errors import MemgrainError
 from memgrain.runs.execute import run_points
 from memgrain.runs.rows import read_rows
@@ -19,9 +19,9 @@ from memgrain.uncertainty import sample, spread
 from memgrain.uncertainty.spread import Combine
 
 
-def values_of(points: Sequence[Point], metric: str, means: Means) -> NDArray[np.float64]:
+def values_of(points: Sequence[Point], metric: str, options: ExperimentOptions) -> NDArray[np.float64]:
     """The metric of each point; raises MemgrainError if one fails or has no such number."""
-    outcome = run_points(points, [], means.out, means.jobs)
+    outcome = run_points(points, [], options.folder, options.run)
     if outcome.failures:
         raise MemgrainError(outcome.failures[0])
     rows = {row["id"]: row for row in read_rows(outcome.path) if row["id"] in outcome.ids}
@@ -31,11 +31,13 @@ def values_of(points: Sequence[Point], metric: str, means: Means) -> NDArray[np.
     return np.array(values, float)
 
 
-def interval_of(tasks: Sequence[Task], metric: str, combine: Combine, means: Means) -> tuple[Interval, str]:
+def interval_of(
+    tasks: Sequence[Task], metric: str, combine: Combine, options: ExperimentOptions
+) -> tuple[Interval, str]:
     """What `combine` makes of the metric of each task, with an interval of nine draws in ten, and what it rests on."""
-    tasks = hold(tasks, means.out, means.jobs)
-    if not means.samples:
-        values = values_of([task.resolve() for task in tasks], metric, means)
+    tasks = hold(tasks, options.folder, options.run)
+    if not options.draw:
+        values = values_of([task.resolve() for task in tasks], metric, options)
         return Interval.of(float(combine(*values[:, np.newaxis])[0])), "numbers of the chips as they are told"
-    found = spread(sample(tasks, means.samples, means.seed, means.out, means.jobs), metric, metric, combine, means.seed)
+    found = spread(sample(tasks, options.placed), metric, metric, combine, options.run.seed)
     return Interval.of(found.usual, (found.combined.low, found.combined.high)), "; ".join(found.notes)

@@ -47,13 +47,14 @@ def command(
     """Search, then print the Pareto front and draw it."""
     from memgrain.cli.terminal import SweepProgress
     from memgrain.explore import explore, load_search
+    from memgrain.runs.options import RunOptions
 
     given = {"trials": trials, "sampler": sampler, "seed": seed, "tune": tune}
     search = load_search(spec, {key: value for key, value in given.items() if value is not None})
     folder = out or Path("out") / search.name
     progress = SweepProgress(search.name)
     try:
-        found = explore(search, folder, storage, jobs, progress)
+        found = explore(search, folder, storage, RunOptions(jobs=jobs, progress=progress))
     except KeyboardInterrupt:
         progress.stop()
         progress.warn(f"interrupted; finished trials are in {folder}; go on by running the same again")

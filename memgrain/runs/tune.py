@@ -16,6 +16,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator
 
 from memgrain.errors import MemgrainError
+from memgrain.runs.options import NoProgress, RunOptions
 from memgrain.runs.rows import Row
 from memgrain.runs.shipped import suggest
 from memgrain.runs.task import Files, Point, Task, attention_of, budget
@@ -138,7 +139,7 @@ def _count(seen: Counter[int], value: int) -> int:
     return seen[value]
 
 
-def hold(tasks: Sequence[Task], folder: Path, jobs: int | None = None) -> list[Task]:
+def hold(tasks: Sequence[Task], folder: Path, options: RunOptions = RunOptions()) -> list[Task]:
     """The tasks with the best values of what they tune set, so that nothing is left to tune: draws of a chip's numbers
     are then run with one kernel. Rows are kept in `folder` and not simulated again.
 
@@ -152,7 +153,7 @@ def hold(tasks: Sequence[Task], folder: Path, jobs: int | None = None) -> list[T
     asked = [point for point in points if point is not None]
     if not asked:
         return list(tasks)
-    outcome = run_points(asked, [], folder, jobs)
+    outcome = run_points(asked, [], folder, replace(options, progress=NoProgress()))
     if outcome.failures:
         raise MemgrainError(outcome.failures[0])
     rows = {row["id"]: row for row in read_rows(outcome.path) if row["id"] in outcome.ids}

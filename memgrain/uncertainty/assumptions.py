@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from memgrain.errors import MemgrainError
 from memgrain.hwmodels import read_chip
-from memgrain.runs.execute import DOMAIN, Watch
+from memgrain.runs.execute import DOMAIN
+from memgrain.runs.options import RunOptions
 from memgrain.runs.task import Task
 from memgrain.uncertainty.ends import Span, spans
 from memgrain.uncertainty.numbers import unknowns
@@ -30,7 +30,7 @@ class Interval:
     """With every number at the end that is slower by itself."""
 
 
-def interval(task: Task, out: Path | None = None, jobs: int | None = None, watch: Watch | None = None) -> Interval:
+def interval(task: Task, options: RunOptions = RunOptions()) -> Interval:
     """The interval of a task's time on its chip; numbers that are set stay as they are set.
 
     Raises MemgrainError if the chip assumes nothing, and what `Task.resolve` and the simulation raise.
@@ -39,7 +39,7 @@ def interval(task: Task, out: Path | None = None, jobs: int | None = None, watch
     assumed = [unknown for unknown in known if unknown.item.kind == "assumed"]
     if not assumed:
         raise MemgrainError(f"{task.chip} has no assumed number with a range; leave --assumptions out")
-    usual, numbers = spans(task, assumed, "time_us", out, jobs, watch)
+    usual, numbers = spans(task, assumed, "time_us", options)
     return Interval(usual, tuple(numbers), _joint(task, numbers, usual, min), _joint(task, numbers, usual, max))
 
 

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memgrain.errors import MemgrainError
-from memgrain.runs.execute import DOMAIN, Watch
+from memgrain.runs.execute import DOMAIN
 from memgrain.runs.intervals import ENDS, write_intervals
 from memgrain.runs.labels import SHARE
+from memgrain.runs.options import RunOptions
 from memgrain.runs.rows import NAME, Row, read_rows
 from memgrain.runs.sweep import Sweep
 from memgrain.runs.task import Files, Point, Task
 from memgrain.runs.tune import held
-from memgrain.uncertainty.each import FEW, sample_each
+from memgrain.uncertainty.each import sample_each
 from memgrain.uncertainty.sampling import Sampled, check_figure, notes_of, value_of
 from memgrain.uncertainty.spread import spread
 
@@ -45,11 +46,7 @@ def intervals_of(
     sweep: Sweep,
     folder: Path,
     metric: str = SHARE,
-    samples: int = FEW,
-    seed: int = 0,
-    jobs: int | None = None,
-    cluster: str | None = None,
-    watch: Watch | None = None,
+    options: RunOptions = RunOptions(),
 ) -> Intervals:
     """Intervals of a metric of all points of the sweep that have their row in `folder`, see `sample_each`.
 
@@ -69,11 +66,11 @@ def intervals_of(
         raise MemgrainError(lacking[0])
     places = [place for place in range(len(asked)) if place not in lacking]
     tasks, rows = [asked[place][0] for place in places], [asked[place][2] for place in places]
-    drawn = sample_each(tasks, rows, folder / DRAWS, samples, seed, jobs, cluster, watch)
+    drawn = sample_each(tasks, rows, folder / DRAWS, options)
     found: dict[int, Sampled | str] = {**lacking, **dict(zip(places, drawn, strict=True))}
     listed, failures = [], []
     for place, (_, point, row) in enumerate(asked):
-        interval = _interval(found[place], metric, seed)
+        interval = _interval(found[place], metric, options.seed)
         if interval["low"] is None:
             failures.append(f"{point}: {interval['rests_on']}")
         listed.append(_line(sweep, point, row, metric, interval))

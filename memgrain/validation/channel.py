@@ -6,7 +6,6 @@ import hashlib
 import itertools
 import json
 import math
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +16,8 @@ import pandas as pd
 
 from memgrain.errors import MemgrainError
 from memgrain.hwmodels import DramStandard, load_standard
-from memgrain.runs.execute import Watch, run_points
+from memgrain.runs.execute import run_points
+from memgrain.runs.options import RunOptions
 from memgrain.runs.rows import Row, read_rows
 from memgrain.runs.shipped import suggest
 from memgrain.sim.dram.channel import CAPACITY, Queues, keep_busy, one_channel
@@ -143,24 +143,22 @@ def is_channel_file(path: Path) -> bool:
 def validate_channel(
     path: Path,
     dram: str | None = None,
-    out: Path | None = None,
-    jobs: int | None = None,
-    watch: Watch | None = None,
+    options: RunOptions = RunOptions(),
 ) -> ChannelValidation:
     """Predict every row of a CSV of a cycle-level simulator's answers, and compare.
 
     `dram` is a standard's name or YAML file; without it, the column dram names a configuration whose standard is
-    shipped. With `out`, rows are kept in `out`/rows.jsonl as they come and found there when run again, and
-    predictions.csv, worst.csv and scatter.png are written. Raises MemgrainError or HardwareError,
+    shipped. If the options have a folder `out`, rows are kept in `out`/rows.jsonl as they come and found there when run
+    again, and predictions.csv, worst.csv and scatter.png are written. Raises MemgrainError or HardwareError,
     before anything is simulated, if the file or the standard is wrong.
     """
     records, cases = read_cases(path, dram)
-    with tempfile.TemporaryDirectory() as scratch:
-        outcome = run_points(cases, [], out or Path(scratch), jobs, None, watch)
+    with options.folder() as folder:
+        outcome = run_points(cases, [], folder, options)
         rows = {row["id"]: row for row in read_rows(outcome.path)}
     found = ChannelValidation(compare(records, cases, rows), outcome.failures)
-    if out is not None:
-        _write(found, out)
+    if options.out is not None:
+        _write(found, options.out)
     return found
 
 

@@ -23,7 +23,6 @@ alternatives:                          # other hypotheses: the same points with 
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -36,7 +35,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from memgrain.errors import MemgrainError
 from memgrain.hwmodels import HardwareError, load_chip
 from memgrain.models.point import KIND, ModelPoint
-from memgrain.runs.execute import Watch, run_points
+from memgrain.runs.execute import run_points
+from memgrain.runs.options import RunOptions
 from memgrain.runs.rows import read_rows
 from memgrain.runs.task import Files, Point, Task
 from memgrain.sim import METRICS
@@ -156,16 +156,14 @@ def is_points_file(path: Path) -> bool:
 def validate_points(
     path: Path,
     chip_set: dict[str, Any] | None = None,
-    out: Path | None = None,
-    jobs: int | None = None,
     alternatives: bool = False,
-    watch: Watch | None = None,
+    options: RunOptions = RunOptions(),
 ) -> Compared:
     """Predict every point of a file, with `alternatives` also under its other hypotheses, and compare.
 
-    `chip_set` overrides numbers of every chip. With `out`, rows are kept in `out`/rows.jsonl as they come and found
-    there when run again, and points.csv is written. Raises MemgrainError, HardwareError or WorkloadError, before
-    anything is simulated, if the file is wrong.
+    `chip_set` overrides numbers of every chip. If the options have a folder `out`, rows are kept in `out`/rows.jsonl as
+    they come and found there when run again, and points.csv is written. Raises MemgrainError, HardwareError or
+    WorkloadError, before anything is simulated, if the file is wrong.
     """
     file = load_points(path)
     wanted = [("", point, dict(chip_set or {})) for point in file.points]
@@ -174,9 +172,8 @@ def validate_points(
         wanted += [(other.name, known[name], other.set) for other in file.alternatives for name in other.points]
     files: Files = {}
     resolved = [resolve(path, point, more, files) for _, point, more in wanted]
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = out or Path(scratch)
-        outcome = run_points(resolved, [], folder, jobs, None, watch)
+    with options.folder() as folder:
+        outcome = run_points(resolved, [], folder, options)
         rows = {row["id"]: row for row in read_rows(folder / "rows.jsonl")}
     found = []
     for (other, point, _), asked in zip(wanted, resolved, strict=True):
@@ -185,8 +182,8 @@ def validate_points(
             found.append({"alternative": other, **_cells(path, point, quantity, value, row or {})})
     frame = pd.DataFrame(found, columns=["alternative", *COLUMNS])
     answer = Compared(file, frame, outcome.failures)
-    if out is not None:
-        frame.to_csv(out / "points.csv", index=False)
+    if options.out is not None:
+        frame.to_csv(options.out / "points.csv", index=False)
     return answer
 
 

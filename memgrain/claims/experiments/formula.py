@@ -12,7 +12,7 @@ from memgrain.analysis.explain import locate
 from memgrain.claims.finding import Finding
 from memgrain.claims.formula import read_formula
 from memgrain.claims.interval import Interval, spread
-from memgrain.claims.means import Means
+from memgrain.claims.options import ExperimentOptions
 from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip, HardwareError, read_chip
 from memgrain.runs.shipped import suggest
@@ -57,7 +57,7 @@ class FormulaOf(BaseModel):
             raise ValueError(f"'{missing[0]}' is no number of the claim and no chip is named; add it to numbers")
         return self
 
-    def find(self, means: Means) -> Finding:
+    def find(self, options: ExperimentOptions) -> Finding:
         """Its value, over all ends of the ranges; raises MemgrainError if the chip has no such number."""
         formula = read_formula(self.formula)
         numbers = {name: Interval.of(number.value, number.range) for name, number in self.numbers.items()}

@@ -46,6 +46,7 @@ def command(
     from memgrain.plots.contours import RATIO, TIME, contours
     from memgrain.quality import size_notes
     from memgrain.runs.execute import run_sweep
+    from memgrain.runs.options import RunOptions
     from memgrain.runs.overrides import CHIP, parse, split
     from memgrain.runs.pivot import HEAD_DIM
     from memgrain.runs.rows import load_frame
@@ -72,7 +73,7 @@ def command(
     )
     folder = target.with_suffix("")
     with predicting("map latency", folder) as progress:
-        outcome = run_sweep(sweep, folder, jobs, None, progress)
+        outcome = run_sweep(sweep, folder, RunOptions(jobs=jobs, progress=progress))
     if len(outcome.failures) < outcome.total:
         frame = load_frame(outcome.path, ids=outcome.ids)
         if as_json:

@@ -106,6 +106,7 @@ def command(
     from memgrain.errors import MemgrainError
     from memgrain.hwmodels import load_chip
     from memgrain.models import Question, prompt_time, run_model
+    from memgrain.runs.options import RunOptions
     from memgrain.runs.overrides import parse
     from memgrain.workloads.key_errors import checked
     from memgrain.workloads.layers.fusion import FUSIONS
@@ -124,6 +125,7 @@ def command(
     if out is not None and out.suffix not in FIGURES:
         raise MemgrainError(f"-o {out} is none of {', '.join(FIGURES)}; name one of these")
     _check_draws(uncertainty, {"--samples": samples, "--seed": seed, "-j": jobs})
+    options = RunOptions(jobs=jobs, samples=samples, seed=seed or 0)
     asked = load_model(model)
     whole = experts == "whole" or (experts is None and chips > 1 and any(ffn.routed for ffn in asked.ffn.values()))
     for name in fusions or ():
@@ -160,7 +162,7 @@ def command(
     if uncertainty:
         from memgrain.cli.model.draws import interval_of
 
-        interval = interval_of(chip, chip_set, ask, found, whole_prompt, samples, seed, jobs)
+        interval = interval_of(chip, chip_set, ask, found, whole_prompt, options)
     if as_json:
         print(json.dumps(answer(found, whole_prompt, interval), indent=2))
     elif interval:
@@ -201,15 +203,11 @@ def _ahead(
 
 
 def _check_draws(wanted: bool, given: dict[str, int | None]) -> None:
-    """Raise MemgrainError, before anything is simulated, for options that nothing would read or that cannot be."""
+    """Raise MemgrainError for options that nothing would read."""
     from memgrain.cli.draws import refuse_idle
 
     if not wanted:
-        return refuse_idle(name for name, value in given.items() if value is not None)
-    from memgrain.uncertainty.each import FEW, check_draws
-
-    samples = given["--samples"]
-    check_draws(FEW if samples is None else samples, given["--seed"] or 0)
+        refuse_idle(name for name, value in given.items() if value is not None)
 
 
 def _one_of(name: str, value: str | None, choices: tuple[str | None, ...]) -> None:
