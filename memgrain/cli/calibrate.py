@@ -35,6 +35,7 @@ def command(
     """Fit, and print what was found, how far it may move, and the errors that remain."""
     from memgrain.calibration import ROWS, open_calibration
     from memgrain.cli.terminal import console
+    from memgrain.runs.options import RunOptions
 
     screen = console(stderr=True)
     if out is not None and not out.parent.is_dir():
@@ -43,7 +44,7 @@ def command(
     for key, reason in found.skipped.items():
         screen.print(f"memgrain: {key} is left as it is: {reason}", markup=False, soft_wrap=True)
     try:
-        found.run(jobs, lambda line: screen.print(f"memgrain: {line}", markup=False, soft_wrap=True))
+        found.run(RunOptions(jobs=jobs), lambda line: screen.print(f"memgrain: {line}", markup=False, soft_wrap=True))
     except KeyboardInterrupt:
         screen.print("memgrain: interrupted; what was found so far:", markup=False)
         _report(found, out, as_json)

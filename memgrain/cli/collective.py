@@ -45,9 +45,9 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object with everything.")] = False,
 ) -> None:
     """Simulate the messages of a collective, then print a table or one JSON object."""
-    from memgrain.hwmodels import HardwareError, load_chip
-    from memgrain.hwmodels.units import parse_bytes
+    from memgrain.hwmodels import load_chip
     from memgrain.runs.overrides import parse
+    from memgrain.runs.quantities import size_of
     from memgrain.sim.network.collectives import collective
 
     found = load_chip(chip, parse(set_ or []))
@@ -55,11 +55,7 @@ def command(
         from memgrain.validation.collectives import validate_collectives
 
         return _compare(validate_collectives(found), as_json)
-    try:
-        asked = parse_bytes(size)
-    except ValueError as error:
-        raise HardwareError(f"--bytes: {error}") from None
-    done = collective(found, op, asked, chips, algorithm)
+    done = collective(found, op, size_of(size, "--bytes"), chips, algorithm)
     if as_json:
         print(json.dumps(_numbers(found, done), indent=2))
     else:

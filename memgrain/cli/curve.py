@@ -45,12 +45,13 @@ def command(
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder for the figure, curve.png.")] = None,
 ) -> None:
     """Simulate, print a table of miss ratios; with -o, draw them."""
-    from memgrain.analysis.curve import miss_ratios
+    from memgrain.api.studies import curve as miss_ratio_curve
     from memgrain.errors import MemgrainError
-    from memgrain.runs.overrides import parse, split
+    from memgrain.runs.overrides import parse
 
-    overrides = split(parse(set_ or []), chip)
-    found = miss_ratios(chip, workload, cast("Axis", axis), sampled, overrides, (_bytes(line), sets))
+    found = miss_ratio_curve(
+        chip, workload, axis=cast("Axis", axis), sampled=sampled, line=line, sets=sets, set=parse(set_ or [])
+    )
     if as_json:
         print(json.dumps(_numbers(found), indent=2))
     else:
@@ -65,16 +66,6 @@ def command(
             raise MemgrainError(f"cannot write {out} ({error.strerror}); choose another folder with -o") from None
         if not as_json:
             print(f"\n{out / 'curve.png'}")
-
-
-def _bytes(text: str | None) -> int | None:
-    from memgrain.errors import MemgrainError
-    from memgrain.hwmodels.units import parse_bytes
-
-    try:
-        return None if text is None else parse_bytes(text)
-    except ValueError as error:
-        raise MemgrainError(f"--line: {error}") from None
 
 
 def _numbers(found: MissRatios) -> dict[str, Any]:

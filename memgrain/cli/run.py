@@ -72,7 +72,7 @@ def command(
     """Simulate, then print a table or one JSON object."""
     from memgrain.hwmodels import contradictions, read_chip
     from memgrain.runs.options import RunOptions
-    from memgrain.runs.overrides import parse, split
+    from memgrain.runs.overrides import parse
     from memgrain.runs.task import Task
     from memgrain.runs.tune import keys_of
     from memgrain.runs.tune import tune as tuned
@@ -83,8 +83,7 @@ def command(
         {"--samples": samples, "--seed": seed, "--metric": metric},
         {"-o": out, "-j": jobs},
     )
-    chip_set, workload_set = split(parse(set_ or []), chip)
-    task = Task(chip, chip_set, workload, workload_set, before, fold, keys_of(tune) if tune is not None else ())
+    task = Task.of(chip, workload, parse(set_ or []), before, fold, keys_of(tune) if tune is not None else ())
     options = RunOptions(out, jobs, samples=samples, seed=seed or 0)
     if assumptions:
         from memgrain.cli.assumptions import show_interval
@@ -105,7 +104,7 @@ def command(
     from memgrain.cli.report import print_result
     from memgrain.cli.terminal import console
 
-    print_result(point, result, read_chip(chip, chip_set).provenance)
+    print_result(point, result, read_chip(chip, task.chip_set).provenance)
     if found:
         console().print(f"\n{found}", markup=False, soft_wrap=True)
 

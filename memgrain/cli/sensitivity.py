@@ -45,12 +45,11 @@ def command(
     from memgrain.cli.terminal import predicting
     from memgrain.cli.uncertainty import Rounds
     from memgrain.runs.options import RunOptions
-    from memgrain.runs.overrides import parse, split
+    from memgrain.runs.overrides import parse
     from memgrain.runs.task import Task
     from memgrain.uncertainty.sensitivity import sensitivity
 
-    chip_set, workload_set = split(parse(set_ or []), chip)
-    task = Task(chip, chip_set, workload, workload_set, before)
+    task = Task.of(chip, workload, parse(set_ or []), before)
     with predicting("sensitivity", out) as progress:
         found = sensitivity(task, metric, RunOptions(out, jobs, progress=Rounds(progress)))
     if as_json:

@@ -33,30 +33,16 @@ def command(
     from memgrain.cli.terminal import predicting
     from memgrain.cli.uncertainty import Rounds
     from memgrain.runs.options import RunOptions
-    from memgrain.runs.overrides import parse, split
+    from memgrain.runs.overrides import parse
     from memgrain.runs.task import Task
 
-    chip_set, workload_set = split(parse(set_ or []), chip)
-    task = Task(chip, chip_set, workload, workload_set, before)
+    task = Task.of(chip, workload, parse(set_ or []), before)
     with predicting("whatif", out) as progress:
         found = what_if(task, RunOptions(out, jobs, progress=Rounds(progress)))
     if as_json:
-        print(json.dumps([_record(item) for item in found], indent=2))
+        print(json.dumps([item.record() for item in found], indent=2))
     else:
         _print(found, f"{workload} on {chip}")
-
-
-def _record(item: WhatIf) -> dict[str, object]:
-    return {
-        "change": item.change.name,
-        "set": {**{f"chip.{key}": value for key, value in item.settings.chip.items()}, **item.settings.workload},
-        "time_us": item.after["time_us"] if item.after else None,
-        "time_before_us": item.before["time_us"],
-        "effect": item.effect,
-        "plausible": item.plausible,
-        "reason": item.reason,
-        "physics": item.change.physics,
-    }
 
 
 def _print(found: tuple[WhatIf, ...], title: str) -> None:

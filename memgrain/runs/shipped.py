@@ -14,7 +14,7 @@ CLAIMS = Path(__file__).parents[1] / "claims" / "ledger"
 EXAMPLES = Path(workloads.__file__ or "").parent / "examples"
 
 
-def example_names() -> list[str]:
+def workload_names() -> list[str]:
     """Names of the workloads that come with the package."""
     return sorted(path.stem for path in EXAMPLES.glob("*.yaml"))
 
@@ -32,7 +32,7 @@ def shipped_files() -> dict[str, list[Path]]:
 
 def find_workload(name: str | Path, beside: Path | None = None) -> Path:
     """The file of a workload: a path (relative to the folder `beside`, if given) or a shipped name."""
-    return _find(name, EXAMPLES, "workload", example_names(), beside)
+    return _find(name, EXAMPLES, "workload", workload_names(), beside)
 
 
 def find_sweep(name: str | Path) -> Path:

@@ -6,7 +6,7 @@ import copy
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +16,7 @@ from memgrain.hwmodels import Chip, load_chip
 from memgrain.hwmodels.main_memory import Dram
 from memgrain.hwmodels.spec import Cache
 from memgrain.hwmodels.units import format_bytes
-from memgrain.runs.overrides import columns
+from memgrain.runs.overrides import columns, split
 from memgrain.runs.rows import Row
 from memgrain.runs.shipped import find_workload, suggest
 from memgrain.runs.validated import Subject, Trust, subject_of, trust_in
@@ -192,6 +192,22 @@ class Task:
     tune: tuple[str, ...] = ()
     """Keys of the tiling of which the best values are found; see `memgrain.runs.tune.keys_of`."""
 
+    @classmethod
+    def of(
+        cls,
+        chip: str | Path,
+        workload: str | Path | Mapping[str, Any],
+        overrides: Mapping[str, Any] | None = None,
+        before: str = "cold",
+        fold: float | None = None,
+        tune: Sequence[str] | str = (),
+    ) -> Task:
+        """The task of a chip and a workload with overrides of either; see `memgrain.runs.overrides.split`."""
+        from memgrain.runs.tune import keys_of
+
+        chip_set, workload_set = split(overrides or {}, chip)
+        return cls(str(chip), chip_set, workload, workload_set, before, fold, keys_of(tune) if tune else ())
+
     def resolve(self, files: Files | None = None) -> Point:
         """The task with its files read and checked against each other.
 
@@ -206,7 +222,7 @@ class Task:
         workload = _once(
             files,
             ("workload", self.workload, self.workload_set),
-            lambda: _load_workload(self.workload, self.workload_set),
+            lambda: read_workload(self.workload, self.workload_set),
         )
         _check_fit(chip, workload)
         return Point(chip, workload, before, columns(self.chip_set, self.workload_set), self.fold, self.tune)
@@ -285,7 +301,8 @@ def _once(files: Files | None, key: tuple[Any, ...], read: Any) -> Any:
     return files[name]
 
 
-def _load_workload(source: str | Path | Mapping[str, Any], overrides: Mapping[str, Any]) -> AnyWorkload:
+def read_workload(source: str | Path | Mapping[str, Any], overrides: Mapping[str, Any]) -> AnyWorkload:
+    """The validated workload of a shipped name, a YAML file or a mapping, with dotted overrides."""
     if not isinstance(source, Mapping):
         return load_any(find_workload(source), overrides)
     tree: dict[str, Any] = copy.deepcopy(dict(source))

@@ -166,16 +166,16 @@ def test_what_one_point_refuses_is_drawn_again_for_that_point_alone(
 def test_the_function_gives_the_frame_that_the_command_writes(files: Path, swept: Path) -> None:
     good = {**spec([str(files / "mine.yaml")]), "grid": {"shape.head_dim": [64, 128]}}
     good["set"] = {**good["set"], "chip.l2.ways": 8}
-    frame = memgrain.intervals(good, swept, "time_us", SAMPLES, 3, jobs=1)
+    frame = memgrain.intervals(good, swept, metric="time_us", options=RunOptions(jobs=1, samples=SAMPLES, seed=3))
     for dim, line in zip((64, 128), frame.to_dict("records"), strict=True):
         alone = interval_of(task(files, dim), "time_us", RunOptions(swept / "draws", samples=SAMPLES, seed=3))
         ends = (alone.combined.low, alone.combined.median, alone.combined.high)
         assert (line["low"], line["median"], line["high"]) == ends, "one chip, one hypercube: the draws of a run"
     assert list(pd.read_csv(swept / "intervals.csv")["id"]) == list(frame["id"])
     with pytest.raises(MemgrainError, match="samples is 1, must be at least 2"):
-        memgrain.intervals(good, swept, samples=1)
+        memgrain.intervals(good, swept, options=RunOptions(samples=1))
     with pytest.raises(MemgrainError, match="no metric 'tim_us'"):
-        memgrain.intervals(good, swept, "tim_us")
+        memgrain.intervals(good, swept, metric="tim_us")
 
 
 def test_lines_have_bars_where_the_file_has_intervals_of_the_metric(swept: Path) -> None:

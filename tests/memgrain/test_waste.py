@@ -87,7 +87,7 @@ def test_an_attention_call_fetches_as_the_formula_says() -> None:
     """decode_topk on the toy chip, K and V apart: 5 % of a head's rows at random, a granule of 64 B."""
     chip, terms = load_chip("toy"), Terms(ratio=0.05)
     for head_dim in (72, 80, 96):
-        result = memgrain.run("toy", "decode_topk", {"shape.kv_len": 16384, "shape.head_dim": head_dim})
+        result = memgrain.run("toy", "decode_topk", set={"shape.kv_len": 16384, "shape.head_dim": head_dim})
         ((ratio,),) = [[cell.ratio for cell in waste(rows_of([head_dim], ["bf16"]), [64], ["random"], terms)]]
         needed = 8 * round(0.05 * 16384) * head_dim * 2
         assert granule_of(chip) == ("l2.fill_granule", 64)

@@ -26,15 +26,13 @@ def command(
     ] = None,
 ) -> None:
     """Simulate, print a table of the levels, draw."""
-    from memgrain.analysis.roofline import roofline
+    from memgrain.api.maps import roofline
     from memgrain.cli.map import draw, place
     from memgrain.plots.roofline import roofs
-    from memgrain.runs.overrides import parse, split
-    from memgrain.runs.task import Task
+    from memgrain.runs.overrides import parse
 
     target = place(out, "roofline")
-    chip_set, workload_set = split(parse(set_ or []), chip)
-    found = roofline(Task(chip, chip_set, workload, workload_set, before).resolve())
+    found = roofline(chip, workload, set=parse(set_ or []), before=before)
     if as_json:
         print(json.dumps(_answer(found), indent=2))
     else:

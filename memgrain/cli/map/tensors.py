@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 CAUSES = ("needed", "unasked", "capacity", "copies", "conflicts")
 """Why bytes are read, in the order of the table; see `sim.ReadCauses`."""
-ALL = "all"
-"""What stands for all tensors together."""
 
 
 def command(
@@ -38,12 +36,11 @@ def command(
     from memgrain.cli.map import draw, place
     from memgrain.errors import MemgrainError
     from memgrain.plots.tensors import attribution, evictors, needed, shares
-    from memgrain.runs.overrides import parse, split
+    from memgrain.runs.overrides import parse
     from memgrain.runs.task import Task
 
     target = place(out, "tensors")
-    chip_set, workload_set = split(parse(set_ or []), chip)
-    point = Task(chip, chip_set, workload, workload_set, before).resolve()
+    point = Task.of(chip, workload, parse(set_ or []), before).resolve()
     why = _causes(point, before) if causes else {}
     result, useful = point.simulate(), needed(point)
     counts, lost = attribution(point, result), evictors(point, result)
@@ -62,23 +59,12 @@ def command(
 
 def _causes(point: Point, before: str) -> dict[str, dict[str, int]]:
     """Bytes that the last cache read by tensor, then of all, and by cause."""
+    from memgrain.api.maps import causes_by_tensor
     from memgrain.errors import MemgrainError
-    from memgrain.sim import SimulationError, read_causes
 
     if before != "cold":
         raise MemgrainError(f"causes are told from cold caches, not {before} ones; leave --before or --causes out")
-    try:
-        found = read_causes(point.chip, point.kernels())
-    except SimulationError as error:
-        raise MemgrainError(f"{error}; leave --causes out") from None
-    parts = {"read": found.read, "needed": found.first - found.unasked, "unasked": found.unasked}
-    parts |= {"capacity": found.capacity, "copies": found.copies, "conflicts": found.conflicts}
-    why = {
-        tensor: {name: int(part[i]) for name, part in parts.items()}
-        for i, tensor in enumerate(found.tensors)
-        if found.read[i]
-    }
-    return why | {ALL: {name: int(part.sum()) for name, part in parts.items()}}
+    return causes_by_tensor(point)
 
 
 def _print_causes(why: dict[str, dict[str, int]]) -> None:
