@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 import math
@@ -16,13 +15,13 @@ from memgrain.hwmodels import Chip, load_chip
 from memgrain.hwmodels.main_memory import Dram
 from memgrain.hwmodels.spec import Cache
 from memgrain.hwmodels.units import format_bytes
+from memgrain.runs.identity import chip_inputs, digest
 from memgrain.runs.overrides import columns, split
 from memgrain.runs.rows import Row
-from memgrain.runs.shipped import find_workload, suggest
+from memgrain.runs.shipped import find_workload
 from memgrain.runs.validated import Subject, Trust, subject_of, trust_in
-from memgrain.sim import MODEL_VERSION, Result, simulate, simulate_sequence
+from memgrain.sim import Result, simulate, simulate_sequence
 from memgrain.workloads import (
-    KINDS,
     AnyWorkload,
     Budget,
     Indexed,
@@ -34,15 +33,12 @@ from memgrain.workloads import (
     Workload,
     attention,
     kernel_of,
-    known_keys,
     load_any,
     parse_any,
 )
 
 Before = Literal["cold", "dirty", "warm"]
 BEFORE: tuple[Before, ...] = ("cold", "dirty", "warm")
-PROSE = {"title": True, "vendor": True, "note": True, "interconnect": True}
-"""What a chip file tells people, and its links to other chips: they change no result of one."""
 GENERIC = "generic tiles"
 """In place of a kernel's name, where tiles are chosen without one."""
 CROSSINGS = 4
@@ -78,17 +74,15 @@ class Point:
         if attended is not None and isinstance(attended.selection, RecordedSelection):
             inner["selection"]["path"] = _digest(attended.selection.path)
         inputs: dict[str, Any] = {
-            "chip": self.chip.model_dump(mode="json", exclude=PROSE),
+            "chip": chip_inputs(self.chip, links=False),
             "workload": asked,
             "before": self.before,
-            "model_version": MODEL_VERSION,
         }
         if self.fold is not None:
             inputs["fold"] = self.fold
         if self.tune:
             inputs["tune"] = list(self.tune)
-        text = json.dumps(inputs, sort_keys=True, separators=(",", ":"), allow_nan=False)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return digest(inputs)
 
     def kernels(self) -> tuple[Trace, ...]:
         """What the workload does on a machine with this chip's cores and scratchpad, kernel by kernel."""
@@ -305,19 +299,7 @@ def read_workload(source: str | Path | Mapping[str, Any], overrides: Mapping[str
     """The validated workload of a shipped name, a YAML file or a mapping, with dotted overrides."""
     if not isinstance(source, Mapping):
         return load_any(find_workload(source), overrides)
-    tree: dict[str, Any] = copy.deepcopy(dict(source))
-    keys = known_keys(KINDS.get(str(tree.get("kind")), Workload))
-    for key, value in overrides.items():
-        if key not in keys:
-            raise MemgrainError(f"a workload has no '{key}'{suggest(key, keys)}; correct its spelling")
-        *path, last = key.split(".")
-        node: Any = tree
-        for part in path:
-            node = node.setdefault(part, {})
-        if not isinstance(node, dict):
-            raise MemgrainError(f"cannot set '{key}': {'.'.join(path)} is {node!r}, not a mapping; write it as one")
-        node[last] = value
-    return parse_any(tree)
+    return parse_any(source, overrides=overrides)
 
 
 def _digest(path: str) -> str:
