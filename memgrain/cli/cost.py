@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from memgrain.cli.options import AsJson, ChipName, ModelName
 from memgrain.cli.tokens import token_count
 
 if TYPE_CHECKING:
@@ -36,8 +37,8 @@ class Side:
 
 
 def command(
-    chip: Annotated[str, typer.Argument(help="A chip by name (see 'memgrain chips') or a .yaml file.")],
-    model: Annotated[str, typer.Argument(help="A model by name (see 'memgrain models') or a .yaml file.")],
+    chip: ChipName,
+    model: ModelName,
     context: Annotated[
         int, typer.Option(parser=token_count, metavar="TOKENS", help="Tokens of each sequence, and of the prompt.")
     ],
@@ -74,7 +75,7 @@ def command(
             "--set", metavar="KEY=VALUE", help="Set a number: price='20000 USD', site.utilisation=0.4. May be repeated."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object with everything.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Simulate a decode step and a prompt, and say what their tokens cost, rented and owned, as intervals."""
     from memgrain.cost import PHASES, bill, break_even, drivers, load_cost, load_site, work

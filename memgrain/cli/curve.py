@@ -9,22 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from memgrain.cli.options import AsJson, ChipName, SetEither, WorkloadName
+
 if TYPE_CHECKING:
     from memgrain.analysis.curve import MissRatios
     from memgrain.sim import Axis
 
 
 def command(
-    chip: Annotated[str, typer.Argument(help="A chip by name (see 'memgrain chips') or a .yaml file.")],
-    workload: Annotated[str, typer.Argument(help="A workload by name (see 'memgrain examples') or a .yaml file.")],
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Override a number of either: l2.line='512 B', shape.kv_len=8192. May be repeated.",
-        ),
-    ] = None,
+    chip: ChipName,
+    workload: WorkloadName,
+    set_: SetEither = None,
     axis: Annotated[
         str,
         typer.Option(
@@ -41,7 +36,7 @@ def command(
         str | None, typer.Option(help="On a chip without a cache: line of a hypothetical one, such as '128 B'.")
     ] = None,
     sets: Annotated[int | None, typer.Option(help="On a chip without a cache: its sets, for --axis ways.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder for the figure, curve.png.")] = None,
 ) -> None:
     """Simulate, print a table of miss ratios; with -o, draw them."""

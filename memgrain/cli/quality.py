@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from memgrain.cli.options import AsJson
 from memgrain.cli.tokens import token_count
 from memgrain.errors import MemgrainError
 
@@ -40,7 +41,7 @@ def command(
             "selection=pages_bound, share=layer, context=2048.",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder for the figures.")] = None,
 ) -> None:
     """Print scores beside those of full attention, their rows and sources; or the mass that a selection recalls."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from memgrain.cli.options import AsJson, CacheState, ChipName, Folding, SetEither, WorkloadName
+
 if TYPE_CHECKING:
     from memgrain.explore.solver import Answer, Question, Tried
 
@@ -18,8 +20,8 @@ FIGURE = "contour.png"
 
 def command(
     key: Annotated[str, typer.Argument(help="The key whose value is sought: l2.capacity, selection.ratio.")],
-    chip: Annotated[str, typer.Argument(help="A chip by name (see 'memgrain chips') or a .yaml file.")],
-    workload: Annotated[str, typer.Argument(help="A workload by name (see 'memgrain examples') or a .yaml file.")],
+    chip: ChipName,
+    workload: WorkloadName,
     for_: Annotated[
         str | None, typer.Option("--for", metavar="CONDITION", help="What must hold: 'l2.hit_rate >= 0.95'.")
     ] = None,
@@ -35,21 +37,16 @@ def command(
     contour: Annotated[
         str | None, typer.Option(metavar="KEY=V1,V2,...", help="Answer once for each of these values of another key.")
     ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override a number of either. May be repeated."),
-    ] = None,
-    before: Annotated[str, typer.Option(help="Caches before every run: cold, dirty or warm.")] = "cold",
-    fold: Annotated[
-        float | None, typer.Option(help="Count long repeats instead of simulating them, as in 'memgrain run'.")
-    ] = None,
+    set_: SetEither = None,
+    before: CacheState = "cold",
+    fold: Folding = None,
     out: Annotated[
         Path | None,
         typer.Option(
             "-o", "--out", help="Folder to keep the rows in, which are not run again; a contour's figure too."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Simulate as few points as will do, then print the value; ends with status 2 if there is none."""
     from memgrain.errors import MemgrainError

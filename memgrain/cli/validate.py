@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from memgrain.cli.options import AsJson, Jobs, SetChip
 from memgrain.errors import MemgrainError
 
 if TYPE_CHECKING:
@@ -29,17 +30,14 @@ def command(
     chip: Annotated[
         str | None, typer.Option(help="A chip by name or a .yaml file; by the column 'device' if left out.")
     ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override a number of the chip. May be repeated."),
-    ] = None,
+    set_: SetChip = None,
     dram: Annotated[
         str | None,
         typer.Option(
             help="For rows of a DRAM channel: the standard, by name or a .yaml file; by the column 'dram' if left out."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object of fractions.")] = False,
+    as_json: AsJson = False,
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Folder for predictions, the worst rows and a figure.")
     ] = None,
@@ -57,9 +55,7 @@ def command(
     ] = False,
     sample: Annotated[int | None, typer.Option(help="Take that many rows at random.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the sample.")] = 0,
-    jobs: Annotated[
-        int | None, typer.Option("-j", "--jobs", help="Rows at a time; one for each core if left out.")
-    ] = None,
+    jobs: Jobs = None,
 ) -> None:
     """Predict, compare, and print the errors by family."""
     from memgrain.cli.terminal import predicting

@@ -12,6 +12,7 @@ import pytest
 import memgrain
 from memgrain.cli import VERBS
 from memgrain.cli.map import VERBS as MAPS
+from memgrain.cli.model import VERBS as MODELS
 from memgrain.cli.trace import VERBS as TRACES
 from memgrain.runs.options import RunOptions
 
@@ -37,8 +38,9 @@ FUNCTIONS = {
     "validate": "validate",
     "calibrate": "calibrate",
     "chips": "chip_names load_chip",
-    "model": "run_model",
-    "models": "model_names load_model",
+    "model run": "run_model",
+    "model list": "model_names",
+    "model show": "load_model",
     "cost": "token_cost",
     "kernels": "kernel_names load_kernel",
     "trace export": "save_trace",
@@ -54,7 +56,7 @@ SMALL = {"shape.kv_len": 2048}
 
 
 def test_every_verb_has_its_function() -> None:
-    groups = {"map": MAPS, "trace": TRACES}
+    groups = {"map": MAPS, "model": MODELS, "trace": TRACES}
     verbs = {f"{verb} {inner}".strip() for verb in VERBS for inner in groups.get(verb, [""])}
     assert set(FUNCTIONS) == verbs
     for names in FUNCTIONS.values():

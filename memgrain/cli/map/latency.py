@@ -8,9 +8,11 @@ from typing import Annotated
 
 import typer
 
+from memgrain.cli.options import AsJson, ChipName, Jobs, SetEither
+
 
 def command(
-    chip: Annotated[str, typer.Argument(help="A chip by name (see 'memgrain chips') or a .yaml file.")],
+    chip: ChipName,
     workload: Annotated[
         str, typer.Argument(help="A workload with a selection, by name (see 'memgrain examples') or a .yaml file.")
     ],
@@ -23,14 +25,9 @@ def command(
     times: Annotated[
         list[float] | None, typer.Option("--time", help="Draw the line of this time, in us. May be repeated.")
     ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override a number of either: l2.ways=32, shape.kv_len=8192."),
-    ] = None,
-    jobs: Annotated[
-        int | None, typer.Option("-j", "--jobs", help="Points at a time; one for each core if left out.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    set_: SetEither = None,
+    jobs: Jobs = None,
+    as_json: AsJson = False,
     out: Annotated[
         Path | None,
         typer.Option(

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from memgrain.cli.options import AsJson, CacheState, ChipName
+
 if TYPE_CHECKING:
     from memgrain.api.maps import Bar as Simulated
     from memgrain.plots.stalls import Bar
 
 
 def command(
-    chip: Annotated[str, typer.Argument(help="A chip by name (see 'memgrain chips') or a .yaml file.")],
+    chip: ChipName,
     workloads: Annotated[
         list[str], typer.Argument(metavar="WORKLOAD...", help="Workloads by name (see 'memgrain examples') or file.")
     ],
@@ -26,8 +28,8 @@ def command(
         str | None,
         typer.Option(metavar="KEY=V1,V2,...", help="A bar for each of these values: shape.head_dim=64,96,128."),
     ] = None,
-    before: Annotated[str, typer.Option(help="Caches before each run: cold, dirty or warm.")] = "cold",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    before: CacheState = "cold",
+    as_json: AsJson = False,
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="The figure, a .png; out/map_stalls.png if left out.")
     ] = None,

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from memgrain.cli.options import AsJson, SetChip
+
 if TYPE_CHECKING:
     from memgrain.analysis.over_fetch import Cell, Terms
     from memgrain.hwmodels import Chip
@@ -42,10 +44,8 @@ def command(
         int | None, typer.Option(help="Bytes between padded rows; the next power of two if left out.")
     ] = None,
     ratio: Annotated[float, typer.Option(help="Share of the tokens read in layout random.")] = 0.05,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a number of the chip.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    set_: SetChip = None,
+    as_json: AsJson = False,
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="The figure, a .png; out/map_waste.png if left out.")
     ] = None,

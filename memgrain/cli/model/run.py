@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from memgrain.cli.options import AsJson, ChipName, ModelName, SetChip
 from memgrain.cli.tokens import token_count
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ FIGURES = (".png", ".pdf", ".svg")
 
 
 def command(
-    chip: Annotated[str, typer.Argument(help="A chip by name (see 'memgrain chips') or a .yaml file.")],
-    model: Annotated[str, typer.Argument(help="A model by name (see 'memgrain models') or a .yaml file.")],
+    chip: ChipName,
+    model: ModelName,
     context: Annotated[
         int, typer.Option(parser=token_count, metavar="TOKENS", help="Tokens of each sequence, the new ones included.")
     ],
@@ -80,9 +81,7 @@ def command(
     prefetch_into: Annotated[
         str | None, typer.Option(help="Where to: cache, or scratchpad; cache if left out.")
     ] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a number of the chip: l2.ways=32.")
-    ] = None,
+    set_: SetChip = None,
     uncertainty: Annotated[
         bool,
         typer.Option(
@@ -96,7 +95,7 @@ def command(
     jobs: Annotated[
         int | None, typer.Option("-j", "--jobs", help="With --uncertainty: runs at a time; one a core if left out.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object with everything.")] = False,
+    as_json: AsJson = False,
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="A .png for the figure of where the time goes.")
     ] = None,

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from memgrain.cli.options import AsJson, SetEither
+
 if TYPE_CHECKING:
     from memgrain.cli.trace.source import Source
 
@@ -17,17 +19,14 @@ def command(
     chip: Annotated[
         str | None, typer.Option(help="Chip whose cores and scratchpad cut the call; h100_sxm if left out.")
     ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override a number of chip or workload. May be repeated."),
-    ] = None,
+    set_: SetEither = None,
     form: Annotated[str | None, typer.Option("--format", help="Format of a file; found out if left out.")] = None,
     granule: Annotated[int | None, typer.Option(help="Bytes of a line; that of --chip, or 64, if left out.")] = None,
     kernel: Annotated[str | None, typer.Option(help="Only this kernel of a workload of several.")] = None,
     plot: Annotated[
         Path | None, typer.Option(help="Draw addresses over accesses into this .png, .pdf or .svg.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Count, and print a table or one JSON object."""
     from memgrain.api.traces import trace_statistics
