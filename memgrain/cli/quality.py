@@ -146,7 +146,7 @@ def _list(as_json: bool, method: str | None = None) -> None:
     """The methods and what papers say beside them, or the rows of one method."""
     from memgrain.cli.terminal import console
     from memgrain.quality import CONDITIONS, NOT_A_SCORE, findings, published
-    from memgrain.runs.shipped import suggest
+    from memgrain.words import suggest
 
     rows = [row for row in published() if method in (None, row.method)]
     if not rows:

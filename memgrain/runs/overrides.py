@@ -11,7 +11,7 @@ import yaml
 
 from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip, load_chip
-from memgrain.runs.shipped import suggest
+from memgrain.words import suggest
 from memgrain.workloads import KINDS
 
 CHIP = "chip."
