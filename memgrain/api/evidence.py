@@ -53,7 +53,7 @@ def validate(
 def _refuse(given: Mapping[str, Any], known: Sequence[str], what: str) -> None:
     """Raise MemgrainError for an argument that a file of this kind has no use for."""
     for name, value in given.items():
-        if name not in known and value not in (None, False):
+        if value and name not in known:
             raise MemgrainError(f"{name} is not for {what}; leave it out")
 
 
