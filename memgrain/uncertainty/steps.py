@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from memgrain.hwmodels import Chip, load_chip, read_chip
-from memgrain.models import ModelJob, ModelRun, Question
+from memgrain.models import ModelJob, ModelRequest, ModelRun
 from memgrain.runs.options import RunOptions
 from memgrain.uncertainty.each import FEW
 from memgrain.uncertainty.hypercube import Drawable
@@ -30,8 +30,8 @@ class Step:
     """Name of a chip, or its file."""
     chip_set: Mapping[str, Any]
     """Dotted overrides of it."""
-    ask: Callable[[Chip], Question]
-    """The question on a chip; what it leaves open is filled in anew from the numbers of each draw."""
+    ask: Callable[[Chip], ModelRequest]
+    """The request on a chip; open values are filled in anew from the numbers of each draw."""
     found: ModelRun
     """What it gives with the chip's own numbers."""
     whole_prompt: int | None = None
@@ -43,18 +43,18 @@ class Step:
         the step."""
         if self.whole_prompt is not None:
             return "prompt_time_us"
-        return "time_per_token_us" if self.found.asked.step.phase == "decode" else "time_us"
+        return "time_per_token_us" if self.found.request.step.phase == "decode" else "time_us"
 
     @property
     def usual(self) -> float:
         """That time in us with the chip's own numbers."""
         if self.whole_prompt is not None:
             return self.whole_prompt / 1e6
-        return (self.found.time_per_token if self.found.asked.step.phase == "decode" else self.found.time) / 1e6
+        return (self.found.time_per_token if self.found.request.step.phase == "decode" else self.found.time) / 1e6
 
     def drawable(self) -> Drawable[ModelJob]:
         """The step on a chip with other numbers."""
-        several = self.found.asked.shard.chips > 1
+        several = self.found.request.shard.chips > 1
         return Drawable(
             tuple(unknowns(read_chip(self.chip, self.chip_set), self.chip_set, links=several)),
             lambda numbers: ModelJob(
@@ -77,8 +77,8 @@ def interval_of_step(
             [step.drawable()], (), options.draws(FEW), options.seed, lambda points: answers(points, folder, options)
         )
     values = [[value_of(row, step.metric) for row in rows] for rows in drawn.draws]
-    trust, name = step.found.trust, step.found.asked.chip.name
-    what = f"{step.found.asked.step.phase} of {step.found.asked.model.name} on {name}"
+    trust, name = step.found.trust, step.found.request.chip.name
+    what = f"{step.found.request.step.phase} of {step.found.request.model.name} on {name}"
     note = f"{what}: {trust.sentence}{'' if trust.bounded else UNKNOWN}"
     spread = spread_of(
         step.metric,

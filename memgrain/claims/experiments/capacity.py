@@ -23,7 +23,7 @@ class Fill(BaseModel):
 
     def find(self, options: ExperimentOptions) -> Finding:
         """What is needed of a chip's memory, as a share of what may be taken of it, activations aside."""
-        asked = self.step.question()
+        asked = self.step.request()
         held = capacity(asked, 0)
         note = f"{asked.memory_share:.0%} of the memory may be taken"
         return Finding(Interval.of(held.need / held.memory), "", self.step.command(), note)

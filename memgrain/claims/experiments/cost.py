@@ -100,7 +100,7 @@ def _ends(steps: Sequence[ModelRun], powers: Sequence[float]) -> tuple[float, fl
 
 def _note(step: ModelRun) -> str:
     """On what the error of time rests."""
-    return f"{step.asked.model.name} on {step.asked.chip.name}: {step.trust.sentence}"
+    return f"{step.request.model.name} on {step.request.chip.name}: {step.trust.sentence}"
 
 
 def _as_given(site: Site) -> Site:
