@@ -13,8 +13,8 @@ def command(
 ) -> None:
     """List them, or print one."""
     from memgrain.errors import MemgrainError
+    from memgrain.inputs.spelling import suggest
     from memgrain.runs.shipped import shipped_files
-    from memgrain.words import suggest
 
     files = shipped_files()
     known = {path.stem: path for paths in files.values() for path in paths}

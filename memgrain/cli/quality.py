@@ -145,8 +145,8 @@ def _score(item: Score) -> dict[str, Any]:
 def _list(as_json: bool, method: str | None = None) -> None:
     """The methods and what papers say beside them, or the rows of one method."""
     from memgrain.cli.terminal import console
+    from memgrain.inputs.spelling import suggest
     from memgrain.quality import CONDITIONS, NOT_A_SCORE, findings, published
-    from memgrain.words import suggest
 
     rows = [row for row in published() if method in (None, row.method)]
     if not rows:

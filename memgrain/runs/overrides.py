@@ -11,7 +11,7 @@ import yaml
 
 from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip, load_chip
-from memgrain.words import suggest
+from memgrain.inputs.spelling import suggest
 from memgrain.workloads import KINDS
 
 CHIP = "chip."

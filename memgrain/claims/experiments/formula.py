@@ -15,7 +15,7 @@ from memgrain.claims.interval import Interval, spread
 from memgrain.claims.options import ExperimentOptions
 from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip, HardwareError, read_chip
-from memgrain.words import suggest
+from memgrain.inputs.spelling import suggest
 
 
 class Number(BaseModel):

@@ -13,7 +13,7 @@ from memgrain.claims.finding import Finding
 from memgrain.claims.interval import Interval
 from memgrain.claims.options import ExperimentOptions
 from memgrain.errors import MemgrainError
-from memgrain.words import suggest
+from memgrain.inputs.spelling import suggest
 
 CONTEXTS = (FITTED_FROM, FITTED_FROM << 2, FITTED_FROM << 4)
 """Contexts that the exponent is fitted over."""
