@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from memgrain.cost import Amount, Bill, BreakEven, ChipCost, Driver, Figure
 
 SHOWN = 5
-"""Numbers that are shown of those that move the cost."""
+"""Number of inputs that are shown of those that move the cost."""
 
 
 def command(

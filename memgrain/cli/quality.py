@@ -125,7 +125,7 @@ def _scores(found: list[Score]) -> Table:
 
 
 def _score(item: Score) -> dict[str, Any]:
-    """A score as plain data."""
+    """A score as plain values."""
     return {
         **{key: getattr(item, key) for key in ("method", "model", "benchmark", "task", "context", "budget")},
         **{key: getattr(item, key) for key in ("low", "high", "difference")},
@@ -246,7 +246,7 @@ def _show_recall(words: list[str], as_json: bool) -> None:
 
 
 def _recalled(words: list[str]) -> Recalled:
-    """What KEY=VALUE words ask for."""
+    """The recall that KEY=VALUE words describe."""
     from memgrain.quality import recall
 
     given = {}
@@ -274,7 +274,7 @@ def _number(key: str, value: str) -> int:
 
 
 def _ends(texts: list[str]) -> str:
-    """The first and the last."""
+    """The first and the last text."""
     return " to ".join(dict.fromkeys((texts[0], texts[-1]))) if texts else "–"
 
 

@@ -22,7 +22,7 @@ VERBS = {
 """The verbs, each with its line of help."""
 
 FIGURES = (".png", ".pdf", ".svg")
-"""Kinds of file that a figure is written as."""
+"""File types of figures."""
 
 app = typer.Typer(
     cls=group(VERBS, __name__, {}), add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False

@@ -1,4 +1,4 @@
-"""The interval that `memgrain model run --uncertainty` gives, with its progress."""
+"""The interval of `memgrain model run --uncertainty`, with its progress."""
 
 from __future__ import annotations
 

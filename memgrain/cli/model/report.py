@@ -1,4 +1,4 @@
-"""What `memgrain model run` writes: tables, plain values for --json, and the figure of where the time goes."""
+"""Output of `memgrain model run`: tables, JSON, and the figure of the parts of the time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TIMES = {
     "time_per_token_us": "time from token to token",
     "prompt_time_us": "time of the whole prompt",
 }
-"""What intervals may be of, in words."""
+"""Times that may have an interval, in words."""
 
 
 def draw(found: ModelRun, out: Path) -> None:
@@ -93,7 +93,7 @@ def _plain(spread: Spread, drawn: Drawn) -> dict[str, object]:
 
 
 def show(found: ModelRun, whole_prompt: int | None) -> None:
-    """Print what was request, its time, where that goes, and what memory holds."""
+    """Print the request, its time, where the time goes, and what memory holds."""
     screen = console()
     _show_times(screen, found, whole_prompt)
     _show_parts(screen, found)
@@ -101,7 +101,7 @@ def show(found: ModelRun, whole_prompt: int | None) -> None:
 
 
 def show_interval(spread: Spread, drawn: Drawn) -> None:
-    """Print the interval of a time, and what it rests on."""
+    """Print the interval of a time, and notes on its evidence."""
     from memgrain.cli.uncertainty import intervals_table, notes
 
     screen = console()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from memgrain.runs.options import RunOptions
 
 FIGURES = (".png", ".pdf", ".svg")
-"""Kinds of file that a figure is written as."""
+"""File types of figures."""
 
 
 def command(
