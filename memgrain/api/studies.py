@@ -28,7 +28,10 @@ from memgrain.runs.task import Task
 from memgrain.sim import Axis
 from memgrain.sim.network.collectives import Collective
 from memgrain.sim.network.collectives import collective as exchange
+from memgrain.uncertainty import Spread, interval_of
 from memgrain.uncertainty import sensitivity as effects
+from memgrain.uncertainty.assumptions import Interval
+from memgrain.uncertainty.assumptions import interval as over_assumptions
 from memgrain.uncertainty.sensitivity import Sensitivity
 
 Settings = Mapping[str, Any]
@@ -52,6 +55,34 @@ def curve(
     """
     shape = (None if line is None else size_of(line, "--line"), sets)
     return miss_ratios(str(chip), workload, axis, sampled, split(set or {}, chip), shape)
+
+
+def interval(
+    chip: str | Path,
+    workload: WORKLOAD,
+    *,
+    metric: str = "time_us",
+    set: Settings | None = None,
+    before: str = "cold",
+    fold: float | None = None,
+    tune: Sequence[str] | str = (),
+    options: RunOptions = RunOptions(),
+) -> Spread:
+    """The interval from 5 to 95 % of a metric: the chip's uncertain numbers are drawn, 100 times unless
+    `options.samples` is given, and the model's own error is added."""
+    return interval_of(Task.of(chip, workload, set, before, fold, tune), metric, options)
+
+
+def assumptions(
+    chip: str | Path,
+    workload: WORKLOAD,
+    *,
+    set: Settings | None = None,
+    before: str = "cold",
+    options: RunOptions = RunOptions(),
+) -> Interval:
+    """The time with each assumed number of the chip at the ends of its range, singly and all together."""
+    return over_assumptions(Task.of(chip, workload, set, before), options)
 
 
 def sensitivity(
