@@ -5,14 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.runs.task import Point, Task
 from memgrain.sim import AXES, MOST_WAYS, Axis, Curve, Shape, miss_ratio_curve
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 WAYS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 """Ways of the table, beside the chip's own."""
@@ -94,13 +98,26 @@ class MissRatios:
             found.append(row)
         return found
 
+    def frame(self) -> pd.DataFrame:
+        """The table as a tidy frame: a row for each capacity and tensor, with capacity_bytes, ways (along ways), own
+        (whether it is the chip's own), tensor, miss_ratio, and error where lines are sampled."""
+        import pandas as pd
+
+        rows = []
+        for row in self.rows():
+            for tensor, ratio in row["miss_ratio"].items():
+                cells = {"capacity_bytes": row["capacity"], "tensor": tensor, "miss_ratio": ratio, "own": row["own"]}
+                more = {"ways": row["ways"]} if "ways" in row else {}
+                rows.append(cells | more | ({"error": row["error"][tensor]} if "error" in row else {}))
+        return pd.DataFrame(rows)
+
     def _read(self) -> NDArray[np.bool_]:
         return np.append(self.curve.accesses > 0, True)
 
 
 def miss_ratios(
     chip: str,
-    workload: str,
+    workload: str | Path | Mapping[str, Any],
     axis: Axis = "capacity",
     rate: float | None = None,
     sets: tuple[Mapping[str, Any], Mapping[str, Any]] = ({}, {}),
@@ -109,21 +126,21 @@ def miss_ratios(
     """Simulate `workload` on `chip`, with the overrides `sets` of either, and count what the last cache is asked.
 
     `hypothetical` are the line, in bytes, and the sets of a cache that a chip without one is thought to have. Raises
-    CodesignError if these do not fit, and what Task and `sim.miss_ratio_curve` raise.
+    MemgrainError if these do not fit, and what Task and `sim.miss_ratio_curve` raise.
     """
     if axis not in AXES:
-        raise CodesignError(f"axis '{axis}' is none of {', '.join(AXES)}; choose one of them")
+        raise MemgrainError(f"axis '{axis}' is none of {', '.join(AXES)}; choose one of them")
     point = Task(chip, sets[0], workload, sets[1]).resolve()
     line, groups = hypothetical
     cache, shape = point.chip.cache, None
     if cache is not None and (line, groups) != (None, None):
-        raise CodesignError(
+        raise MemgrainError(
             f"{point.chip.name} has a cache, {cache.name}; override it with --set {cache.name}.line=..., "
             f"--set {cache.name}.capacity=... in place of --line and --sets"
         )
     if cache is None:
         if line is None or line & (line - 1) or (axis == "ways" and (groups is None or groups < 1)):
-            raise CodesignError(
+            raise MemgrainError(
                 f"{point.chip.name} has no cache; give the line of a hypothetical one in a power of two of bytes, "
                 "--line '128 B', and along ways its sets, --sets 4096"
             )

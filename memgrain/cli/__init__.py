@@ -27,8 +27,7 @@ VERBS = {
     "validate": "Hold predictions against measured rows.",
     "calibrate": "Fit numbers of a chip to its microbenchmarks.",
     "chips": "List the chips, or show one with its sources.",
-    "model": "Run a whole model on a chip, or on several.",
-    "models": "List the models, or show one with its sources.",
+    "model": "Run a whole model on a chip or on several; list and show models.",
     "cost": "Say what tokens of a model cost: money, energy, break-even.",
     "kernels": "List the attention kernels, or show one with its sources.",
     "trace": "Write, read, show and fit traces.",
@@ -39,6 +38,9 @@ VERBS = {
 """The verbs, each with the line that `memgrain --help` prints; a verb is `command` in the module of its name, or `app`
 where it has verbs of its own."""
 
+
+RENAMED = {"models": "'memgrain model list' or 'memgrain model show NAME'"}
+"""Verbs of former versions, each with the command that replaces it."""
 
 SIMULATING = frozenset(
     {
@@ -55,11 +57,11 @@ SIMULATING = frozenset(
         "map",
         "explore",
         "solve",
-        "model",
+        "model run",
         "cost",
     }
 )
-"""Verbs that simulate."""
+"""Verbs that simulate; of a verb with verbs of its own, only these."""
 
 
 def _version(asked: bool) -> None:
@@ -71,7 +73,7 @@ def _version(asked: bool) -> None:
 
 
 app = typer.Typer(
-    cls=group(VERBS, __name__, {}), add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
+    cls=group(VERBS, __name__, {}, RENAMED), add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
 )
 
 
@@ -92,9 +94,9 @@ def main() -> None:
 
 
 def call(arguments: list[str]) -> int:
-    """Run a verb and say with which status the process should exit: 0, 2 for an error, 130 for Ctrl-C."""
+    """Run a verb; returns the exit status: 0, 2 for an error, 130 for Ctrl-C."""
     debug = "--debug" in arguments
-    if set(arguments[:1]) & SIMULATING and "--help" not in arguments:
+    if {*arguments[:1], " ".join(arguments[:2])} & SIMULATING and "--help" not in arguments:
         _announce()
     try:
         status = app([a for a in arguments if a != "--debug"], prog_name="memgrain", standalone_mode=False)
@@ -118,7 +120,7 @@ def call(arguments: list[str]) -> int:
 
 
 def _announce() -> None:
-    """Say so if the hot loops have to be compiled first, which takes about a minute and is kept for later processes."""
+    """Print a line if the hot loops have to be compiled first, which takes about a minute, once."""
     from memgrain.sim.native.jit import CACHE_FOLDER, FRESH
 
     if FRESH:
@@ -126,12 +128,12 @@ def _announce() -> None:
 
 
 def _one_line(error: Exception) -> str | None:
-    """The message of an error that a person can mend; None for any other."""
+    """The message of an error that the user can mend; None for any other."""
     if hasattr(error, "format_message"):
         verb = getattr(getattr(error, "ctx", None), "command_path", "memgrain")
         text = str(error.format_message()).rstrip(".")
         return f"{text[:1].lower()}{text[1:]}; see '{verb} --help'"
     names = {kind.__name__ for kind in type(error).__mro__}
-    if names & {"HardwareError", "WorkloadError", "SimulationError", "CodesignError"}:
+    if names & {"HardwareError", "WorkloadError", "SimulationError", "MemgrainError"}:
         return " ".join(str(error).split())
     return None

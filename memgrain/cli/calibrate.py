@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from memgrain.errors import CodesignError
+from memgrain.cli.options import AsJson, Jobs
+from memgrain.errors import MemgrainError
 
 if TYPE_CHECKING:
     from memgrain.calibration import Calibration
@@ -23,27 +24,26 @@ def command(
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="YAML file for the numbers; printed if left out.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object of fractions.")] = False,
+    as_json: AsJson = False,
     rows: Annotated[
         int | None,
         typer.Option(help="Rows that are simulated, spread over all, one a number at least; 24 if left out."),
     ] = None,
-    jobs: Annotated[
-        int | None, typer.Option("-j", "--jobs", help="Rows at a time; one for each core if left out.")
-    ] = None,
+    jobs: Jobs = None,
 ) -> None:
     """Fit, and print what was found, how far it may move, and the errors that remain."""
     from memgrain.calibration import ROWS, open_calibration
     from memgrain.cli.terminal import console
+    from memgrain.runs.options import RunOptions
 
     screen = console(stderr=True)
     if out is not None and not out.parent.is_dir():
-        raise CodesignError(f"cannot write {out} (no folder {out.parent}); make it, or choose another file with -o")
+        raise MemgrainError(f"cannot write {out} (no folder {out.parent}); make it, or choose another file with -o")
     found = open_calibration(files, chip, ROWS if rows is None else rows)
     for key, reason in found.skipped.items():
         screen.print(f"memgrain: {key} is left as it is: {reason}", markup=False, soft_wrap=True)
     try:
-        found.run(jobs, lambda line: screen.print(f"memgrain: {line}", markup=False, soft_wrap=True))
+        found.run(RunOptions(jobs=jobs), lambda line: screen.print(f"memgrain: {line}", markup=False, soft_wrap=True))
     except KeyboardInterrupt:
         screen.print("memgrain: interrupted; what was found so far:", markup=False)
         _report(found, out, as_json)
@@ -59,7 +59,7 @@ def _report(found: Calibration, out: Path | None, as_json: bool) -> None:
         try:
             out.write_text(text, encoding="utf-8")
         except OSError as error:
-            raise CodesignError(f"cannot write {out} ({error.strerror}); choose another file with -o") from None
+            raise MemgrainError(f"cannot write {out} ({error.strerror}); choose another file with -o") from None
     if as_json:
         print(json.dumps(figures(found), indent=2))
         return

@@ -1,21 +1,19 @@
-"""What `memgrain validate` does with rows of a DRAM channel: the errors by standard and pattern, and the worst rows."""
+"""Output of `memgrain validate` for rows of a DRAM channel: errors by standard and pattern, and the worst rows."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from memgrain.cli.terminal import console, predicting
+from memgrain.cli.terminal import console
 
 if TYPE_CHECKING:
     from memgrain.validation.channel import ChannelValidation
 
 WORST = 5
-"""Rows of the table of the worst."""
+"""Number of worst rows that are shown."""
 _FIGURES = (
     "bandwidth_median_error",
     "bandwidth_worst_error",
@@ -27,24 +25,8 @@ _FIGURES = (
 )
 
 
-def validate_dram(file: Path, dram: str | None, out: Path | None, jobs: int | None, as_json: bool) -> None:
-    """Predict, compare, print; ends with status 2 if a row has no prediction."""
-    from memgrain.validation.channel import validate_channel
-
-    with predicting(file.name, out) as progress:
-        found = validate_channel(file, dram, out, jobs, progress)
-    if as_json:
-        print(json.dumps(found.summary(), indent=2))
-    elif found.compared:
-        _print(found)
-    if not found.compared:
-        progress.warn(
-            f"{len(found.frame)} rows predicted, nothing compared: {file.name} has no bandwidth_gb_s and no activates"
-        )
-    progress.conclude(out, found.failures)
-
-
-def _print(found: ChannelValidation) -> None:
+def show(found: ChannelValidation) -> None:
+    """Print the tables of errors and of the worst rows."""
     screen, summary = console(), found.summary()
     table = Table(
         title="predicted against reference, in % (row hits: points)", title_justify="left", title_style="bold", box=None

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from memgrain.cli.options import AsJson, Jobs, TuneKeys
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -29,39 +31,32 @@ def command(
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Folder of the rows, which are kept; out/claims if left out.")
     ] = None,
-    jobs: Annotated[
-        int | None, typer.Option("-j", "--jobs", help="Points at a time; one for each core if left out.")
-    ] = None,
-    tune: Annotated[
-        str | None,
-        typer.Option(
-            metavar="KEYS",
-            help="Find each point's best values of these keys of the tiling in every case, with commas: splits, "
-            "block_kv, stages, block_q.",
-        ),
-    ] = None,
+    jobs: Jobs = None,
+    tune: TuneKeys = None,
     document: Annotated[
         Path | None, typer.Option(help="A .md that is written with a figure for each claim beside it.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list with everything.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Work out every case of the claims, then print verdicts, as told and with the facts."""
-    from memgrain.claims import Means, load_claims, run_claims
+    from memgrain.claims import ExperimentOptions, load_claims, run_claims
     from memgrain.claims.matrices import matrices
     from memgrain.cli.tables import table
     from memgrain.cli.terminal import console
-    from memgrain.errors import CodesignError
+    from memgrain.errors import MemgrainError
+    from memgrain.runs.options import RunOptions
     from memgrain.runs.tune import keys_of
 
     if samples == 1 or samples < 0:
-        raise CodesignError(f"samples is {samples}, must be 0 or at least 2; 8 are quick, 100 give steadier intervals")
+        raise MemgrainError(f"samples is {samples}, must be 0 or at least 2; 8 are quick, 100 give steadier intervals")
     claims = load_claims(names or (), keys_of(tune) if tune is not None else ())
     notes, screen = console(stderr=True), console()
 
     def done(result: ClaimResult) -> None:
         notes.print(f"memgrain: {result.claim.name}: {_short(result)}", markup=False, soft_wrap=True)
 
-    results = run_claims(claims, Means(out or Path("out") / "claims", samples, seed, jobs), done)
+    options = ExperimentOptions(RunOptions(out, jobs, samples=samples or None, seed=seed), draw=samples > 0)
+    results = run_claims(claims, options, done)
     if document is not None:
         from memgrain.claims.document import write_document
 

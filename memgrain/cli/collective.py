@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from memgrain.cli.options import AsJson, ChipName
 from memgrain.cli.terminal import console
 
 if TYPE_CHECKING:
@@ -15,11 +16,11 @@ if TYPE_CHECKING:
     from memgrain.validation.collectives import CollectiveValidation
 
 WORST = 5
-"""Rows of the table of the worst."""
+"""Number of worst rows that are shown."""
 
 
 def command(
-    chip: Annotated[str, typer.Argument(help="A chip by name (see 'memgrain chips') or a .yaml file.")],
+    chip: ChipName,
     op: Annotated[
         str, typer.Option(help="all_reduce, all_gather, reduce_scatter, all_to_all, broadcast or send.")
     ] = "all_reduce",
@@ -42,12 +43,12 @@ def command(
         bool,
         typer.Option("--validate", help="Hold the chip against NCCL and vLLM as measured, in place of one operation."),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object with everything.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Simulate the messages of a collective, then print a table or one JSON object."""
-    from memgrain.hwmodels import HardwareError, load_chip
-    from memgrain.hwmodels.units import parse_bytes
+    from memgrain.hwmodels import load_chip
     from memgrain.runs.overrides import parse
+    from memgrain.runs.quantities import size_of
     from memgrain.sim.network.collectives import collective
 
     found = load_chip(chip, parse(set_ or []))
@@ -55,11 +56,7 @@ def command(
         from memgrain.validation.collectives import validate_collectives
 
         return _compare(validate_collectives(found), as_json)
-    try:
-        asked = parse_bytes(size)
-    except ValueError as error:
-        raise HardwareError(f"--bytes: {error}") from None
-    done = collective(found, op, asked, chips, algorithm)
+    done = collective(found, op, size_of(size, "--bytes"), chips, algorithm)
     if as_json:
         print(json.dumps(_numbers(found, done), indent=2))
     else:
@@ -67,7 +64,7 @@ def command(
 
 
 def _numbers(chip: Chip, done: Collective) -> dict[str, object]:
-    """What `--json` prints of one operation."""
+    """The JSON object of one operation."""
     return {
         "chip": chip.name,
         "op": done.op,
@@ -129,7 +126,7 @@ def _show(chip: Chip, done: Collective) -> None:
 
 
 def _label(chip: Chip, done: Collective) -> str:
-    """What validation says of a collective: tables of measured ones end at a node, and not every chip has one."""
+    """The validation label of a collective: measured tables cover one node, and only some chips."""
     from memgrain.validation.external import SYSTEMS
 
     if "network" in done.tiers:

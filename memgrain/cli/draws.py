@@ -1,15 +1,16 @@
-"""The options --uncertainty, --samples, --seed and --metric, and the intervals of a sweep that they ask for."""
+"""The options --uncertainty, --samples, --seed and --metric of a sweep."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memgrain.cli.terminal import SweepProgress
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.runs.labels import SHARE
+from memgrain.runs.options import RunOptions
 from memgrain.runs.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -18,47 +19,39 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Draws:
-    """What is to be drawn."""
+    """Which intervals of a sweep are wanted."""
 
-    samples: int
-    """Draws of each point."""
-    seed: int
-    """Of the draws."""
     metric: str
-    """What intervals are of."""
+    """The metric."""
     options: str
-    """As they stand on the command line, behind a space."""
+    """The options as text for a command line, with a space in front."""
 
     @classmethod
     def of(cls, wanted: bool, samples: int | None, seed: int | None, metric: str | None) -> Draws | None:
         """The draws that options ask for, those left out filled in; None if none are wanted.
 
-        Raises CodesignError, before anything is simulated, for options that nothing would read or that cannot be.
+        Raises MemgrainError, before anything is simulated, for options that nothing would read or that cannot be.
         """
         given = {"--samples": samples, "--seed": seed, "--metric": metric}
         named = {name: value for name, value in given.items() if value is not None}
         if not wanted:
-            refuse_idle(named)
+            refuse_idle(given)
             return None
-        from memgrain.uncertainty.each import FEW, check_draws
         from memgrain.uncertainty.sampling import check_figure
 
         check_figure(metric or SHARE)
-        check_draws(FEW if samples is None else samples, seed or 0)
         options = "".join(f" {name} {value}" for name, value in named.items())
-        return cls(FEW if samples is None else samples, seed or 0, metric or SHARE, f" --uncertainty{options}")
+        return cls(metric or SHARE, f" --uncertainty{options}")
 
-    def intervals(
-        self, sweep: Sweep, folder: Path, jobs: int | None, cluster: str | None, progress: SweepProgress
-    ) -> Intervals:
+    def intervals(self, sweep: Sweep, folder: Path, options: RunOptions, progress: SweepProgress) -> Intervals:
         """The intervals of a sweep whose rows are in that folder."""
         from memgrain.cli.uncertainty import Rounds
         from memgrain.uncertainty.sweeps import intervals_of
 
-        return intervals_of(sweep, folder, self.metric, self.samples, self.seed, jobs, cluster, watch=Rounds(progress))
+        return intervals_of(sweep, folder, self.metric, replace(options, progress=Rounds(progress)))
 
 
-def refuse_idle(named: Iterable[str]) -> None:
-    """Raise CodesignError for options that are read with --uncertainty only."""
-    for name in named:
-        raise CodesignError(f"{name} is read with --uncertainty only; add that, or leave {name} out")
+def refuse_idle(given: Mapping[str, object]) -> None:
+    """Raise MemgrainError for an option that is given and is read with --uncertainty only."""
+    for name in (name for name, value in given.items() if value is not None):
+        raise MemgrainError(f"{name} is read with --uncertainty only; add that, or leave {name} out")

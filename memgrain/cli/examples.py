@@ -12,14 +12,15 @@ def command(
     name: Annotated[str | None, typer.Argument(help="Print this one as a YAML file to start from.")] = None,
 ) -> None:
     """List them, or print one."""
-    from memgrain.errors import CodesignError
-    from memgrain.runs.shipped import shipped_files, suggest
+    from memgrain.errors import MemgrainError
+    from memgrain.inputs.spelling import suggest
+    from memgrain.runs.shipped import shipped_files
 
     files = shipped_files()
     known = {path.stem: path for paths in files.values() for path in paths}
     if name is not None:
         if name not in known:
-            raise CodesignError(
+            raise MemgrainError(
                 f"no workload, sweep, search or claim '{name}'{suggest(name, list(known))}; known: {', '.join(known)}"
             )
         print(known[name].read_text(encoding="utf-8"), end="")
@@ -31,7 +32,7 @@ def command(
 
 
 def _first_line(path: Path) -> str:
-    """What a file says of itself first: its comment, or its title."""
+    """The first comment of a file, or its title."""
     line = path.read_text(encoding="utf-8").splitlines()[0]
     title = line.removeprefix("title:")
     return line.removeprefix("#").strip() if line.startswith("#") else title.strip() if title != line else ""

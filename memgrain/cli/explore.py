@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from memgrain.cli.options import AsJson, TuneKeys
+
 if TYPE_CHECKING:
     from memgrain.explore import Explored
 
 SHOWN = 30
-"""Rows of the front in the table."""
+"""Most rows of the front in the table."""
 REASONS = 5
-"""Reasons in the list of what was refused."""
+"""Most reasons of refusals in the list."""
 
 
 def command(
@@ -30,30 +32,24 @@ def command(
     trials: Annotated[int | None, typer.Option(help="Points to try in all, in place of the file's.")] = None,
     sampler: Annotated[str | None, typer.Option(help="tpe, nsga2 or random, in place of the file's.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the choices, in place of the file's.")] = None,
-    tune: Annotated[
-        str | None,
-        typer.Option(
-            metavar="KEYS",
-            help="Find every point's best values of these keys of the tiling, with commas: splits, block_kv, stages, "
-            "block_q.",
-        ),
-    ] = None,
+    tune: TuneKeys = None,
     jobs: Annotated[
         int, typer.Option("-j", "--jobs", help="Points at a time, each in a process; with one, the order is fixed.")
     ] = 1,
     plot: Annotated[bool, typer.Option("--plot/--no-plot", help="Draw front, parallel coordinates and slices.")] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Search, then print the Pareto front and draw it."""
     from memgrain.cli.terminal import SweepProgress
     from memgrain.explore import explore, load_search
+    from memgrain.runs.options import RunOptions
 
     given = {"trials": trials, "sampler": sampler, "seed": seed, "tune": tune}
     search = load_search(spec, {key: value for key, value in given.items() if value is not None})
     folder = out or Path("out") / search.name
     progress = SweepProgress(search.name)
     try:
-        found = explore(search, folder, storage, jobs, progress)
+        found = explore(search, folder, storage, RunOptions(jobs=jobs, progress=progress))
     except KeyboardInterrupt:
         progress.stop()
         progress.warn(f"interrupted; finished trials are in {folder}; go on by running the same again")
@@ -74,7 +70,7 @@ def command(
 
 
 def _numbers(found: Explored) -> dict[str, Any]:
-    """What `--json` prints."""
+    """The JSON object."""
     volume, share = found.hypervolume()
     frame = found.frame()
     front = [
@@ -136,7 +132,7 @@ def _varying(found: Explored) -> list[str]:
 
 
 def _footer(found: Explored, front: int) -> list[str]:
-    """What stands below the table: the hypervolume, and what was tried."""
+    """Lines below the table: the hypervolume and the trials."""
     lines = [f"{front - SHOWN} more are in the figure and in --json"] if front > SHOWN else []
     if found.feasible and len(found.search.objectives) > 1:
         volume, share = found.hypervolume()
@@ -172,8 +168,8 @@ def _notes(found: Explored) -> list[str]:
 
 
 def _draw(found: Explored, folder: Path) -> list[Path]:
-    """The figures, and where they are."""
-    from memgrain.errors import CodesignError
+    """Write the figures; returns their paths."""
+    from memgrain.errors import MemgrainError
     from memgrain.plots.coordinates import coordinates
     from memgrain.plots.pareto import pareto
     from memgrain.plots.slices import slices
@@ -191,5 +187,5 @@ def _draw(found: Explored, folder: Path) -> list[Path]:
             written.append(folder / f"{name}.png")
             figure.savefig(written[-1])
     except OSError as error:
-        raise CodesignError(f"cannot write {folder} ({error.strerror}); choose another place with -o") from None
+        raise MemgrainError(f"cannot write {folder} ({error.strerror}); choose another place with -o") from None
     return written

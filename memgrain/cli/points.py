@@ -1,15 +1,14 @@
-"""What `memgrain validate` does with a file of points: predicted beside measured, the errors by family, hypotheses."""
+"""Output of `memgrain validate` for a file of points: predictions beside measurements, errors by family, hypotheses."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from memgrain.cli.terminal import console, predicting
+from memgrain.cli.terminal import console
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,21 +20,14 @@ EXCLUDED, EXCLUDED_RATE = 0.25, 0.05
 difference."""
 
 
-def show_points(
-    file: Path, chip_set: dict[str, Any], out: Path | None, jobs: int | None, alternatives: bool, as_json: bool
-) -> None:
-    """Predict, compare, print; ends with status 2 if a point has no prediction."""
-    from memgrain.validation.points import validate_points
-
-    with predicting(file.name, out) as progress:
-        found = validate_points(file, chip_set, out, jobs, alternatives, progress)
+def show(found: Compared, alternatives: bool, as_json: bool) -> None:
+    """Print predictions beside measurements, as tables or one JSON object."""
     if as_json:
         print(
             json.dumps(found.summary() | {"points": found.own.drop(columns="alternative").to_dict("records")}, indent=2)
         )
     else:
         _print(found, alternatives)
-    progress.conclude(out, found.failures)
 
 
 def _print(found: Compared, alternatives: bool) -> None:
@@ -71,7 +63,7 @@ def _sums(summary: dict[str, Any]) -> Table:
 
 
 def _hypotheses(frame: pd.DataFrame) -> Table:
-    """What each other hypothesis predicts, and whether a point excludes it."""
+    """Predictions of each other hypothesis, and whether a point excludes it."""
     table = Table(title="other hypotheses", title_justify="left", title_style="bold", box=None)
     for title in ("hypothesis", "id", "quantity", "measured", "predicted", "error", "", "as the chip is"):
         left = title in ("hypothesis", "id", "quantity", "")

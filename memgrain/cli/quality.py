@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from memgrain.cli.options import AsJson
 from memgrain.cli.tokens import token_count
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -40,7 +41,7 @@ def command(
             "selection=pages_bound, share=layer, context=2048.",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder for the figures.")] = None,
 ) -> None:
     """Print scores beside those of full attention, their rows and sources; or the mass that a selection recalls."""
@@ -48,7 +49,7 @@ def command(
     given = [option for option, value in asked.items() if value is not None and not (out and option == "--benchmark")]
     if given and (recall is not None or not words or budget is None):
         rule = "cannot stand with --recall" if recall is not None else "is of a question about a method at a budget"
-        raise CodesignError(f"{given[0]} {rule}; ask such as 'memgrain quality quest --budget 0.0156'")
+        raise MemgrainError(f"{given[0]} {rule}; ask such as 'memgrain quality quest --budget 0.0156'")
     if out is not None:
         _draw(out, benchmark or "ruler")
     if recall is not None:
@@ -56,7 +57,7 @@ def command(
     elif not words:
         _list(as_json)
     elif len(words) > 1:
-        raise CodesignError(f"one method at a time, got {' '.join(words)}; with --recall give KEY=VALUE")
+        raise MemgrainError(f"one method at a time, got {' '.join(words)}; with --recall give KEY=VALUE")
     elif budget is None:
         _list(as_json, words[0])
     else:
@@ -72,7 +73,7 @@ def _draw(out: Path, benchmark: str) -> None:
         for name, figure in drawn.items():
             figure.savefig(out / f"{name}.png")
     except OSError as error:
-        raise CodesignError(f"cannot write in {out} ({error.strerror}); choose another folder with -o") from None
+        raise MemgrainError(f"cannot write in {out} ({error.strerror}); choose another folder with -o") from None
 
 
 def _show_scores(
@@ -88,10 +89,10 @@ def _show_scores(
     for name in [model] if model else models(method, benchmark, task):
         try:
             found.append(floor(method, budget, benchmark, name, context, task))
-        except CodesignError as error:
+        except MemgrainError as error:
             refused.append(str(error))
     if not found:
-        raise CodesignError(refused[0])
+        raise MemgrainError(refused[0])
     if as_json:
         print(json.dumps({"scores": [_score(item) for item in found], "refused": refused, "notes": [CONDITIONS]}))
         return
@@ -124,7 +125,7 @@ def _scores(found: list[Score]) -> Table:
 
 
 def _score(item: Score) -> dict[str, Any]:
-    """A score as plain data."""
+    """A score as plain values."""
     return {
         **{key: getattr(item, key) for key in ("method", "model", "benchmark", "task", "context", "budget")},
         **{key: getattr(item, key) for key in ("low", "high", "difference")},
@@ -144,13 +145,13 @@ def _score(item: Score) -> dict[str, Any]:
 def _list(as_json: bool, method: str | None = None) -> None:
     """The methods and what papers say beside them, or the rows of one method."""
     from memgrain.cli.terminal import console
+    from memgrain.inputs.spelling import suggest
     from memgrain.quality import CONDITIONS, NOT_A_SCORE, findings, published
-    from memgrain.runs.shipped import suggest
 
     rows = [row for row in published() if method in (None, row.method)]
     if not rows:
         known = list(dict.fromkeys(row.method for row in published()))
-        raise CodesignError(f"no published row of method '{method}'{suggest(str(method), known)}")
+        raise MemgrainError(f"no published row of method '{method}'{suggest(str(method), known)}")
     notes = [CONDITIONS, f"Attention mass is another axis: memgrain quality --recall ratio=0.05. {NOT_A_SCORE}"]
     if as_json:
         data = [{**row.model_dump(), "share": row.share, "tokens": row.tokens} for row in rows]
@@ -245,35 +246,35 @@ def _show_recall(words: list[str], as_json: bool) -> None:
 
 
 def _recalled(words: list[str]) -> Recalled:
-    """What KEY=VALUE words ask for."""
+    """The recall that KEY=VALUE words describe."""
     from memgrain.quality import recall
 
     given = {}
     for word in (part for text in words for part in text.replace(",", " ").split()):
         key, equals, value = word.partition("=")
         if not equals or key not in RECALL_KEYS:
-            raise CodesignError(f"--recall '{word}' must be KEY=VALUE of {', '.join(RECALL_KEYS)}, such as ratio=0.05")
+            raise MemgrainError(f"--recall '{word}' must be KEY=VALUE of {', '.join(RECALL_KEYS)}, such as ratio=0.05")
         given[key] = value
     if "ratio" not in given:
-        raise CodesignError("--recall needs a ratio; give one such as ratio=0.05")
+        raise MemgrainError("--recall needs a ratio; give one such as ratio=0.05")
     page = _number("page", given.get("page", "1"))
     context = _number("context", given["context"]) if "context" in given else None
     try:
         ratio = float(given["ratio"])
     except ValueError:
-        raise CodesignError(f"--recall ratio '{given['ratio']}' must be a number; give one such as 0.05") from None
+        raise MemgrainError(f"--recall ratio '{given['ratio']}' must be a number; give one such as 0.05") from None
     selection = given.get("selection", "pages_sum" if page > 1 else "tokens")
     return recall(ratio, selection, page, given.get("share", "layer" if selection == "window" else "head"), context)
 
 
 def _number(key: str, value: str) -> int:
     if not value.isdecimal():
-        raise CodesignError(f"--recall {key} '{value}' must be a whole number of tokens; give one such as 64")
+        raise MemgrainError(f"--recall {key} '{value}' must be a whole number of tokens; give one such as 64")
     return int(value)
 
 
 def _ends(texts: list[str]) -> str:
-    """The first and the last."""
+    """The first and the last text."""
     return " to ".join(dict.fromkeys((texts[0], texts[-1]))) if texts else "–"
 
 

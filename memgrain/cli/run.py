@@ -9,33 +9,16 @@ from typing import Annotated
 
 import typer
 
+from memgrain.cli.options import AsJson, CacheState, ChipName, Folding, SetEither, TuneKeys, WorkloadName
+
 
 def command(
-    chip: Annotated[str, typer.Argument(help="A chip by name (see 'memgrain chips') or a .yaml file.")],
-    workload: Annotated[str, typer.Argument(help="A workload by name (see 'memgrain examples') or a .yaml file.")],
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Override a number of either: l2.ways=32, shape.head_dim=96. May be repeated.",
-        ),
-    ] = None,
-    before: Annotated[str, typer.Option(help="Caches before the run: cold, dirty or warm.")] = "cold",
-    fold: Annotated[
-        float | None,
-        typer.Option(
-            help="Count long repeats instead of simulating them where windows of them differ by no more than this "
-            "(0.01: 1 %); the answer says how far it may be off."
-        ),
-    ] = None,
-    tune: Annotated[
-        str | None,
-        typer.Option(
-            metavar="KEYS",
-            help="Find the best values of these keys of the tiling, with commas: splits, block_kv, stages, block_q.",
-        ),
-    ] = None,
+    chip: ChipName,
+    workload: WorkloadName,
+    set_: SetEither = None,
+    before: CacheState = "cold",
+    fold: Folding = None,
+    tune: TuneKeys = None,
     assumptions: Annotated[
         bool,
         typer.Option(
@@ -67,11 +50,12 @@ def command(
             "-j", "--jobs", help="With --uncertainty or --assumptions: runs at a time; one a core if left out."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object with everything.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Simulate, then print a table or one JSON object."""
     from memgrain.hwmodels import contradictions, read_chip
-    from memgrain.runs.overrides import parse, split
+    from memgrain.runs.options import RunOptions
+    from memgrain.runs.overrides import parse
     from memgrain.runs.task import Task
     from memgrain.runs.tune import keys_of
     from memgrain.runs.tune import tune as tuned
@@ -82,18 +66,16 @@ def command(
         {"--samples": samples, "--seed": seed, "--metric": metric},
         {"-o": out, "-j": jobs},
     )
-    chip_set, workload_set = split(parse(set_ or []), chip)
-    task = Task(chip, chip_set, workload, workload_set, before, fold, keys_of(tune) if tune is not None else ())
+    task = Task.of(chip, workload, parse(set_ or []), before, fold, keys_of(tune) if tune is not None else ())
+    options = RunOptions(out, jobs, samples=samples, seed=seed or 0)
     if assumptions:
         from memgrain.cli.assumptions import show_interval
 
-        return show_interval(task, out, jobs, as_json)
+        return show_interval(task, options, as_json)
     if uncertainty:
         from memgrain.cli.uncertainty import show_uncertainty
-        from memgrain.uncertainty import SAMPLES
 
-        draws = SAMPLES if samples is None else samples
-        return show_uncertainty(task, metric or "time_us", draws, seed or 0, out, jobs, as_json)
+        return show_uncertainty(task, metric or "time_us", options, as_json)
     point = task.resolve()
     for line in contradictions(point.chip):
         print(f"memgrain: {point.chip.name}: {line}", file=sys.stderr)
@@ -105,20 +87,20 @@ def command(
     from memgrain.cli.report import print_result
     from memgrain.cli.terminal import console
 
-    print_result(point, result, read_chip(chip, chip_set).provenance)
+    print_result(point, result, read_chip(chip, task.chip_set).provenance)
     if found:
         console().print(f"\n{found}", markup=False, soft_wrap=True)
 
 
 def _check(assumptions: bool, uncertainty: bool, draws: dict[str, object], runs: dict[str, object]) -> None:
-    """Raise CodesignError for options that nothing would read."""
-    from memgrain.errors import CodesignError
+    """Raise MemgrainError for options that are not read."""
+    from memgrain.errors import MemgrainError
 
     if assumptions and uncertainty:
-        raise CodesignError("--assumptions and --uncertainty are two questions; ask one at a time")
+        raise MemgrainError("--assumptions and --uncertainty are two questions; ask one at a time")
     idle = [name for name, value in draws.items() if value is not None and not uncertainty]
     if idle:
-        raise CodesignError(f"{idle[0]} is read with --uncertainty only; add that, or leave {idle[0]} out")
+        raise MemgrainError(f"{idle[0]} is read with --uncertainty only; add that, or leave {idle[0]} out")
     idle = [name for name, value in runs.items() if value is not None and not (uncertainty or assumptions)]
     if idle:
-        raise CodesignError(f"{idle[0]} is read with --uncertainty or --assumptions only; 'memgrain sweep' keeps rows")
+        raise MemgrainError(f"{idle[0]} is read with --uncertainty or --assumptions only; 'memgrain sweep' keeps rows")

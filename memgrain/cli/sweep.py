@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from memgrain.cli.options import Jobs, TuneKeys
 
 if TYPE_CHECKING:
     from memgrain.cli.terminal import SweepProgress
@@ -18,21 +21,12 @@ def command(
         str, typer.Argument(metavar="SWEEP", help="A sweep by name (see 'memgrain examples') or a .yaml file.")
     ],
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder of the rows; out/NAME if left out.")] = None,
-    jobs: Annotated[
-        int | None, typer.Option("-j", "--jobs", help="Points at a time; one for each core if left out.")
-    ] = None,
+    jobs: Jobs = None,
     cluster: Annotated[
         str | None, typer.Option(help="Run on the workers of this dask scheduler, tcp://HOST:PORT.")
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Do not print the table of the answers.")] = False,
-    tune: Annotated[
-        str | None,
-        typer.Option(
-            metavar="KEYS",
-            help="Find every point's best values of these keys of the tiling, with commas: splits, block_kv, stages, "
-            "block_q.",
-        ),
-    ] = None,
+    tune: TuneKeys = None,
     uncertainty: Annotated[
         bool,
         typer.Option(
@@ -50,15 +44,17 @@ def command(
         typer.Option(help="With --uncertainty: a column of the rows, effective_bandwidth_share if left out."),
     ] = None,
 ) -> None:
-    """Run the sweep, then print its answers."""
+    """Run the sweep, then print its rows."""
     from memgrain.cli.draws import Draws
     from memgrain.cli.terminal import SweepProgress
     from memgrain.quality import size_notes
     from memgrain.runs.execute import run_sweep
+    from memgrain.runs.options import RunOptions
     from memgrain.runs.sweep import load_sweep
     from memgrain.runs.tune import keys_of
 
     draws = Draws.of(uncertainty, samples, seed, metric)
+    options = RunOptions(out, jobs, cluster, samples=samples, seed=seed or 0)
     sweep = load_sweep(spec)
     if tune is not None:
         sweep = sweep.model_copy(update={"tune": keys_of(tune)})
@@ -66,12 +62,12 @@ def command(
     progress = SweepProgress(sweep.name)
     intervals: Intervals | None = None
     try:
-        outcome = run_sweep(sweep, folder, jobs, cluster, progress)
-        answered = len(outcome.failures) < outcome.total
-        if draws and answered:
+        outcome = run_sweep(sweep, folder, replace(options, progress=progress))
+        finished = len(outcome.failures) < outcome.total
+        if draws and finished:
             progress.stop()
             progress = SweepProgress(f"{sweep.name}, draws")
-            intervals = draws.intervals(sweep, folder, jobs, cluster, progress)
+            intervals = draws.intervals(sweep, folder, options, progress)
     except KeyboardInterrupt:
         progress.stop()
         tuned = f" --tune {tune}" if tune else ""
@@ -80,7 +76,7 @@ def command(
         raise typer.Exit(130) from None
     finally:
         progress.stop()
-    if not quiet and answered:
+    if not quiet and finished:
         _print(outcome, intervals)
         for note in size_notes(sweep.tasks()):
             progress.warn(note)
@@ -88,19 +84,19 @@ def command(
 
 
 def _print(outcome: Outcome, intervals: Intervals | None) -> None:
-    """The answers of the sweep's points, with their intervals if there are any."""
-    from memgrain.cli.answers import print_answers, print_intervals
+    """Print the rows of the sweep's points, with their intervals if there are any."""
+    from memgrain.cli.sweep_report import print_intervals, print_rows
     from memgrain.runs.rows import load_frame
 
     rows = load_frame(outcome.path, ids=outcome.ids)
     if intervals is None:
-        print_answers(rows)
+        print_rows(rows)
     else:
         print_intervals(rows, intervals.frame)
 
 
 def _conclude(folder: Path, outcome: Outcome, intervals: Intervals | None, progress: SweepProgress) -> None:
-    """Say where everything is; end with status 2 if some point has no answer, or no interval."""
+    """Print where rows and intervals are; exit with status 2 if a point has no row or no interval."""
     missing = intervals.failures if intervals else []
     for line in missing:
         progress.warn(line)

@@ -1,17 +1,17 @@
-"""What `memgrain run --uncertainty` prints: the interval of a metric, and which numbers of the chip make it."""
+"""Output of `memgrain run --uncertainty`: the interval of a metric, and the numbers of the chip that cause it."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
-from pathlib import Path
+from dataclasses import asdict, replace
 
 from rich.table import Table
 
 from memgrain.cli.tables import number_text, table
 from memgrain.cli.terminal import SweepProgress, console, predicting
 from memgrain.hwmodels import read_chip
+from memgrain.runs.options import RunOptions
 from memgrain.runs.provenance import with_unit
 from memgrain.runs.rows import Row
 from memgrain.runs.task import Task
@@ -22,40 +22,40 @@ from memgrain.uncertainty.sampling import Drawn, check_figure, notes_of
 
 
 class Rounds:
-    """A progress that begins anew with every round of points."""
+    """A progress that restarts with every round of points."""
 
     def __init__(self, progress: SweepProgress) -> None:
         self.progress = progress
-        """Who draws the bar."""
+        """The progress that is shown."""
 
     def start(self, total: int, ready: int) -> None:
-        """See `execute.Watch`."""
+        """See `options.Progress`."""
         self.progress.stop()
         self.progress.start(total, ready)
 
     def done(self, row: Row) -> None:
-        """See `execute.Watch`."""
+        """See `options.Progress`."""
         self.progress.done(row)
 
     def failed(self, message: str) -> None:
-        """See `execute.Watch`."""
+        """See `options.Progress`."""
         self.progress.failed(message)
 
     def warn(self, message: str) -> None:
-        """See `execute.Watch`."""
+        """See `options.Progress`."""
         self.progress.warn(message)
 
 
-def show_uncertainty(
-    task: Task, metric: str, samples: int, seed: int, out: Path | None, jobs: int | None, as_json: bool
-) -> None:
-    """Simulate draws and ends; print tables or one JSON object; with `out`, keep rows and draw a tornado there."""
+def show_uncertainty(task: Task, metric: str, options: RunOptions, as_json: bool) -> None:
+    """Simulate draws and ends; print tables or one JSON object; a folder `out` keeps rows and has a tornado."""
     check_figure(metric)
     numbers = unknowns(read_chip(task.chip, task.chip_set), task.chip_set)
+    out = options.out
     with predicting("uncertainty", out) as progress:
-        sampled = sample([task], samples, seed, out, jobs, Rounds(progress))
-        found = spread(sampled, metric, metric, lambda value: value, seed)
-        usual, bars = spans(task, numbers, metric, out, jobs, Rounds(progress))
+        watched = replace(options, progress=Rounds(progress))
+        sampled = sample([task], watched)
+        found = spread(sampled, metric, metric, lambda value: value, options.seed)
+        usual, bars = spans(task, numbers, metric, watched)
     telling = [bar for bar in bars if bar.reach(usual)[0] < bar.reach(usual)[1]]
     if out is not None and telling:
         from memgrain.plots.tornado import tornado
@@ -110,7 +110,7 @@ def _cells(quantiles: Quantiles | None) -> list[str]:
 
 
 def notes(found: Spread, drawn: Sampled | Drawn) -> list[str]:
-    """What the intervals rest on."""
+    """Notes on the evidence of the intervals."""
     return [*found.notes, *notes_of(drawn)]
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from memgrain.cost.spec import Phase
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip
-from memgrain.models import ModelRun, Question, prompt_time, run_model
+from memgrain.models import ModelRequest, ModelRun, prompt_time, run_model
 from memgrain.models.capacity import cache_bytes
 from memgrain.runs.task import budget
 from memgrain.sim import simulate
@@ -54,22 +54,22 @@ def work(
     A token of the prompt that is found in a prefix cache costs, in place of its computation, one read of what is kept
     of it: from the chips' own memory at the speed of a stream, all chips their part at once, or over a link of so many
     bytes a second into each chip. That is the least that a hit can cost: it pays nothing for keeping the prefix until
-    it is asked for again, nor for the last token of a prompt, which is computed always. Raises CodesignError if the
+    it is asked for again, nor for the last token of a prompt, which is computed always. Raises MemgrainError if the
     model does not fit, and what `run_model` raises.
     """
     if min(chips, groups) < 1 or chips % groups:
-        raise CodesignError(f"{chips} chips cannot be {groups} groups of as many; choose a divisor of {chips}")
+        raise MemgrainError(f"{chips} chips cannot be {groups} groups of as many; choose a divisor of {chips}")
     whole = chips > 1 and any(ffn.routed for ffn in model.ffn.values())
     shard = Shard(tensor=chips // groups, data=groups, expert=whole)
 
-    def asked(phase: Phase, sequences: int) -> Question:
+    def request(phase: Phase, sequences: int) -> ModelRequest:
         kind: Literal["decode", "prefill"] = "prefill" if phase == "prefill" else "decode"
-        return Question.of(chip, model, kind, context, sequences, shard=shard, weights=weights, cache=cache)
+        return ModelRequest.of(chip, model, kind, context, sequences, shard=shard, weights=weights, cache=cache)
 
-    decode = run_model(asked("decode", groups if batch is None else batch))
-    chunk = run_model(asked("prefill", groups))
+    decode = run_model(request("decode", groups if batch is None else batch))
+    chunk = run_model(request("prefill", groups))
     prompt = context * groups
-    kept = cache_bytes(decode.asked, context)
+    kept = cache_bytes(decode.request, context)
     reading = read_time(chip, kept) if link is None else kept / link * PICOSECONDS
     return Work(
         decode,

@@ -1,48 +1,51 @@
-"""A question as a job: what a pool of processes runs, with an identity and a row."""
+"""A request as a job for a pool of processes, with an identity and a row."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from memgrain.models.prompt import prompt_time
-from memgrain.models.question import Question
+from memgrain.models.request import ModelRequest
 from memgrain.models.run import run_model
+from memgrain.runs.identity import chip_inputs, digest
 from memgrain.runs.rows import Row
-from memgrain.sim import MODEL_VERSION
 
 PROSE = {"title": True, "note": True, "sources": True, "assumed": True, "unchecked": True, "missing": True}
-"""What a model's file tells people."""
+"""Fields of a model for people: no result depends on them."""
 
 
 @dataclass(frozen=True)
 class ModelJob:
     """A step of a model on chips; or a whole prompt, from its first chunk and its last."""
 
-    question: Question
+    request: ModelRequest
     """The step."""
     prompt: bool = False
     """Whether the time of the whole prompt is wanted too."""
 
     def id(self) -> str:
-        """SHA-256 of the resolved inputs and the model's version."""
-        asked = self.question
-        more = {
-            "memory_share": asked.memory_share,
-            "fusions": list(asked.fusions),
-            "ahead": asdict(asked.ahead) if asked.ahead else None,
-            "prompt": self.prompt,
-        }
-        return digest({**inputs(asked), **more})
+        """Digest of everything the row depends on."""
+        request = self.request
+        return digest(
+            {
+                "chip": chip_inputs(request.chip, links=True),
+                "model": request.model.model_dump(mode="json", exclude=PROSE),
+                "step": request.step.model_dump(mode="json"),
+                "shard": request.shard.model_dump(mode="json"),
+                "accepted": request.accepted,
+                "memory_share": request.memory_share,
+                "fusions": list(request.fusions),
+                "prefetch": asdict(request.prefetch) if request.prefetch else None,
+                "prompt": self.prompt,
+            }
+        )
 
     def run(self) -> Row:
         """The row: times, tokens, bytes."""
-        found = run_model(self.question)
+        found = run_model(self.request)
         return {
             "id": self.id(),
-            "chip": self.question.chip.name,
+            "chip": self.request.chip.name,
             "workload": str(self),
             "time_us": found.time / 1e6,
             "time_per_token_us": found.time_per_token / 1e6,
@@ -52,23 +55,5 @@ class ModelJob:
         }
 
     def __str__(self) -> str:
-        step = self.question.step
-        return f"{self.question.model.name}, {step.phase} at {step.context} tokens, on {self.question.chip.name}"
-
-
-def inputs(question: Question) -> dict[str, Any]:
-    """What a step's answer depends on, where nothing is fused or fetched ahead."""
-    return {
-        "chip": question.chip.model_dump(mode="json", exclude={"title": True, "vendor": True, "note": True}),
-        "model": question.model.model_dump(mode="json", exclude=PROSE),
-        "step": question.step.model_dump(mode="json"),
-        "shard": question.shard.model_dump(mode="json"),
-        "accepted": question.accepted,
-        "model_version": MODEL_VERSION,
-    }
-
-
-def digest(found: dict[str, Any]) -> str:
-    """SHA-256 of plain values."""
-    text = json.dumps(found, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+        step = self.request.step
+        return f"{self.request.model.name}, {step.phase} at {step.context} tokens, on {self.request.chip.name}"

@@ -1,4 +1,4 @@
-"""A step of a whole model as a point that may be held against a measurement, or run by a worker."""
+"""A step of a whole model as a point that is compared with a measurement."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from memgrain.hwmodels import Chip
-from memgrain.models.job import digest, inputs
-from memgrain.models.question import Question
-from memgrain.models.run import run_model
+from memgrain.models.job import ModelJob
+from memgrain.models.request import ModelRequest
 from memgrain.runs.rows import Row
 from memgrain.runs.validated import Subject
 from memgrain.workloads.key_errors import checked
@@ -20,16 +19,16 @@ from memgrain.workloads.models.model import load_model
 from memgrain.workloads.shape import Phase
 
 KIND = "model_run"
-"""What the YAML of such a point says first."""
+"""Kind of such a point in a YAML file."""
 
 
-class Asked(BaseModel):
-    """A step as a file of points writes it down; see `Question.of`."""
+class StepSpec(BaseModel):
+    """A step as a file of points describes it; see `ModelRequest.of`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["model_run"]
-    """What the YAML says first."""
+    """Kind of the point."""
     name: str = Field(min_length=1)
     """Name of the point."""
     model: str = Field(min_length=1)
@@ -58,42 +57,33 @@ class ModelPoint:
 
     chip: Chip
     """The chip."""
-    asked: Asked
+    spec: StepSpec
     """The step."""
 
     @classmethod
     def of(cls, chip: Chip, raw: Mapping[str, Any]) -> ModelPoint:
-        """The point of a raw mapping; raises WorkloadError or CodesignError, in one line, if it is none."""
-        point = cls(chip, checked(Asked, raw, str(raw.get("name", KIND))))
-        point.question()
+        """The point of a raw mapping; raises WorkloadError or MemgrainError, in one line, if it is none."""
+        point = cls(chip, checked(StepSpec, raw, str(raw.get("name", KIND))))
+        point.request()
         return point
 
-    def question(self) -> Question:
-        """The question."""
+    def request(self) -> ModelRequest:
+        """The request; values that the file leaves open are filled in."""
         keys = {"kind", "name", "model", "shard", "phase", "context"}
-        asked, more = self.asked, self.asked.model_dump(exclude=keys)
-        return Question.of(self.chip, load_model(asked.model), asked.phase, asked.context, shard=asked.shard, **more)
+        spec, more = self.spec, self.spec.model_dump(exclude=keys)
+        return ModelRequest.of(self.chip, load_model(spec.model), spec.phase, spec.context, shard=spec.shard, **more)
 
     def subject(self) -> Subject:
         """What validation distinguishes of the step."""
-        return self.question().subject()
+        return self.request().subject()
 
     def id(self) -> str:
-        """SHA-256 of the resolved inputs and the model's version."""
-        return digest(inputs(self.question()))
+        """Identity of the step; see `ModelJob.id`."""
+        return ModelJob(self.request()).id()
 
     def run(self) -> Row:
         """The row: times, tokens, bytes."""
-        found = run_model(self.question())
-        return {
-            "id": self.id(),
-            "chip": self.chip.name,
-            "workload": self.asked.name,
-            "time_us": found.time / 1e6,
-            "time_per_token_us": found.time_per_token / 1e6,
-            "tokens_per_second": found.tokens_per_second,
-            "read_bytes": found.read_bytes,
-        }
+        return {**ModelJob(self.request()).run(), "workload": self.spec.name}
 
     def __str__(self) -> str:
-        return f"{self.chip.name} {self.asked.name}"
+        return f"{self.chip.name} {self.spec.name}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.plots.heatmap import heatmap
 from memgrain.plots.lines import lines
 from memgrain.runs.labels import SHARE
@@ -18,7 +18,7 @@ def figures(
     """Figures of a sweep's rows, each with a name for its file.
 
     Where two or more keys vary, or `y` is named: a heatmap for each chip, panels by the third key. Where one does, or
-    `x` and `by` are named: one figure of lines, one for each chip or value of `by`. Raises CodesignError if the rows do
+    `x` and `by` are named: one figure of lines, one for each chip or value of `by`. Raises MemgrainError if the rows do
     not fit.
     """
     metric = metric or SHARE
@@ -27,7 +27,7 @@ def figures(
         y = free.pop(0)
     if x is None:
         if not free:
-            raise CodesignError(
+            raise MemgrainError(
                 "no key varies in these rows, so there is nothing to draw; give the sweep a grid, or name --x"
             )
         x = free.pop(0)

@@ -42,7 +42,7 @@ def contours(frame: pd.DataFrame, times: Sequence[float] = ()) -> Figure:
     """The figure for the rows of one chip; lines at `times` (us), or at round ones.
 
     Times lie between simulated points, which are marked: along head dimensions as they are, along the logarithm of the
-    ratio, the logarithm of the time goes straight from point to point. Raises CodesignError if the rows make no table.
+    ratio, the logarithm of the time goes straight from point to point. Raises MemgrainError if the rows make no table.
     """
     table = panels(frame, TIME, RATIO, HEAD_DIM, None)[0].table
     low, high = float(np.nanmin(table.to_numpy(float))), float(np.nanmax(table.to_numpy(float)))

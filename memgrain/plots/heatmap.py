@@ -36,7 +36,7 @@ WIDEST = 6
 def heatmap(frame: pd.DataFrame, metric: str, x: str, y: str, by: str | None) -> Figure:
     """The figure for the rows of one chip; `y` upward in equal steps, colour and number the metric, bright the better.
 
-    Raises CodesignError if the rows do not make such tables.
+    Raises MemgrainError if the rows do not make such tables.
     """
     tables = panels(frame, metric, y, x, by)
     rows, columns = max(len(p.table.index) for p in tables), max(len(p.table.columns) for p in tables)

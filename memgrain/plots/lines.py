@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.plots.along import LETTER, along
 from memgrain.runs.intervals import HIGH, LOW
 from memgrain.runs.labels import better, key_label, metric_label, scale, words
@@ -30,19 +30,19 @@ ROOM = 0.06
 
 def lines(frame: pd.DataFrame, metric: str, x: str, by: str | None = None) -> Figure:
     """The figure, `x` on a scale of numbers where its values are quantities, logarithmic where they span a decade;
-    choices that are none lie in equal steps and are not joined. Raises CodesignError if rows collide.
+    choices that are none lie in equal steps and are not joined. Raises MemgrainError if rows collide.
 
     Where the frame has the columns LOW and HIGH, each point has a bar from one to the other.
     """
     split = by or "chip"
     for key in (x, split):
         if key not in frame.columns:
-            raise CodesignError(f"no key '{key}' in these rows; keys that vary: {', '.join(varying(frame)) or 'none'}")
+            raise MemgrainError(f"no key '{key}' in these rows; keys that vary: {', '.join(varying(frame)) or 'none'}")
     data = pd.DataFrame({"x": comparable(frame, x), "split": comparable(frame, split), "value": series(frame, metric)})
     if data.duplicated(["x", "split"]).any():
         vary = ["chip", *varying(frame)]
         others = [key for key in vary if key not in (x, split) and comparable(frame, key).nunique() > 1]
-        raise CodesignError(
+        raise MemgrainError(
             f"several rows for one {x} and {split}; these vary too: {', '.join(others) or 'the workload'}; "
             "keep one value of each with --where KEY=VALUE"
         )

@@ -1,4 +1,4 @@
-"""intervals.csv: the intervals of a sweep's points beside its rows, how they are written, read, and set beside rows."""
+"""intervals.csv: the intervals of a sweep's points, written and read beside its rows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,14 +22,14 @@ LOW, HIGH = "interval.low", "interval.high"
 
 
 def write_intervals(frame: pd.DataFrame, folder: Path) -> Path:
-    """Write the file in one step, so that it is whole or the one of before."""
+    """Replace the file atomically."""
     path = folder / NAME
     try:
         part = path.with_suffix(".part")
         frame.to_csv(part, index=False)
         os.replace(part, path)
     except OSError as error:
-        raise CodesignError(f"cannot write {path} ({error.strerror}); choose another folder with -o") from None
+        raise MemgrainError(f"cannot write {path} ({error.strerror}); choose another folder with -o") from None
     return path
 
 
@@ -45,14 +45,14 @@ def read_intervals(folder: Path, metric: str) -> Mapping[str, tuple[float, float
         known = frame[(frame["metric"] == metric) & frame["low"].notna()]
         return {str(name): (float(low), float(high)) for name, low, high in known[["id", "low", "high"]].to_numpy()}
     except (OSError, ValueError, KeyError) as error:
-        raise CodesignError(
+        raise MemgrainError(
             f"{path} is no file of intervals ({' '.join(str(error).split())}); delete it, or write it again with: "
             "memgrain sweep --uncertainty"
         ) from None
 
 
 def with_intervals(frame: pd.DataFrame, folder: Path, metric: str) -> pd.DataFrame:
-    """Rows with the ends of their intervals in the columns that lines draw; as they are if the folder has none."""
+    """Rows with the ends of their intervals in columns LOW and HIGH; unchanged if the folder has no intervals."""
     known = read_intervals(folder, metric)
     if not known.keys() & set(frame["id"]):
         return frame

@@ -1,4 +1,4 @@
-"""What keys, values and metrics are called where a person reads them: on axes, in tables, in verdicts, with units."""
+"""Labels of keys, values and metrics, with units, for axes, tables and verdicts."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from numbers import Real
 from typing import Any
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
+from memgrain.inputs.spelling import suggest
 from memgrain.runs.overrides import CHIP
-from memgrain.runs.shipped import suggest
 from memgrain.sim import METRICS
 from memgrain.sim.metrics import Better
 
@@ -80,7 +80,7 @@ def setting(key: str, value: Any) -> str:
 
 
 def scale(metric: str) -> float:
-    """What a metric is multiplied with to be read: shares and rates are read in per cent."""
+    """Factor from a metric to its label's unit: shares and rates are shown in per cent."""
     return 100.0 if metric in METRICS and not METRICS[metric].unit and metric.endswith(("_share", "_rate")) else 1.0
 
 
@@ -115,10 +115,10 @@ def directed_label(metric: str) -> str:
 
 
 def check_metric(metric: str, columns: Iterable[str]) -> None:
-    """Raise CodesignError if rows with these columns do not hold the metric."""
+    """Raise MemgrainError if rows with these columns do not hold the metric."""
     known = [*map(str, columns)]
     if metric not in known:
-        raise CodesignError(
+        raise MemgrainError(
             f"no metric '{metric}' in these rows{suggest(metric, known)}; known: {', '.join(METRICS)}, and every "
             "counter by its dotted name"
         )

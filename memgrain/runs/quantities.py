@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels.units import (
     format_bandwidth,
     format_bytes,
@@ -25,18 +25,18 @@ from memgrain.hwmodels.units import (
 
 @dataclass(frozen=True)
 class Unit:
-    """What a quantity is measured in."""
+    """A kind of quantity with its base unit."""
 
     name: str
-    """What it is: a size, a bandwidth, a duration, a frequency."""
+    """size, bandwidth, duration or frequency."""
     base: str
     """Its base unit."""
     parse: Callable[[Any], int]
-    """From text to base units; raises ValueError of a text in another unit."""
+    """Reads a text into base units; raises ValueError for a text with another unit."""
     format: Callable[[float], str]
-    """From base units to text, as people write it."""
+    """Writes base units as a text."""
     step: int
-    """Base units between two values that are worth telling apart."""
+    """Smallest difference, in base units, that a search distinguishes."""
 
     def text(self, value: float) -> str:
         """A value as a text that reads back as that value."""
@@ -55,14 +55,14 @@ UNITS = (
 
 Number = int | float
 TIMES = {"": 1, "K": 1 << 10, "M": 1 << 20}
-"""What a letter multiplies a number of tokens by: contexts are powers of two."""
+"""Factor of a letter behind a number of tokens; contexts are powers of two."""
 _TOKENS = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([KkMm]?)(?: tokens?)?")
 _OTHER = re.compile(r"([0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)\s*(%|nCK)")
 """Shares and clocks of a DRAM, which have no base unit here but an order."""
 
 
 def read(value: Any, where: str) -> tuple[Number, Unit | None]:
-    """A number as it is, or a text with a unit in base units; raises CodesignError that names `where` it stands."""
+    """A number as it is, or a text with a unit in base units; raises MemgrainError that names `where` it stands."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value, None
     for unit in UNITS:
@@ -70,19 +70,39 @@ def read(value: Any, where: str) -> tuple[Number, Unit | None]:
             return unit.parse(value), unit
         except ValueError:
             continue
-    raise CodesignError(f"{where}: {value!r} is no number and no quantity such as '32 MiB' or '200 ns'; write one")
+    raise MemgrainError(f"{where}: {value!r} is no number and no quantity such as '32 MiB' or '200 ns'; write one")
+
+
+def size_of(value: Any, where: str) -> int:
+    """Bytes of a size such as '50 MiB', or of a whole number; raises MemgrainError that names `where` it stands."""
+    return _of(value, where, parse_bytes)
+
+
+def bandwidth_of(value: Any, where: str) -> int:
+    """Bytes per second of a bandwidth such as '25 GB/s', or of a whole number; raises MemgrainError that names `where`
+    it stands."""
+    return _of(value, where, parse_bandwidth)
+
+
+def _of(value: Any, where: str, parse: Callable[[Any], int]) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    try:
+        return parse(value)
+    except ValueError as error:
+        raise MemgrainError(f"{where}: {error}") from None
 
 
 def plain(value: Any) -> float | None:
     """A value of a key as a number, quantities in base units; None for what is no number."""
     try:
         return float(read(value, "")[0])
-    except CodesignError:
+    except MemgrainError:
         return None
 
 
 def write(value: Number, unit: Unit | None) -> Any:
-    """What a key is set to: the number itself, or a text with its unit."""
+    """The value that a key is set to: the number, or a text with its unit."""
     return value if unit is None else unit.text(value)
 
 
@@ -112,7 +132,7 @@ def numbers(values: Sequence[Any]) -> list[float] | None:
 
 
 def identity(value: Any) -> Hashable:
-    """What tells values of a key apart: True is not 1, and what cannot be hashed is its text."""
+    """A hashable identity of a value: True is not 1, and a value that cannot be hashed is its text."""
     return isinstance(value, bool), value if isinstance(value, Hashable) else str(value)
 
 

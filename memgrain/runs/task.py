@@ -1,28 +1,27 @@
-"""A task: one chip, one workload and the state before it; what a row of a sweep is the answer to."""
+"""A task: one chip, one workload and the state of the caches before it; a row of a sweep is its result."""
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip, load_chip
 from memgrain.hwmodels.main_memory import Dram
 from memgrain.hwmodels.spec import Cache
 from memgrain.hwmodels.units import format_bytes
-from memgrain.runs.overrides import columns
+from memgrain.runs.identity import chip_inputs, digest
+from memgrain.runs.overrides import columns, split
 from memgrain.runs.rows import Row
-from memgrain.runs.shipped import find_workload, suggest
+from memgrain.runs.shipped import find_workload
 from memgrain.runs.validated import Subject, Trust, subject_of, trust_in
-from memgrain.sim import MODEL_VERSION, Result, simulate, simulate_sequence
+from memgrain.sim import Result, simulate, simulate_sequence
 from memgrain.workloads import (
-    KINDS,
     AnyWorkload,
     Budget,
     Indexed,
@@ -34,27 +33,23 @@ from memgrain.workloads import (
     Workload,
     attention,
     kernel_of,
-    known_keys,
     load_any,
     parse_any,
 )
 
 Before = Literal["cold", "dirty", "warm"]
 BEFORE: tuple[Before, ...] = ("cold", "dirty", "warm")
-PROSE = {"title": True, "vendor": True, "note": True, "interconnect": True}
-"""What a chip file tells people, and its links to other chips: they change no result of one."""
 GENERIC = "generic tiles"
-"""In place of a kernel's name, where tiles are chosen without one."""
+"""Stands for a kernel's name where tiles are chosen without a described kernel."""
 CROSSINGS = 4
-"""Ways through the first shared level on which the scores of a tile go to the vector unit and back: two writes, two
-reads."""
+"""Transfers of a tile's scores through the first shared level, to the vector unit and back: two writes, two reads."""
 Files = dict[str, Any]
 """Chips and workloads already read, by name and overrides, so that a sweep reads each once."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """A task with its files read: all that a worker needs to know."""
+    """A task with its files read: everything that a worker needs."""
 
     chip: Chip
     """The validated chip, overrides applied."""
@@ -63,35 +58,32 @@ class Point:
     before: Before
     """State of the caches before the run: cold, dirty or warm."""
     overrides: dict[str, Any] = field(default_factory=dict)
-    """What was set, by column name; for the row only, no part of the identity."""
+    """Overrides by column name, for the row; not part of the identity."""
     fold: float | None = None
     """Tolerance at which long repeats are counted instead of simulated, see `memgrain.sim.engine.fold`; None simulates
     all."""
     tune: tuple[str, ...] = ()
-    """Keys of the tiling of which the best values are found, see `memgrain.runs.tune`; none: the tiling as it
-    stands."""
+    """Keys of the tiling whose best values are searched, see `memgrain.runs.tune`; empty: the tiling is not tuned."""
 
     def id(self) -> str:
-        """SHA-256 of the resolved inputs and the model's version: equal inputs, however written, have equal ids."""
+        """SHA-256 of the resolved inputs and the model's version: equal inputs have equal ids."""
         asked = self.workload.model_dump(mode="json")
         attended, inner = attention_of(self.workload), asked.get("attention", asked)
         if attended is not None and isinstance(attended.selection, RecordedSelection):
             inner["selection"]["path"] = _digest(attended.selection.path)
         inputs: dict[str, Any] = {
-            "chip": self.chip.model_dump(mode="json", exclude=PROSE),
+            "chip": chip_inputs(self.chip, links=False),
             "workload": asked,
             "before": self.before,
-            "model_version": MODEL_VERSION,
         }
         if self.fold is not None:
             inputs["fold"] = self.fold
         if self.tune:
             inputs["tune"] = list(self.tune)
-        text = json.dumps(inputs, sort_keys=True, separators=(",", ":"), allow_nan=False)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return digest(inputs)
 
     def kernels(self) -> tuple[Trace, ...]:
-        """What the workload does on a machine with this chip's cores and scratchpad, kernel by kernel."""
+        """The traces of the workload's kernels, cut for this chip's cores and scratchpads."""
         if isinstance(self.workload, Workload):
             return (attention(self.workload, budget(self.chip)),)
         if isinstance(self.workload, Indexed):
@@ -103,7 +95,7 @@ class Point:
         return (self.workload.trace(),)
 
     def simulate(self, intervals: bool = False) -> Result:
-        """What happens, with `intervals` without folding; raises WorkloadError or SimulationError."""
+        """Simulate; with `intervals`, repeats are not folded. Raises WorkloadError or SimulationError."""
         if self.tune:
             from memgrain.runs.tune import tune
 
@@ -115,18 +107,18 @@ class Point:
         return simulate_sequence(self.chip, kernels, self.before, intervals, self.workload.name, fold=fold)
 
     def subject(self) -> Subject:
-        """What validation distinguishes of the point."""
+        """The properties of the point that validation distinguishes."""
         asked = self.workload if isinstance(self.workload, Workload) else None
         kernel = kernel_of(asked, budget(self.chip)) if asked else None
         return subject_of(self.chip, self.workload, self.before, kernel)
 
     def trust(self, time: int = 0) -> Trust:
-        """What validation says about the time of the point; with its predicted `time` in ps, errors of short calls
-        count too."""
+        """The validation error of the point's time. With its predicted `time` in ps, the errors of short calls count
+        too."""
         return trust_in(self.subject().in_time(time))
 
     def run(self) -> Row:
-        """One row: identity, inputs, metrics, counters, breakdown, and what was tuned."""
+        """Simulate and return the row: identity, inputs, metrics, counters, breakdown, tuned values."""
         if not self.tune:
             return self.row(self.simulate())
         from memgrain.runs.tune import tune
@@ -176,7 +168,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Task:
-    """A question as it is written down: names and overrides."""
+    """A chip, a workload and overrides, by name."""
 
     chip: str
     """Name of a shipped chip, or a YAML file."""
@@ -191,23 +183,39 @@ class Task:
     fold: float | None = None
     """Tolerance of folding; see `Point.fold`."""
     tune: tuple[str, ...] = ()
-    """Keys of the tiling of which the best values are found; see `memgrain.runs.tune.keys_of`."""
+    """Keys of the tiling whose best values are searched; see `memgrain.runs.tune.keys_of`."""
+
+    @classmethod
+    def of(
+        cls,
+        chip: str | Path,
+        workload: str | Path | Mapping[str, Any],
+        overrides: Mapping[str, Any] | None = None,
+        before: str = "cold",
+        fold: float | None = None,
+        tune: Sequence[str] | str = (),
+    ) -> Task:
+        """The task of a chip and a workload with overrides of either; see `memgrain.runs.overrides.split`."""
+        from memgrain.runs.tune import keys_of
+
+        chip_set, workload_set = split(overrides or {}, chip)
+        return cls(str(chip), chip_set, workload, workload_set, before, fold, keys_of(tune) if tune else ())
 
     def resolve(self, files: Files | None = None) -> Point:
         """The task with its files read and checked against each other.
 
-        Raises HardwareError, WorkloadError, or CodesignError where the two do not fit.
+        Raises HardwareError, WorkloadError, or MemgrainError where the two do not fit.
         """
         before = next((known for known in BEFORE if known == self.before), None)
         if before is None:
-            raise CodesignError(f"before '{self.before}' is none of {', '.join(BEFORE)}; choose one of them")
+            raise MemgrainError(f"before '{self.before}' is none of {', '.join(BEFORE)}; choose one of them")
         if self.fold is not None and not 0 < self.fold < 1:
-            raise CodesignError(f"fold is {self.fold}, must lie between 0 and 1; 0.01 lets windows differ by 1 %")
+            raise MemgrainError(f"fold is {self.fold}, must lie between 0 and 1; 0.01 lets windows differ by 1 %")
         chip = _once(files, ("chip", self.chip, self.chip_set), lambda: load_chip(self.chip, self.chip_set))
         workload = _once(
             files,
             ("workload", self.workload, self.workload_set),
-            lambda: _load_workload(self.workload, self.workload_set),
+            lambda: read_workload(self.workload, self.workload_set),
         )
         _check_fit(chip, workload)
         return Point(chip, workload, before, columns(self.chip_set, self.workload_set), self.fold, self.tune)
@@ -217,7 +225,7 @@ class Task:
         return self.resolve().id()
 
     def run(self) -> Row:
-        """The row that answers the task."""
+        """Simulate the task and return its row."""
         return self.resolve().run()
 
 
@@ -228,10 +236,10 @@ def attention_of(workload: AnyWorkload) -> Workload | None:
 
 
 def budget(chip: Chip) -> Budget:
-    """What a kernel may use of a chip: cores, bytes of scratchpad, programs on a core."""
+    """The resources of a chip that a kernel may use: cores, bytes of scratchpad, programs on a core."""
     pad = chip.scratchpad
     if pad is None:
-        raise CodesignError(
+        raise MemgrainError(
             f"{chip.name}: no scratchpad to hold a program's tiles; give {chip.matmul_core.name}.near one"
         )
     core = chip.matmul_core
@@ -247,7 +255,7 @@ def budget(chip: Chip) -> Budget:
 
 
 def pace(chip: Chip) -> Pace:
-    """How fast a chip feeds the programs on its cores."""
+    """The rates and latencies of a chip that a launcher uses to choose tiles."""
     core, companion, pad = chip.matmul_core, chip.vector_core, chip.scratchpad
     assert core.matmul is not None
     assert companion.vector is not None
@@ -286,22 +294,11 @@ def _once(files: Files | None, key: tuple[Any, ...], read: Any) -> Any:
     return files[name]
 
 
-def _load_workload(source: str | Path | Mapping[str, Any], overrides: Mapping[str, Any]) -> AnyWorkload:
+def read_workload(source: str | Path | Mapping[str, Any], overrides: Mapping[str, Any]) -> AnyWorkload:
+    """The validated workload of a shipped name, a YAML file or a mapping, with dotted overrides."""
     if not isinstance(source, Mapping):
         return load_any(find_workload(source), overrides)
-    tree: dict[str, Any] = copy.deepcopy(dict(source))
-    keys = known_keys(KINDS.get(str(tree.get("kind")), Workload))
-    for key, value in overrides.items():
-        if key not in keys:
-            raise CodesignError(f"a workload has no '{key}'{suggest(key, keys)}; correct its spelling")
-        *path, last = key.split(".")
-        node: Any = tree
-        for part in path:
-            node = node.setdefault(part, {})
-        if not isinstance(node, dict):
-            raise CodesignError(f"cannot set '{key}': {'.'.join(path)} is {node!r}, not a mapping; write it as one")
-        node[last] = value
-    return parse_any(tree)
+    return parse_any(source, overrides=overrides)
 
 
 def _digest(path: str) -> str:
@@ -309,7 +306,7 @@ def _digest(path: str) -> str:
     try:
         return hashlib.sha256(Path(path).read_bytes()).hexdigest()
     except OSError as error:
-        raise CodesignError(f"{path}: cannot be read ({error.strerror}); check selection.path") from None
+        raise MemgrainError(f"{path}: cannot be read ({error.strerror}); check selection.path") from None
 
 
 def _check_fit(chip: Chip, workload: AnyWorkload) -> None:
@@ -318,7 +315,7 @@ def _check_fit(chip: Chip, workload: AnyWorkload) -> None:
         return
     need, capacity = attended.kv_bytes, chip.dram.capacity
     if need > capacity:
-        raise CodesignError(
+        raise MemgrainError(
             f"{workload.name}: K and V need {format_bytes(need)}, {chip.name}.{chip.dram.name} holds "
             f"{format_bytes(capacity)}; shorten shape.kv_len, lower shape.batch, or choose a larger chip"
         )

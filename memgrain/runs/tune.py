@@ -1,4 +1,4 @@
-"""A point at its best: tile sizes, splits and stages that an author of its kernel would find by trying.
+"""Tuning: the tile sizes, splits and stages with which a point is fastest.
 
 The values that a launcher reckons to be good (`workloads.reckon`) are simulated, with those that are taken without
 tuning, and the quickest is kept.
@@ -15,25 +15,26 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
+from memgrain.inputs.spelling import suggest
+from memgrain.runs.options import NoProgress, RunOptions
 from memgrain.runs.rows import Row
-from memgrain.runs.shipped import suggest
 from memgrain.runs.task import Files, Point, Task, attention_of, budget
 from memgrain.sim import Result, SimulationError
 from memgrain.workloads import Indexed, Workload, WorkloadError, fit, reckon, tiled
 
 TUNABLE = ("splits", "block_kv", "stages", "block_q")
-"""Keys of a tiling that can be tuned, in the order in which they are tried."""
+"""Keys of a tiling that can be tuned, in the order of the search."""
 TRIED = 10
-"""Tilings that are simulated for a point, beside the one that it has without tuning."""
+"""Most tilings that are simulated for a point, besides its own tiling."""
 ALIKE = 3
-"""Of them, those that have one value of the first key in common."""
+"""Most of these tilings that share one value of the first key."""
 LARGEST = 4096
-"""Rows and tokens of the largest tile that is tried."""
+"""Rows or tokens of the largest tile that is tried."""
 WIDEST = 8
-"""Splits up to which every number is tried; above, those that fill whole waves, and powers of two."""
+"""Number of splits up to which every number is tried; above it, those that fill whole waves, and powers of two."""
 COLUMN = "tuned."
-"""What the columns of tuned keys begin with."""
+"""Prefix of the columns of tuned keys."""
 PLAIN_TIME = f"{COLUMN}plain_time_us"
 """Column of the time without tuning."""
 Values = dict[str, int]
@@ -41,21 +42,21 @@ Values = dict[str, int]
 
 @dataclass(frozen=True)
 class Tuned:
-    """A point, its best values, and what they gave."""
+    """A tuned point: its best values and their result."""
 
     point: Point
     """The point with these values set; it is not tuned again."""
     result: Result
-    """What was simulated with them."""
+    """The result with these values."""
     values: dict[str, int]
     """The values by key, such as tiling.splits; none where the launcher's own choice was the best."""
     plain_time: int
     """Time in ps without tuning."""
     tried: int
-    """Tilings that were simulated."""
+    """Number of tilings that were simulated."""
 
     def columns(self) -> dict[str, Any]:
-        """What a row says of it."""
+        """The columns of a row."""
         own = {COLUMN + key: value for key, value in self.values.items()}
         return {**own, PLAIN_TIME: self.plain_time / 1e6, f"{COLUMN}tried": self.tried}
 
@@ -66,14 +67,14 @@ class Tuned:
 
 
 def keys_of(names: Sequence[str] | str) -> tuple[str, ...]:
-    """The tunable keys that are named, in a list or with commas, in order and each once; raises CodesignError."""
+    """The tunable keys that are named, in a list or with commas, in order and each once; raises MemgrainError."""
     found = [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names)
     plain = [name.removeprefix("attention.").removeprefix("tiling.") for name in found]
     for name in plain:
         if name not in TUNABLE:
-            raise CodesignError(f"cannot tune '{name}'{suggest(name, list(TUNABLE))}; known: {', '.join(TUNABLE)}")
+            raise MemgrainError(f"cannot tune '{name}'{suggest(name, list(TUNABLE))}; known: {', '.join(TUNABLE)}")
     if not plain:
-        raise CodesignError(f"nothing is named to tune; give one or more of {', '.join(TUNABLE)}")
+        raise MemgrainError(f"nothing is named to tune; give one or more of {', '.join(TUNABLE)}")
     return tuple(key for key in TUNABLE if key in plain)
 
 
@@ -85,11 +86,11 @@ def tune(point: Point) -> Tuned:
     """The point at its best, in the time of one run; ties go to what is taken without tuning, then to what is reckoned
     quickest.
 
-    Raises CodesignError for a workload without attention, and what the simulator raises for the point as it is.
+    Raises MemgrainError for a workload without attention, and what the simulator raises for the point as it is.
     """
     asked = attention_of(point.workload)
     if asked is None:
-        raise CodesignError(f"{point.workload.name}: only attention has tiles to tune, this is {point.workload.kind}")
+        raise MemgrainError(f"{point.workload.name}: only attention has tiles to tune, this is {point.workload.kind}")
     plain = replace(point, tune=())
     plain_result = plain.simulate()
     own = _fitted(asked, plain)
@@ -133,16 +134,16 @@ def candidates(asked: Workload, point: Point, keys: Sequence[str]) -> list[Value
 
 
 def _count(seen: Counter[int], value: int) -> int:
-    """How often a value was seen, this time included."""
+    """Count a value; returns how often it was seen, this time included."""
     seen[value] += 1
     return seen[value]
 
 
-def hold(tasks: Sequence[Task], folder: Path, jobs: int | None = None) -> list[Task]:
+def hold(tasks: Sequence[Task], folder: Path, options: RunOptions = RunOptions()) -> list[Task]:
     """The tasks with the best values of what they tune set, so that nothing is left to tune: draws of a chip's numbers
     are then run with one kernel. Rows are kept in `folder` and not simulated again.
 
-    Raises CodesignError if a point has no answer.
+    Raises MemgrainError if a point has no answer.
     """
     from memgrain.runs.execute import run_points
     from memgrain.runs.rows import read_rows
@@ -152,20 +153,20 @@ def hold(tasks: Sequence[Task], folder: Path, jobs: int | None = None) -> list[T
     asked = [point for point in points if point is not None]
     if not asked:
         return list(tasks)
-    outcome = run_points(asked, [], folder, jobs)
+    outcome = run_points(asked, [], folder, replace(options, progress=NoProgress()))
     if outcome.failures:
-        raise CodesignError(outcome.failures[0])
+        raise MemgrainError(outcome.failures[0])
     rows = {row["id"]: row for row in read_rows(outcome.path) if row["id"] in outcome.ids}
     return [held(task, rows[point.id()]) if point else task for task, point in zip(tasks, points, strict=True)]
 
 
 def held(task: Task, row: Row) -> Task:
-    """The task with the values set that its row was found to be best with."""
+    """The task with the tuned values of its row set."""
     return replace(task, workload_set={**task.workload_set, **tuned_values(row)}, tune=())
 
 
 def tuned_values(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The tuned keys of a row, with their values."""
+    """The tuned keys of a row with their values."""
     keys = (key for key in row if str(key).startswith(COLUMN) and "tiling." in str(key))
     return {key.removeprefix(COLUMN): row[key] for key in keys if row[key] is not None}
 
@@ -175,7 +176,7 @@ def _prefix(point: Point) -> str:
 
 
 def _with(point: Point, values: Values) -> Point:
-    """The point with values of its tiling set."""
+    """The point with these values of its tiling."""
     asked = attention_of(point.workload)
     assert asked is not None
     tiling = asked.tiling.model_copy(update=values)
@@ -186,14 +187,14 @@ def _with(point: Point, values: Values) -> Point:
 
 
 def _fitted(asked: Workload, point: Point) -> Values:
-    """The values that are taken without tuning."""
+    """The values of the tiling without tuning."""
     places = budget(point.chip)
     fitted = fit(tiled(asked, places), places)
     return {name: getattr(fitted, name) for name in TUNABLE}
 
 
 def _values(key: str, asked: Workload, own: Values, cores: int) -> list[int]:
-    """Values of a key that are looked at, its own among them."""
+    """Values of a key that are considered, its own among them."""
     powers = [1 << power for power in range(13)]
     if key == "splits":
         if asked.phase == "prefill":

@@ -3,18 +3,16 @@ model's error, as measured steps and layers show it."""
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from memgrain.hwmodels import Chip, load_chip, read_chip
-from memgrain.models import ModelJob, ModelRun, Question
-from memgrain.runs.execute import Watch
-from memgrain.uncertainty.each import FEW, check_draws
+from memgrain.models import ModelJob, ModelRequest, ModelRun
+from memgrain.runs.options import RunOptions
+from memgrain.uncertainty.each import FEW
 from memgrain.uncertainty.hypercube import Drawable
 from memgrain.uncertainty.numbers import unknowns
 from memgrain.uncertainty.sampling import Drawn, answers, draw_together, value_of
@@ -32,8 +30,8 @@ class Step:
     """Name of a chip, or its file."""
     chip_set: Mapping[str, Any]
     """Dotted overrides of it."""
-    ask: Callable[[Chip], Question]
-    """The question on a chip; what it leaves open is filled in anew from the numbers of each draw."""
+    ask: Callable[[Chip], ModelRequest]
+    """The request on a chip; open values are filled in anew from the numbers of each draw."""
     found: ModelRun
     """What it gives with the chip's own numbers."""
     whole_prompt: int | None = None
@@ -45,18 +43,18 @@ class Step:
         the step."""
         if self.whole_prompt is not None:
             return "prompt_time_us"
-        return "time_per_token_us" if self.found.asked.step.phase == "decode" else "time_us"
+        return "time_per_token_us" if self.found.request.step.phase == "decode" else "time_us"
 
     @property
     def usual(self) -> float:
         """That time in us with the chip's own numbers."""
         if self.whole_prompt is not None:
             return self.whole_prompt / 1e6
-        return (self.found.time_per_token if self.found.asked.step.phase == "decode" else self.found.time) / 1e6
+        return (self.found.time_per_token if self.found.request.step.phase == "decode" else self.found.time) / 1e6
 
     def drawable(self) -> Drawable[ModelJob]:
         """The step on a chip with other numbers."""
-        several = self.found.asked.shard.chips > 1
+        several = self.found.request.shard.chips > 1
         return Drawable(
             tuple(unknowns(read_chip(self.chip, self.chip_set), self.chip_set, links=several)),
             lambda numbers: ModelJob(
@@ -67,26 +65,20 @@ class Step:
 
 def interval_of_step(
     step: Step,
-    samples: int = FEW,
-    seed: int = 0,
-    out: Path | None = None,
-    jobs: int | None = None,
-    watch: Watch | None = None,
+    options: RunOptions = RunOptions(),
 ) -> tuple[Spread, Drawn]:
-    """The spread of a step's time on `samples` draws of its chip's uncertain numbers; rows are kept in `out`.
+    """The spread of a step's time on draws of its chip's uncertain numbers, FEW unless `options` has another number.
 
-    A draw that the chip or the step refuses (a memory too small for the model) is drawn again. Raises CodesignError if
+    A draw that the chip or the step refuses (a memory too small for the model) is drawn again. Raises MemgrainError if
     too few are admitted, or if nothing says how wide the interval is.
     """
-    check_draws(samples, seed)
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = out or Path(scratch)
+    with options.folder() as folder:
         _, drawn = draw_together(
-            [step.drawable()], (), samples, seed, lambda points: answers(points, folder, jobs, watch)
+            [step.drawable()], (), options.draws(FEW), options.seed, lambda points: answers(points, folder, options)
         )
     values = [[value_of(row, step.metric) for row in rows] for rows in drawn.draws]
-    trust, name = step.found.trust, step.found.asked.chip.name
-    what = f"{step.found.asked.step.phase} of {step.found.asked.model.name} on {name}"
+    trust, name = step.found.trust, step.found.request.chip.name
+    what = f"{step.found.request.step.phase} of {step.found.request.model.name} on {name}"
     note = f"{what}: {trust.sentence}{'' if trust.bounded else UNKNOWN}"
     spread = spread_of(
         step.metric,
@@ -97,6 +89,6 @@ def interval_of_step(
         lambda value: value,
         [note],
         [name],
-        seed,
+        options.seed,
     )
     return spread, drawn

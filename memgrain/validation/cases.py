@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from memgrain import sim, workloads
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip, chip_names, load_chip
+from memgrain.runs.identity import chip_inputs
 from memgrain.runs.rows import Row
-from memgrain.runs.task import PROSE, budget
+from memgrain.runs.task import budget
 from memgrain.runs.validated import Subject, subject_of
 from memgrain.sim import MODEL_VERSION, simulate
 from memgrain.validation.asked import ASK, AUTO, Asked, Gather, title
@@ -63,7 +64,7 @@ DIRTIED = 2
 """Written before a run from dirty caches, in capacities of the last cache."""
 
 
-class Unpredictable(CodesignError):
+class Unpredictable(MemgrainError):
     """A row that cannot be predicted, as other rows of its file may be."""
 
 
@@ -178,7 +179,7 @@ class Case:
 
 def _trace(asked: Asked, chip: Chip) -> Trace:
     if isinstance(asked, Product | Module):
-        raise CodesignError("a row of several kernels is not one trace; simulate it as a sequence")
+        raise MemgrainError("a row of several kernels is not one trace; simulate it as a sequence")
     return asked.trace() if isinstance(asked, Gather) else attention(asked, budget(chip))
 
 
@@ -200,7 +201,7 @@ class Maker:
     def make(self, record: Record) -> Case:
         """The case of a record.
 
-        Raises Unpredictable (naming the row) if there is no such kernel or it computes no such call, and CodesignError
+        Raises Unpredictable (naming the row) if there is no such kernel or it computes no such call, and MemgrainError
         or HardwareError if the row or its chip is wrong.
         """
         chip = self._chip(record)
@@ -218,7 +219,7 @@ class Maker:
         useful = record.maybe("useful_bytes") or work[0], record.maybe("useful_flops") or work[1]
         earlier = earlier if state == "prev_step" else None
         inputs = {
-            "chip": chip.model_dump(mode="json", exclude=PROSE),
+            "chip": chip_inputs(chip, links=False),
             "asked": [_plain(asked), _plain(earlier)],
             "state": state,
             "dirty": self.dirty,
@@ -233,7 +234,7 @@ class Maker:
         name = self.chip
         if name is None:
             if "device" not in record.cells:
-                raise CodesignError(f"{record.file}: column 'device' is missing; add it, or name the chip with --chip")
+                raise MemgrainError(f"{record.file}: column 'device' is missing; add it, or name the chip with --chip")
             device = record.text("device")
             name = DEVICES.get(device, device)
             if name not in chip_names():

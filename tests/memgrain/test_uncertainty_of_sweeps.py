@@ -13,14 +13,16 @@ import pytest
 import yaml
 
 import memgrain
-from memgrain import CodesignError
+from memgrain import MemgrainError
 from memgrain.cli import call
 from memgrain.hwmodels import Chip, load_chip, read_chip
-from memgrain.models import Ahead, ModelJob, Question, run_model
+from memgrain.models import ModelJob, ModelRequest, PrefetchPolicy, run_model
 from memgrain.plots.lines import lines
 from memgrain.runs.intervals import with_intervals
-from memgrain.runs.rows import Row, read_rows
+from memgrain.runs.options import RunOptions
+from memgrain.runs.rows import Row, load_frame, read_rows
 from memgrain.runs.task import Point, Task
+from memgrain.runs.tidy import ID_DIGITS
 from memgrain.uncertainty import Sampled, each, interval_of
 from memgrain.uncertainty.each import sample_each
 from memgrain.uncertainty.numbers import unknowns
@@ -148,7 +150,9 @@ def test_what_one_point_refuses_is_drawn_again_for_that_point_alone(
 
     monkeypatch.setattr(each, "answers", launches)
     row = {"id": "x", "chip": "mine", "time_us": 1.0}
-    narrow, wide = sample_each([task(files, 64), task(files, 128)], [row, row], tmp_path, 20, 5)
+    narrow, wide = sample_each(
+        [task(files, 64), task(files, 128)], [row, row], tmp_path, RunOptions(samples=20, seed=5)
+    )
     assert isinstance(narrow, Sampled)
     assert isinstance(wide, Sampled)
     first, second = (set(found.values("time_us")[:, 0]) for found in (narrow, wide))
@@ -163,20 +167,20 @@ def test_what_one_point_refuses_is_drawn_again_for_that_point_alone(
 def test_the_function_gives_the_frame_that_the_command_writes(files: Path, swept: Path) -> None:
     good = {**spec([str(files / "mine.yaml")]), "grid": {"shape.head_dim": [64, 128]}}
     good["set"] = {**good["set"], "chip.l2.ways": 8}
-    frame = memgrain.intervals(good, swept, "time_us", SAMPLES, 3, jobs=1)
+    frame = memgrain.intervals(good, swept, metric="time_us", options=RunOptions(jobs=1, samples=SAMPLES, seed=3))
     for dim, line in zip((64, 128), frame.to_dict("records"), strict=True):
-        alone = interval_of(task(files, dim), "time_us", SAMPLES, 3, swept / "draws")
+        alone = interval_of(task(files, dim), "time_us", RunOptions(swept / "draws", samples=SAMPLES, seed=3))
         ends = (alone.combined.low, alone.combined.median, alone.combined.high)
         assert (line["low"], line["median"], line["high"]) == ends, "one chip, one hypercube: the draws of a run"
-    assert list(pd.read_csv(swept / "intervals.csv")["id"]) == list(frame["id"])
-    with pytest.raises(CodesignError, match="samples is 1, must be at least 2"):
-        memgrain.intervals(good, swept, samples=1)
-    with pytest.raises(CodesignError, match="no metric 'tim_us'"):
-        memgrain.intervals(good, swept, "tim_us")
+    assert list(pd.read_csv(swept / "intervals.csv")["id"].str[:ID_DIGITS]) == list(frame["id"])
+    with pytest.raises(MemgrainError, match="samples is 1, must be at least 2"):
+        memgrain.intervals(good, swept, options=RunOptions(samples=1))
+    with pytest.raises(MemgrainError, match="no metric 'tim_us'"):
+        memgrain.intervals(good, swept, metric="tim_us")
 
 
 def test_lines_have_bars_where_the_file_has_intervals_of_the_metric(swept: Path) -> None:
-    frame = memgrain.load_rows(swept)
+    frame = load_frame(swept)
     frame = frame[frame["chip"] == "mine"]
     ends = pd.read_csv(swept / "intervals.csv")
     ends = ends[ends["id"].isin(frame["id"])].sort_values("shape.head_dim")
@@ -189,7 +193,7 @@ def test_lines_have_bars_where_the_file_has_intervals_of_the_metric(swept: Path)
         .collections
     )
     (swept / "intervals.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(CodesignError, match="is no file of intervals"):
+    with pytest.raises(MemgrainError, match="is no file of intervals"):
         with_intervals(frame, swept, "time_us")
 
 
@@ -219,15 +223,15 @@ def step(files: Path, chips: int = 1, phase: str = "decode") -> Step:
     model, chip = load_model(str(files / "small.yaml")), str(files / "mine.yaml")
     shard = Shard.model_validate({"tensor": chips, "context": 1, "data": 1, "expert": False})
 
-    def ask(where: Chip) -> Question:
-        return Question.of(where, model, phase, 512, shard=shard)  # type: ignore[arg-type]
+    def ask(where: Chip) -> ModelRequest:
+        return ModelRequest.of(where, model, phase, 512, shard=shard)  # type: ignore[arg-type]
 
     return Step(chip, KNOWN, ask, run_model(ask(load_chip(chip, KNOWN))))
 
 
 def test_draws_of_a_step_are_steps_on_chips_with_other_numbers(files: Path, tmp_path: Path) -> None:
     asked = step(files)
-    found, drawn = interval_of_step(asked, SAMPLES, 1, tmp_path, jobs=1)
+    found, drawn = interval_of_step(asked, RunOptions(tmp_path, 1, samples=SAMPLES, seed=1))
     times = sorted(row["time_per_token_us"] for row in read_rows(tmp_path / "rows.jsonl"))
     chip = str(files / "mine.yaml")
     ends = [
@@ -251,12 +255,12 @@ def test_links_are_drawn_where_several_chips_share_a_model(files: Path) -> None:
 
 
 def test_a_step_has_an_identity(files: Path) -> None:
-    question = step(files).found.asked
-    ahead = Ahead(("weights",), 1.0, 1, 1 << 20)
+    question = step(files).found.request
+    ahead = PrefetchPolicy(("weights",), 1.0, 1, 1 << 20)
     jobs = [ModelJob(question), ModelJob(question, prompt=True)]
-    jobs += [ModelJob(replace(question, ahead=ahead)), ModelJob(replace(question, fusions=("ffn",)))]
+    jobs += [ModelJob(replace(question, prefetch=ahead)), ModelJob(replace(question, fusions=("ffn",)))]
     assert len({job.id() for job in jobs}) == 4
-    assert ModelJob(step(files).found.asked).id() == jobs[0].id()
+    assert ModelJob(step(files).found.request).id() == jobs[0].id()
 
 
 def test_the_command_tells_the_interval_of_a_token_and_the_models_error(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import memgrain
 from memgrain.analysis.over_fetch import DTYPES, GRANULES, HEAD_DIMS, LAYOUTS, Read, Row, Terms, on_chip, rows_of, waste
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels import load_chip
 from memgrain.sim.levels.granules import fetched, granule_of
 
@@ -87,7 +87,7 @@ def test_an_attention_call_fetches_as_the_formula_says() -> None:
     """decode_topk on the toy chip, K and V apart: 5 % of a head's rows at random, a granule of 64 B."""
     chip, terms = load_chip("toy"), Terms(ratio=0.05)
     for head_dim in (72, 80, 96):
-        result = memgrain.run("toy", "decode_topk", {"shape.kv_len": 16384, "shape.head_dim": head_dim})
+        result = memgrain.run("toy", "decode_topk", set={"shape.kv_len": 16384, "shape.head_dim": head_dim})
         ((ratio,),) = [[cell.ratio for cell in waste(rows_of([head_dim], ["bf16"]), [64], ["random"], terms)]]
         needed = 8 * round(0.05 * 16384) * head_dim * 2
         assert granule_of(chip) == ("l2.fill_granule", 64)
@@ -118,6 +118,6 @@ def test_mistakes_are_one_line_with_the_mend() -> None:
         (lambda: rows_of([64], ["fp4"]), "bf16, fp16"),
         (lambda: waste([Row("0 B", 0, "")], [64]), "at least one byte"),
     ):
-        with pytest.raises(CodesignError, match=said) as caught:
+        with pytest.raises(MemgrainError, match=said) as caught:
             make()
         assert "\n" not in str(caught.value)

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from memgrain.runs.execute import Silent, run_points
+from memgrain.runs.execute import run_points
+from memgrain.runs.options import NoProgress, RunOptions
 from memgrain.runs.pool import Processes
 from memgrain.runs.rows import Row, read_rows
 from memgrain.runs.worker import Worker, WorkerLost
@@ -24,7 +25,7 @@ with open("ran", "a") as file:
     file.write(__name__ + "\\n")
 spec = {"name": "s", "chips": ["toy"], "workload": "decode_topk", "set": {"shape.kv_len": 4096},
         "grid": {"shape.head_dim": [64, 96, 128]}}
-frame = memgrain.sweep(spec, "out", jobs=2)
+frame = memgrain.sweep(spec, "out", options=memgrain.RunOptions(jobs=2))
 print(len(frame), list(frame["shape.head_dim"]))
 """
 """A program with a side effect and no guard."""
@@ -71,8 +72,8 @@ class Stubborn(Exception):
         super().__init__(f"{first} {second}")
 
 
-class Heard(Silent):
-    """A watch that remembers what failed."""
+class Heard(NoProgress):
+    """A progress that remembers what failed."""
 
     def __init__(self) -> None:
         self.messages: list[str] = []
@@ -117,7 +118,9 @@ def test_a_notebook_runs_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 )
 def test_a_worker_that_dies_is_one_line(what: str, how: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     heard = Heard()
-    outcome = run_points([Does(what), *(Does(f"well {n}") for n in range(5))], [], tmp_path, 2, watch=heard)
+    outcome = run_points(
+        [Does(what), *(Does(f"well {n}") for n in range(5))], [], tmp_path, RunOptions(jobs=2, progress=heard)
+    )
     assert len(list(read_rows(outcome.path))) == 5
     (message,) = heard.messages
     assert message.startswith(f"point {what}: its worker {how} each time it ran; ")
@@ -127,15 +130,15 @@ def test_a_worker_that_dies_is_one_line(what: str, how: str, tmp_path: Path, cap
 def test_what_a_job_prints_or_raises_does_no_harm(capfd: pytest.CaptureFixture[str]) -> None:
     worker = Worker(set())
     try:
-        assert worker.ask(Does("print")) == {"id": "print"}
+        assert worker.run(Does("print")) == {"id": "print"}
         with pytest.raises(RuntimeError, match="Stubborn: not again"):
-            worker.ask(Does("fail"))
-        assert worker.ask(Does("print")) == {"id": "print"}
+            worker.run(Does("fail"))
+        assert worker.run(Does("print")) == {"id": "print"}
     finally:
         worker.kill()  # after which all that it wrote has been passed on
     assert "noise" in capfd.readouterr().err
     with pytest.raises(WorkerLost):
-        worker.ask(Does("print"))
+        worker.run(Does("print"))
 
 
 def test_a_pool_is_stopped_at_once_and_leaves_nothing() -> None:

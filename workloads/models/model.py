@@ -269,7 +269,9 @@ def load_model(name: str | Path) -> Model:
     path = FOLDER / f"{known[plain(str(name))]}.yaml" if plain(str(name)) in known else Path(name)
     if path.suffix not in (".yaml", ".yml"):
         close = difflib.get_close_matches(plain(str(name)), known, 2, 0.5)
-        mend = f"did you mean {' or '.join(repr(known[word]) for word in close)}?" if close else "see memgrain models"
+        mend = (
+            f"did you mean {' or '.join(repr(known[word]) for word in close)}?" if close else "see memgrain model list"
+        )
         raise WorkloadError(f"no model '{name}'; {mend}")
     return read_described(path, Model, model_names())
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from memgrain.claims.finding import Finding
 from memgrain.claims.interval import Interval
-from memgrain.claims.means import Means
+from memgrain.claims.options import ExperimentOptions
 from memgrain.workloads.layers.matrices import met_bytes
 from memgrain.workloads.layers.step import Step
 from memgrain.workloads.models.model import load_model
@@ -25,13 +25,13 @@ class Reads(BaseModel):
     beside: int = Field(gt=0, description="tokens of each sequence, below the line")
     sequences: int = Field(default=1, gt=0, description="sequences whose new tokens read the weights together")
 
-    def find(self, means: Means) -> Finding:
+    def find(self, options: ExperimentOptions) -> Finding:
         """The ratio where each token meets any expert with equal chance; its interval reaches to where all meet the
         same ones. Raises WorkloadError if the model's file does not give its weights."""
         model = load_model(self.model)
         caches = [self.sequences * model.read_bytes(length) for length in (self.context, self.beside)]
         weights = met_bytes(model, Step(phase="decode", batch=1, context=self.context), self.sequences)
         alike, apart = ((read + caches[0]) / (read + caches[1]) for read in weights)
-        command = f"memgrain models {self.model} --context {self.beside} --context {self.context}"
+        command = f"memgrain model show {self.model} --context {self.beside} --context {self.context}"
         note = "each token meets any expert with equal chance, or, at the other end, all meet the same"
         return Finding(Interval.of(apart, (alike, apart)), "", command, note if alike != apart else "")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from memgrain.errors import CodesignError
+from memgrain.cli.options import AsJson
+from memgrain.errors import MemgrainError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from memgrain.workloads.selection.fit import Fitted
 
 LABELS = {"overlap": "overlap at lag", "misses": "LRU misses, entries / K", "pages": "pages touched, tokens"}
-"""How the judged statistics are called."""
+"""Labels of the judged statistics."""
 OTHERS = {
     "run_length": "mean run, tokens",
     "union": "share of context ever selected",
@@ -31,7 +32,7 @@ OTHERS = {
 def command(
     file: Annotated[Path, typer.Argument(metavar="FILE.npz", help="Array positions [layer, step, K], sorted or not.")],
     layer: Annotated[int | None, typer.Option(help="Fit this layer; the mean of all layers if left out.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="YAML file for the dials; printed if left out.")
     ] = None,
@@ -40,7 +41,7 @@ def command(
     from memgrain.workloads.selection.fit import fit, load_recording
 
     if out is not None and not out.parent.is_dir():
-        raise CodesignError(f"cannot write {out} (no folder {out.parent}); make it, or choose another file with -o")
+        raise MemgrainError(f"cannot write {out} (no folder {out.parent}); make it, or choose another file with -o")
     recording = load_recording(file)
     found = fit(recording, layer)
     text = written(found, file.name, layer)
@@ -48,7 +49,7 @@ def command(
         try:
             out.write_text(text, encoding="utf-8")
         except OSError as error:
-            raise CodesignError(f"cannot write {out} ({error.strerror}); choose another file with -o") from None
+            raise MemgrainError(f"cannot write {out} ({error.strerror}); choose another file with -o") from None
     if as_json:
         print(json.dumps(figures(found, layer), indent=2))
         return
@@ -60,7 +61,7 @@ def command(
 
 
 def figures(found: Fitted, layer: int | None) -> dict[str, Any]:
-    """Dials, statistics, errors and verdicts as plain data."""
+    """Parameters, statistics, errors and verdicts as plain values."""
     within = found.within()
     return {
         "layer": "all" if layer is None else layer,
@@ -74,7 +75,7 @@ def figures(found: Fitted, layer: int | None) -> dict[str, Any]:
 
 
 def dials(found: Fitted) -> dict[str, Any]:
-    """What was fitted, with the kind and the seed that the figures belong to."""
+    """The fitted parameters, with kind and seed."""
     kept = {
         "kind",
         "tokens",
