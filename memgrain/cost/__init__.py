@@ -1,4 +1,4 @@
-"""Money and energy: what tokens of a model cost on a chip that is bought or rented, every number with its source."""
+"""Money and energy per token of a model on a bought or rented chip. Every input number has a source."""
 
 from memgrain.cost.bill import Amount, Bill, BreakEven, Driver, bill, break_even, drivers
 from memgrain.cost.figure import Figure

@@ -1,4 +1,5 @@
-"""A number of a bill with its provenance: value, kind, source, range; written with its unit, as chips write theirs."""
+"""A cost input with its provenance: value, kind, source and range. YAML files write it with its unit, as chip files
+do."""
 
 from __future__ import annotations
 
@@ -13,26 +14,27 @@ from memgrain.hwmodels.record import Spec
 
 Kind = Literal["vendor", "measured", "derived", "assumed", "override"]
 End = Literal["low", "value", "high"]
-"""Which end of its range a number is taken at; value: the number itself."""
+"""End of the range at which an input is taken; "value" is the number itself."""
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 
 
 class Figure(Spec):
-    """A number, where it comes from, and between what it may lie."""
+    """A number with its source and its range."""
 
     value: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    """The number, in the unit of its field."""
+    """The number in the unit of its field."""
     kind: Kind
-    """vendor: published by who sells or runs it; measured; derived: computed from such; assumed: chosen, with a range
-    and a reason; override: set by the user."""
+    """vendor: published by a seller or operator; measured: measured or counted; derived: computed from such numbers;
+    assumed: chosen, with a range and a reason; override: set by the user."""
     source: Annotated[str, Field(min_length=1)]
-    """Citations: addresses or documents, with dates where they have one."""
+    """Citations: URLs or documents, with dates where known."""
     range: (
         tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], Annotated[float, Field(allow_inf_nan=False)]] | None
     ) = None
-    """Lowest and highest that sources say, or that is conceivable where none is public; None: the value alone."""
+    """Lowest and highest value by the sources, or the conceivable range where nothing is public; None: the value is
+    exact."""
     reason: str = ""
-    """Why the number is this one, or on what its range rests."""
+    """Why this value was chosen, or the basis of its range."""
 
     @model_validator(mode="after")
     def _holds(self) -> Figure:
@@ -53,12 +55,12 @@ class Figure(Spec):
         return self.value if self.range is None else self.range[1]
 
     def at(self, end: End) -> float:
-        """The number at that end of its range."""
+        """The number at the given end of its range."""
         return {"low": self.low, "value": self.value, "high": self.high}[end]
 
 
 def _read(unit: str, raw: Any) -> Any:
-    """`raw` with the unit taken off its value and range; refuses numbers without provenance or in another unit."""
+    """Strip the unit from the value and range of `raw`. Refuses numbers without provenance or in another unit."""
     if isinstance(raw, Figure):
         return raw
     if not isinstance(raw, Mapping):

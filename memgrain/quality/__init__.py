@@ -1,4 +1,4 @@
-"""Quality as an axis: published scores and what lies between them, and attention mass recalled, which is no score."""
+"""Model quality: published benchmark scores, interpolation between them, and recalled attention mass (not a score)."""
 
 from memgrain.quality.head_dim import CONDITIONS, holds_size, size_notes
 from memgrain.quality.recall import NOT_A_SCORE, Recalled, recall

@@ -1,4 +1,4 @@
-"""A small causal language model of the Llama family, read from a GGUF file and run in NumPy, for its attention.
+"""A small causal language model of the Llama family, read from a GGUF file and run in NumPy, to record its attention.
 
 Needs the packages gguf and tokenizers, which the project itself does not install; see docs/quality.md.
 """
@@ -19,19 +19,19 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 
 BLOCK = 512
-"""Positions whose next token is scored at a time."""
+"""Number of positions whose next token is scored at a time."""
 QUERIES = 64
-"""Queries of a head that attend at a time: 2 MiB of scores at 8,192 tokens, which a host's cache holds."""
+"""Queries of a head processed at a time: 2 MiB of scores at 8,192 tokens, which fit into a host's cache."""
 
 
 @dataclass(frozen=True)
 class Attended:
-    """What one layer's attention saw and did in the last steps."""
+    """Queries, keys and attention probabilities of one layer in the last steps."""
 
     queries: Floats
-    """[head, step, dimension], rotated."""
+    """[head, step, dimension], after rotary embedding."""
     keys: Floats
-    """[kv head, token, dimension], rotated."""
+    """[kv head, token, dimension], after rotary embedding."""
     probabilities: Floats
     """[head, step, token]; zero past a step's own token."""
 
@@ -54,7 +54,7 @@ class SmallModel:
         self._tokens, self._merges = fields["tokenizer.ggml.tokens"], fields["tokenizer.ggml.merges"]
 
     def encode(self, text: str) -> list[int]:
-        """Token numbers of a text: byte-level pairs, digits one by one."""
+        """Token ids of a text: byte-level BPE with single digits."""
         tokenizers: Any = importlib.import_module("tokenizers")
         split: Any = importlib.import_module("tokenizers.pre_tokenizers")
         numbers = {token: number for number, token in enumerate(self._tokens)}
@@ -67,9 +67,10 @@ class SmallModel:
         return found
 
     def attended(self, tokens: list[int], steps: int, losses: list[float]) -> Iterator[Attended]:
-        """What each layer's last `steps` positions attend to, from the first; then puts the mean loss into `losses`.
+        """Yield the attention of the last `steps` positions of each layer, from the first; then append the mean loss to
+        `losses`.
 
-        The loss is in nats a token, over all positions but the last; the perplexity is its exponential.
+        The loss is in nats per token over all positions except the last; perplexity is its exponential.
         """
         state = self._weight("token_embd.weight")[np.array(tokens)]
         for layer in range(self.layers):
@@ -106,7 +107,7 @@ class SmallModel:
         return normed
 
     def _rotated(self, rows: Floats) -> Floats:
-        """Rotary positions on neighbouring pairs, as GGUF files of this family order them."""
+        """Apply rotary position embedding to neighbouring pairs, the order of this family's GGUF files."""
         _, tokens, dimension = rows.shape
         turns = self._base ** (-np.arange(0, dimension, 2) / dimension)
         angle = np.arange(tokens)[:, None] * turns
@@ -141,7 +142,7 @@ def _attention(query: Floats, key: Floats, value: Floats, steps: int) -> tuple[F
 
 
 def _head(query: Floats, key: Floats, value: Floats, mixed: Floats, last: Floats) -> None:
-    """One head's attention, written into `mixed` [token, dimension] and `last` [step, token]."""
+    """Attention of one head, written into `mixed` [token, dimension] and `last` [step, token]."""
     tokens, before = len(query), len(query) - len(last)
     for start in range(0, tokens, QUERIES):
         stop = min(start + QUERIES, tokens)
