@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from memgrain.sim import Result
 
-__all__ = ["CodesignError", "intervals", "load_rows", "plot", "run", "sweep"]
+__all__ = ["MemgrainError", "intervals", "load_rows", "plot", "run", "sweep"]
 
 
 def run(
@@ -38,7 +38,7 @@ def run(
     `memgrain.sim.engine.fold`. Of the keys of its tiling that `tune` names ("splits,block_kv") the best values are
     taken, see `memgrain.runs.tune`.
 
-    Raises HardwareError, WorkloadError, SimulationError or CodesignError.
+    Raises HardwareError, WorkloadError, SimulationError or MemgrainError.
     """
     from memgrain.runs.overrides import split
     from memgrain.runs.task import Task
@@ -57,17 +57,18 @@ def sweep(
 ) -> pd.DataFrame:
     """The rows of a sweep (a file, a shipped name or a mapping) as a frame; `out` is its folder, or `out/NAME`.
 
-    Points already there are not run again. Raises CodesignError if any point fails; the others are kept.
+    Points already there are not run again. Raises MemgrainError if any point fails; the others are kept.
     """
     from memgrain.runs.execute import run_sweep
+    from memgrain.runs.options import RunOptions
     from memgrain.runs.rows import load_frame
     from memgrain.runs.sweep import load_sweep
 
     loaded = load_sweep(spec)
     folder = Path(out) if out is not None else Path("out") / loaded.name
-    outcome = run_sweep(loaded, folder, jobs, cluster)
+    outcome = run_sweep(loaded, folder, RunOptions(folder, jobs, cluster))
     if outcome.failures:
-        raise CodesignError(
+        raise MemgrainError(
             f"{len(outcome.failures)} of {outcome.total} points failed, first: {outcome.failures[0]}; "
             f"the others are in {outcome.path}"
         )
@@ -88,32 +89,31 @@ def intervals(
 
     The metric is effective_bandwidth_share, and 16 draws are taken of each point, unless others are named; drawn rows
     are kept in `out`/draws, the frame in `out`/intervals.csv. A point that no interval can be given for has none, and
-    `rests_on` says why. Raises CodesignError if a point of the sweep itself fails; the others are kept.
+    `rests_on` says why. Raises MemgrainError if a point of the sweep itself fails; the others are kept.
     """
     from memgrain.runs.labels import SHARE
+    from memgrain.runs.options import RunOptions
     from memgrain.runs.sweep import load_sweep
-    from memgrain.uncertainty.each import FEW, check_draws
     from memgrain.uncertainty.sampling import check_figure
     from memgrain.uncertainty.sweeps import intervals_of
 
-    draws = FEW if samples is None else samples
     check_figure(metric or SHARE)
-    check_draws(draws, seed)
+    options = RunOptions(jobs=jobs, cluster=cluster, samples=samples, seed=seed)
     loaded = load_sweep(spec)
     folder = Path(out) if out is not None else Path("out") / loaded.name
     sweep(spec, folder, jobs, cluster)
-    return intervals_of(loaded, folder, metric or SHARE, draws, seed, jobs, cluster).frame
+    return intervals_of(loaded, folder, metric or SHARE, options).frame
 
 
 def load_rows(path: str | Path) -> pd.DataFrame:
-    """The rows of a sweep's folder, or of its rows.jsonl, as a frame; raises CodesignError."""
+    """The rows of a sweep's folder, or of its rows.jsonl, as a frame; raises MemgrainError."""
     from memgrain.runs.rows import load_frame
 
     return load_frame(path)
 
 
 def plot(frame: pd.DataFrame, metric: str | None = None) -> list[Figure]:
-    """Figures of a sweep's rows: heatmaps if two or more keys vary, lines if one does; raises CodesignError."""
+    """Figures of a sweep's rows: heatmaps if two or more keys vary, lines if one does; raises MemgrainError."""
     from memgrain.plots import figures
 
     return [figure for _, figure in figures(frame, metric)]

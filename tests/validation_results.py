@@ -13,6 +13,7 @@ import pandas as pd
 import yaml
 
 from memgrain.cli.terminal import SweepProgress
+from memgrain.runs.options import RunOptions
 from memgrain.runs.validated import COLUMNS, EVIDENCE, Evidence
 from memgrain.runs.validated.evidence import read_evidence
 from memgrain.runs.validated.fit import estimate
@@ -189,15 +190,16 @@ def predict(source: Source) -> None:
     progress = SweepProgress(source.file)
     work = ROOT / "out" / "validation" / source.name / source_digest()[:16]
     work.mkdir(parents=True, exist_ok=True)
+    options = RunOptions(work, JOBS, progress=progress)
     try:
         if source.form == "kernels":
-            made = validate(source.measured, None, source.chip_set, work, JOBS, watch=progress, kernel=source.kernel)
+            made = validate(source.measured, None, source.chip_set, kernel=source.kernel, options=options)
             frame, failures = kernel_table(made.frame), made.failures
         elif source.form == "channel":
-            found = validate_channel(source.measured, out=work, jobs=JOBS, watch=progress)
+            found = validate_channel(source.measured, options=options)
             frame, failures = found.frame[list(_CHANNEL_COLUMNS)], found.failures
         else:
-            compared = validate_points(source.measured, out=work, jobs=JOBS, watch=progress)
+            compared = validate_points(source.measured, options=options)
             frame, failures = point_table(compared.own, source.measured), compared.failures
     finally:
         progress.stop()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.runs.task import Point, Task
 from memgrain.sim import AXES, MOST_WAYS, Axis, Curve, Shape, miss_ratio_curve
 
@@ -109,21 +109,21 @@ def miss_ratios(
     """Simulate `workload` on `chip`, with the overrides `sets` of either, and count what the last cache is asked.
 
     `hypothetical` are the line, in bytes, and the sets of a cache that a chip without one is thought to have. Raises
-    CodesignError if these do not fit, and what Task and `sim.miss_ratio_curve` raise.
+    MemgrainError if these do not fit, and what Task and `sim.miss_ratio_curve` raise.
     """
     if axis not in AXES:
-        raise CodesignError(f"axis '{axis}' is none of {', '.join(AXES)}; choose one of them")
+        raise MemgrainError(f"axis '{axis}' is none of {', '.join(AXES)}; choose one of them")
     point = Task(chip, sets[0], workload, sets[1]).resolve()
     line, groups = hypothetical
     cache, shape = point.chip.cache, None
     if cache is not None and (line, groups) != (None, None):
-        raise CodesignError(
+        raise MemgrainError(
             f"{point.chip.name} has a cache, {cache.name}; override it with --set {cache.name}.line=..., "
             f"--set {cache.name}.capacity=... in place of --line and --sets"
         )
     if cache is None:
         if line is None or line & (line - 1) or (axis == "ways" and (groups is None or groups < 1)):
-            raise CodesignError(
+            raise MemgrainError(
                 f"{point.chip.name} has no cache; give the line of a hypothetical one in a power of two of bytes, "
                 "--line '128 B', and along ways its sets, --sets 4096"
             )

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from memgrain.analysis.readers import readers
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip, ChipFile, Provenance, chip_names, read_chip
 from memgrain.hwmodels.units import format_bandwidth, format_bytes, format_duration, format_frequency
 from memgrain.runs.shipped import suggest
@@ -78,7 +78,7 @@ class Place:
 
 def explain(path: str, chip: str | None = None) -> Explanation:
     """The explanation of a number of a chip, a key of a workload, a metric, or a name in a result: a part of the time,
-    a bound, a limit, a counter; raises CodesignError if it is none."""
+    a bound, a limit, a counter; raises MemgrainError if it is none."""
     if path in METRICS:
         metric = METRICS[path]
         return Explanation(path, metric.sentence, metric.unit or "ratio", readers=readers(path, None))
@@ -92,7 +92,7 @@ def explain(path: str, chip: str | None = None) -> Explanation:
         return said
     known = sorted({*(name for file in files for name in file.provenance), *known_keys(Workload), *METRICS})
     where = f"on {files[0].chip.name}" if chip else "on any chip, in a workload or in a result"
-    raise CodesignError(f"no '{path}' {where}{suggest(path, known)}; 'memgrain chips NAME' lists the numbers of a chip")
+    raise MemgrainError(f"no '{path}' {where}{suggest(path, known)}; 'memgrain chips NAME' lists the numbers of a chip")
 
 
 def _name_in_results(path: str, chips: list[Chip]) -> Explanation | None:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip
 from memgrain.sim import simulate
 from memgrain.sim.levels.granules import fetched, granule_of
@@ -59,10 +59,10 @@ class Read:
     """Share of all pieces that is read: 0 for one whose neighbours are not, 1 for a stream; between, at random."""
 
     def ratio(self, granule: int, cached: bool = True) -> float:
-        """Bytes fetched ÷ needed; see `memgrain.sim.levels.granules`. Raises CodesignError if a row's own pieces share
+        """Bytes fetched ÷ needed; see `memgrain.sim.levels.granules`. Raises MemgrainError if a row's own pieces share
         granules."""
         if self.pieces > 1 and self.stride % granule:
-            raise CodesignError(
+            raise MemgrainError(
                 f"pieces {self.stride} B apart share granules of {granule} B; use a page of at least "
                 f"{granule // math.gcd(granule, NZ_PIECE)} tokens, or layouts other than nz"
             )
@@ -97,12 +97,12 @@ class Terms:
     """Share of the tokens that the random layout reads."""
 
     def __post_init__(self) -> None:
-        """Raises CodesignError for what no layout can be."""
+        """Raises MemgrainError for what no layout can be."""
         for name, count in (("page", self.page), ("tile", self.tile), ("stride", self.stride)):
             if count is not None and count < 1:
-                raise CodesignError(f"{name} is {count}, must be at least 1; raise it")
+                raise MemgrainError(f"{name} is {count}, must be at least 1; raise it")
         if not 0 < self.ratio < 1:
-            raise CodesignError(f"ratio is {self.ratio:g}, must lie between 0 and 1; 0.05 reads a token in twenty")
+            raise MemgrainError(f"ratio is {self.ratio:g}, must lie between 0 and 1; 0.05 reads a token in twenty")
 
 
 @dataclass(frozen=True)
@@ -164,18 +164,18 @@ class Cell:
 
 
 def rows_of(head_dims: Sequence[int], dtypes: Sequence[str]) -> list[Row]:
-    """The rows of head dimensions in some element types; raises CodesignError for a type that has no size here."""
+    """The rows of head dimensions in some element types; raises MemgrainError for a type that has no size here."""
     known: dict[str, DType] = {name: name for name in ("bf16", "fp16", "fp8", "int8", "fp32")}
     for name in dtypes:
         if name not in known:
-            raise CodesignError(f"dtype '{name}' is none of {', '.join(known)}; choose one of them")
+            raise MemgrainError(f"dtype '{name}' is none of {', '.join(known)}; choose one of them")
     return [Row(str(dim), dim * element_bytes(known[name]), name) for name in dtypes for dim in head_dims]
 
 
 def waste(
     rows: Sequence[Row], granules: Sequence[int], layouts: Sequence[str] = tuple(LAYOUTS), terms: Terms | None = None
 ) -> list[Cell]:
-    """The map by formula, a cell for each layout, row and granule; raises CodesignError for values that are none."""
+    """The map by formula, a cell for each layout, row and granule; raises MemgrainError for values that are none."""
     terms = terms or Terms()
     return [
         Cell(name, row, granule, None if read is None else read.ratio(granule))
@@ -222,13 +222,13 @@ def agreement(cells: Sequence[Cell]) -> str:
 
 
 def _reads(rows: Sequence[Row], layouts: Sequence[str], terms: Terms) -> Iterator[tuple[str, Row, Read | None]]:
-    """How each row is read in each layout; raises CodesignError for a layout or a row that is none."""
+    """How each row is read in each layout; raises MemgrainError for a layout or a row that is none."""
     for row in rows:
         if row.bytes < 1:
-            raise CodesignError(f"row of {row.bytes} B ({row.label}) must have at least one byte; raise it")
+            raise MemgrainError(f"row of {row.bytes} B ({row.label}) must have at least one byte; raise it")
     for name in layouts:
         if name not in LAYOUTS:
-            raise CodesignError(f"layout '{name}' is none of {', '.join(LAYOUTS)}; choose one of them")
+            raise MemgrainError(f"layout '{name}' is none of {', '.join(LAYOUTS)}; choose one of them")
         for row in rows:
             yield name, row, LAYOUTS[name].read(row.bytes, terms)
 
@@ -236,7 +236,7 @@ def _reads(rows: Sequence[Row], layouts: Sequence[str], terms: Terms) -> Iterato
 def _granules(granules: Sequence[int]) -> Sequence[int]:
     for granule in granules:
         if granule < 1 or granule & (granule - 1):
-            raise CodesignError(f"granule {granule} must be a power of two of bytes; round it")
+            raise MemgrainError(f"granule {granule} must be a power of two of bytes; round it")
     return granules
 
 
@@ -245,5 +245,5 @@ def _padded(row: int, stride: int | None) -> int:
     if stride is None:
         return 1 << (row - 1).bit_length()
     if stride < row:
-        raise CodesignError(f"stride {stride} B is below the row of {row} B; raise it to {row} at least")
+        raise MemgrainError(f"stride {stride} B is below the row of {row} B; raise it to {row} at least")
     return stride

@@ -11,17 +11,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip
-from memgrain.runs.execute import Watch, run_points
+from memgrain.runs.execute import run_points
+from memgrain.runs.options import RunOptions
 from memgrain.runs.rows import Row, read_rows
 from memgrain.runs.task import Point, Task
 from memgrain.sim import MODEL_VERSION, Result, simulate_sequence
@@ -132,19 +131,17 @@ def study(
     into: Into = "cache",
     limit: int | None = None,
     sets: tuple[Mapping[str, Any], Mapping[str, Any]] = ({}, {}),
-    out: Path | None = None,
-    jobs: int | None = None,
-    watch: Watch | None = None,
+    options: RunOptions = RunOptions(),
 ) -> Study:
-    """Simulate a sequence without prefetch, and with it at every one of HITS and LEADS; rows are kept in `out`.
+    """Simulate a sequence without prefetch, and with it at every one of HITS and LEADS.
 
     `workloads` run one after the other; the last kernel that reads one of the `tensors` (K and V unless given, or all
     it reads where it has none of these) is what they are fetched for, while everything before it runs. A workload of
     one kernel alone has a read of WEIGHTS before it. `sets` are overrides of the chip and of the last workload. Raises
-    CodesignError if no kernel reads such a tensor, and what Task and simulate_sequence raise.
+    MemgrainError if no kernel reads such a tensor, and what Task and simulate_sequence raise.
     """
     if not workloads:
-        raise CodesignError("no workload to prefetch for; give one at least")
+        raise MemgrainError("no workload to prefetch for; give one at least")
     points = tuple(
         Task(chip, sets[0], name, sets[1] if number == len(workloads) - 1 else {}).resolve()
         for number, name in enumerate(workloads)
@@ -160,8 +157,8 @@ def study(
         for lead in LEADS
     ]
     ids = {cell.id() for cell in cells}
-    with tempfile.TemporaryDirectory() as scratch:
-        outcome = run_points(cells, [], out or Path(scratch), jobs, None, watch)
+    with options.folder() as folder:
+        outcome = run_points(cells, [], folder, options)
         rows = pd.DataFrame([row for row in read_rows(outcome.path) if row["id"] in ids])
     if not rows.empty:
         rows["ratio"] = rows["time_us"] * 1e6 / without.time
@@ -201,7 +198,7 @@ def _reader(traces: Sequence[Trace], tensors: Sequence[str], last: int) -> tuple
             return number, tuple(found)
     if tensors or not reads[-1]:
         every = sorted(set().union(*reads[-last:]))
-        raise CodesignError(
+        raise MemgrainError(
             f"no kernel but the first reads {' or '.join(sorted(wanted))}; the last workload's read {', '.join(every)}"
         )
     return len(traces) - 1, tuple(tensor.name for tensor in traces[-1].tensors if tensor.name in reads[-1])

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip
 from memgrain.hwmodels.main_memory import Dram
 from memgrain.hwmodels.spec import Core, Level, Scratchpad
@@ -93,11 +93,11 @@ class Roofline:
 def roofline(point: Point) -> Roofline:
     """Simulate a point and put it below the roofs of its chip.
 
-    Raises CodesignError if the workload multiplies nothing, and what `Point.simulate` raises.
+    Raises MemgrainError if the workload multiplies nothing, and what `Point.simulate` raises.
     """
     result = point.simulate()
     if not result.macs:
-        raise CodesignError(
+        raise MemgrainError(
             f"{point.workload.name} multiplies nothing, so it has no operational intensity; name a workload with "
             "products"
         )

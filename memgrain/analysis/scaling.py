@@ -9,17 +9,16 @@ n^0.08.
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from memgrain.errors import CodesignError
-from memgrain.runs.execute import Watch, run_points
+from memgrain.errors import MemgrainError
+from memgrain.runs.execute import run_points
+from memgrain.runs.options import RunOptions
 from memgrain.runs.rows import read_rows
 from memgrain.runs.task import Point, Task
 
@@ -110,17 +109,15 @@ class Scaling:
 def scaling(
     chip: str,
     contexts: Sequence[int] = CONTEXTS,
-    out: Path | None = None,
-    jobs: int | None = None,
-    watch: Watch | None = None,
     mechanisms: Sequence[Mechanism] = MECHANISMS,
+    options: RunOptions = RunOptions(),
 ) -> Scaling:
-    """Simulate mechanisms at every context on `chip`; rows are kept in `out` and not run again.
+    """Simulate mechanisms at every context on `chip`.
 
-    Raises CodesignError if a context is below 4,096 tokens, HardwareError if there is no such chip.
+    Raises MemgrainError if a context is below 4,096 tokens, HardwareError if there is no such chip.
     """
     if small := [context for context in contexts if context < CONTEXTS[0]]:
-        raise CodesignError(f"context {small[0]} is below {CONTEXTS[0]}, the window of the study; leave it out")
+        raise MemgrainError(f"context {small[0]} is below {CONTEXTS[0]}, the window of the study; leave it out")
     points: dict[str, tuple[str, int]] = {}
     resolved: list[Point] = []
     refused: list[str] = []
@@ -128,13 +125,13 @@ def scaling(
         for context in contexts:
             try:
                 point = Task(chip, {}, mechanism.workload, mechanism.at(context)).resolve()
-            except CodesignError as error:
+            except MemgrainError as error:
                 refused.append(f"{mechanism.name} at {context}: {error}")
                 continue
             points[point.id()] = mechanism.name, context
             resolved.append(point)
-    with tempfile.TemporaryDirectory() as scratch:
-        outcome = run_points(resolved, refused, out or Path(scratch), jobs, None, watch)
+    with options.folder() as folder:
+        outcome = run_points(resolved, refused, folder, options)
         answers = [row for row in read_rows(outcome.path) if row["id"] in points]
     found: list[dict[str, Any]] = [
         {

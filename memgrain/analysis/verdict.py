@@ -75,7 +75,7 @@ def verdict(frame: pd.DataFrame, metric: str = SHARE, keys: list[str] | None = N
     empty if the rows cannot say.
 
     Values of a key are compared at the points, combinations of the other keys, at which all of them have a row. Raises
-    CodesignError if the rows lack the metric.
+    MemgrainError if the rows lack the metric.
     """
     vary = varying(frame)
     lines, said = [], False

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from memgrain.calibration.fits import EMPTY
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip
 from memgrain.runs.rows import Row
 from memgrain.sim import simulate
@@ -59,11 +59,11 @@ def is_empty_file(path: Path) -> bool:
 
 
 def read_empty(path: Path) -> list[Record]:
-    """The rows of such a file, numbered by line; raises CodesignError if there are none."""
+    """The rows of such a file, numbered by line; raises MemgrainError if there are none."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = [{k.strip(): (v or "").strip() for k, v in row.items() if k} for row in csv.DictReader(file)]
     if not rows:
-        raise CodesignError(f"{path}: no rows below the header; add some")
+        raise MemgrainError(f"{path}: no rows below the header; add some")
     return [Record(path.name, f"in line {line}", row | {"family": EMPTY}) for line, row in enumerate(rows, 2)]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from memgrain.calibration.empty import EmptyCase
 from memgrain.calibration.fits import EMPTY
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels import load_chip
 from memgrain.runs.pool import Processes
 from memgrain.runs.rows import Row
@@ -57,7 +57,7 @@ class Predictor:
             wait(promises.values(), return_when=FIRST_EXCEPTION)
             times = [float(promises[i].result()["predicted_time_us"]) for i in range(len(rows))]
         except self._pool.lost:
-            raise CodesignError(
+            raise MemgrainError(
                 "a worker was killed (out of memory?); give it more memory or lower --jobs, then run again"
             ) from None
         self.simulated += len(rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip, ChipFile
 from memgrain.uncertainty.numbers import read_amount, write_amount
 
@@ -40,16 +40,16 @@ class Quantity:
 
 
 def read_quantity(file: ChipFile, key: str) -> Quantity:
-    """The number of that name with the range of its YAML; raises CodesignError if it has none or is no number."""
+    """The number of that name with the range of its YAML; raises MemgrainError if it has none or is no number."""
     item = file.provenance.get(key)
     if item is None:
-        raise CodesignError(f"{file.chip.name} has no '{key}'")
+        raise MemgrainError(f"{file.chip.name} has no '{key}'")
     if item.range is None:
-        raise CodesignError(f"{file.chip.name} gives no range for {key}; add one to its YAML")
+        raise MemgrainError(f"{file.chip.name} gives no range for {key}; add one to its YAML")
     kind, value = _read(item.value, file.chip)
     (_, low), (_, high) = _read(item.range[0], file.chip), _read(item.range[1], file.chip)
     if not low < high:
-        raise CodesignError(f"{file.chip.name} gives the range {list(item.range)} for {key}, which is empty; widen it")
+        raise MemgrainError(f"{file.chip.name} gives the range {list(item.range)} for {key}, which is empty; widen it")
     return Quantity(key, value, low, high, kind)
 
 
@@ -57,5 +57,5 @@ def _read(text: Any, chip: Chip) -> tuple[str, float]:
     """Kind and value of a number as the YAML has it."""
     found = read_amount(text, chip)
     if found is None:
-        raise CodesignError(f"{text!r} is no number that can be fitted; fit it by hand")
+        raise MemgrainError(f"{text!r} is no number that can be fitted; fit it by hand")
     return found

@@ -15,7 +15,7 @@ from memgrain.calibration.fits import ATTENTION, DIRTY, FITS, Fit
 from memgrain.calibration.predict import Predictor
 from memgrain.calibration.quantity import Quantity, read_quantity
 from memgrain.calibration.search import Found, Unknown, search
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels import ChipFile, chip_names, load_chip, read_chip
 from memgrain.validation.cases import DEVICES
 from memgrain.validation.records import Record, read_records
@@ -85,7 +85,7 @@ class Calibration:
         """Fit; what is found so far stands in the record at any time, so an interrupt loses nothing."""
         jobs = jobs if jobs is not None else os.cpu_count() or 1
         if jobs < 1:
-            raise CodesignError(f"jobs is {jobs}, must be at least 1; leave it out to use every core")
+            raise MemgrainError(f"jobs is {jobs}, must be at least 1; leave it out to use every core")
         predictor = Predictor(self.chip, self.sample, min(jobs, len(self.sample)))
         try:
             everything = range(len(self.sample))
@@ -132,7 +132,7 @@ def open_calibration(files: Sequence[Path], chip: str, rows: int = ROWS, fits: S
     """What is to be fitted on which rows; nothing is simulated yet.
 
     `rows` of the files' rows are taken: as many for each number, spread over its rows, and the rest of other kinds.
-    Raises CodesignError if a file or the number of rows is wrong, a row is of an attention kernel or of another chip,
+    Raises MemgrainError if a file or the number of rows is wrong, a row is of an attention kernel or of another chip,
     or nothing can be fitted; HardwareError if the chip is wrong.
     """
     records = [record for path in files for record in _read(path)]
@@ -140,15 +140,15 @@ def open_calibration(files: Sequence[Path], chip: str, rows: int = ROWS, fits: S
     _check(records, chip)
     known = [record for record in records if record.real("kernel_time_us") is not None]
     if not known:
-        raise CodesignError(f"{files[0]}: no row has a kernel_time_us; add what was measured")
+        raise MemgrainError(f"{files[0]}: no row has a kernel_time_us; add what was measured")
     if rows < 1:
-        raise CodesignError(f"rows is {rows}, must be at least 1; leave it out for {ROWS}")
+        raise MemgrainError(f"rows is {rows}, must be at least 1; leave it out for {ROWS}")
     found = Calibration(chip, list(files), file, len(known), [])
     chosen: dict[str, list[Record]] = {}
     for fit in fits:
         try:
             quantity = read_quantity(file, fit.key)
-        except CodesignError as error:
+        except MemgrainError as error:
             found.skipped[fit.key] = str(error)
             continue
         matching = next((m for kinds in fit.rows if (m := _matching(known, kinds))), [])
@@ -160,7 +160,7 @@ def open_calibration(files: Sequence[Path], chip: str, rows: int = ROWS, fits: S
         found.fitted.append(Fitted(fit, quantity, []))
         chosen[fit.key] = matching
     if not found.fitted:
-        raise CodesignError(f"nothing to fit: {'; '.join(found.skipped.values())}")
+        raise MemgrainError(f"nothing to fit: {'; '.join(found.skipped.values())}")
     share = max(1, rows // (len(found.fitted) + 1))
     taken: dict[int, Record] = {}
     for item in found.fitted:

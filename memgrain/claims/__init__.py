@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from memgrain.claims.means import Means
+from memgrain.claims.options import ExperimentOptions
 from memgrain.claims.run import CaseResult, ClaimResult, run_claims
 from memgrain.claims.spec import Claim, load_claim, load_claims
 from memgrain.runs.shipped import claim_names
 
-__all__ = ["CaseResult", "Claim", "ClaimResult", "Means", "claim_names", "load_claim", "load_claims", "run_claims"]
+__all__ = [
+    "CaseResult",
+    "Claim",
+    "ClaimResult",
+    "ExperimentOptions",
+    "claim_names",
+    "load_claim",
+    "load_claims",
+    "run_claims",
+]

@@ -8,7 +8,7 @@ from pathlib import Path
 from memgrain.claims.finding import Matrix
 from memgrain.claims.matrices import matrices
 from memgrain.claims.run import CaseResult, ClaimResult
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.sim import MODEL_VERSION
 
 HEAD = f"""# The article's claims, put to the test
@@ -28,7 +28,7 @@ MARKS = {True: "yes", False: "no", None: "open"}
 
 
 def write_document(results: Sequence[ClaimResult], path: Path) -> None:
-    """Write the page, and the figures into a folder of its name; raises CodesignError if they cannot be written."""
+    """Write the page, and the figures into a folder of its name; raises MemgrainError if they cannot be written."""
     from memgrain.claims.figure import claim_figure
 
     folder = path.with_suffix("")
@@ -38,7 +38,7 @@ def write_document(results: Sequence[ClaimResult], path: Path) -> None:
             claim_figure(result).savefig(folder / f"{result.claim.name}.png")
         path.write_text("\n".join([HEAD, _summary(results), *(_section(result, folder) for result in results)]) + "\n")
     except OSError as error:
-        raise CodesignError(f"cannot write {path} ({error.strerror}); choose another place") from None
+        raise MemgrainError(f"cannot write {path} ({error.strerror}); choose another place") from None
 
 
 def _summary(results: Sequence[ClaimResult]) -> str:

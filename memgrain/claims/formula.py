@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 
 _OPERATORS: dict[type[ast.operator], Callable[[float, float], float]] = {
     ast.Add: operator.add,
@@ -34,24 +34,24 @@ class Formula:
     """The names in it, each once."""
 
     def __call__(self, numbers: Mapping[str, float]) -> float:
-        """Its value; raises CodesignError where it has none."""
+        """Its value; raises MemgrainError where it has none."""
         try:
             return float(_worked_out(self.tree, numbers))
         except (ZeroDivisionError, OverflowError, ValueError) as error:
-            raise CodesignError(f"'{self.text}' has no value ({error}); correct its numbers") from None
+            raise MemgrainError(f"'{self.text}' has no value ({error}); correct its numbers") from None
 
 
 def read_formula(text: str) -> Formula:
-    """The formula; raises CodesignError, in one line, if it is none."""
+    """The formula; raises MemgrainError, in one line, if it is none."""
     try:
         tree = ast.parse(text.strip(), mode="eval").body
     except SyntaxError:
-        raise CodesignError(f"cannot read the formula '{text}'; write one such as 'price * tokens / 1e6'") from None
+        raise MemgrainError(f"cannot read the formula '{text}'; write one such as 'price * tokens / 1e6'") from None
     return Formula(text, tree, tuple(dict.fromkeys(_names(tree, text))))
 
 
 def _names(node: ast.expr, text: str) -> list[str]:
-    """The names of a formula; raises CodesignError for what is none of its parts."""
+    """The names of a formula; raises MemgrainError for what is none of its parts."""
     name = _name(node)
     if name is not None:
         return [name]
@@ -63,7 +63,7 @@ def _names(node: ast.expr, text: str) -> list[str]:
         return _names(node.left, text) + _names(node.right, text)
     if isinstance(node, ast.Call) and not node.keywords and _name(node.func) in _FUNCTIONS:
         return [name for part in node.args for name in _names(part, text)]
-    raise CodesignError(
+    raise MemgrainError(
         f"'{ast.unparse(node)}' in the formula '{text}' is no number, name, + - * / ** or one of "
         f"{', '.join(_FUNCTIONS)}; write it with these"
     )

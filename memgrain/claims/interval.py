@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 
 MOST_CORNERS = 16
 """Uncertain numbers that a formula may have: it is worked out at every combination of their ends."""
@@ -39,11 +39,11 @@ def spread(formula: Callable[[Mapping[str, float]], float], numbers: Mapping[str
     """A formula of independent numbers: its value, and its extremes over all combinations of their ends, which are its
     extremes everywhere if it rises or falls throughout in each of them.
 
-    Raises CodesignError for more than MOST_CORNERS uncertain numbers.
+    Raises MemgrainError for more than MOST_CORNERS uncertain numbers.
     """
     unsure = [name for name, number in numbers.items() if not number.certain]
     if len(unsure) > MOST_CORNERS:
-        raise CodesignError(f"{len(unsure)} uncertain numbers in one formula, {MOST_CORNERS} at most; split it")
+        raise MemgrainError(f"{len(unsure)} uncertain numbers in one formula, {MOST_CORNERS} at most; split it")
     usual = {name: number.value for name, number in numbers.items()}
     found = [
         formula({**usual, **dict(zip(unsure, ends, strict=True))})

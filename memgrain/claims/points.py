@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memgrain.claims.interval import Interval
-from memgrain.claims.means import Means
-from memgrain.errors import CodesignError
+from memgrain.claims.options import ExperimentOptions
+from memgrain.errors import MemgrainError
 from memgrain.runs.execute import run_points
 from memgrain.runs.rows import read_rows
 from memgrain.runs.task import Point, Task
@@ -19,23 +19,25 @@ from memgrain.uncertainty import sample, spread
 from memgrain.uncertainty.spread import Combine
 
 
-def values_of(points: Sequence[Point], metric: str, means: Means) -> NDArray[np.float64]:
-    """The metric of each point; raises CodesignError if one fails or has no such number."""
-    outcome = run_points(points, [], means.out, means.jobs)
+def values_of(points: Sequence[Point], metric: str, options: ExperimentOptions) -> NDArray[np.float64]:
+    """The metric of each point; raises MemgrainError if one fails or has no such number."""
+    outcome = run_points(points, [], options.folder, options.run)
     if outcome.failures:
-        raise CodesignError(outcome.failures[0])
+        raise MemgrainError(outcome.failures[0])
     rows = {row["id"]: row for row in read_rows(outcome.path) if row["id"] in outcome.ids}
     values = [rows[point.id()].get(metric) for point in points]
     if not all(isinstance(value, int | float) for value in values):
-        raise CodesignError(f"'{metric}' is no number of these rows; name a metric or counter that all of them have")
+        raise MemgrainError(f"'{metric}' is no number of these rows; name a metric or counter that all of them have")
     return np.array(values, float)
 
 
-def interval_of(tasks: Sequence[Task], metric: str, combine: Combine, means: Means) -> tuple[Interval, str]:
+def interval_of(
+    tasks: Sequence[Task], metric: str, combine: Combine, options: ExperimentOptions
+) -> tuple[Interval, str]:
     """What `combine` makes of the metric of each task, with an interval of nine draws in ten, and what it rests on."""
-    tasks = hold(tasks, means.out, means.jobs)
-    if not means.samples:
-        values = values_of([task.resolve() for task in tasks], metric, means)
+    tasks = hold(tasks, options.folder, options.run)
+    if not options.draw:
+        values = values_of([task.resolve() for task in tasks], metric, options)
         return Interval.of(float(combine(*values[:, np.newaxis])[0])), "numbers of the chips as they are told"
-    found = spread(sample(tasks, means.samples, means.seed, means.out, means.jobs), metric, metric, combine, means.seed)
+    found = spread(sample(tasks, options.placed), metric, metric, combine, options.run.seed)
     return Interval.of(found.usual, (found.combined.low, found.combined.high)), "; ".join(found.notes)

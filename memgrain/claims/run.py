@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from memgrain.claims.finding import Finding
-from memgrain.claims.means import Means
+from memgrain.claims.options import ExperimentOptions
 from memgrain.claims.spec import Case, Claim
 from memgrain.claims.verdict import Decided, verdict
 from memgrain.runs.execute import DOMAIN
@@ -51,20 +51,20 @@ class ClaimResult:
 
 
 def run_claims(
-    claims: Sequence[Claim], means: Means, done: Callable[[ClaimResult], None] = lambda result: None
+    claims: Sequence[Claim], options: ExperimentOptions, done: Callable[[ClaimResult], None] = lambda result: None
 ) -> list[ClaimResult]:
     """Decide claims one after the other; `done` is told of each. A case that fails leaves the others as they are."""
     found = []
     for claim in claims:
-        found.append(ClaimResult(claim, tuple(_decide(case, means) for case in claim.cases)))
+        found.append(ClaimResult(claim, tuple(_decide(case, options) for case in claim.cases)))
         done(found[-1])
     return found
 
 
-def _decide(case: Case, means: Means) -> CaseResult:
+def _decide(case: Case, options: ExperimentOptions) -> CaseResult:
     """The answer of a case; what the article tells is taken as it is told, not drawn from what it might be."""
     try:
-        finding = case.experiment.find(replace(means, samples=0) if case.told else means)
+        finding = case.experiment.find(replace(options, draw=False) if case.told else options)
     except DOMAIN as error:
         return CaseResult(case, None, None, " ".join(str(error).split()))
     return CaseResult(case, finding, case.criterion.holds(finding.found))

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from memgrain.claims.criterion import Criterion
 from memgrain.claims.experiments import Experiment
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.runs.shipped import claim_names, find_claim
 from memgrain.runs.yaml_file import read_mapping
 
@@ -59,7 +59,7 @@ def load_claims(names: Sequence[str] = (), tune: Sequence[str] = ()) -> list[Cla
 
 def load_claim(name: str, tune: Sequence[str] = ()) -> Claim:
     """The claim of that name, or of that YAML file, with keys to `tune` in place of its own where some are named;
-    raises CodesignError in one line."""
+    raises MemgrainError in one line."""
     path = find_claim(name)
     raw = read_mapping(path, "begin with title:")
     if tune:
@@ -69,7 +69,7 @@ def load_claim(name: str, tune: Sequence[str] = ()) -> Claim:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the top"
-        raise CodesignError(f"{path.name}: {_lower(first['msg'])} @ {where}; correct it") from None
+        raise MemgrainError(f"{path.name}: {_lower(first['msg'])} @ {where}; correct it") from None
 
 
 def _tuned(part: Any, keys: list[str]) -> Any:

@@ -132,6 +132,6 @@ def _one_line(error: Exception) -> str | None:
         text = str(error.format_message()).rstrip(".")
         return f"{text[:1].lower()}{text[1:]}; see '{verb} --help'"
     names = {kind.__name__ for kind in type(error).__mro__}
-    if names & {"HardwareError", "WorkloadError", "SimulationError", "CodesignError"}:
+    if names & {"HardwareError", "WorkloadError", "SimulationError", "MemgrainError"}:
         return " ".join(str(error).split())
     return None

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
-from pathlib import Path
+from dataclasses import asdict, replace
 
 from memgrain.cli.terminal import console, predicting
 from memgrain.cli.uncertainty import Rounds, spans_table
+from memgrain.runs.options import RunOptions
 from memgrain.runs.task import Task
 from memgrain.uncertainty.assumptions import interval
 
 
-def show_interval(task: Task, out: Path | None, jobs: int | None, as_json: bool) -> None:
+def show_interval(task: Task, options: RunOptions, as_json: bool) -> None:
     """Simulate every end, and print a table or one JSON object."""
-    with predicting("assumptions", out) as progress:
-        found = interval(task, out, jobs, Rounds(progress))
+    with predicting("assumptions", options.out) as progress:
+        found = interval(task, replace(options, progress=Rounds(progress)))
     if as_json:
         print(json.dumps(asdict(found), indent=2))
         return

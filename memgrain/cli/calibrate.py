@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 
 if TYPE_CHECKING:
     from memgrain.calibration import Calibration
@@ -38,7 +38,7 @@ def command(
 
     screen = console(stderr=True)
     if out is not None and not out.parent.is_dir():
-        raise CodesignError(f"cannot write {out} (no folder {out.parent}); make it, or choose another file with -o")
+        raise MemgrainError(f"cannot write {out} (no folder {out.parent}); make it, or choose another file with -o")
     found = open_calibration(files, chip, ROWS if rows is None else rows)
     for key, reason in found.skipped.items():
         screen.print(f"memgrain: {key} is left as it is: {reason}", markup=False, soft_wrap=True)
@@ -59,7 +59,7 @@ def _report(found: Calibration, out: Path | None, as_json: bool) -> None:
         try:
             out.write_text(text, encoding="utf-8")
         except OSError as error:
-            raise CodesignError(f"cannot write {out} ({error.strerror}); choose another file with -o") from None
+            raise MemgrainError(f"cannot write {out} ({error.strerror}); choose another file with -o") from None
     if as_json:
         print(json.dumps(figures(found), indent=2))
         return

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
 from memgrain.cli.terminal import console, predicting
+from memgrain.runs.options import RunOptions
 
 if TYPE_CHECKING:
     from memgrain.validation.channel import ChannelValidation
@@ -27,12 +29,12 @@ _FIGURES = (
 )
 
 
-def validate_dram(file: Path, dram: str | None, out: Path | None, jobs: int | None, as_json: bool) -> None:
+def validate_dram(file: Path, dram: str | None, options: RunOptions, as_json: bool) -> None:
     """Predict, compare, print; ends with status 2 if a row has no prediction."""
     from memgrain.validation.channel import validate_channel
 
-    with predicting(file.name, out) as progress:
-        found = validate_channel(file, dram, out, jobs, progress)
+    with predicting(file.name, options.out) as progress:
+        found = validate_channel(file, dram, replace(options, progress=progress))
     if as_json:
         print(json.dumps(found.summary(), indent=2))
     elif found.compared:
@@ -41,7 +43,7 @@ def validate_dram(file: Path, dram: str | None, out: Path | None, jobs: int | No
         progress.warn(
             f"{len(found.frame)} rows predicted, nothing compared: {file.name} has no bandwidth_gb_s and no activates"
         )
-    progress.conclude(out, found.failures)
+    progress.conclude(options.out, found.failures)
 
 
 def _print(found: ChannelValidation) -> None:

@@ -46,22 +46,24 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list with everything.")] = False,
 ) -> None:
     """Work out every case of the claims, then print verdicts, as told and with the facts."""
-    from memgrain.claims import Means, load_claims, run_claims
+    from memgrain.claims import ExperimentOptions, load_claims, run_claims
     from memgrain.claims.matrices import matrices
     from memgrain.cli.tables import table
     from memgrain.cli.terminal import console
-    from memgrain.errors import CodesignError
+    from memgrain.errors import MemgrainError
+    from memgrain.runs.options import RunOptions
     from memgrain.runs.tune import keys_of
 
     if samples == 1 or samples < 0:
-        raise CodesignError(f"samples is {samples}, must be 0 or at least 2; 8 are quick, 100 give steadier intervals")
+        raise MemgrainError(f"samples is {samples}, must be 0 or at least 2; 8 are quick, 100 give steadier intervals")
     claims = load_claims(names or (), keys_of(tune) if tune is not None else ())
     notes, screen = console(stderr=True), console()
 
     def done(result: ClaimResult) -> None:
         notes.print(f"memgrain: {result.claim.name}: {_short(result)}", markup=False, soft_wrap=True)
 
-    results = run_claims(claims, Means(out or Path("out") / "claims", samples, seed, jobs), done)
+    options = ExperimentOptions(RunOptions(out, jobs, samples=samples or None, seed=seed), draw=samples > 0)
+    results = run_claims(claims, options, done)
     if document is not None:
         from memgrain.claims.document import write_document
 

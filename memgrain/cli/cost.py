@@ -78,22 +78,22 @@ def command(
 ) -> None:
     """Simulate a decode step and a prompt, and say what their tokens cost, rented and owned, as intervals."""
     from memgrain.cost import PHASES, bill, break_even, drivers, load_cost, load_site, work
-    from memgrain.errors import CodesignError
+    from memgrain.errors import MemgrainError
     from memgrain.hwmodels import load_chip
     from memgrain.hwmodels.units import parse_bandwidth
     from memgrain.runs.overrides import parse
     from memgrain.workloads.models.model import load_model
 
     if weights not in (None, "bf16", "fp8", "fp4", "int8", "int4"):
-        raise CodesignError(f"--weights {weights} is none of bf16, fp8, fp4, int8, int4; choose one of them")
+        raise MemgrainError(f"--weights {weights} is none of bf16, fp8, fp4, int8, int4; choose one of them")
     if against is None and against_chips is not None:
-        raise CodesignError(f"--against-chips {against_chips} is for another chip; name it with --against")
+        raise MemgrainError(f"--against-chips {against_chips} is for another chip; name it with --against")
     try:
         rate = None if link is None else parse_bandwidth(link)
     except ValueError as error:
-        raise CodesignError(f"--cached-from: {error}") from None
+        raise MemgrainError(f"--cached-from: {error}") from None
     if rate == 0:
-        raise CodesignError(f"--cached-from {link} brings nothing; give a rate above 0")
+        raise MemgrainError(f"--cached-from {link} brings nothing; give a rate above 0")
     changes = parse(set_ or [])
     ours = {key: value for key, value in changes.items() if not key.startswith(OF_SITE)}
     cost = load_cost(prices or Path(chip).stem, ours)

@@ -46,7 +46,7 @@ def command(
 ) -> None:
     """Simulate, print a table of miss ratios; with -o, draw them."""
     from memgrain.analysis.curve import miss_ratios
-    from memgrain.errors import CodesignError
+    from memgrain.errors import MemgrainError
     from memgrain.runs.overrides import parse, split
 
     overrides = split(parse(set_ or []), chip)
@@ -62,19 +62,19 @@ def command(
             out.mkdir(parents=True, exist_ok=True)
             curves(found).savefig(out / "curve.png")
         except OSError as error:
-            raise CodesignError(f"cannot write {out} ({error.strerror}); choose another folder with -o") from None
+            raise MemgrainError(f"cannot write {out} ({error.strerror}); choose another folder with -o") from None
         if not as_json:
             print(f"\n{out / 'curve.png'}")
 
 
 def _bytes(text: str | None) -> int | None:
-    from memgrain.errors import CodesignError
+    from memgrain.errors import MemgrainError
     from memgrain.hwmodels.units import parse_bytes
 
     try:
         return None if text is None else parse_bytes(text)
     except ValueError as error:
-        raise CodesignError(f"--line: {error}") from None
+        raise MemgrainError(f"--line: {error}") from None
 
 
 def _numbers(found: MissRatios) -> dict[str, Any]:

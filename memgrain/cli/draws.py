@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memgrain.cli.terminal import SweepProgress
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.runs.labels import SHARE
+from memgrain.runs.options import RunOptions
 from memgrain.runs.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
 class Draws:
     """What is to be drawn."""
 
-    samples: int
-    """Draws of each point."""
-    seed: int
-    """Of the draws."""
     metric: str
     """What intervals are of."""
     options: str
@@ -33,32 +30,28 @@ class Draws:
     def of(cls, wanted: bool, samples: int | None, seed: int | None, metric: str | None) -> Draws | None:
         """The draws that options ask for, those left out filled in; None if none are wanted.
 
-        Raises CodesignError, before anything is simulated, for options that nothing would read or that cannot be.
+        Raises MemgrainError, before anything is simulated, for options that nothing would read or that cannot be.
         """
         given = {"--samples": samples, "--seed": seed, "--metric": metric}
         named = {name: value for name, value in given.items() if value is not None}
         if not wanted:
             refuse_idle(named)
             return None
-        from memgrain.uncertainty.each import FEW, check_draws
         from memgrain.uncertainty.sampling import check_figure
 
         check_figure(metric or SHARE)
-        check_draws(FEW if samples is None else samples, seed or 0)
         options = "".join(f" {name} {value}" for name, value in named.items())
-        return cls(FEW if samples is None else samples, seed or 0, metric or SHARE, f" --uncertainty{options}")
+        return cls(metric or SHARE, f" --uncertainty{options}")
 
-    def intervals(
-        self, sweep: Sweep, folder: Path, jobs: int | None, cluster: str | None, progress: SweepProgress
-    ) -> Intervals:
+    def intervals(self, sweep: Sweep, folder: Path, options: RunOptions, progress: SweepProgress) -> Intervals:
         """The intervals of a sweep whose rows are in that folder."""
         from memgrain.cli.uncertainty import Rounds
         from memgrain.uncertainty.sweeps import intervals_of
 
-        return intervals_of(sweep, folder, self.metric, self.samples, self.seed, jobs, cluster, watch=Rounds(progress))
+        return intervals_of(sweep, folder, self.metric, replace(options, progress=Rounds(progress)))
 
 
 def refuse_idle(named: Iterable[str]) -> None:
-    """Raise CodesignError for options that are read with --uncertainty only."""
+    """Raise MemgrainError for options that are read with --uncertainty only."""
     for name in named:
-        raise CodesignError(f"{name} is read with --uncertainty only; add that, or leave {name} out")
+        raise MemgrainError(f"{name} is read with --uncertainty only; add that, or leave {name} out")

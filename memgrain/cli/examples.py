@@ -12,14 +12,14 @@ def command(
     name: Annotated[str | None, typer.Argument(help="Print this one as a YAML file to start from.")] = None,
 ) -> None:
     """List them, or print one."""
-    from memgrain.errors import CodesignError
+    from memgrain.errors import MemgrainError
     from memgrain.runs.shipped import shipped_files, suggest
 
     files = shipped_files()
     known = {path.stem: path for paths in files.values() for path in paths}
     if name is not None:
         if name not in known:
-            raise CodesignError(
+            raise MemgrainError(
                 f"no workload, sweep, search or claim '{name}'{suggest(name, list(known))}; known: {', '.join(known)}"
             )
         print(known[name].read_text(encoding="utf-8"), end="")

@@ -47,13 +47,14 @@ def command(
     """Search, then print the Pareto front and draw it."""
     from memgrain.cli.terminal import SweepProgress
     from memgrain.explore import explore, load_search
+    from memgrain.runs.options import RunOptions
 
     given = {"trials": trials, "sampler": sampler, "seed": seed, "tune": tune}
     search = load_search(spec, {key: value for key, value in given.items() if value is not None})
     folder = out or Path("out") / search.name
     progress = SweepProgress(search.name)
     try:
-        found = explore(search, folder, storage, jobs, progress)
+        found = explore(search, folder, storage, RunOptions(jobs=jobs, progress=progress))
     except KeyboardInterrupt:
         progress.stop()
         progress.warn(f"interrupted; finished trials are in {folder}; go on by running the same again")
@@ -173,7 +174,7 @@ def _notes(found: Explored) -> list[str]:
 
 def _draw(found: Explored, folder: Path) -> list[Path]:
     """The figures, and where they are."""
-    from memgrain.errors import CodesignError
+    from memgrain.errors import MemgrainError
     from memgrain.plots.coordinates import coordinates
     from memgrain.plots.pareto import pareto
     from memgrain.plots.slices import slices
@@ -191,5 +192,5 @@ def _draw(found: Explored, folder: Path) -> list[Path]:
             written.append(folder / f"{name}.png")
             figure.savefig(written[-1])
     except OSError as error:
-        raise CodesignError(f"cannot write {folder} ({error.strerror}); choose another place with -o") from None
+        raise MemgrainError(f"cannot write {folder} ({error.strerror}); choose another place with -o") from None
     return written

@@ -38,12 +38,12 @@ def command(
 ) -> None:
     """List the models, or show one: layers by kind, bytes kept and bytes read by a decode step, sources."""
     from memgrain.cli.terminal import console
-    from memgrain.errors import CodesignError
+    from memgrain.errors import MemgrainError
     from memgrain.workloads.models.model import load_model, model_names
 
     if name is None:
         if cache is not None or context:
-            raise CodesignError(f"{'--context' if context else f'--cache {cache}'} is for one model; name it")
+            raise MemgrainError(f"{'--context' if context else f'--cache {cache}'} is for one model; name it")
         lines = [summary(load_model(known)) for known in model_names()]
         if as_json:
             print(json.dumps(lines, indent=2))

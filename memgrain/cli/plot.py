@@ -30,7 +30,7 @@ def command(
     ] = None,
 ) -> None:
     """Draw, and print where the figures are."""
-    from memgrain.errors import CodesignError
+    from memgrain.errors import MemgrainError
     from memgrain.plots import figures
     from memgrain.runs.intervals import with_intervals
     from memgrain.runs.labels import SHARE
@@ -44,7 +44,7 @@ def command(
     target = out or folder
     is_file = target.suffix in (".png", ".pdf", ".svg")
     if is_file and len(drawn) > 1:
-        raise CodesignError(
+        raise MemgrainError(
             f"{len(drawn)} figures do not fit into {target.name}; give -o a folder, or choose one chip with "
             "--where chip=NAME"
         )
@@ -56,6 +56,6 @@ def command(
             figure.savefig(path)
             written.append(path)
     except OSError as error:
-        raise CodesignError(f"cannot write {target} ({error.strerror}); choose another place with -o") from None
+        raise MemgrainError(f"cannot write {target} ({error.strerror}); choose another place with -o") from None
     for path in written:
         print(path)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
 from memgrain.cli.terminal import console, predicting
+from memgrain.runs.options import RunOptions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,21 +23,19 @@ EXCLUDED, EXCLUDED_RATE = 0.25, 0.05
 difference."""
 
 
-def show_points(
-    file: Path, chip_set: dict[str, Any], out: Path | None, jobs: int | None, alternatives: bool, as_json: bool
-) -> None:
+def show_points(file: Path, chip_set: dict[str, Any], alternatives: bool, options: RunOptions, as_json: bool) -> None:
     """Predict, compare, print; ends with status 2 if a point has no prediction."""
     from memgrain.validation.points import validate_points
 
-    with predicting(file.name, out) as progress:
-        found = validate_points(file, chip_set, out, jobs, alternatives, progress)
+    with predicting(file.name, options.out) as progress:
+        found = validate_points(file, chip_set, alternatives, replace(options, progress=progress))
     if as_json:
         print(
             json.dumps(found.summary() | {"points": found.own.drop(columns="alternative").to_dict("records")}, indent=2)
         )
     else:
         _print(found, alternatives)
-    progress.conclude(out, found.failures)
+    progress.conclude(options.out, found.failures)
 
 
 def _print(found: Compared, alternatives: bool) -> None:

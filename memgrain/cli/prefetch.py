@@ -43,12 +43,15 @@ def command(
     """Simulate, print a table of times with prefetch over times without; with -o, draw it."""
     from memgrain.analysis.prefetch import study
     from memgrain.cli.terminal import predicting
+    from memgrain.runs.options import RunOptions
     from memgrain.runs.overrides import parse, split
 
     sets = split(parse(set_ or []), chip)
     into: Literal["cache", "scratchpad"] = "scratchpad" if scratchpad else "cache"
     with predicting("prefetch", out) as progress:
-        found = study(chip, workloads, tensors or (), piece, into, limit, sets, out, jobs, progress)
+        found = study(
+            chip, workloads, tensors or (), piece, into, limit, sets, RunOptions(out, jobs, progress=progress)
+        )
     if out is not None and not found.rows.empty:
         from memgrain.plots.prefetch import grid
 

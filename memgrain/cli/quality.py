@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from memgrain.cli.tokens import token_count
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -48,7 +48,7 @@ def command(
     given = [option for option, value in asked.items() if value is not None and not (out and option == "--benchmark")]
     if given and (recall is not None or not words or budget is None):
         rule = "cannot stand with --recall" if recall is not None else "is of a question about a method at a budget"
-        raise CodesignError(f"{given[0]} {rule}; ask such as 'memgrain quality quest --budget 0.0156'")
+        raise MemgrainError(f"{given[0]} {rule}; ask such as 'memgrain quality quest --budget 0.0156'")
     if out is not None:
         _draw(out, benchmark or "ruler")
     if recall is not None:
@@ -56,7 +56,7 @@ def command(
     elif not words:
         _list(as_json)
     elif len(words) > 1:
-        raise CodesignError(f"one method at a time, got {' '.join(words)}; with --recall give KEY=VALUE")
+        raise MemgrainError(f"one method at a time, got {' '.join(words)}; with --recall give KEY=VALUE")
     elif budget is None:
         _list(as_json, words[0])
     else:
@@ -72,7 +72,7 @@ def _draw(out: Path, benchmark: str) -> None:
         for name, figure in drawn.items():
             figure.savefig(out / f"{name}.png")
     except OSError as error:
-        raise CodesignError(f"cannot write in {out} ({error.strerror}); choose another folder with -o") from None
+        raise MemgrainError(f"cannot write in {out} ({error.strerror}); choose another folder with -o") from None
 
 
 def _show_scores(
@@ -88,10 +88,10 @@ def _show_scores(
     for name in [model] if model else models(method, benchmark, task):
         try:
             found.append(floor(method, budget, benchmark, name, context, task))
-        except CodesignError as error:
+        except MemgrainError as error:
             refused.append(str(error))
     if not found:
-        raise CodesignError(refused[0])
+        raise MemgrainError(refused[0])
     if as_json:
         print(json.dumps({"scores": [_score(item) for item in found], "refused": refused, "notes": [CONDITIONS]}))
         return
@@ -150,7 +150,7 @@ def _list(as_json: bool, method: str | None = None) -> None:
     rows = [row for row in published() if method in (None, row.method)]
     if not rows:
         known = list(dict.fromkeys(row.method for row in published()))
-        raise CodesignError(f"no published row of method '{method}'{suggest(str(method), known)}")
+        raise MemgrainError(f"no published row of method '{method}'{suggest(str(method), known)}")
     notes = [CONDITIONS, f"Attention mass is another axis: memgrain quality --recall ratio=0.05. {NOT_A_SCORE}"]
     if as_json:
         data = [{**row.model_dump(), "share": row.share, "tokens": row.tokens} for row in rows]
@@ -252,23 +252,23 @@ def _recalled(words: list[str]) -> Recalled:
     for word in (part for text in words for part in text.replace(",", " ").split()):
         key, equals, value = word.partition("=")
         if not equals or key not in RECALL_KEYS:
-            raise CodesignError(f"--recall '{word}' must be KEY=VALUE of {', '.join(RECALL_KEYS)}, such as ratio=0.05")
+            raise MemgrainError(f"--recall '{word}' must be KEY=VALUE of {', '.join(RECALL_KEYS)}, such as ratio=0.05")
         given[key] = value
     if "ratio" not in given:
-        raise CodesignError("--recall needs a ratio; give one such as ratio=0.05")
+        raise MemgrainError("--recall needs a ratio; give one such as ratio=0.05")
     page = _number("page", given.get("page", "1"))
     context = _number("context", given["context"]) if "context" in given else None
     try:
         ratio = float(given["ratio"])
     except ValueError:
-        raise CodesignError(f"--recall ratio '{given['ratio']}' must be a number; give one such as 0.05") from None
+        raise MemgrainError(f"--recall ratio '{given['ratio']}' must be a number; give one such as 0.05") from None
     selection = given.get("selection", "pages_sum" if page > 1 else "tokens")
     return recall(ratio, selection, page, given.get("share", "layer" if selection == "window" else "head"), context)
 
 
 def _number(key: str, value: str) -> int:
     if not value.isdecimal():
-        raise CodesignError(f"--recall {key} '{value}' must be a whole number of tokens; give one such as 64")
+        raise MemgrainError(f"--recall {key} '{value}' must be a whole number of tokens; give one such as 64")
     return int(value)
 
 

@@ -71,6 +71,7 @@ def command(
 ) -> None:
     """Simulate, then print a table or one JSON object."""
     from memgrain.hwmodels import contradictions, read_chip
+    from memgrain.runs.options import RunOptions
     from memgrain.runs.overrides import parse, split
     from memgrain.runs.task import Task
     from memgrain.runs.tune import keys_of
@@ -84,16 +85,15 @@ def command(
     )
     chip_set, workload_set = split(parse(set_ or []), chip)
     task = Task(chip, chip_set, workload, workload_set, before, fold, keys_of(tune) if tune is not None else ())
+    options = RunOptions(out, jobs, samples=samples, seed=seed or 0)
     if assumptions:
         from memgrain.cli.assumptions import show_interval
 
-        return show_interval(task, out, jobs, as_json)
+        return show_interval(task, options, as_json)
     if uncertainty:
         from memgrain.cli.uncertainty import show_uncertainty
-        from memgrain.uncertainty import SAMPLES
 
-        draws = SAMPLES if samples is None else samples
-        return show_uncertainty(task, metric or "time_us", draws, seed or 0, out, jobs, as_json)
+        return show_uncertainty(task, metric or "time_us", options, as_json)
     point = task.resolve()
     for line in contradictions(point.chip):
         print(f"memgrain: {point.chip.name}: {line}", file=sys.stderr)
@@ -111,14 +111,14 @@ def command(
 
 
 def _check(assumptions: bool, uncertainty: bool, draws: dict[str, object], runs: dict[str, object]) -> None:
-    """Raise CodesignError for options that nothing would read."""
-    from memgrain.errors import CodesignError
+    """Raise MemgrainError for options that nothing would read."""
+    from memgrain.errors import MemgrainError
 
     if assumptions and uncertainty:
-        raise CodesignError("--assumptions and --uncertainty are two questions; ask one at a time")
+        raise MemgrainError("--assumptions and --uncertainty are two questions; ask one at a time")
     idle = [name for name, value in draws.items() if value is not None and not uncertainty]
     if idle:
-        raise CodesignError(f"{idle[0]} is read with --uncertainty only; add that, or leave {idle[0]} out")
+        raise MemgrainError(f"{idle[0]} is read with --uncertainty only; add that, or leave {idle[0]} out")
     idle = [name for name, value in runs.items() if value is not None and not (uncertainty or assumptions)]
     if idle:
-        raise CodesignError(f"{idle[0]} is read with --uncertainty or --assumptions only; 'memgrain sweep' keeps rows")
+        raise MemgrainError(f"{idle[0]} is read with --uncertainty or --assumptions only; 'memgrain sweep' keeps rows")

@@ -26,9 +26,12 @@ def command(
     """Simulate, fit, print; with -o, draw."""
     from memgrain.analysis.scaling import CONTEXTS, scaling
     from memgrain.cli.terminal import predicting
+    from memgrain.runs.options import RunOptions
 
     with predicting("scaling", out) as progress:
-        found = scaling(chip, sorted(set(contexts)) if contexts else CONTEXTS, out, jobs, progress)
+        found = scaling(
+            chip, sorted(set(contexts)) if contexts else CONTEXTS, options=RunOptions(out, jobs, progress=progress)
+        )
     if out is not None:
         from memgrain.plots.scaling import curves
 

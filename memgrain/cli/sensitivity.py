@@ -44,6 +44,7 @@ def command(
 
     from memgrain.cli.terminal import predicting
     from memgrain.cli.uncertainty import Rounds
+    from memgrain.runs.options import RunOptions
     from memgrain.runs.overrides import parse, split
     from memgrain.runs.task import Task
     from memgrain.uncertainty.sensitivity import sensitivity
@@ -51,7 +52,7 @@ def command(
     chip_set, workload_set = split(parse(set_ or []), chip)
     task = Task(chip, chip_set, workload, workload_set, before)
     with predicting("sensitivity", out) as progress:
-        found = sensitivity(task, metric, out, jobs, Rounds(progress))
+        found = sensitivity(task, metric, RunOptions(out, jobs, progress=Rounds(progress)))
     if as_json:
         print(json.dumps(asdict(found), indent=2))
         return

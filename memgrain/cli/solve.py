@@ -52,20 +52,20 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Simulate as few points as will do, then print the value; ends with status 2 if there is none."""
-    from memgrain.errors import CodesignError
+    from memgrain.errors import MemgrainError
     from memgrain.explore.candidates import Bounds
     from memgrain.explore.solver import Question
     from memgrain.runs.overrides import parse
 
     if sum(option is not None for option in (for_, minimise, maximise)) != 1:
-        raise CodesignError("give one of --for 'METRIC >= NUMBER', --minimise METRIC and --maximise METRIC")
+        raise MemgrainError("give one of --for 'METRIC >= NUMBER', --minimise METRIC and --maximise METRIC")
     if values and (low or high or step):
-        raise CodesignError("--values says all values; leave --low, --high and --step out")
+        raise MemgrainError("--values says all values; leave --low, --high and --step out")
     if largest and for_ is None:
-        raise CodesignError("--largest goes with --for; write --maximise METRIC to seek a metric's largest value")
+        raise MemgrainError("--largest goes with --for; write --maximise METRIC to seek a metric's largest value")
     overrides = parse(set_ or [])
     if key in overrides:
-        raise CodesignError(f"'{key}' is sought and set; leave it out of --set")
+        raise MemgrainError(f"'{key}' is sought and set; leave it out of --set")
     smallest, most, apart = (None if end is None else _value(end) for end in (low, high, step))
     bounds = Bounds(smallest, most, apart, tuple(map(_value, values.split(","))) if values else ())
     question = Question(key, chip, workload, overrides, bounds, before, fold)
@@ -110,12 +110,12 @@ def _contour(question: Question, contour: str, asked: Any) -> list[tuple[Any, An
     """The answer for each value of the other key."""
     from dataclasses import replace
 
-    from memgrain.errors import CodesignError
+    from memgrain.errors import MemgrainError
 
     name, equals, values = contour.partition("=")
     name = name.strip()
     if not equals or not values.strip() or name in {question.key, *question.overrides}:
-        raise CodesignError(f"cannot read --contour '{contour}'; write KEY=V1,V2,... with a key that is not set yet")
+        raise MemgrainError(f"cannot read --contour '{contour}'; write KEY=V1,V2,... with a key that is not set yet")
     found = []
     for value in map(_value, values.split(",")):
         found.append((value, _answer(replace(question, overrides={**question.overrides, name: value}), asked)))
@@ -267,11 +267,11 @@ def _say_sizes(answers: list[tuple[Any, Answer]], as_json: bool) -> None:
 def _draw(name: str, answers: list[tuple[Any, Answer]], largest: bool, path: Path) -> None:
     """Write the figure of a contour, and say where it is."""
     from memgrain.cli.terminal import console
-    from memgrain.errors import CodesignError
+    from memgrain.errors import MemgrainError
     from memgrain.plots.solved import solved
 
     try:
         solved(name, answers, largest).savefig(path)
     except OSError as error:
-        raise CodesignError(f"cannot write {path} ({error.strerror}); choose another folder with -o") from None
+        raise MemgrainError(f"cannot write {path} ({error.strerror}); choose another folder with -o") from None
     console(stderr=True).print(f"memgrain: figure: {path}", markup=False, soft_wrap=True)

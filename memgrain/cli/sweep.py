@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -55,10 +56,12 @@ def command(
     from memgrain.cli.terminal import SweepProgress
     from memgrain.quality import size_notes
     from memgrain.runs.execute import run_sweep
+    from memgrain.runs.options import RunOptions
     from memgrain.runs.sweep import load_sweep
     from memgrain.runs.tune import keys_of
 
     draws = Draws.of(uncertainty, samples, seed, metric)
+    options = RunOptions(out, jobs, cluster, samples=samples, seed=seed or 0)
     sweep = load_sweep(spec)
     if tune is not None:
         sweep = sweep.model_copy(update={"tune": keys_of(tune)})
@@ -66,12 +69,12 @@ def command(
     progress = SweepProgress(sweep.name)
     intervals: Intervals | None = None
     try:
-        outcome = run_sweep(sweep, folder, jobs, cluster, progress)
+        outcome = run_sweep(sweep, folder, replace(options, progress=progress))
         answered = len(outcome.failures) < outcome.total
         if draws and answered:
             progress.stop()
             progress = SweepProgress(f"{sweep.name}, draws")
-            intervals = draws.intervals(sweep, folder, jobs, cluster, progress)
+            intervals = draws.intervals(sweep, folder, options, progress)
     except KeyboardInterrupt:
         progress.stop()
         tuned = f" --tune {tune}" if tune else ""

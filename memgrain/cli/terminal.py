@@ -70,7 +70,7 @@ class SweepProgress:
         self.bar: Progress | None = None
 
     def start(self, total: int, ready: int) -> None:
-        """See `execute.Watch`."""
+        """See `options.Progress`."""
         self.total, self.finished, self.before = total, ready, ready
         self.first, self.spoke = math.inf, time.monotonic()
         if ready:
@@ -90,18 +90,18 @@ class SweepProgress:
             self.bar.add_task(self.name, total=total, completed=ready)
 
     def done(self, row: Row) -> None:
-        """See `execute.Watch`."""
+        """See `options.Progress`."""
         if math.isinf(self.first):
             self.first, self.before = time.monotonic(), self.finished + 1
         self._step()
 
     def failed(self, message: str) -> None:
-        """See `execute.Watch`."""
+        """See `options.Progress`."""
         self.warn(message)
         self._step()
 
     def warn(self, message: str) -> None:
-        """See `execute.Watch`."""
+        """See `options.Progress`."""
         self.console.print(f"memgrain: {' '.join(message.split())}", markup=False, soft_wrap=True)
 
     def stop(self) -> None:

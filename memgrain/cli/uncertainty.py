@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
-from pathlib import Path
+from dataclasses import asdict, replace
 
 from rich.table import Table
 
 from memgrain.cli.tables import number_text, table
 from memgrain.cli.terminal import SweepProgress, console, predicting
 from memgrain.hwmodels import read_chip
+from memgrain.runs.options import RunOptions
 from memgrain.runs.provenance import with_unit
 from memgrain.runs.rows import Row
 from memgrain.runs.task import Task
@@ -29,33 +29,33 @@ class Rounds:
         """Who draws the bar."""
 
     def start(self, total: int, ready: int) -> None:
-        """See `execute.Watch`."""
+        """See `options.Progress`."""
         self.progress.stop()
         self.progress.start(total, ready)
 
     def done(self, row: Row) -> None:
-        """See `execute.Watch`."""
+        """See `options.Progress`."""
         self.progress.done(row)
 
     def failed(self, message: str) -> None:
-        """See `execute.Watch`."""
+        """See `options.Progress`."""
         self.progress.failed(message)
 
     def warn(self, message: str) -> None:
-        """See `execute.Watch`."""
+        """See `options.Progress`."""
         self.progress.warn(message)
 
 
-def show_uncertainty(
-    task: Task, metric: str, samples: int, seed: int, out: Path | None, jobs: int | None, as_json: bool
-) -> None:
-    """Simulate draws and ends; print tables or one JSON object; with `out`, keep rows and draw a tornado there."""
+def show_uncertainty(task: Task, metric: str, options: RunOptions, as_json: bool) -> None:
+    """Simulate draws and ends; print tables or one JSON object; a folder `out` keeps rows and has a tornado."""
     check_figure(metric)
     numbers = unknowns(read_chip(task.chip, task.chip_set), task.chip_set)
+    out = options.out
     with predicting("uncertainty", out) as progress:
-        sampled = sample([task], samples, seed, out, jobs, Rounds(progress))
-        found = spread(sampled, metric, metric, lambda value: value, seed)
-        usual, bars = spans(task, numbers, metric, out, jobs, Rounds(progress))
+        watched = replace(options, progress=Rounds(progress))
+        sampled = sample([task], watched)
+        found = spread(sampled, metric, metric, lambda value: value, options.seed)
+        usual, bars = spans(task, numbers, metric, watched)
     telling = [bar for bar in bars if bar.reach(usual)[0] < bar.reach(usual)[1]]
     if out is not None and telling:
         from memgrain.plots.tornado import tornado

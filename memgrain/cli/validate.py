@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,33 +63,34 @@ def command(
 ) -> None:
     """Predict, compare, and print the errors by family."""
     from memgrain.cli.terminal import predicting
+    from memgrain.runs.options import RunOptions
     from memgrain.runs.overrides import parse
     from memgrain.validation import validate
     from memgrain.validation.channel import is_channel_file
     from memgrain.validation.points import is_points_file
 
-    rows = _rows(file, external, op, backend)
+    rows, options = _rows(file, external, op, backend), RunOptions(out, jobs, seed=seed)
     if isinstance(rows, Path) and is_points_file(rows):
         from memgrain.cli.points import show_points
 
         if chip or dram or sample is not None:
-            raise CodesignError("--chip, --dram and --sample are for rows of a CSV; drop them for a file of points")
-        return show_points(rows, parse(set_ or []), out, jobs, alternatives, as_json)
+            raise MemgrainError("--chip, --dram and --sample are for rows of a CSV; drop them for a file of points")
+        return show_points(rows, parse(set_ or []), alternatives, options, as_json)
     if alternatives:
-        raise CodesignError("--alternatives are those of a file of points; drop it for rows of a CSV")
+        raise MemgrainError("--alternatives are those of a file of points; drop it for rows of a CSV")
     if isinstance(rows, Path) and (dram is not None or is_channel_file(rows)):
         from memgrain.cli.channel import validate_dram
 
         if chip or set_ or sample is not None:
-            raise CodesignError(
+            raise MemgrainError(
                 "--chip, --set and --sample are for rows of kernels; drop them for rows of a DRAM channel"
             )
-        return validate_dram(rows, dram, out, jobs, as_json)
+        return validate_dram(rows, dram, options, as_json)
     if dram is not None:
-        raise CodesignError("--dram is for a file of rows of a DRAM channel; drop it, or --external")
+        raise MemgrainError("--dram is for a file of rows of a DRAM channel; drop it, or --external")
     name = rows.name if isinstance(rows, Path) else rows.source
     with predicting(name, out) as progress:
-        found = validate(rows, chip, parse(set_ or []), out, jobs, sample, seed, progress)
+        found = validate(rows, chip, parse(set_ or []), sample, options=replace(options, progress=progress))
     if as_json:
         print(json.dumps(found.summary(), indent=2))
     elif found.compared:
@@ -104,12 +106,12 @@ def _rows(file: Path | None, external: str | None, op: str | None, backend: str 
 
     if external is not None:
         if file is not None:
-            raise CodesignError(f"both {file.name} and --external {external} are given; leave one out")
+            raise MemgrainError(f"both {file.name} and --external {external} are given; leave one out")
         return External(external, op, backend)
     if op is not None or backend is not None:
-        raise CodesignError("--op and --backend choose rows of --external; add --external aiconfigurator")
+        raise MemgrainError("--op and --backend choose rows of --external; add --external aiconfigurator")
     if file is None:
-        raise CodesignError("no rows to validate; give a CSV file, a YAML file of points, or --external aiconfigurator")
+        raise MemgrainError("no rows to validate; give a CSV file, a YAML file of points, or --external aiconfigurator")
     return file
 
 

@@ -32,12 +32,14 @@ def command(
     from memgrain.analysis.whatif import what_if
     from memgrain.cli.terminal import predicting
     from memgrain.cli.uncertainty import Rounds
+    from memgrain.runs.options import RunOptions
     from memgrain.runs.overrides import parse, split
     from memgrain.runs.task import Task
 
     chip_set, workload_set = split(parse(set_ or []), chip)
+    task = Task(chip, chip_set, workload, workload_set, before)
     with predicting("whatif", out) as progress:
-        found = what_if(Task(chip, chip_set, workload, workload_set, before), out, jobs, Rounds(progress))
+        found = what_if(task, RunOptions(out, jobs, progress=Rounds(progress)))
     if as_json:
         print(json.dumps([_record(item) for item in found], indent=2))
     else:

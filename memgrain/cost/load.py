@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from memgrain.cost.spec import ChipCost, Site
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels.record import Spec
 from memgrain.runs.shipped import suggest
 from memgrain.runs.yaml_file import read_mapping
@@ -34,7 +34,7 @@ def load_cost(name: str | Path, changes: Mapping[str, Any] | None = None) -> Chi
     """Load the costs of a chip by its name or from a YAML file. `changes` overrides numbers, as in {"price": "20000
     USD"}.
 
-    Raises CodesignError if there is no such file or if the file or a number is invalid.
+    Raises MemgrainError if there is no such file or if the file or a number is invalid.
     """
     path = _find(name)
     return _record(ChipCost, {**_tree(path, ()), "name": path.stem}, changes or {}, path.name)
@@ -53,7 +53,7 @@ def _find(name: str | Path) -> Path:
     path = Path(name).expanduser()
     if path.suffix in (".yaml", ".yml"):
         return path
-    raise CodesignError(
+    raise MemgrainError(
         f"no costs of a chip '{name}'{suggest(str(name), known)}; known: {', '.join(known)}; or give a .yaml file of "
         "costs with --prices"
     )
@@ -62,13 +62,13 @@ def _find(name: str | Path) -> Path:
 def _tree(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     """The content of a file with source keys replaced by citations, merged over the file that it extends."""
     if path in seen:
-        raise CodesignError(
+        raise MemgrainError(
             f"{path.name}: extends itself by way of {' -> '.join(p.name for p in seen)}; break the circle"
         )
     raw = read_mapping(path, "begin with price:")
     sources, parent = raw.pop("sources", None) or {}, raw.pop("extends", None)
     if not isinstance(sources, dict):
-        raise CodesignError(f"{path.name}: sources must map keys to citations, got {type(sources).__name__} @ sources")
+        raise MemgrainError(f"{path.name}: sources must map keys to citations, got {type(sources).__name__} @ sources")
     tree = {key: _cited(node, sources, f"{path.name}: {{}} @ {key}") for key, node in raw.items()}
     if parent is None:
         return tree
@@ -84,11 +84,11 @@ def _cited(node: Any, sources: Mapping[str, Any], error: str) -> Any:
     if "value" not in node:
         return {key: _cited(item, sources, f"{error}.{key}") for key, item in node.items()}
     if "source" not in node:
-        raise CodesignError(error.format("number without a source; add one"))
+        raise MemgrainError(error.format("number without a source; add one"))
     keys = node["source"] if isinstance(node["source"], list) else [node["source"]]
     for key in keys:
         if not sources.get(key):
-            raise CodesignError(error.format(f"source '{key}' is not listed under sources; add it there"))
+            raise MemgrainError(error.format(f"source '{key}' is not listed under sources; add it there"))
     return {**node, "source": "; ".join(str(sources[key]) for key in keys)}
 
 
@@ -108,9 +108,9 @@ def _record(model: type[_Record], tree: dict[str, Any], changes: Mapping[str, An
         if not isinstance(node, dict) or not (
             (isinstance(node.get(last), dict) and "value" in node[last]) or last == "server"
         ):
-            raise CodesignError(f"{file}: no number '{dotted}' to set; {closest(dotted, known_keys(model))}")
+            raise MemgrainError(f"{file}: no number '{dotted}' to set; {closest(dotted, known_keys(model))}")
         node[last] = {"value": value, "kind": "override", "source": SET}
     try:
         return checked(model, tree, file)
     except WorkloadError as error:
-        raise CodesignError(str(error)) from None
+        raise MemgrainError(str(error)) from None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from memgrain.cost.spec import Phase
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip
 from memgrain.models import ModelRun, Question, prompt_time, run_model
 from memgrain.models.capacity import cache_bytes
@@ -55,10 +55,10 @@ def work(
     A prompt token found in a prefix cache costs one read of its cached bytes in place of its computation. The read
     comes from the chips' own memory at streaming speed, all chips in parallel, or over a `link` of that many bytes per
     second into each chip. This is a lower bound: it leaves out the storage of the prefix and the last token of a
-    prompt, which is always computed. Raises CodesignError if the model does not fit, and the errors of `run_model`.
+    prompt, which is always computed. Raises MemgrainError if the model does not fit, and the errors of `run_model`.
     """
     if min(chips, groups) < 1 or chips % groups:
-        raise CodesignError(f"{chips} chips cannot be {groups} groups of as many; choose a divisor of {chips}")
+        raise MemgrainError(f"{chips} chips cannot be {groups} groups of as many; choose a divisor of {chips}")
     whole = chips > 1 and any(ffn.routed for ffn in model.ffn.values())
     shard = Shard(tensor=chips // groups, data=groups, expert=whole)
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.explore.spec import Kept, Range, Search
 from memgrain.runs.quantities import Number, Unit, read, write
 
@@ -72,7 +72,7 @@ Axis = Options | Stretch
 
 
 def axes(search: Search) -> list[Axis]:
-    """The axes of a search: the chip's, those of products, then the others in order; raises CodesignError."""
+    """The axes of a search: the chip's, those of products, then the others in order; raises MemgrainError."""
     found: list[Axis] = []
     if len(search.chips) > 1:
         found.append(Options(CHIP_AXIS, tuple({CHIP_AXIS: chip} for chip in search.chips), ordered=False))
@@ -114,7 +114,7 @@ def _list(key: str, values: Sequence[Any]) -> Options:
     if len(numbers) < len(values):
         try:
             numbers = [read(value, key)[0] for value in values if isinstance(value, str)]
-        except CodesignError:
+        except MemgrainError:
             numbers = []
     grows = len(numbers) == len(values) and all(a < b for a, b in itertools.pairwise(numbers))
     return Options(key, tuple({key: value} for value in values), ordered=grows)
@@ -126,7 +126,7 @@ def _stretch(key: str, values: Range) -> Axis:
     if values.step is not None:
         return Options(key, tuple({key: write(v, unit)} for v in _steps(key, values, low, high, unit)), ordered=True)
     if values.log and low <= 0:
-        raise CodesignError(f"{key}: log needs low above 0, got {values.low!r}; raise low or leave log out")
+        raise MemgrainError(f"{key}: log needs low above 0, got {values.low!r}; raise low or leave log out")
     if not whole:
         return Stretch(key, low, high, values.log, None, None)
     grain = unit.step if unit is not None and low >= unit.step else 1
@@ -137,21 +137,21 @@ def _ends(key: str, values: Range) -> tuple[Number, Number, Unit | None, bool]:
     low, unit = read(values.low, f"{key}.low")
     high, other = read(values.high, f"{key}.high")
     if unit is not other:
-        raise CodesignError(f"{key}: low is {values.low!r} and high is {values.high!r}; give both the same unit")
+        raise MemgrainError(f"{key}: low is {values.low!r} and high is {values.high!r}; give both the same unit")
     if not low < high:
-        raise CodesignError(f"{key}: low {values.low!r} must be below high {values.high!r}; exchange or correct them")
+        raise MemgrainError(f"{key}: low {values.low!r} must be below high {values.high!r}; exchange or correct them")
     return low, high, unit, isinstance(low, int) and isinstance(high, int)
 
 
 def _steps(key: str, values: Range, low: Number, high: Number, unit: Unit | None) -> list[Number]:
     step, other = read(values.step, f"{key}.step")
     if unit is not other or step <= 0:
-        raise CodesignError(f"{key}: step {values.step!r} must be above 0 and have the unit of low; correct it")
+        raise MemgrainError(f"{key}: step {values.step!r} must be above 0 and have the unit of low; correct it")
     if values.log:
-        raise CodesignError(f"{key}: step and log exclude each other; leave one out, or write a list")
+        raise MemgrainError(f"{key}: step and log exclude each other; leave one out, or write a list")
     count = int((high - low) / step + 1e-9) + 1
     if count > MOST:
-        raise CodesignError(f"{key}: {count} values, at most {MOST}; make step larger or leave it out")
+        raise MemgrainError(f"{key}: {count} values, at most {MOST}; make step larger or leave it out")
     if isinstance(low, int) and isinstance(step, int):
         return [low + i * step for i in range(count)]
     return [float(f"{low + i * step:.12g}") for i in range(count)]
@@ -173,7 +173,7 @@ def _products(groups: Sequence[Kept], search: Search) -> Options:
     given = [key for key in keys if key in search.space or key in search.set]
     for group in groups:
         if sum(key not in given for key in group.keys) > 1:
-            raise CodesignError(
+            raise MemgrainError(
                 f"of the product {' x '.join(group.keys)} only one key may be missing in space; add others"
             )
     found: list[dict[str, int]] = []
@@ -183,7 +183,7 @@ def _products(groups: Sequence[Kept], search: Search) -> Options:
             found.append({key: chosen[key] for key in keys if key not in search.set})
     if not found:
         wanted = " and ".join(f"{' x '.join(group.keys)} = {group.product}" for group in groups)
-        raise CodesignError(f"no values in space make {wanted}; correct product or the values")
+        raise MemgrainError(f"no values in space make {wanted}; correct product or the values")
     found.sort(key=lambda option: list(option.values()))
     alone = len({next(iter(option.values())) for option in found}) == len(found)
     return Options(" x ".join(keys), tuple(found), ordered=alone)
@@ -208,11 +208,11 @@ def _whole(key: str, search: Search) -> list[int]:
         if isinstance(given, Range):
             low, high, unit, _ = _ends(key, given)
             if given.log:
-                raise CodesignError(f"{key}: a factor of a product cannot have log; write a list")
+                raise MemgrainError(f"{key}: a factor of a product cannot have log; write a list")
             step = Range(low=given.low, high=given.high, step=1 if given.step is None else given.step)
             values = list(_steps(key, step, low, high, unit))
         else:
             values = given
     if not all(isinstance(value, int) and not isinstance(value, bool) and value > 0 for value in values):
-        raise CodesignError(f"{key}: a factor of a product must be whole numbers above 0, got {values!r}; correct it")
+        raise MemgrainError(f"{key}: a factor of a product must be whole numbers above 0, got {values!r}; correct it")
     return values

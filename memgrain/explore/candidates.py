@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels import load_chip, read_chip
 from memgrain.hwmodels.spec import Cache
 from memgrain.runs.labels import words
@@ -78,10 +78,10 @@ class Lattice:
 
 
 def lattice(key: str, bounds: Bounds, chip: str, chip_set: Mapping[str, Any], workload: AnyWorkload) -> Lattice:
-    """The values of `key`, of a chip with the overrides `chip_set` or of a workload; raises CodesignError."""
+    """The values of `key`, of a chip with the overrides `chip_set` or of a workload; raises MemgrainError."""
     if bounds.values:
         if len(set(map(str, bounds.values))) < len(bounds.values):
-            raise CodesignError(f"{key}: a value is listed twice; drop one")
+            raise MemgrainError(f"{key}: a value is listed twice; drop one")
         return Lattice(key, len(bounds.values), 0, 1, None, bounds.values)
     low, high, unit = _ends(key, _present(key, chip, chip_set, workload), bounds)
     whole = isinstance(low, int) and isinstance(high, int)
@@ -92,7 +92,7 @@ def lattice(key: str, bounds: Bounds, chip: str, chip_set: Mapping[str, Any], wo
         low = math.ceil(low / step - 1e-9) * step
     size = int((high - low) / step + 1e-9) + 1
     if high < low or size < 2:
-        raise CodesignError(
+        raise MemgrainError(
             f"{key}: fewer than two values from {words(key, write(low, unit))} to {words(key, write(high, unit))} in "
             f"steps of {words(key, write(step, unit))}; widen --low and --high, or give a smaller --step"
         )
@@ -129,11 +129,11 @@ def _sets(key: str, chip: str, chip_set: Mapping[str, Any]) -> int | None:
 def _ends(key: str, present: Any, bounds: Bounds) -> tuple[Number, Number, Unit | None]:
     try:
         own, unit = read(present, key)
-    except CodesignError:
+    except MemgrainError:
         own, unit = 0, None
     missing = [name for name in ("low", "high") if getattr(bounds, name) is None]
     if missing and own <= 0:
-        raise CodesignError(f"{key} is {present!r} now, which gives no range; give --{missing[0]}")
+        raise MemgrainError(f"{key} is {present!r} now, which gives no range; give --{missing[0]}")
     low: Number
     high: Number
     if isinstance(own, int):
@@ -147,14 +147,14 @@ def _ends(key: str, present: Any, bounds: Bounds) -> tuple[Number, Number, Unit 
         high, given = read(bounds.high, "--high")
         _same(key, unit, given, "--high")
     if not low < high:
-        raise CodesignError(f"{key}: the lowest value, {low}, must be below the highest, {high}; correct --low, --high")
+        raise MemgrainError(f"{key}: the lowest value, {low}, must be below the highest, {high}; correct --low, --high")
     return low, high, unit
 
 
 def _same(key: str, unit: Unit | None, given: Unit | None, option: str) -> Unit | None:
     if unit is not given:
         wanted = f"a {unit.name} such as '{unit.format(unit.step)}'" if unit else "a number without a unit"
-        raise CodesignError(f"{option}: {key} is {wanted}; write one")
+        raise MemgrainError(f"{option}: {key} is {wanted}; write one")
     return unit
 
 
@@ -164,7 +164,7 @@ def _step(key: str, low: Number, high: Number, unit: Unit | None, asked: Any, se
         step, given = read(asked, "--step")
         _same(key, unit, given, "--step")
         if step <= 0:
-            raise CodesignError(f"--step {asked} must be above 0; correct it")
+            raise MemgrainError(f"--step {asked} must be above 0; correct it")
         return step
     if sets is not None:
         return sets

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels.units import parse_bytes, parse_duration
 from memgrain.runs.labels import check_metric
 from memgrain.runs.quantities import plain
@@ -41,7 +41,7 @@ class Condition:
     def value(self, row: Row) -> float | None:
         """What the row has for the column, quantities in base units; None if that is no number.
 
-        Raises CodesignError if it has no such column.
+        Raises MemgrainError if it has no such column.
         """
         return plain(row[column(self.metric, row)])
 
@@ -64,13 +64,13 @@ class Condition:
 
 
 def parse_condition(text: str) -> Condition:
-    """The condition that a text such as "dram_read_bytes <= 2 GiB" states; raises CodesignError.
+    """The condition that a text such as "dram_read_bytes <= 2 GiB" states; raises MemgrainError.
 
     The number may have a % behind it, a size (for columns in bytes) or a duration (for columns in us).
     """
     match = _PATTERN.match(text)
     if match is None:
-        raise CodesignError(
+        raise MemgrainError(
             f"cannot read the condition '{text}'; write COLUMN, one of {' '.join(_COMPARE)}, and a number: "
             "l2_hit_rate >= 0.95"
         )
@@ -78,7 +78,7 @@ def parse_condition(text: str) -> Condition:
 
 
 def column(name: str, columns: Iterable[str]) -> str:
-    """The column of that name, or of that name with dots as underscores; raises CodesignError if there is none."""
+    """The column of that name, or of that name with dots as underscores; raises MemgrainError if there is none."""
     known = list(columns)
     if name in known:
         return name
@@ -97,7 +97,7 @@ def _bound(text: str, metric: str, condition: str) -> float:
     try:
         return parse_duration(text) / 1e6 if metric.endswith("_us") else float(parse_bytes(text))
     except ValueError:
-        raise CodesignError(
+        raise MemgrainError(
             f"cannot read '{text}' in the condition '{condition}'; write a number, a share such as 95%, a size such as "
             "'2 GiB' for bytes, or for a column that ends with _us a duration such as '200 us'"
         ) from None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.explore.spec import Search
 from memgrain.explore.store import Presence, locked
 
@@ -41,7 +41,7 @@ class _Database:
 
 @contextmanager
 def opened(search: Search, folder: Path, storage: str | None) -> Iterator[optuna.Study]:
-    """The study of a search, made if there is none; raises CodesignError if it is of another search, or the database
+    """The study of a search, made if there is none; raises MemgrainError if it is of another search, or the database
     fails."""
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -69,25 +69,25 @@ def opened(search: Search, folder: Path, storage: str | None) -> Iterator[optuna
             if storage is None
             else "check --storage and its driver (pip install), or leave it out for a file in the folder; rows are kept"
         )
-        raise CodesignError(f"the database {where} failed ({reason}); {mend}") from None
+        raise MemgrainError(f"the database {where} failed ({reason}); {mend}") from None
     finally:
         presence.leave()
 
 
 def _readable(url: str) -> str:
-    """A database's URL as it may be shown, without its password; raises CodesignError where it keeps nothing."""
+    """A database's URL as it may be shown, without its password; raises MemgrainError where it keeps nothing."""
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
 
     try:
         found = make_url(url)
     except (ArgumentError, ValueError):
-        raise CodesignError(
+        raise MemgrainError(
             f"--storage '{url}' is no URL of a database; write one such as sqlite:///study.db or "
             "postgresql+psycopg://user@host/name, or leave it out"
         ) from None
     if found.get_backend_name() == "sqlite" and found.database in (None, "", ":memory:"):
-        raise CodesignError(
+        raise MemgrainError(
             f"--storage {url} is lost when this process ends; give a file, sqlite:///study.db, or leave it out"
         )
     return found.render_as_string()
@@ -161,7 +161,7 @@ def _study(search: Search, database: _Database) -> optuna.Study:
     if known is None and not study.get_trials(deepcopy=False):
         study.set_user_attr(DIGEST, search.digest())
     elif known != search.digest():
-        raise CodesignError(
+        raise MemgrainError(
             f"the study '{search.name}' at {database.where} is of another search, or of another version of the model; "
             "choose another folder with -o, or another name"
         )

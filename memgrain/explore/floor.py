@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.quality import floor, recall
 from memgrain.runs.task import Point, attention_of
 
@@ -47,12 +47,12 @@ class Quality(BaseModel):
     mass: Measured | None = Field(default=None, description="attention mass recalled at it, which is no score")
 
     def columns(self, point: Point) -> dict[str, float]:
-        """The columns of a point; raises CodesignError where it has no ratio, or nothing is known at its ratio."""
+        """The columns of a point; raises MemgrainError where it has no ratio, or nothing is known at its ratio."""
         attended = attention_of(point.workload)
         selection = attended.selection if attended is not None else None
         ratio = getattr(selection, "ratio", None)
         if attended is None or ratio is None:
-            raise CodesignError(f"{point.workload.name}: quality is looked up by selection.ratio; give it one")
+            raise MemgrainError(f"{point.workload.name}: quality is looked up by selection.ratio; give it one")
         found = {}
         if self.score is not None:
             asked = self.score

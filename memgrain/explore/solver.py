@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.explore.candidates import Bounds, Lattice, lattice
 from memgrain.explore.condition import Condition, column
 from memgrain.explore.store import RowStore
@@ -54,7 +54,7 @@ class Question:
     """Tolerance of folding; see `Point.fold`."""
 
     def along(self) -> Lattice:
-        """The values of the key; raises CodesignError, and what `Task.resolve` raises of the workload."""
+        """The values of the key; raises MemgrainError, and what `Task.resolve` raises of the workload."""
         chip_set, workload_set = split(self.overrides, self.chip)
         workload = Task(self.chip, {}, self.workload, workload_set).resolve().workload
         return lattice(self.key, self.bounds, self.chip, chip_set, workload)
@@ -130,7 +130,7 @@ class Answer:
 def solve(question: Question, condition: Condition, largest: bool = False, out: Path | None = None) -> Answer:
     """The smallest (or largest) value for which the condition holds; rows are kept in `out`, if given.
 
-    Raises CodesignError if no value of the range can be simulated, and what the chip or the workload raise as they are.
+    Raises MemgrainError if no value of the range can be simulated, and what the chip or the workload raise as they are.
     """
     looked = _Look(question, condition.metric, condition, out)
     places = looked.along.spread(SAMPLES)
@@ -196,11 +196,11 @@ class _Look:
         return self.seen[place]
 
     def course(self, places: list[int]) -> Course:
-        """How the metric goes over those of these places that have a number; raises CodesignError if none has."""
+        """How the metric goes over those of these places that have a number; raises MemgrainError if none has."""
         tried = [self.at(place) for place in places]
         values = [item.metric for item in tried if item.metric is not None]
         if not values:
-            raise CodesignError(
+            raise MemgrainError(
                 f"no value from {tried[0].text} to {tried[-1].text} of {self.question.key} gives a number for "
                 f"{self.metric}: {next((item.refused for item in tried if item.refused), 'the row has none')}"
             )

@@ -25,7 +25,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.explore.condition import Condition, parse_condition
 from memgrain.explore.floor import Quality
 from memgrain.runs.overrides import CHIP
@@ -115,7 +115,7 @@ class Search(BaseModel):
 
 
 def load_search(source: str | Path | Mapping[str, Any], changes: Mapping[str, Any] | None = None) -> Search:
-    """The search of that file or shipped name, or of a mapping, with top-level keys changed; raises CodesignError."""
+    """The search of that file or shipped name, or of a mapping, with top-level keys changed; raises MemgrainError."""
     if isinstance(source, Mapping):
         return _validate({**source, **(changes or {})}, "the search")
     path = find_search(source)
@@ -136,35 +136,35 @@ def _validate(raw: dict[str, Any], file: str) -> Search:
             message = f"key '{where}' is missing; add it"
         else:
             message = f"{first['msg'][:1].lower()}{first['msg'][1:]}, got {first['input']!r} @ {where}; correct it"
-        raise CodesignError(f"{file}: {message}") from None
+        raise MemgrainError(f"{file}: {message}") from None
     try:
         _check(search)
-    except CodesignError as error:
-        raise CodesignError(f"{file}: {error}") from None
+    except MemgrainError as error:
+        raise MemgrainError(f"{file}: {error}") from None
     return search
 
 
 def _check(search: Search) -> None:
-    """Raise CodesignError where parts of a search contradict each other."""
+    """Raise MemgrainError where parts of a search contradict each other."""
     both = sorted(set(search.set) & set(search.space))
     if both:
-        raise CodesignError(f"'{both[0]}' stands in set and in space; keep it in one of them")
+        raise MemgrainError(f"'{both[0]}' stands in set and in space; keep it in one of them")
     fields = sorted({name for kind in KINDS.values() for name in kind.model_fields})
     for key in [*search.set, *search.space, *(key for kept in search.keep for key in kept.keys)]:
         first = key.split(".")[0]
         if not key.startswith(CHIP) and first not in fields:
-            raise CodesignError(
+            raise MemgrainError(
                 f"a workload has no '{first}'{suggest(first, fields)}; a key of the chip begins with 'chip.': "
                 f"chip.{key}"
             )
     strange = sorted(set(search.reference) - set(search.objectives))
     if strange:
-        raise CodesignError(
+        raise MemgrainError(
             f"reference '{strange[0]}' is no objective{suggest(strange[0], list(search.objectives))}; remove it"
         )
     if search.reference and len(search.reference) < len(search.objectives):
         missing = next(name for name in search.objectives if name not in search.reference)
-        raise CodesignError(f"reference has no '{missing}'; give a value for each objective, or leave reference out")
+        raise MemgrainError(f"reference has no '{missing}'; give a value for each objective, or leave reference out")
     for text in search.constraints:
         parse_condition(text)
 

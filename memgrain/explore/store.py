@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.runs.rows import NAME, Row, RowFile, read_rows
 
 LOCK = "rows.lock"
@@ -25,7 +25,7 @@ class RowStore:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise CodesignError(f"cannot write {folder} ({error.strerror}); choose another folder with -o") from None
+            raise MemgrainError(f"cannot write {folder} ({error.strerror}); choose another folder with -o") from None
         self._refresh()
 
     @property
@@ -60,7 +60,7 @@ def locked(path: Path) -> Iterator[None]:
     try:
         file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
-        raise CodesignError(f"cannot write {path} ({error.strerror}); choose another folder with -o") from None
+        raise MemgrainError(f"cannot write {path} ({error.strerror}); choose another folder with -o") from None
     try:
         _lock(file, "LOCK_EX")
         yield
@@ -75,7 +75,7 @@ class Presence:
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
-            raise CodesignError(f"cannot write {path} ({error.strerror}); choose another folder with -o") from None
+            raise MemgrainError(f"cannot write {path} ({error.strerror}); choose another folder with -o") from None
         _lock(self._file, "LOCK_SH")
 
     def alone(self) -> bool:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from memgrain.errors import CodesignError
 from memgrain.explore.axes import CHIP_AXIS, axes, params, place, size
 from memgrain.explore.condition import NEVER, column
 from memgrain.explore.database import ASKING, opened
@@ -22,8 +21,9 @@ from memgrain.explore.explored import ANSWER, DONE, Explored, read_trials
 from memgrain.explore.floor import Quality
 from memgrain.explore.spec import Search
 from memgrain.explore.store import RowStore, locked
-from memgrain.runs.execute import DOMAIN, GLANCE, Silent, Watch
-from memgrain.runs.pool import Job, Pool, Processes
+from memgrain.runs.execute import DOMAIN, GLANCE
+from memgrain.runs.options import Progress, RunOptions
+from memgrain.runs.pool import InProcess, Pool, Processes
 from memgrain.runs.quantities import plain
 from memgrain.runs.rows import Row
 from memgrain.runs.task import Files, Point
@@ -51,47 +51,20 @@ class Asked:
     """Its columns of quality."""
 
 
-class Here:
-    """A pool of this process alone: a point is run when it is submitted."""
-
-    lost: tuple[type[BaseException], ...] = ()
-    patience = 1
-
-    def width(self) -> int:
-        """One point at a time."""
-        return 1
-
-    def submit(self, point: Job) -> Future[Row]:
-        """The row, as a promise that is kept already."""
-        promise: Future[Row] = Future()
-        try:
-            promise.set_result(point.run())
-        except Exception as error:
-            promise.set_exception(error)
-        return promise
-
-    def restart(self) -> None:
-        """Nothing to do: no worker is lost."""
-
-    def stop(self) -> None:
-        """Nothing to do."""
-
-
 def explore(
-    search: Search, folder: Path, storage: str | None = None, jobs: int = 1, watch: Watch | None = None
+    search: Search, folder: Path, storage: str | None = None, options: RunOptions = RunOptions(jobs=1)
 ) -> Explored:
-    """Go on with the search in `folder` until its trials are done, `jobs` at a time; `storage` is a database's URL.
+    """Go on with the search in `folder` until its trials are done; `storage` is a database's URL. With one job, the
+    order of the trials is fixed.
 
-    Raises KeyboardInterrupt after Ctrl-C, when all that was told is kept; CodesignError if the folder or the database
+    Raises KeyboardInterrupt after Ctrl-C, when all that was told is kept; MemgrainError if the folder or the database
     cannot be used, belong to another search, or a row lacks a column that the search names.
     """
-    if jobs < 1:
-        raise CodesignError(f"jobs is {jobs}, must be at least 1; leave it out for one")
     store, ends = RowStore(folder), size(axes(search))
     with opened(search, folder, storage) as study:
-        pool: Pool = Here() if jobs == 1 else Processes(jobs)
+        pool: Pool = InProcess() if options.workers == 1 else Processes(options.workers)
         try:
-            _Run(search, study, store, watch or Silent(), here=storage is None).go(pool, jobs)
+            _Run(search, study, store, options.progress, here=storage is None).go(pool, options.workers)
         finally:
             pool.stop()
         return Explored(search, store.path, read_trials(study, search), ends)
@@ -100,8 +73,8 @@ def explore(
 class _Run:
     """One process's part in a study."""
 
-    def __init__(self, search: Search, study: optuna.Study, store: RowStore, watch: Watch, here: bool) -> None:
-        self.search, self.study, self.store, self.watch, self.here = search, study, store, watch, here
+    def __init__(self, search: Search, study: optuna.Study, store: RowStore, progress: Progress, here: bool) -> None:
+        self.search, self.study, self.store, self.progress, self.here = search, study, store, progress, here
         self.axes = axes(search)
         self.size = size(self.axes)
         self.total = search.trials if self.size is None else min(search.trials, self.size)
@@ -113,7 +86,7 @@ class _Run:
     def go(self, pool: Pool, jobs: int) -> None:
         """Ask and tell until the trials are done or nothing new is left."""
         done = sum(trial.state.name in DONE for trial in self.study.get_trials(deepcopy=False))
-        self.watch.start(self.total, min(done, self.total))
+        self.progress.start(self.total, min(done, self.total))
         try:
             while True:
                 while len(self.running) < jobs and self.ask(pool):
@@ -239,7 +212,7 @@ class _Run:
             self.refuse(asked, str(error))
         except Exception as error:
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            self.watch.warn(f"{point}: {reason}; a fault of memgrain, please report it")
+            self.progress.warn(f"{point}: {reason}; a fault of memgrain, please report it")
             self.refuse(asked, reason)
         else:
             self.store.keep(row)
@@ -260,7 +233,7 @@ class _Run:
         for condition in self.conditions:
             asked.trial.set_constraint(str(condition), condition.violation(row))
         self.study.tell(asked.trial, [value for value in values.values() if value is not None])
-        self.watch.done(row)
+        self.progress.done(row)
 
     def refuse(self, asked: Asked, reason: str) -> None:
         """Tell the study that the point cannot be, and why."""
@@ -269,7 +242,7 @@ class _Run:
         asked.trial.set_user_attr(ANSWER, {**asked.point, "refused": " ".join(reason.split())})
         asked.trial.set_constraint("refused", NEVER)
         self.study.tell(asked.trial, state=TrialState.PRUNED)
-        self.watch.done({"id": ""})
+        self.progress.done({"id": ""})
 
     def fail(self, trial: optuna.Trial) -> None:
         """Tell the study that nothing became of a trial: it does not count."""

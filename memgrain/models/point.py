@@ -63,7 +63,7 @@ class ModelPoint:
 
     @classmethod
     def of(cls, chip: Chip, raw: Mapping[str, Any]) -> ModelPoint:
-        """The point of a raw mapping; raises WorkloadError or CodesignError, in one line, if it is none."""
+        """The point of a raw mapping; raises WorkloadError or MemgrainError, in one line, if it is none."""
         point = cls(chip, checked(Asked, raw, str(raw.get("name", KIND))))
         point.question()
         return point

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip
 from memgrain.models.ahead import Ahead
 from memgrain.runs.validated import Subject
@@ -79,34 +79,34 @@ class Question:
         """The question whose open ends are filled in; `batch` counts the sequences of all chips together.
 
         On a chip without fp8, weights of 8 and 4 bits are integers and the cache is in the first form whose elements
-        it has a rate for. Raises CodesignError or WorkloadError for what cannot be.
+        it has a rate for. Raises MemgrainError or WorkloadError for what cannot be.
         """
         shard = shard or Shard()
         if shard.context > 1 and phase == "prefill":
-            raise CodesignError(
+            raise MemgrainError(
                 f"{shard.context} context parts in prefill, where every chip of a group reads all tokens: they are for "
                 "decode; leave them out"
             )
         if batch % shard.data:
-            raise CodesignError(
+            raise MemgrainError(
                 f"batch {batch} cannot be shared evenly by {shard.data} groups of chips; "
                 f"choose a multiple of {shard.data}, or fewer groups"
             )
         if phase == "prefill" and batch != shard.data:
-            raise CodesignError(
+            raise MemgrainError(
                 f"batch {batch} in prefill, must be 1 for each group of chips: prompts are read one after the other, "
                 f"in chunks; set batch to {shard.data}"
             )
         if model.context is not None and context > model.context:
-            raise CodesignError(
+            raise MemgrainError(
                 f"context {context} exceeds the {model.context} tokens that {model.name} is made for; lower it"
             )
         if not 0 < memory_share <= 1:
-            raise CodesignError(f"memory share {memory_share} must be above 0 and at most 1; correct it")
+            raise MemgrainError(f"memory share {memory_share} must be above 0 and at most 1; correct it")
         if accepted is not None and (
             phase != "decode" or not model.mtp_layers or not 0 <= accepted <= (tokens or 1) - 1
         ):
-            raise CodesignError(
+            raise MemgrainError(
                 f"accepted {accepted} of {(tokens or 1) - 1} drafts: that is for a decode of a model with mtp_layers, "
                 "from 0 to all; correct tokens or accepted"
             )

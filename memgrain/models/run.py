@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.models.capacity import Capacity, capacity
 from memgrain.models.question import Question
 from memgrain.runs.task import budget
@@ -109,11 +109,11 @@ class ModelRun:
 def run_model(asked: Question) -> ModelRun:
     """Simulate a step.
 
-    Raises CodesignError if the model does not fit the chips, WorkloadError or SimulationError if it cannot be run.
+    Raises MemgrainError if the model does not fit the chips, WorkloadError or SimulationError if it cannot be run.
     """
     places, held = budget(asked.chip), capacity(asked, 0)
     if not held.fits:
-        raise CodesignError(held.refusal(asked))
+        raise MemgrainError(held.refusal(asked))
     writer = LayerStages(asked.model, asked.step, asked.shard, places, "auto")
     kinds: dict[str, tuple[int, tuple[Stage, ...]]] = {}
     fused: list[tuple[str, int, Fused]] = []
@@ -128,7 +128,7 @@ def run_model(asked: Question) -> ModelRun:
         kinds[DRAFT] = asked.step.tokens - 1, _draft(asked)
     held = capacity(asked, max(_activations(stages) for _, stages in kinds.values()))
     if not held.fits:
-        raise CodesignError(held.refusal(asked))
+        raise MemgrainError(held.refusal(asked))
     lines, fetched = [], Counter[str]()
     for name, (count, stages) in kinds.items():
         found, counts = _lines(asked, name, count, stages)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.plots.heatmap import heatmap
 from memgrain.plots.lines import lines
 from memgrain.runs.labels import SHARE
@@ -19,7 +19,7 @@ def figures(
 
     If two or more keys vary, or `y` is given, the result is one heatmap per chip with a panel for each value of a third
     key. If one key varies, or `x` and `by` are given, it is one figure with a line for each chip or value of `by`.
-    Raises CodesignError if no figure fits the rows.
+    Raises MemgrainError if no figure fits the rows.
     """
     metric = metric or SHARE
     free = [key for key in varying(frame) if key not in (x, y, by)]
@@ -27,7 +27,7 @@ def figures(
         y = free.pop(0)
     if x is None:
         if not free:
-            raise CodesignError(
+            raise MemgrainError(
                 "no key varies in these rows, so there is nothing to draw; give the sweep a grid, or name --x"
             )
         x = free.pop(0)

@@ -42,7 +42,7 @@ def contours(frame: pd.DataFrame, times: Sequence[float] = ()) -> Figure:
     """Draw the rows of one chip with contour lines at `times` (us), or at round numbers if none are given.
 
     Dots mark the simulated points. Between them the logarithm of the time is interpolated linearly over the head
-    dimension and the logarithm of the selection ratio. Raises CodesignError if the rows do not form a table.
+    dimension and the logarithm of the selection ratio. Raises MemgrainError if the rows do not form a table.
     """
     table = panels(frame, TIME, RATIO, HEAD_DIM, None)[0].table
     low, high = float(np.nanmin(table.to_numpy(float))), float(np.nanmax(table.to_numpy(float)))

@@ -37,7 +37,7 @@ def heatmap(frame: pd.DataFrame, metric: str, x: str, y: str, by: str | None) ->
     """Draw the rows of one chip. `y` goes upward in equal steps; colour and number show the metric, and bright is
     better.
 
-    Raises CodesignError if the rows do not form such tables.
+    Raises MemgrainError if the rows do not form such tables.
     """
     tables = panels(frame, metric, y, x, by)
     rows, columns = max(len(p.table.index) for p in tables), max(len(p.table.columns) for p in tables)

@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.plots.along import LETTER, along
 from memgrain.runs.intervals import HIGH, LOW
 from memgrain.runs.labels import better, key_label, metric_label, scale, words
@@ -31,19 +31,19 @@ ROOM = 0.06
 
 def lines(frame: pd.DataFrame, metric: str, x: str, by: str | None = None) -> Figure:
     """Draw the rows. The x axis is numeric if the values of `x` are quantities, and logarithmic if they span a decade.
-    Other values are spaced equally and not joined. Raises CodesignError if several rows share one point.
+    Other values are spaced equally and not joined. Raises MemgrainError if several rows share one point.
 
     If the frame has the columns LOW and HIGH, each point has an error bar between them.
     """
     split = by or "chip"
     for key in (x, split):
         if key not in frame.columns:
-            raise CodesignError(f"no key '{key}' in these rows; keys that vary: {', '.join(varying(frame)) or 'none'}")
+            raise MemgrainError(f"no key '{key}' in these rows; keys that vary: {', '.join(varying(frame)) or 'none'}")
     data = pd.DataFrame({"x": comparable(frame, x), "split": comparable(frame, split), "value": series(frame, metric)})
     if data.duplicated(["x", "split"]).any():
         vary = ["chip", *varying(frame)]
         others = [key for key in vary if key not in (x, split) and comparable(frame, key).nunique() > 1]
-        raise CodesignError(
+        raise MemgrainError(
             f"several rows for one {x} and {split}; these vary too: {', '.join(others) or 'the workload'}; "
             "keep one value of each with --where KEY=VALUE"
         )

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.plots.ratios import DPI
 from memgrain.quality.recall import MODEL, RATIOS, recall
 from memgrain.quality.tables import AVERAGE, Row, published
@@ -40,7 +40,7 @@ def scores(benchmark: str) -> Figure:
     rows = [row for row in published() if row.benchmark == benchmark and row.task == AVERAGE]
     if not rows:
         known = ", ".join(dict.fromkeys(row.benchmark for row in published()))
-        raise CodesignError(f"no published row of benchmark '{benchmark}'; there are {known}")
+        raise MemgrainError(f"no published row of benchmark '{benchmark}'; there are {known}")
     in_shares = all(row.share is not None for row in rows)
     names, methods = (list(dict.fromkeys(getattr(row, key) for row in rows)) for key in ("model", "method"))
     figure = Figure(figsize=(2.6 + 2.9 * len(names), 4.6), dpi=DPI, layout="constrained")
@@ -116,7 +116,7 @@ def masses() -> Figure:
         for ratio in RATIOS:
             try:
                 found.append(recall(ratio, selection, page, share))
-            except CodesignError:  # a budget below one page
+            except MemgrainError:  # a budget below one page
                 continue
         x = [item.ratio for item in found]
         axis.plot(

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 
 MODEL = "SmolLM2-135M-Instruct (Q4_1)"
 """The recorded model: 30 layers, 9 q heads on 3 kv heads, head dimension 64, at most 8,192 tokens."""
@@ -97,21 +97,21 @@ def recall(
 ) -> Recalled:
     """Mass recalled at `ratio`, interpolated linearly in log(ratio) between measured ratios, never extrapolated.
 
-    `context` defaults to the longest measured one. Raises CodesignError if nothing was measured for these arguments.
+    `context` defaults to the longest measured one. Raises MemgrainError if nothing was measured for these arguments.
     """
     known = sorted({key[1] for key in curves()})
     context = known[-1] if context is None else context
     if context not in known:
-        raise CodesignError(f"context {context} was not measured; choose one of {', '.join(map(str, known))}")
+        raise MemgrainError(f"context {context} was not measured; choose one of {', '.join(map(str, known))}")
     found = {key[0]: rows for key, rows in curves().items() if key[1:] == (context, selection, page, share)}
     if not found:
-        raise CodesignError(_unmeasured(selection, page, share))
+        raise MemgrainError(_unmeasured(selection, page, share))
     if not RATIOS[0] <= ratio <= RATIOS[-1]:
-        raise CodesignError(f"ratio {ratio:g} was not measured; choose one from {RATIOS[0]:g} to {RATIOS[-1]:g}")
+        raise MemgrainError(f"ratio {ratio:g} was not measured; choose one from {RATIOS[0]:g} to {RATIOS[-1]:g}")
     by_text = {text: _at(rows, ratio) for text, rows in found.items()}
     if any(np.isnan(masses).any() for masses in by_text.values()):
         least = next(at for at, mass in zip(RATIOS, next(iter(found.values()))[0], strict=True) if not math.isnan(mass))
-        raise CodesignError(
+        raise MemgrainError(
             f"ratio {ratio:g} of {context} tokens is below {_least(selection, page)}; choose {least:g} or more"
         )
     between = [at for at in RATIOS if math.isclose(at, ratio)] or _neighbours(ratio)

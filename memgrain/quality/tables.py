@@ -16,7 +16,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 
 FOLDER = Path(__file__).parent
 AVERAGE = "average"
@@ -178,22 +178,22 @@ def answer(
     """The score at `budget` (a share if at most 1, else tokens): a row's, or interpolated linearly in log(budget).
 
     The two rows of an interpolation have the same source, method, model, benchmark, task and context. `context` may be
-    omitted if all rows have the same. Raises CodesignError if there is no such row and no two rows around it.
+    omitted if all rows have the same. Raises MemgrainError if there is no such row and no two rows around it.
     """
     if not (math.isfinite(budget) and budget > 0):
-        raise CodesignError(f"budget {budget:g} must be above 0; give a share such as 0.05 or tokens such as 4096")
+        raise MemgrainError(f"budget {budget:g} must be above 0; give a share such as 0.05 or tokens such as 4096")
     rows = _chosen(rows, {"method": method, "benchmark": benchmark, "task": task, "model": model})
     rows, context = _at_context(rows, context)
     unit: Literal["share", "tokens"] = "share" if budget <= 1 else "tokens"
     where = f"{method}, {model}, {benchmark}" + ("" if context is None else f" at {context:,} tokens")
     if any(row.measured(unit) is None for row in rows):
         asked, other = ("tokens", "a share, at most 1") if unit == "tokens" else ("a share", "tokens, more than 1")
-        raise CodesignError(f"{where}: budget {budget:g} is {asked}, in which the source gives none; give {other}")
+        raise MemgrainError(f"{where}: budget {budget:g} is {asked}, in which the source gives none; give {other}")
     sources = dict.fromkeys(row.source for row in rows)
     answers = [_between([row for row in rows if row.source == source], unit, budget) for source in sources]
     found = tuple(item for item in answers if item is not None)
     if not found:
-        raise CodesignError(
+        raise MemgrainError(
             f"{where}: budget {budget:g} is outside what was published ({_ranges(rows, unit)}), and "
             "nothing is guessed beyond it; choose a budget within"
         )
@@ -201,18 +201,18 @@ def answer(
 
 
 def models(method: str, benchmark: str, task: str = AVERAGE) -> list[str]:
-    """Models with rows; raises CodesignError if there are none."""
+    """Models with rows; raises MemgrainError if there are none."""
     rows = _chosen(published(), {"method": method, "benchmark": benchmark, "task": task})
     return list(dict.fromkeys(row.model for row in rows))
 
 
 def _chosen(rows: Sequence[Row], wanted: dict[str, str]) -> Sequence[Row]:
-    """Rows with all these values; raises CodesignError at the first value that no row has."""
+    """Rows with all these values; raises MemgrainError at the first value that no row has."""
     before = ""
     for key, value in wanted.items():
         known = list(dict.fromkeys(getattr(row, key) for row in rows))
         if value not in known:
-            raise CodesignError(f"no published row of {key} '{value}'{before}; there are {', '.join(known)}")
+            raise MemgrainError(f"no published row of {key} '{value}'{before}; there are {', '.join(known)}")
         rows = [row for row in rows if getattr(row, key) == value]
         before = f"{before or ' for'} {value}"
     return rows
@@ -229,7 +229,7 @@ def _at_context(rows: Sequence[Row], context: int | None) -> tuple[Sequence[Row]
         shown = "no context was given" if context is None else f"nothing was published at {context:,} tokens"
         mend = f"give one of {contexts}" if contexts else "its texts have many lengths; leave the context out"
         first = rows[0]
-        raise CodesignError(f"{first.method}, {first.model}, {first.benchmark}: {shown}; {mend}")
+        raise MemgrainError(f"{first.method}, {first.model}, {first.benchmark}: {shown}; {mend}")
     return found, context
 
 
@@ -250,7 +250,7 @@ def _between(rows: Sequence[Row], unit: Literal["share", "tokens"], budget: floa
 def _log(row: Row, unit: Literal["share", "tokens"]) -> float:
     measured = row.measured(unit)
     if measured is None:
-        raise CodesignError(f"{row.source}: no budget in {unit}; ask in the other unit")
+        raise MemgrainError(f"{row.source}: no budget in {unit}; ask in the other unit")
     return math.log(measured)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from collections import deque
@@ -12,10 +11,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Protocol
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels import HardwareError
+from memgrain.runs.options import Progress, RunOptions
 from memgrain.runs.pool import Job, Pool, open_pool
 from memgrain.runs.rows import Row, RowFile
 from memgrain.runs.sweep import Sweep
@@ -23,43 +22,11 @@ from memgrain.runs.worker import WorkerLost
 from memgrain.sim import SimulationError
 from memgrain.workloads import WorkloadError
 
-DOMAIN = (HardwareError, WorkloadError, SimulationError, CodesignError)
+DOMAIN = (HardwareError, WorkloadError, SimulationError, MemgrainError)
 GLANCE = 0.5
 """Seconds between looks at Ctrl-C while no point finishes."""
 KILLED = "was killed"
 MEND = "if memory ran out, give it more or lower --jobs; 'memgrain run' with the same settings shows more"
-
-
-class Watch(Protocol):
-    """Who is told how a sweep goes on."""
-
-    def start(self, total: int, ready: int) -> None:
-        """`total` points, of which `ready` have their row already."""
-
-    def done(self, row: Row) -> None:
-        """A row is on disk."""
-
-    def failed(self, message: str) -> None:
-        """A point has no answer; `message` says which and why, in one line."""
-
-    def warn(self, message: str) -> None:
-        """Something a person should know, in one line."""
-
-
-class Silent:
-    """A watch that says nothing."""
-
-    def start(self, total: int, ready: int) -> None:
-        """Nothing."""
-
-    def done(self, row: Row) -> None:
-        """Nothing."""
-
-    def failed(self, message: str) -> None:
-        """Nothing."""
-
-    def warn(self, message: str) -> None:
-        """Nothing."""
 
 
 @dataclass
@@ -78,56 +45,49 @@ class Outcome:
     """A line for each point without an answer."""
 
 
-def run_sweep(
-    sweep: Sweep, out_dir: Path, jobs: int | None = None, cluster: str | None = None, watch: Watch | None = None
-) -> Outcome:
-    """Answer every point of the sweep; see `run_points`."""
-    return run_points(*sweep.points(), out_dir, jobs, cluster, watch)
+def run_sweep(sweep: Sweep, folder: Path, options: RunOptions = RunOptions()) -> Outcome:
+    """Simulate every point of the sweep; see `run_points`."""
+    return run_points(*sweep.points(), folder, options)
 
 
 def run_points(
     points: Sequence[Job],
     refused: Sequence[str],
-    out_dir: Path,
-    jobs: int | None = None,
-    cluster: str | None = None,
-    watch: Watch | None = None,
+    folder: Path,
+    options: RunOptions = RunOptions(),
 ) -> Outcome:
-    """Answer every point into `out_dir`/rows.jsonl, `jobs` at a time or on a cluster; `refused` has a line for each
-    that is none.
+    """Simulate every point and append its row to `folder`/rows.jsonl; `refused` has a line for each point that cannot
+    be simulated.
 
     Points whose ids are in the file are skipped. A point that fails is reported and the others go on. Raises
-    KeyboardInterrupt after Ctrl-C, when every finished row is on disk; raises CodesignError if the rows cannot be
+    KeyboardInterrupt after Ctrl-C, when every finished row is on disk; raises MemgrainError if the rows cannot be
     written or no pool can be had.
     """
-    watch = watch or Silent()
-    jobs = jobs if jobs is not None else os.cpu_count() or 1
-    if jobs < 1:
-        raise CodesignError(f"jobs is {jobs}, must be at least 1; leave it out to use every core")
-    with RowFile(out_dir) as rows:
+    progress = options.progress
+    with RowFile(folder) as rows:
         if rows.repaired:
-            watch.warn(rows.repaired)
+            progress.warn(rows.repaired)
         wanted = {point.id(): point for point in points}
         rows.ask(wanted)
         left = [point for name, point in wanted.items() if name not in rows.ids]
         outcome = Outcome(rows.path, len(wanted) + len(refused), dict.fromkeys(wanted), len(wanted) - len(left))
-        watch.start(outcome.total, outcome.ready)
-        run = _Run(rows, watch, outcome)
+        progress.start(outcome.total, outcome.ready)
+        run = _Run(rows, progress, outcome)
         for message in refused:
             run.fail(message)
         if left:
-            run.answer(left, jobs if cluster else min(jobs, len(left)), cluster)
+            run.answer(left, min(options.workers, len(left)), options.cluster)
     return outcome
 
 
 class _Run:
     """One sweep under way."""
 
-    def __init__(self, rows: RowFile, watch: Watch, outcome: Outcome) -> None:
-        self.rows, self.watch, self.outcome = rows, watch, outcome
+    def __init__(self, rows: RowFile, progress: Progress, outcome: Outcome) -> None:
+        self.rows, self.progress, self.outcome = rows, progress, outcome
 
     def answer(self, points: list[Job], jobs: int, cluster: str | None) -> None:
-        """Run the points; those that were out when a worker died are run again one by one, to find which one kills."""
+        """Run the points. After a worker crash, retry the points in flight one at a time to isolate the culprit."""
         waiting = deque(points)
         running: dict[Future[Row], Job] = {}
         with _interrupt_asked() as interrupted:
@@ -152,7 +112,7 @@ class _Run:
     def fail(self, message: str) -> None:
         """Note that a point has no answer."""
         self.outcome.failures.append(message)
-        self.watch.failed(message)
+        self.progress.failed(message)
 
     def _fill(self, pool: Pool, waiting: deque[Job], running: dict[Future[Row], Job]) -> list[Job]:
         """Send out as many points as the pool takes; those it could not take because it broke."""
@@ -171,9 +131,9 @@ class _Run:
         return [point for future in finished if self._lost(pool, future, point := running.pop(future))]
 
     def _alone(self, pool: Pool, point: Job, interrupted: threading.Event) -> None:
-        """Run a point that lost its worker with nothing beside it, until it answers or patience is at an end."""
+        """Run a point that lost its worker with nothing beside it, until it answers or has used up its retries."""
         how = ""
-        for _ in range(pool.patience - 1):
+        for _ in range(pool.max_retries):
             future = pool.submit(point)
             while not wait([future], timeout=GLANCE).done:
                 if interrupted.is_set():
@@ -194,7 +154,7 @@ class _Run:
         except pool.lost:
             return KILLED
         except CancelledError:
-            raise CodesignError(
+            raise MemgrainError(
                 "the scheduler went away; start it and run the same again: finished points are kept"
             ) from None
         except DOMAIN as error:
@@ -206,16 +166,16 @@ class _Run:
             )
         else:
             if row["id"] != point.id():
-                raise CodesignError(
+                raise MemgrainError(
                     "a worker runs another version of memgrain; install the same one there and run again"
                 )
             self.rows.append(row)
-            self.watch.done(row)
+            self.progress.done(row)
         return ""
 
     def _drain(self, running: dict[Future[Row], Job]) -> None:
         """Write the rows that had finished when the sweep was stopped, as far as they can be written."""
-        with suppress(CodesignError):
+        with suppress(MemgrainError):
             for future in running:
                 if future.done() and not future.cancelled() and future.exception() is None:
                     self.rows.append(future.result())

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +29,7 @@ def write_intervals(frame: pd.DataFrame, folder: Path) -> Path:
         frame.to_csv(part, index=False)
         os.replace(part, path)
     except OSError as error:
-        raise CodesignError(f"cannot write {path} ({error.strerror}); choose another folder with -o") from None
+        raise MemgrainError(f"cannot write {path} ({error.strerror}); choose another folder with -o") from None
     return path
 
 
@@ -45,7 +45,7 @@ def read_intervals(folder: Path, metric: str) -> Mapping[str, tuple[float, float
         known = frame[(frame["metric"] == metric) & frame["low"].notna()]
         return {str(name): (float(low), float(high)) for name, low, high in known[["id", "low", "high"]].to_numpy()}
     except (OSError, ValueError, KeyError) as error:
-        raise CodesignError(
+        raise MemgrainError(
             f"{path} is no file of intervals ({' '.join(str(error).split())}); delete it, or write it again with: "
             "memgrain sweep --uncertainty"
         ) from None

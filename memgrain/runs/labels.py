@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from numbers import Real
 from typing import Any
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.runs.overrides import CHIP
 from memgrain.runs.shipped import suggest
 from memgrain.sim import METRICS
@@ -115,10 +115,10 @@ def directed_label(metric: str) -> str:
 
 
 def check_metric(metric: str, columns: Iterable[str]) -> None:
-    """Raise CodesignError if rows with these columns do not hold the metric."""
+    """Raise MemgrainError if rows with these columns do not hold the metric."""
     known = [*map(str, columns)]
     if metric not in known:
-        raise CodesignError(
+        raise MemgrainError(
             f"no metric '{metric}' in these rows{suggest(metric, known)}; known: {', '.join(METRICS)}, and every "
             "counter by its dotted name"
         )

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip, load_chip
 from memgrain.runs.shipped import suggest
 from memgrain.workloads import KINDS
@@ -25,9 +25,9 @@ def parse(pairs: Iterable[str]) -> dict[str, Any]:
     for pair in pairs:
         key, equals, text = pair.partition("=")
         if not equals or not key.strip():
-            raise CodesignError(f"cannot read '{pair}': expected KEY=VALUE such as l2.ways=32")
+            raise MemgrainError(f"cannot read '{pair}': expected KEY=VALUE such as l2.ways=32")
         if key.strip() in found:
-            raise CodesignError(f"'{key.strip()}' is set twice; drop one")
+            raise MemgrainError(f"'{key.strip()}' is set twice; drop one")
         found[key.strip()] = _value(text.strip())
     return found
 
@@ -36,7 +36,7 @@ def split(overrides: Mapping[str, Any], chip: str | Path) -> tuple[dict[str, Any
     """The overrides of the chip and those of the workload, by the first part of each key.
 
     Names of cores, levels and fields of the chip go to the chip, fields of a workload to the workload; 'chip.' in front
-    says it outright. Raises CodesignError for a key that fits neither or both.
+    says it outright. Raises MemgrainError for a key that fits neither or both.
     """
     spec = load_chip(chip)
     ours, theirs = chip_keys(spec), sorted({name for kind in KINDS.values() for name in kind.model_fields})
@@ -47,13 +47,13 @@ def split(overrides: Mapping[str, Any], chip: str | Path) -> tuple[dict[str, Any
         if key.startswith(CHIP):
             to_chip[key.removeprefix(CHIP)] = value
         elif first in ours and first in theirs:
-            raise CodesignError(f"'{key}' could be the chip's or the workload's; write 'chip.{key}' for the chip's")
+            raise MemgrainError(f"'{key}' could be the chip's or the workload's; write 'chip.{key}' for the chip's")
         elif first in ours:
             to_chip[key] = value
         elif first in theirs:
             to_workload[key] = value
         else:
-            raise CodesignError(
+            raise MemgrainError(
                 f"no '{first}' to set{suggest(first, ours + theirs)}; {spec.name} has {', '.join(ours)}; "
                 f"a workload has {', '.join(theirs)}"
             )
@@ -86,7 +86,7 @@ def _value(text: str) -> Any:
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
-        raise CodesignError(f"cannot read the value '{text}'; write a number, a text or a YAML list") from None
+        raise MemgrainError(f"cannot read the value '{text}'; write a number, a text or a YAML list") from None
     if isinstance(value, str) and _NUMBER.match(value):
         return float(value)
     return value

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.runs.labels import check_metric, scale, words
 from memgrain.runs.quantities import identity, measure, ordered
 
@@ -81,27 +81,27 @@ def in_order(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
 
 
 def series(frame: pd.DataFrame, metric: str) -> pd.Series:
-    """A metric over all rows, shares in per cent; raises CodesignError if rows lack it or it is no number."""
+    """A metric over all rows, shares in per cent; raises MemgrainError if rows lack it or it is no number."""
     check_metric(metric, frame.columns)
     values = pd.to_numeric(frame[metric], errors="coerce")
     if values.isna().all() and not frame[metric].isna().all():
-        raise CodesignError(f"'{metric}' is no number, so it cannot be drawn; choose another --metric")
+        raise MemgrainError(f"'{metric}' is no number, so it cannot be drawn; choose another --metric")
     return values.astype(float) * scale(metric)
 
 
 def panels(frame: pd.DataFrame, metric: str, rows: str, columns: str, by: str | None) -> list[Panel]:
     """The metric as tables of `rows` × `columns`, one for each value of `by`, all with the same axes.
 
-    Raises CodesignError where a cell would have several rows.
+    Raises MemgrainError where a cell would have several rows.
     """
     keys = [rows, columns, *([by] if by else [])]
     for key in keys:
         if key not in frame.columns:
-            raise CodesignError(f"no key '{key}' in these rows; keys that vary: {', '.join(varying(frame)) or 'none'}")
+            raise MemgrainError(f"no key '{key}' in these rows; keys that vary: {', '.join(varying(frame)) or 'none'}")
     data = frame[keys].assign(**{key: comparable(frame, key) for key in keys}, value=series(frame, metric))
     if data.duplicated(keys).any():
         others = [key for key in varying(frame) if key not in keys]
-        raise CodesignError(
+        raise MemgrainError(
             f"several rows for one {' × '.join(keys)}; these vary too: {', '.join(others) or _STALE}; "
             "keep one value of each with --where KEY=VALUE"
         )
@@ -114,15 +114,15 @@ def panels(frame: pd.DataFrame, metric: str, rows: str, columns: str, by: str | 
 
 
 def where(frame: pd.DataFrame, fixed: dict[str, Any]) -> pd.DataFrame:
-    """The rows in which each key has the given value; raises CodesignError if there are none."""
+    """The rows in which each key has the given value; raises MemgrainError if there are none."""
     for key, value in fixed.items():
         if key not in frame.columns:
-            raise CodesignError(f"no key '{key}' in these rows; keys that vary: {', '.join(varying(frame)) or 'none'}")
+            raise MemgrainError(f"no key '{key}' in these rows; keys that vary: {', '.join(varying(frame)) or 'none'}")
         known = comparable(frame, key) if "overrides" in frame else frame[key]
         kept = frame[[_same(key, own, value) for own in known]]
         if kept.empty:
             there = ", ".join(words(key, own) for own in values_of(known))
-            raise CodesignError(f"no row with {key}={words(key, value)}; values there: {there or 'none'}")
+            raise MemgrainError(f"no row with {key}={words(key, value)}; values there: {there or 'none'}")
         frame = kept
     return frame
 

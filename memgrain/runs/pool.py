@@ -7,12 +7,12 @@ import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.runs.rows import Row
 from memgrain.runs.worker import Worker, WorkerLost
 
-PATIENCE = 3
-"""Workers that a point may lose, the last ones while it runs alone, until it is given up."""
+MAX_RETRIES = 2
+"""How often a point that lost its worker is run again, alone."""
 ANSWER = 10
 """Seconds to wait for a scheduler, and for its first worker."""
 
@@ -32,8 +32,8 @@ class Pool(Protocol):
 
     lost: tuple[type[BaseException], ...]
     """What a promise raises when the worker died under it."""
-    patience: int
-    """How often a point that lost its worker is tried, all told."""
+    max_retries: int
+    """How often a point that lost its worker is run again."""
 
     def width(self) -> int:
         """Points that can run at once."""
@@ -52,7 +52,7 @@ class Processes:
     """Processes of this machine, see `worker`: a thread for each, which hands it one point after the other."""
 
     lost: tuple[type[BaseException], ...] = (WorkerLost,)
-    patience = PATIENCE
+    max_retries = MAX_RETRIES
 
     def __init__(self, jobs: int) -> None:
         self.jobs = jobs
@@ -112,31 +112,57 @@ class Processes:
             return worker
 
 
+class InProcess:
+    """This process: a point runs when it is submitted, one at a time."""
+
+    lost: tuple[type[BaseException], ...] = ()
+    max_retries = 0
+
+    def width(self) -> int:
+        """One point at a time."""
+        return 1
+
+    def submit(self, point: Job) -> Future[Row]:
+        """Run the point; the promise is fulfilled at once."""
+        promise: Future[Row] = Future()
+        try:
+            promise.set_result(point.run())
+        except Exception as error:
+            promise.set_exception(error)
+        return promise
+
+    def restart(self) -> None:
+        """Do nothing: no worker is lost."""
+
+    def stop(self) -> None:
+        """Do nothing."""
+
+
 class Cluster:
     """The workers of a dask scheduler."""
 
-    patience = 1
-    """Once: the scheduler itself has tried other workers (`distributed.scheduler.allowed-failures`) by then."""
+    max_retries = 0
+    """The scheduler itself has tried other workers (`distributed.scheduler.allowed-failures`) by then."""
 
     def __init__(self, address: str) -> None:
         try:
             import distributed
         except ImportError:
-            raise CodesignError(
+            raise MemgrainError(
                 "--cluster needs dask.distributed; install it with: pip install 'memgrain[cluster]'"
             ) from None
         self.lost: tuple[type[BaseException], ...] = (distributed.KilledWorker,)
         try:
             self._client: Any = distributed.Client(address, timeout=ANSWER, set_as_default=False)
         except (OSError, ValueError, TimeoutError) as error:
-            raise CodesignError(
+            raise MemgrainError(
                 f"no scheduler answers at {address} ({_first_line(error)}); start one with 'dask scheduler'"
             ) from None
         try:
             self._client.wait_for_workers(1, timeout=ANSWER)
         except TimeoutError:
             self._client.close()
-            raise CodesignError(
+            raise MemgrainError(
                 f"the scheduler at {address} has no workers; start one with 'dask worker {address}'"
             ) from None
         self._executor: Any = self._client.get_executor(pure=False)

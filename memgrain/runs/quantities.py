@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels.units import (
     format_bandwidth,
     format_bytes,
@@ -62,7 +62,7 @@ _OTHER = re.compile(r"([0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)\s*(%|nCK)")
 
 
 def read(value: Any, where: str) -> tuple[Number, Unit | None]:
-    """A number as it is, or a text with a unit in base units; raises CodesignError that names `where` it stands."""
+    """A number as it is, or a text with a unit in base units; raises MemgrainError that names `where` it stands."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value, None
     for unit in UNITS:
@@ -70,14 +70,14 @@ def read(value: Any, where: str) -> tuple[Number, Unit | None]:
             return unit.parse(value), unit
         except ValueError:
             continue
-    raise CodesignError(f"{where}: {value!r} is no number and no quantity such as '32 MiB' or '200 ns'; write one")
+    raise MemgrainError(f"{where}: {value!r} is no number and no quantity such as '32 MiB' or '200 ns'; write one")
 
 
 def plain(value: Any) -> float | None:
     """A value of a key as a number, quantities in base units; None for what is no number."""
     try:
         return float(read(value, "")[0])
-    except CodesignError:
+    except MemgrainError:
         return None
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +37,7 @@ class RowFile:
             folder.mkdir(parents=True, exist_ok=True)
             self._file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         except OSError as error:
-            raise CodesignError(f"cannot write {self.path} ({error.strerror}); choose another folder with -o") from None
+            raise MemgrainError(f"cannot write {self.path} ({error.strerror}); choose another folder with -o") from None
         try:
             _lock(self._file, self.path)
             self._repair()
@@ -58,7 +58,7 @@ class RowFile:
                 written += os.write(self._file, line[written:])
             os.fsync(self._file)
         except OSError as error:
-            raise CodesignError(
+            raise MemgrainError(
                 f"cannot write {self.path} ({error.strerror}); make room, then run the same again: "
                 "finished points are kept"
             ) from None
@@ -73,7 +73,7 @@ class RowFile:
             with path.open("a", encoding="utf-8") as file:
                 file.writelines(f"{name}\n" for name in new)
         except OSError as error:
-            raise CodesignError(f"cannot write {path} ({error.strerror}); choose another folder with -o") from None
+            raise MemgrainError(f"cannot write {path} ({error.strerror}); choose another folder with -o") from None
 
     def _repair(self) -> None:
         size = os.fstat(self._file).st_size
@@ -101,7 +101,7 @@ class RowFile:
 def read_rows(path: Path, strict: bool = False) -> Iterator[Row]:
     """The rows of the file, in its order; an id that comes twice counts once.
 
-    An unfinished last line is skipped with a warning, or is an error if `strict`. Raises CodesignError for any other
+    An unfinished last line is skipped with a warning, or is an error if `strict`. Raises MemgrainError for any other
     line that is not a row; the file is never changed.
     """
     whole, tail = _split(path)
@@ -115,14 +115,14 @@ def read_rows(path: Path, strict: bool = False) -> Iterator[Row]:
             f"({len(lines)} whole rows are kept)"
         )
         if strict:
-            raise CodesignError(message)
+            raise MemgrainError(message)
         warnings.warn(message, stacklevel=2)
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         row = _parse(line)
         if row is None:
-            raise CodesignError(
+            raise MemgrainError(
                 f"{path}: line {number} is not a row (a JSON object with an id); delete that line, then run the "
                 "sweep again to fill the gap"
             )
@@ -132,11 +132,11 @@ def read_rows(path: Path, strict: bool = False) -> Iterator[Row]:
 
 
 def find_rows(path: str | Path) -> Path:
-    """The rows.jsonl of a sweep's folder, or the file itself; raises CodesignError if it is not there."""
+    """The rows.jsonl of a sweep's folder, or the file itself; raises MemgrainError if it is not there."""
     given = Path(path).expanduser()
     found = given / NAME if given.is_dir() else given
     if not found.is_file():
-        raise CodesignError(
+        raise MemgrainError(
             f"no rows at {found}; run 'memgrain sweep SWEEP -o {given if given.suffix == '' else given.parent}' first"
         )
     return found
@@ -153,13 +153,13 @@ def read_order(path: Path) -> dict[str, int]:
 
 def load_frame(path: str | Path, strict: bool = False, ids: Iterable[str] | None = None) -> pd.DataFrame:
     """The rows of a sweep's folder, or of its rows.jsonl, as a frame, in the order in which sweeps asked for them; only
-    those with the given `ids`, in their order. Raises CodesignError if there are none."""
+    those with the given `ids`, in their order. Raises MemgrainError if there are none."""
     import pandas as pd
 
     found = find_rows(path)
     rows = list(read_rows(found, strict))
     if not rows:
-        raise CodesignError(f"{found} has no rows yet; run the sweep again with the same -o to complete it")
+        raise MemgrainError(f"{found} has no rows yet; run the sweep again with the same -o to complete it")
     order = read_order(found.with_name(ORDER)) if ids is None else {name: place for place, name in enumerate(ids)}
     kept = rows if ids is None else [row for row in rows if row["id"] in order]
     kept.sort(key=lambda row: order.get(row["id"], len(order)))
@@ -171,7 +171,7 @@ def _split(path: Path) -> tuple[bytes, bytes]:
     try:
         text = path.read_bytes()
     except OSError as error:
-        raise CodesignError(f"cannot read {path} ({error.strerror}); check its permissions") from None
+        raise MemgrainError(f"cannot read {path} ({error.strerror}); check its permissions") from None
     end = text.rfind(b"\n") + 1
     return text[:end], text[end:]
 
@@ -197,6 +197,6 @@ def _lock(file: int, path: Path) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise CodesignError(f"another sweep is writing {path}; wait for it, or choose another folder with -o") from None
+        raise MemgrainError(f"another sweep is writing {path}; wait for it, or choose another folder with -o") from None
     except OSError:
         return

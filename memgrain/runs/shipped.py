@@ -6,7 +6,7 @@ import difflib
 from pathlib import Path
 
 from memgrain import workloads
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 
 SWEEPS = Path(__file__).parent / "sweeps"
 SEARCHES = Path(__file__).parents[1] / "explore" / "searches"
@@ -74,7 +74,7 @@ def _find(name: str | Path, folder: Path, what: str, known: list[str], beside: P
     if path.suffix in (".yaml", ".yml"):
         if path.is_file():
             return path
-        raise CodesignError(f"no {what} file {path}; check the path, or name one of: {', '.join(known)}")
-    raise CodesignError(
+        raise MemgrainError(f"no {what} file {path}; check the path, or name one of: {', '.join(known)}")
+    raise MemgrainError(
         f"no {what} '{name}'{suggest(str(name), known)}; known: {', '.join(known)}; or give a .yaml file"
     )

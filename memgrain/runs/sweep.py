@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels import HardwareError
 from memgrain.runs.overrides import CHIP
 from memgrain.runs.shipped import find_sweep, suggest
@@ -76,7 +76,7 @@ class Sweep(BaseModel):
         for task in self.tasks():
             try:
                 points.append(task.resolve(files))
-            except (HardwareError, WorkloadError, CodesignError) as error:
+            except (HardwareError, WorkloadError, MemgrainError) as error:
                 first = first or error
                 settings = "".join(f" {key}={value}" for key, value in {**task.chip_set, **task.workload_set}.items())
                 refused.append(f"{task.chip}{settings}: {error}")
@@ -86,7 +86,7 @@ class Sweep(BaseModel):
 
 
 def load_sweep(source: str | Path | Mapping[str, Any]) -> Sweep:
-    """The sweep of that file or shipped name, or of a mapping; raises CodesignError in one line."""
+    """The sweep of that file or shipped name, or of a mapping; raises MemgrainError in one line."""
     if isinstance(source, Mapping):
         return _validate(dict(source), "the sweep")
     path = find_sweep(source)
@@ -110,15 +110,15 @@ def _validate(raw: dict[str, Any], file: str) -> Sweep:
             message = (
                 f"{first['msg'][0].lower()}{first['msg'][1:]}, got {first['input']!r} @ {where}; correct the value"
             )
-        raise CodesignError(f"{file}: {message}") from None
+        raise MemgrainError(f"{file}: {message}") from None
     both = sorted(set(sweep.set) & set(sweep.grid))
     if both:
-        raise CodesignError(f"{file}: '{both[0]}' stands in set and in grid; keep it in one of them")
+        raise MemgrainError(f"{file}: '{both[0]}' stands in set and in grid; keep it in one of them")
     keys = sorted(Workload.model_fields)
     for key in [*sweep.set, *sweep.grid]:
         first_part = key.split(".")[0]
         if not key.startswith(CHIP) and first_part not in keys:
-            raise CodesignError(
+            raise MemgrainError(
                 f"{file}: a workload has no '{first_part}'{suggest(first_part, keys)}; known: {', '.join(keys)}; "
                 f"a key of the chip begins with 'chip.': chip.{key}"
             )

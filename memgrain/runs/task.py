@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip, load_chip
 from memgrain.hwmodels.main_memory import Dram
 from memgrain.hwmodels.spec import Cache
@@ -196,13 +196,13 @@ class Task:
     def resolve(self, files: Files | None = None) -> Point:
         """The task with its files read and checked against each other.
 
-        Raises HardwareError, WorkloadError, or CodesignError where the two do not fit.
+        Raises HardwareError, WorkloadError, or MemgrainError where the two do not fit.
         """
         before = next((known for known in BEFORE if known == self.before), None)
         if before is None:
-            raise CodesignError(f"before '{self.before}' is none of {', '.join(BEFORE)}; choose one of them")
+            raise MemgrainError(f"before '{self.before}' is none of {', '.join(BEFORE)}; choose one of them")
         if self.fold is not None and not 0 < self.fold < 1:
-            raise CodesignError(f"fold is {self.fold}, must lie between 0 and 1; 0.01 lets windows differ by 1 %")
+            raise MemgrainError(f"fold is {self.fold}, must lie between 0 and 1; 0.01 lets windows differ by 1 %")
         chip = _once(files, ("chip", self.chip, self.chip_set), lambda: load_chip(self.chip, self.chip_set))
         workload = _once(
             files,
@@ -231,7 +231,7 @@ def budget(chip: Chip) -> Budget:
     """What a kernel may use of a chip: cores, bytes of scratchpad, programs on a core."""
     pad = chip.scratchpad
     if pad is None:
-        raise CodesignError(
+        raise MemgrainError(
             f"{chip.name}: no scratchpad to hold a program's tiles; give {chip.matmul_core.name}.near one"
         )
     core = chip.matmul_core
@@ -293,13 +293,13 @@ def _load_workload(source: str | Path | Mapping[str, Any], overrides: Mapping[st
     keys = known_keys(KINDS.get(str(tree.get("kind")), Workload))
     for key, value in overrides.items():
         if key not in keys:
-            raise CodesignError(f"a workload has no '{key}'{suggest(key, keys)}; correct its spelling")
+            raise MemgrainError(f"a workload has no '{key}'{suggest(key, keys)}; correct its spelling")
         *path, last = key.split(".")
         node: Any = tree
         for part in path:
             node = node.setdefault(part, {})
         if not isinstance(node, dict):
-            raise CodesignError(f"cannot set '{key}': {'.'.join(path)} is {node!r}, not a mapping; write it as one")
+            raise MemgrainError(f"cannot set '{key}': {'.'.join(path)} is {node!r}, not a mapping; write it as one")
         node[last] = value
     return parse_any(tree)
 
@@ -309,7 +309,7 @@ def _digest(path: str) -> str:
     try:
         return hashlib.sha256(Path(path).read_bytes()).hexdigest()
     except OSError as error:
-        raise CodesignError(f"{path}: cannot be read ({error.strerror}); check selection.path") from None
+        raise MemgrainError(f"{path}: cannot be read ({error.strerror}); check selection.path") from None
 
 
 def _check_fit(chip: Chip, workload: AnyWorkload) -> None:
@@ -318,7 +318,7 @@ def _check_fit(chip: Chip, workload: AnyWorkload) -> None:
         return
     need, capacity = attended.kv_bytes, chip.dram.capacity
     if need > capacity:
-        raise CodesignError(
+        raise MemgrainError(
             f"{workload.name}: K and V need {format_bytes(need)}, {chip.name}.{chip.dram.name} holds "
             f"{format_bytes(capacity)}; shorten shape.kv_len, lower shape.batch, or choose a larger chip"
         )

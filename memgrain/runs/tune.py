@@ -15,7 +15,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
+from memgrain.runs.options import NoProgress, RunOptions
 from memgrain.runs.rows import Row
 from memgrain.runs.shipped import suggest
 from memgrain.runs.task import Files, Point, Task, attention_of, budget
@@ -66,14 +67,14 @@ class Tuned:
 
 
 def keys_of(names: Sequence[str] | str) -> tuple[str, ...]:
-    """The tunable keys that are named, in a list or with commas, in order and each once; raises CodesignError."""
+    """The tunable keys that are named, in a list or with commas, in order and each once; raises MemgrainError."""
     found = [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names)
     plain = [name.removeprefix("attention.").removeprefix("tiling.") for name in found]
     for name in plain:
         if name not in TUNABLE:
-            raise CodesignError(f"cannot tune '{name}'{suggest(name, list(TUNABLE))}; known: {', '.join(TUNABLE)}")
+            raise MemgrainError(f"cannot tune '{name}'{suggest(name, list(TUNABLE))}; known: {', '.join(TUNABLE)}")
     if not plain:
-        raise CodesignError(f"nothing is named to tune; give one or more of {', '.join(TUNABLE)}")
+        raise MemgrainError(f"nothing is named to tune; give one or more of {', '.join(TUNABLE)}")
     return tuple(key for key in TUNABLE if key in plain)
 
 
@@ -85,11 +86,11 @@ def tune(point: Point) -> Tuned:
     """The point at its best, in the time of one run; ties go to what is taken without tuning, then to what is reckoned
     quickest.
 
-    Raises CodesignError for a workload without attention, and what the simulator raises for the point as it is.
+    Raises MemgrainError for a workload without attention, and what the simulator raises for the point as it is.
     """
     asked = attention_of(point.workload)
     if asked is None:
-        raise CodesignError(f"{point.workload.name}: only attention has tiles to tune, this is {point.workload.kind}")
+        raise MemgrainError(f"{point.workload.name}: only attention has tiles to tune, this is {point.workload.kind}")
     plain = replace(point, tune=())
     plain_result = plain.simulate()
     own = _fitted(asked, plain)
@@ -138,11 +139,11 @@ def _count(seen: Counter[int], value: int) -> int:
     return seen[value]
 
 
-def hold(tasks: Sequence[Task], folder: Path, jobs: int | None = None) -> list[Task]:
+def hold(tasks: Sequence[Task], folder: Path, options: RunOptions = RunOptions()) -> list[Task]:
     """The tasks with the best values of what they tune set, so that nothing is left to tune: draws of a chip's numbers
     are then run with one kernel. Rows are kept in `folder` and not simulated again.
 
-    Raises CodesignError if a point has no answer.
+    Raises MemgrainError if a point has no answer.
     """
     from memgrain.runs.execute import run_points
     from memgrain.runs.rows import read_rows
@@ -152,9 +153,9 @@ def hold(tasks: Sequence[Task], folder: Path, jobs: int | None = None) -> list[T
     asked = [point for point in points if point is not None]
     if not asked:
         return list(tasks)
-    outcome = run_points(asked, [], folder, jobs)
+    outcome = run_points(asked, [], folder, replace(options, progress=NoProgress()))
     if outcome.failures:
-        raise CodesignError(outcome.failures[0])
+        raise MemgrainError(outcome.failures[0])
     rows = {row["id"]: row for row in read_rows(outcome.path) if row["id"] in outcome.ids}
     return [held(task, rows[point.id()]) if point else task for task, point in zip(tasks, points, strict=True)]
 

@@ -7,18 +7,18 @@ from typing import Any
 
 import yaml
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 
 
 def read_mapping(path: Path, mend: str) -> dict[str, Any]:
-    """The mapping in a file; raises CodesignError, with `mend` where the file holds something else."""
+    """The mapping in a file; raises MemgrainError, with `mend` where the file holds something else."""
     try:
         raw: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise CodesignError(f"{path}: cannot be read ({reason}); check the path") from None
+        raise MemgrainError(f"{path}: cannot be read ({reason}); check the path") from None
     except yaml.YAMLError as error:
-        raise CodesignError(f"{path.name}: not valid YAML ({' '.join(str(error).split())}); mend the syntax") from None
+        raise MemgrainError(f"{path.name}: not valid YAML ({' '.join(str(error).split())}); mend the syntax") from None
     if not isinstance(raw, dict):
-        raise CodesignError(f"{path.name}: expected a mapping of keys, got {type(raw).__name__}; {mend}")
+        raise MemgrainError(f"{path.name}: expected a mapping of keys, got {type(raw).__name__}; {mend}")
     return raw

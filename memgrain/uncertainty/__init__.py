@@ -10,11 +10,9 @@ cancels. `sample` and `spread` do the same for other figures of any number of po
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
-from memgrain.runs.execute import Watch
+from memgrain.runs.options import RunOptions
 from memgrain.runs.task import Task
 from memgrain.uncertainty.sampling import SAMPLES, Sampled, check_figure, sample
 from memgrain.uncertainty.spread import Combine, Quantiles, Spread, spread
@@ -25,44 +23,32 @@ __all__ = ["SAMPLES", "Quantiles", "Sampled", "Spread", "difference_of", "interv
 def interval_of(
     task: Task,
     metric: str = "time_us",
-    samples: int = SAMPLES,
-    seed: int = 0,
-    out: Path | None = None,
-    jobs: int | None = None,
-    watch: Watch | None = None,
+    options: RunOptions = RunOptions(),
 ) -> Spread:
     """The spread of a metric of a task; see `sample` and `spread` for what is drawn and what is raised."""
     check_figure(metric)
-    return spread(sample([task], samples, seed, out, jobs, watch), metric, metric, lambda value: value, seed)
+    return spread(sample([task], options), metric, metric, lambda value: value, options.seed)
 
 
 def ratio_of(
     first: Task,
     second: Task,
     metric: str = "time_us",
-    samples: int = SAMPLES,
-    seed: int = 0,
-    out: Path | None = None,
-    jobs: int | None = None,
-    watch: Watch | None = None,
+    options: RunOptions = RunOptions(),
 ) -> Spread:
     """The spread of a metric of the first task divided by that of the second, on common draws."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        return _of_two(np.divide, "ratio", [first, second], metric, samples, seed, out, jobs, watch)
+        return _of_two(np.divide, "ratio", [first, second], metric, options)
 
 
 def difference_of(
     first: Task,
     second: Task,
     metric: str = "time_us",
-    samples: int = SAMPLES,
-    seed: int = 0,
-    out: Path | None = None,
-    jobs: int | None = None,
-    watch: Watch | None = None,
+    options: RunOptions = RunOptions(),
 ) -> Spread:
     """The spread of a metric of the first task less that of the second, on common draws."""
-    return _of_two(np.subtract, "difference", [first, second], metric, samples, seed, out, jobs, watch)
+    return _of_two(np.subtract, "difference", [first, second], metric, options)
 
 
 def _of_two(
@@ -70,11 +56,7 @@ def _of_two(
     what: str,
     tasks: list[Task],
     metric: str,
-    samples: int,
-    seed: int,
-    out: Path | None,
-    jobs: int | None,
-    watch: Watch | None,
+    options: RunOptions,
 ) -> Spread:
     check_figure(metric)
-    return spread(sample(tasks, samples, seed, out, jobs, watch), metric, f"{what} of {metric}", combine, seed)
+    return spread(sample(tasks, options), metric, f"{what} of {metric}", combine, options.seed)

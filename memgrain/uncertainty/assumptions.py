@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels import read_chip
-from memgrain.runs.execute import DOMAIN, Watch
+from memgrain.runs.execute import DOMAIN
+from memgrain.runs.options import RunOptions
 from memgrain.runs.task import Task
 from memgrain.uncertainty.ends import Span, spans
 from memgrain.uncertainty.numbers import unknowns
@@ -30,16 +30,16 @@ class Interval:
     """With every number at the end that is slower by itself."""
 
 
-def interval(task: Task, out: Path | None = None, jobs: int | None = None, watch: Watch | None = None) -> Interval:
+def interval(task: Task, options: RunOptions = RunOptions()) -> Interval:
     """The interval of a task's time on its chip; numbers that are set stay as they are set.
 
-    Raises CodesignError if the chip assumes nothing, and what `Task.resolve` and the simulation raise.
+    Raises MemgrainError if the chip assumes nothing, and what `Task.resolve` and the simulation raise.
     """
     known = unknowns(read_chip(task.chip, task.chip_set), task.chip_set)
     assumed = [unknown for unknown in known if unknown.item.kind == "assumed"]
     if not assumed:
-        raise CodesignError(f"{task.chip} has no assumed number with a range; leave --assumptions out")
-    usual, numbers = spans(task, assumed, "time_us", out, jobs, watch)
+        raise MemgrainError(f"{task.chip} has no assumed number with a range; leave --assumptions out")
+    usual, numbers = spans(task, assumed, "time_us", options)
     return Interval(usual, tuple(numbers), _joint(task, numbers, usual, min), _joint(task, numbers, usual, max))
 
 

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from memgrain.errors import CodesignError
 from memgrain.hwmodels import HardwareError
-from memgrain.runs.execute import Watch
+from memgrain.runs.options import RunOptions
 from memgrain.runs.rows import Row
 from memgrain.runs.task import Files, Point, Task
 from memgrain.uncertainty.hypercube import Draw, Drawable, Hypercube
@@ -20,41 +19,29 @@ FEW = 16
 from 5 to 95 % then lie between the two outermost draws at either side."""
 
 
-def check_draws(samples: int, seed: int) -> None:
-    """Raise CodesignError, before anything is simulated, for a number of draws or a seed that cannot be."""
-    if samples < 2:
-        raise CodesignError(f"samples is {samples}, must be at least 2; {FEW} are drawn if it is left out")
-    if seed < 0:
-        raise CodesignError(f"seed is {seed}, must be 0 or more; choose another")
-
-
 def sample_each(
     tasks: Sequence[Task],
     usual: Sequence[Row],
-    out: Path,
-    samples: int = FEW,
-    seed: int = 0,
-    jobs: int | None = None,
-    cluster: str | None = None,
-    watch: Watch | None = None,
+    folder: Path,
+    options: RunOptions = RunOptions(),
 ) -> list[Sampled | str]:
-    """What each task gives on `samples` draws; `usual` are the rows with the chips' own numbers, drawn ones are kept in
-    `out` and not run again.
+    """What each task gives on draws, FEW unless `options` has another number; `usual` are the rows with the chips' own
+    numbers, drawn ones are kept in `folder` and not run again.
 
     Draws are those of `sample`, but one that a task's chip or run refuses is drawn again for that task alone. So every
     task that refuses none has the same draws, and tasks whose chips would hardly ever be admitted together have theirs.
-    A task that admits too few of them has a line that says so instead. Raises CodesignError as `check_draws` does.
+    A task that admits too few of them has a line that says so instead.
     """
-    check_draws(samples, seed)
+    samples = options.draws(FEW)
     files, refused = Files(), dict[str, HardwareError]()
     points = [task.resolve(files) for task in tasks]
-    cube = Hypercube([_remembering(task, files, refused) for task in tasks], seed)
+    cube = Hypercube([_remembering(task, files, refused) for task in tasks], options.seed)
     kept: list[list[Draw[Point]]] = [[] for _ in tasks]
     rows: dict[str, Row] = {}
     lacking = [samples if one.own else 0 for one in cube.asked]
     while any(lacking) and cube.drawn < PATIENCE * samples:
         draws = cube.each(lacking, PATIENCE * samples)
-        found, _ = answers([draw.points[0] for each in draws for draw in each], out, jobs, watch, cluster)
+        found, _ = answers([draw.points[0] for each in draws for draw in each], folder, options)
         rows |= found
         for place, each in enumerate(draws):
             ran = [draw for draw in each if draw.points[0].id() in rows]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from memgrain.errors import CodesignError
-from memgrain.runs.execute import DOMAIN, Watch
+from memgrain.errors import MemgrainError
+from memgrain.runs.execute import DOMAIN
+from memgrain.runs.options import RunOptions
 from memgrain.runs.rows import Row
 from memgrain.runs.task import Point, Task
 from memgrain.uncertainty.numbers import Unknown
@@ -45,19 +44,17 @@ def spans(
     task: Task,
     numbers: Sequence[Unknown],
     metric: str,
-    out: Path | None = None,
-    jobs: int | None = None,
-    watch: Watch | None = None,
+    options: RunOptions = RunOptions(),
 ) -> tuple[float, list[Span]]:
     """The metric of a task with its chip's own numbers, and the span of each of `numbers`, the widest first.
 
-    Rows are kept in `out` and not run again. Raises what `Task.resolve` raises, and CodesignError if the task fails.
+    Raises what `Task.resolve` raises, and MemgrainError if the task fails.
     """
     usual, points = task.resolve(), end_points(task, numbers)
-    with tempfile.TemporaryDirectory() as scratch:
-        rows, failures = answers([usual, *points.values()], out or Path(scratch), jobs, watch)
+    with options.folder() as folder:
+        rows, failures = answers([usual, *points.values()], folder, options)
     if usual.id() not in rows:
-        raise CodesignError(failures[0])
+        raise MemgrainError(failures[0])
     middle = value_of(rows[usual.id()], metric)
     return middle, spans_of(numbers, points, rows, middle, metric)
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import qmc
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Provenance
 from memgrain.runs.execute import DOMAIN
 from memgrain.runs.pool import Job
@@ -58,11 +58,11 @@ class Hypercube(Generic[P]):
         )
 
     def together(self, wanted: int, limit: int) -> list[Draw[P]]:
-        """Draws that all of `asked` admit; raises CodesignError beyond `limit` draws."""
+        """Draws that all of `asked` admit; raises MemgrainError beyond `limit` draws."""
         found: list[Draw[P]] = []
         while len(found) < wanted:
             if self.drawn >= limit:
-                raise CodesignError(
+                raise MemgrainError(
                     f"of {self.drawn} draws of {len(self.columns)} numbers too few are chips that run the workload; "
                     "narrow the ranges in the YAML, or fix numbers that depend on one another with --set"
                 )

@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip, ChipFile, Provenance
 from memgrain.hwmodels.units import format_bytes, parse_bytes
 from memgrain.runs.quantities import UNITS
@@ -79,7 +79,7 @@ class Unknown:
 def unknowns(file: ChipFile, chip_set: Mapping[str, Any], links: bool = False) -> list[Unknown]:
     """The numbers of a chip with a range of more than one value, those of links to other chips only if `links`.
 
-    What `chip_set` sets is known, and so is all inside a mapping that it sets. Raises CodesignError where a range is
+    What `chip_set` sets is known, and so is all inside a mapping that it sets. Raises MemgrainError where a range is
     not in the unit of its value.
     """
     settled = tuple(f"{key}." for key, value in chip_set.items() if isinstance(value, Mapping))
@@ -130,7 +130,7 @@ def _unknown(item: Provenance, chip: Chip) -> Unknown | None:
     low, value, high = (amount for _, amount in read)  # type: ignore[misc]
     kind = "real" if kinds == {"count", "real"} else kinds.pop()
     if kind != "real" and kinds - {kind}:
-        raise CodesignError(f"{item.path}: {item.value} with the range {list(ends)}; write all three in one unit")
+        raise MemgrainError(f"{item.path}: {item.value} with the range {list(ends)}; write all three in one unit")
     if low == high:
         return None
     if kind not in WHOLE:

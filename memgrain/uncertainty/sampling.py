@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Provenance, read_chip
-from memgrain.runs.execute import Silent, Watch, run_points
+from memgrain.runs.execute import run_points
 from memgrain.runs.labels import check_metric
+from memgrain.runs.options import Progress, RunOptions
 from memgrain.runs.pool import Job
 from memgrain.runs.rows import Row, read_rows
 from memgrain.runs.task import Files, Point, Task
@@ -75,30 +75,23 @@ class Drawn:
 
 def sample(
     tasks: Sequence[Task],
-    samples: int = SAMPLES,
-    seed: int = 0,
-    out: Path | None = None,
-    jobs: int | None = None,
-    watch: Watch | None = None,
+    options: RunOptions = RunOptions(),
 ) -> Sampled:
-    """Simulate tasks with their chips' own numbers and on `samples` draws; rows are kept in `out` and not run again.
+    """Simulate tasks with their chips' own numbers and on draws of them, SAMPLES unless `options` has another number.
 
     A number that the files of two tasks give alike, value, range and source, is one number: tasks on one chip, or on
     chips of one family, see the same draw of it. A draw that a chip or a run refuses is drawn again. Raises
-    CodesignError if too few draws are admitted or a task fails with its chip's own numbers.
+    MemgrainError if too few draws are admitted or a task fails with its chip's own numbers.
     """
-    if samples < 2:
-        raise CodesignError(f"samples is {samples}, must be at least 2; {SAMPLES} give quantiles of 5 and 95 %")
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = out or Path(scratch)
-        tasks = hold(tasks, folder, jobs)
+    with options.folder() as folder:
+        tasks = hold(tasks, folder, options)
         usual, files = tuple(task.resolve() for task in tasks), Files()
         first, found = draw_together(
             [drawable(task, files) for task in tasks],
             usual,
-            samples,
-            seed,
-            lambda points: answers(points, folder, jobs, watch),
+            options.draws(SAMPLES),
+            options.seed,
+            lambda points: answers(points, folder, options),
         )
     return Sampled(usual, first, found.draws, found.numbers, found.refused, found.never)
 
@@ -147,44 +140,42 @@ def with_numbers(task: Task, numbers: dict[str, Any]) -> Task:
     )
 
 
-def answers(
-    points: Sequence[Job], folder: Path, jobs: int | None, watch: Watch | None, cluster: str | None = None
-) -> tuple[dict[str, Row], list[str]]:
-    """The rows of points by id, and a line for each that the simulator refuses, of which `watch` is not told."""
-    outcome = run_points(points, [], folder, jobs, cluster, _Unworried(watch or Silent()))
+def answers(points: Sequence[Job], folder: Path, options: RunOptions) -> tuple[dict[str, Row], list[str]]:
+    """The rows of points by id, and a line for each that the simulator refuses; the progress does not report these."""
+    outcome = run_points(points, [], folder, replace(options, progress=_WithoutFailures(options.progress)))
     return {row["id"]: row for row in read_rows(outcome.path) if row["id"] in outcome.ids}, outcome.failures
 
 
 def check_figure(metric: str) -> None:
-    """Raise CodesignError, before anything is simulated, if a name is neither a number's metric nor a counter."""
+    """Raise MemgrainError, before anything is simulated, if a name is neither a number's metric nor a counter."""
     if "." not in metric:
         check_metric(metric, [name for name, known in METRICS.items() if known.unit != "name"])
 
 
 def value_of(row: Row, metric: str) -> float:
-    """A metric of a row; raises CodesignError if it has none or it is no number."""
+    """A metric of a row; raises MemgrainError if it has none or it is no number."""
     check_metric(metric, row)
     value = row[metric]
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise CodesignError(f"{metric} is {value!r} on {row['chip']}, not a number; choose another metric")
+        raise MemgrainError(f"{metric} is {value!r} on {row['chip']}, not a number; choose another metric")
     return float(value)
 
 
 def _all(points: Sequence[Job], rows: dict[str, Row], failures: Sequence[str]) -> tuple[Row, ...]:
-    """The rows of all points; raises CodesignError with the first failure that is one of theirs."""
+    """The rows of all points; raises MemgrainError with the first failure that is one of theirs."""
     for point in points:
         if point.id() not in rows:
-            raise CodesignError(
+            raise MemgrainError(
                 next((line for line in failures if line.startswith(f"{point}: ")), f"{point}: no answer")
             )
     return tuple(rows[point.id()] for point in points)
 
 
-class _Unworried:
-    """A watch that passes on everything but failures: who asked for numbers that may not fit deals with them."""
+class _WithoutFailures:
+    """Passes on all events but failures: the caller tries numbers that may not fit, and handles the refusals."""
 
-    def __init__(self, watch: Watch) -> None:
-        self.start, self.done, self.warn = watch.start, watch.done, watch.warn
+    def __init__(self, progress: Progress) -> None:
+        self.start, self.done, self.warn = progress.start, progress.done, progress.warn
 
     def failed(self, message: str) -> None:
-        """Nothing."""
+        """Do nothing."""

@@ -13,15 +13,15 @@ is simulated at both ends, all else as it is.
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels import ChipFile, Provenance, read_chip
-from memgrain.runs.execute import DOMAIN, Watch
+from memgrain.runs.execute import DOMAIN
+from memgrain.runs.options import RunOptions
 from memgrain.runs.rows import Row
 from memgrain.runs.task import Files, Point, Task
 from memgrain.uncertainty.ends import Span, end_points, spans_of
@@ -109,26 +109,24 @@ class _Number:
 def sensitivity(
     task: Task,
     metric: str = "time_us",
-    out: Path | None = None,
-    jobs: int | None = None,
-    watch: Watch | None = None,
+    options: RunOptions = RunOptions(),
 ) -> Sensitivity:
     """The effect of every number of the task's chip, links to other chips aside, on a metric of its row.
 
-    Rows are kept in `out` and not run again. Raises CodesignError if the metric is 0 or no number.
+    Raises MemgrainError if the metric is 0 or no number.
     """
     check_figure(metric)
     file = read_chip(task.chip, task.chip_set)
     numbers, reasons = _numbers(task, file)
     ranged = unknowns(file, task.chip_set)
     own, at_ends = task.resolve(), end_points(task, ranged)
-    with tempfile.TemporaryDirectory() as scratch:
-        rows, failures = _settle(numbers, [own, *at_ends.values()], out or Path(scratch), jobs, watch)
+    with options.folder() as folder:
+        rows, failures = _settle(numbers, [own, *at_ends.values()], folder, options)
     if own.id() not in rows:
-        raise CodesignError(next((line for line in failures if line.startswith(f"{own}: ")), f"{own}: no answer"))
+        raise MemgrainError(next((line for line in failures if line.startswith(f"{own}: ")), f"{own}: no answer"))
     usual = value_of(rows[own.id()], metric)
     if usual <= 0:
-        raise CodesignError(f"{metric} is {usual:g} here, and shares of that say nothing; choose another metric")
+        raise MemgrainError(f"{metric} is {usual:g} here, and shares of that say nothing; choose another metric")
     elasticities = {number.item.path: _elasticity(number, file, metric, usual, rows) for number in numbers}
     for number in numbers:
         refusals = [side.refusal for side in number.sides if side.refusal]
@@ -179,7 +177,7 @@ def _steps(kind: str, amount: float, factors: tuple[float, ...]) -> Iterator[Any
 
 
 def _settle(
-    numbers: list[_Number], others: list[Point], folder: Path, jobs: int | None, watch: Watch | None
+    numbers: list[_Number], others: list[Point], folder: Path, options: RunOptions
 ) -> tuple[dict[str, Row], list[str]]:
     """Rows, by id, of `others` and of the nearest steps that chip, workload and simulator admit; and the refusals."""
     files: Files = {}
@@ -191,7 +189,7 @@ def _settle(
         for side in left:
             side.advance(files)
         left = [side for side in left if side.point is not None]
-        found, failures = answers([*asked, *(side.point for side in left if side.point)], folder, jobs, watch)
+        found, failures = answers([*asked, *(side.point for side in left if side.point)], folder, options)
         rows, refusals, asked = rows | found, refusals + failures, []
         left = [side for side in left if side.point is not None and side.point.id() not in rows]
         for side in left:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import qmc
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.runs.validated import Joint
 from memgrain.uncertainty.error import OF_TIME, factors, model_error
 from memgrain.uncertainty.sampling import Sampled
@@ -74,7 +74,7 @@ class Spread:
 def spread(sampled: Sampled, metric: str, what: str, combine: Combine, seed: int = 0) -> Spread:
     """The spread of a metric of one point, or of what `combine` makes of those of several.
 
-    Raises CodesignError if no number has a range and the metric is no matter of time: then nothing says how wide it is.
+    Raises MemgrainError if no number has a range and the metric is no matter of time: then nothing says how wide it is.
     """
     errors, notes = model_error(sampled.points, sampled.usual_values("time_us").tolist(), metric)
     return spread_of(
@@ -105,10 +105,10 @@ def spread_of(
     for each draw; a point's value goes with that power of its time, and `errors` is the joint law of how far these are
     off, None if the values are no matter of time.
 
-    `notes` say what is known of each point's error, `chips` where it runs. Raises CodesignError as `spread` does.
+    `notes` say what is known of each point's error, `chips` where it runs. Raises MemgrainError as `spread` does.
     """
     if not len(drawn) and errors is None:
-        raise CodesignError(
+        raise MemgrainError(
             f"no number of {', '.join(dict.fromkeys(chips))} has a range and the model's error is known of times only, "
             f"so there is no interval of {what}; give numbers a range in the YAML, or choose a time"
         )
@@ -144,7 +144,7 @@ def _combined(
 def _columns(values: NDArray[np.float64], combine: Combine) -> NDArray[np.float64]:
     found = combine(*values.T)
     if not np.isfinite(found).all():
-        raise CodesignError("a ratio to 0 is no number; compare by a difference, or choose another metric")
+        raise MemgrainError("a ratio to 0 is no number; compare by a difference, or choose another metric")
     return found
 
 

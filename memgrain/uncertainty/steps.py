@@ -3,18 +3,16 @@ model's error, as measured steps and layers show it."""
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from memgrain.hwmodels import Chip, load_chip, read_chip
 from memgrain.models import ModelJob, ModelRun, Question
-from memgrain.runs.execute import Watch
-from memgrain.uncertainty.each import FEW, check_draws
+from memgrain.runs.options import RunOptions
+from memgrain.uncertainty.each import FEW
 from memgrain.uncertainty.hypercube import Drawable
 from memgrain.uncertainty.numbers import unknowns
 from memgrain.uncertainty.sampling import Drawn, answers, draw_together, value_of
@@ -67,22 +65,16 @@ class Step:
 
 def interval_of_step(
     step: Step,
-    samples: int = FEW,
-    seed: int = 0,
-    out: Path | None = None,
-    jobs: int | None = None,
-    watch: Watch | None = None,
+    options: RunOptions = RunOptions(),
 ) -> tuple[Spread, Drawn]:
-    """The spread of a step's time on `samples` draws of its chip's uncertain numbers; rows are kept in `out`.
+    """The spread of a step's time on draws of its chip's uncertain numbers, FEW unless `options` has another number.
 
-    A draw that the chip or the step refuses (a memory too small for the model) is drawn again. Raises CodesignError if
+    A draw that the chip or the step refuses (a memory too small for the model) is drawn again. Raises MemgrainError if
     too few are admitted, or if nothing says how wide the interval is.
     """
-    check_draws(samples, seed)
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = out or Path(scratch)
+    with options.folder() as folder:
         _, drawn = draw_together(
-            [step.drawable()], (), samples, seed, lambda points: answers(points, folder, jobs, watch)
+            [step.drawable()], (), options.draws(FEW), options.seed, lambda points: answers(points, folder, options)
         )
     values = [[value_of(row, step.metric) for row in rows] for rows in drawn.draws]
     trust, name = step.found.trust, step.found.asked.chip.name
@@ -97,6 +89,6 @@ def interval_of_step(
         lambda value: value,
         [note],
         [name],
-        seed,
+        options.seed,
     )
     return spread, drawn

@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memgrain.errors import CodesignError
-from memgrain.runs.execute import DOMAIN, Watch
+from memgrain.errors import MemgrainError
+from memgrain.runs.execute import DOMAIN
 from memgrain.runs.intervals import ENDS, write_intervals
 from memgrain.runs.labels import SHARE
+from memgrain.runs.options import RunOptions
 from memgrain.runs.rows import NAME, Row, read_rows
 from memgrain.runs.sweep import Sweep
 from memgrain.runs.task import Files, Point, Task
 from memgrain.runs.tune import held
-from memgrain.uncertainty.each import FEW, sample_each
+from memgrain.uncertainty.each import sample_each
 from memgrain.uncertainty.sampling import Sampled, check_figure, notes_of, value_of
 from memgrain.uncertainty.spread import spread
 
@@ -45,15 +46,11 @@ def intervals_of(
     sweep: Sweep,
     folder: Path,
     metric: str = SHARE,
-    samples: int = FEW,
-    seed: int = 0,
-    jobs: int | None = None,
-    cluster: str | None = None,
-    watch: Watch | None = None,
+    options: RunOptions = RunOptions(),
 ) -> Intervals:
     """Intervals of a metric of all points of the sweep that have their row in `folder`, see `sample_each`.
 
-    Drawn rows are kept in a folder of their own there and not run again. Raises CodesignError if no point has the
+    Drawn rows are kept in a folder of their own there and not run again. Raises MemgrainError if no point has the
     metric or the file cannot be written, and KeyboardInterrupt as `run_points` does.
     """
     import pandas as pd
@@ -64,16 +61,16 @@ def intervals_of(
     asked = _answered(sweep, folder)
     lacking = {place: reason for place, (_, _, row) in enumerate(asked) if (reason := _lacks(row, metric))}
     if not asked:
-        raise CodesignError(f"no point of {sweep.name} has its row in {folder / NAME}; run the sweep first")
+        raise MemgrainError(f"no point of {sweep.name} has its row in {folder / NAME}; run the sweep first")
     if len(lacking) == len(asked):
-        raise CodesignError(lacking[0])
+        raise MemgrainError(lacking[0])
     places = [place for place in range(len(asked)) if place not in lacking]
     tasks, rows = [asked[place][0] for place in places], [asked[place][2] for place in places]
-    drawn = sample_each(tasks, rows, folder / DRAWS, samples, seed, jobs, cluster, watch)
+    drawn = sample_each(tasks, rows, folder / DRAWS, options)
     found: dict[int, Sampled | str] = {**lacking, **dict(zip(places, drawn, strict=True))}
     listed, failures = [], []
     for place, (_, point, row) in enumerate(asked):
-        interval = _interval(found[place], metric, seed)
+        interval = _interval(found[place], metric, options.seed)
         if interval["low"] is None:
             failures.append(f"{point}: {interval['rests_on']}")
         listed.append(_line(sweep, point, row, metric, interval))
@@ -98,7 +95,7 @@ def _lacks(row: Row, metric: str) -> str:
     """Why a row has no such number; empty if it has."""
     try:
         usual = value_of(row, metric)
-    except CodesignError as error:
+    except MemgrainError as error:
         return str(error)
     return "" if math.isfinite(usual) else f"{metric} is {usual}, so there is no interval"
 
@@ -109,7 +106,7 @@ def _interval(found: Sampled | str, metric: str, seed: int) -> dict[str, Any]:
         return {**dict.fromkeys(ENDS), "rests_on": found}
     try:
         made = spread(found, metric, metric, lambda value: value, seed)
-    except CodesignError as error:
+    except MemgrainError as error:
         return {**dict.fromkeys(ENDS), "rests_on": str(error)}
     ends = made.combined.low, made.combined.median, made.combined.high
     return {**dict(zip(ENDS, ends, strict=True)), "rests_on": "; ".join([*made.notes, *notes_of(found)])}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from memgrain import sim, workloads
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip, chip_names, load_chip
 from memgrain.runs.rows import Row
 from memgrain.runs.task import PROSE, budget
@@ -63,7 +63,7 @@ DIRTIED = 2
 """Written before a run from dirty caches, in capacities of the last cache."""
 
 
-class Unpredictable(CodesignError):
+class Unpredictable(MemgrainError):
     """A row that cannot be predicted, as other rows of its file may be."""
 
 
@@ -178,7 +178,7 @@ class Case:
 
 def _trace(asked: Asked, chip: Chip) -> Trace:
     if isinstance(asked, Product | Module):
-        raise CodesignError("a row of several kernels is not one trace; simulate it as a sequence")
+        raise MemgrainError("a row of several kernels is not one trace; simulate it as a sequence")
     return asked.trace() if isinstance(asked, Gather) else attention(asked, budget(chip))
 
 
@@ -200,7 +200,7 @@ class Maker:
     def make(self, record: Record) -> Case:
         """The case of a record.
 
-        Raises Unpredictable (naming the row) if there is no such kernel or it computes no such call, and CodesignError
+        Raises Unpredictable (naming the row) if there is no such kernel or it computes no such call, and MemgrainError
         or HardwareError if the row or its chip is wrong.
         """
         chip = self._chip(record)
@@ -233,7 +233,7 @@ class Maker:
         name = self.chip
         if name is None:
             if "device" not in record.cells:
-                raise CodesignError(f"{record.file}: column 'device' is missing; add it, or name the chip with --chip")
+                raise MemgrainError(f"{record.file}: column 'device' is missing; add it, or name the chip with --chip")
             device = record.text("device")
             name = DEVICES.get(device, device)
             if name not in chip_names():

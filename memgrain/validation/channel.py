@@ -6,7 +6,6 @@ import hashlib
 import itertools
 import json
 import math
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,9 +14,10 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels import DramStandard, load_standard
-from memgrain.runs.execute import Watch, run_points
+from memgrain.runs.execute import run_points
+from memgrain.runs.options import RunOptions
 from memgrain.runs.rows import Row, read_rows
 from memgrain.runs.shipped import suggest
 from memgrain.sim.dram.channel import CAPACITY, Queues, keep_busy, one_channel
@@ -143,24 +143,22 @@ def is_channel_file(path: Path) -> bool:
 def validate_channel(
     path: Path,
     dram: str | None = None,
-    out: Path | None = None,
-    jobs: int | None = None,
-    watch: Watch | None = None,
+    options: RunOptions = RunOptions(),
 ) -> ChannelValidation:
     """Predict every row of a CSV of a cycle-level simulator's answers, and compare.
 
     `dram` is a standard's name or YAML file; without it, the column dram names a configuration whose standard is
-    shipped. With `out`, rows are kept in `out`/rows.jsonl as they come and found there when run again, and
-    predictions.csv, worst.csv and scatter.png are written. Raises CodesignError or HardwareError,
+    shipped. If the options have a folder `out`, rows are kept in `out`/rows.jsonl as they come and found there when run
+    again, and predictions.csv, worst.csv and scatter.png are written. Raises MemgrainError or HardwareError,
     before anything is simulated, if the file or the standard is wrong.
     """
     records, cases = read_cases(path, dram)
-    with tempfile.TemporaryDirectory() as scratch:
-        outcome = run_points(cases, [], out or Path(scratch), jobs, None, watch)
+    with options.folder() as folder:
+        outcome = run_points(cases, [], folder, options)
         rows = {row["id"]: row for row in read_rows(outcome.path)}
     found = ChannelValidation(compare(records, cases, rows), outcome.failures)
-    if out is not None:
-        _write(found, out)
+    if options.out is not None:
+        _write(found, options.out)
     return found
 
 
@@ -172,22 +170,22 @@ def read_cases(path: Path, dram: str | None = None) -> tuple[list[Record], list[
 
 
 def _read(path: Path) -> list[Record]:
-    """The rows of the file; raises CodesignError if there are none or a column is missing."""
+    """The rows of the file; raises MemgrainError if there are none or a column is missing."""
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", skipinitialspace=True)
     except OSError as error:
-        raise CodesignError(f"{path}: cannot be read ({error.strerror}); give a CSV file of DRAM rows") from None
+        raise MemgrainError(f"{path}: cannot be read ({error.strerror}); give a CSV file of DRAM rows") from None
     except ValueError as error:
-        raise CodesignError(f"{path}: not a CSV file ({' '.join(str(error).split())}); mend it") from None
+        raise MemgrainError(f"{path}: not a CSV file ({' '.join(str(error).split())}); mend it") from None
     table.columns = table.columns.str.strip()
     for column in COLUMNS:
         if column not in table:
-            raise CodesignError(
+            raise MemgrainError(
                 f"{path}: column '{column}' is missing{suggest(column, [str(name) for name in table.columns])}; "
                 f"rows of a DRAM channel need {', '.join(COLUMNS)}"
             )
     if table.empty:
-        raise CodesignError(f"{path}: no rows below the header; add some")
+        raise MemgrainError(f"{path}: no rows below the header; add some")
     rows = [{str(name): str(cell).strip() for name, cell in row.items()} for row in table.to_dict("records")]
     return [Record(path.name, row.get("id") or str(number), row) for number, row in enumerate(rows, 1)]
 
@@ -210,16 +208,16 @@ def _standards(path: Path, records: list[Record], dram: str | None) -> dict[str,
         elif known is not None:
             found[config] = load_standard(known)
         elif config:
-            raise CodesignError(
+            raise MemgrainError(
                 f"{path}: no DRAM standard is known for '{config}'; known: {', '.join(STANDARDS)}; or name one with "
                 "--dram"
             )
         else:
-            raise CodesignError(
+            raise MemgrainError(
                 f"{path}: column 'dram' is missing or empty; fill it in, or name a standard with --dram"
             )
     if given and given not in found.values():
-        raise CodesignError(
+        raise MemgrainError(
             f"{path}: none of its configurations is {given.name} ({', '.join(configs)}); leave out --dram, or keep one "
             "configuration in the file"
         )
@@ -298,7 +296,7 @@ def _write(found: ChannelValidation, out: Path) -> None:
             _table(found.worst(SHOWN), columns, out / "worst.csv")
             scatter(found.frame).savefig(out / "scatter.png")
     except OSError as error:
-        raise CodesignError(f"cannot write {out} ({error.strerror}); choose another folder with -o") from None
+        raise MemgrainError(f"cannot write {out} ({error.strerror}); choose another folder with -o") from None
 
 
 def _table(frame: pd.DataFrame, columns: list[str], path: Path) -> None:

@@ -39,7 +39,7 @@ def at_speed(record: Record, config: str, standard: DramStandard) -> tuple[DramS
 
     tck_ns, or peak_gb_s without it, or else the data rate in the configuration's name says how fast the channel is;
     without any of them it runs at the standard's own clock. Timings in clocks scale, those in ns are rounded up to
-    clocks. Raises CodesignError if the statements contradict one another, or the standard has no such speed.
+    clocks. Raises MemgrainError if the statements contradict one another, or the standard has no such speed.
     """
     period, peak, named = record.real("tck_ns"), record.real("peak_gb_s"), _SPEED.match(config.lower())
     for column, value in (("tck_ns", period), ("peak_gb_s", peak)):

@@ -18,7 +18,7 @@ from typing import Any
 
 import pandas as pd
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip
 from memgrain.sim.network.collectives import AUTO, collective
 from memgrain.validation.external import SYSTEMS
@@ -84,11 +84,11 @@ class CollectiveValidation:
 
 
 def validate_collectives(chip: Chip) -> CollectiveValidation:
-    """Every row of the newest tables of the chip, predicted; raises CodesignError if there is none."""
+    """Every row of the newest tables of the chip, predicted; raises MemgrainError if there is none."""
     folder = _folder(chip)
     path = _newest(folder, "nccl/*/nccl_perf.parquet")
     if path is None:
-        raise CodesignError(f"aiconfigurator-core has no collectives of {chip.name}; install another version of it")
+        raise MemgrainError(f"aiconfigurator-core has no collectives of {chip.name}; install another version of it")
     own = _newest(folder, "vllm/*/custom_allreduce_perf.parquet")
     found = [*_nccl(chip, pd.read_parquet(path)), *(_vllm(chip, pd.read_parquet(own)) if own else ())]
     return CollectiveValidation("/".join(path.parts[-5:-1]), pd.DataFrame(found, columns=list(COLUMNS)))
@@ -126,12 +126,12 @@ def _folder(chip: Chip) -> Path:
     """Where the package has the tables of a chip; the package is found, not imported."""
     package = importlib.util.find_spec("aiconfigurator_core")
     if package is None or package.origin is None:
-        raise CodesignError(
+        raise MemgrainError(
             "measured collectives need the package aiconfigurator-core; install it with: "
             "pip install 'memgrain[external]'"
         )
     if chip.name not in SYSTEMS:
-        raise CodesignError(f"no collectives of {chip.name} were measured; choose one of {', '.join(SYSTEMS)}")
+        raise MemgrainError(f"no collectives of {chip.name} were measured; choose one of {', '.join(SYSTEMS)}")
     return Path(package.origin).parent / "systems" / "data" / SYSTEMS[chip.name] / "comm"
 
 

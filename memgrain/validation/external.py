@@ -29,7 +29,7 @@ from typing import Any
 
 import pandas as pd
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip, load_chip
 from memgrain.runs.shipped import suggest
 from memgrain.validation.asked import AUTO
@@ -116,20 +116,20 @@ class External:
 def read_external(asked: External, chip: str | None, chip_set: Mapping[str, Any]) -> list[Record]:
     """The rows of an operation on `chip`.
 
-    Raises CodesignError if the source, the package, the operation or the backend is not there, HardwareError if the
+    Raises MemgrainError if the source, the package, the operation or the backend is not there, HardwareError if the
     chip is not.
     """
     if asked.source not in SOURCES:
-        raise CodesignError(
+        raise MemgrainError(
             f"no external source '{asked.source}'{suggest(asked.source, list(SOURCES))}; known: {', '.join(SOURCES)}"
         )
     if chip is None:
-        raise CodesignError(f"--external needs a chip; add --chip, one of {', '.join(SYSTEMS)}")
+        raise MemgrainError(f"--external needs a chip; add --chip, one of {', '.join(SYSTEMS)}")
     if asked.op is None:
-        raise CodesignError(f"--external needs an operation; add --op, one of {', '.join(OPS)}")
+        raise MemgrainError(f"--external needs an operation; add --op, one of {', '.join(OPS)}")
     found = load_chip(chip, chip_set)
     if found.name not in SYSTEMS:
-        raise CodesignError(f"{asked.source} has no rows of chip '{found.name}'; choose one of {', '.join(SYSTEMS)}")
+        raise MemgrainError(f"{asked.source} has no rows of chip '{found.name}'; choose one of {', '.join(SYSTEMS)}")
     return records(_folder() / SYSTEMS[found.name], found, asked.op, asked.backend)
 
 
@@ -137,31 +137,31 @@ def records(folder: Path, chip: Chip, op: str, backend: str | None) -> list[Reco
     """The rows of one operation out of the `folder` of a system."""
     if op not in OPS:
         if op in REFUSED:
-            raise CodesignError(f"op '{op}' cannot be validated: {REFUSED[op]}; choose one of {', '.join(OPS)}")
-        raise CodesignError(f"no op '{op}'{suggest(op, [*OPS, *REFUSED])}; known: {', '.join(OPS)}")
+            raise MemgrainError(f"op '{op}' cannot be validated: {REFUSED[op]}; choose one of {', '.join(OPS)}")
+        raise MemgrainError(f"no op '{op}'{suggest(op, [*OPS, *REFUSED])}; known: {', '.join(OPS)}")
     if backend is not None and backend not in BACKENDS:
-        raise CodesignError(f"no backend '{backend}'{suggest(backend, list(BACKENDS))}; known: {', '.join(BACKENDS)}")
+        raise MemgrainError(f"no backend '{backend}'{suggest(backend, list(BACKENDS))}; known: {', '.join(BACKENDS)}")
     known = READ if op in MODULES else BACKENDS
     if backend is not None and backend not in known:
-        raise CodesignError(f"what {backend} runs for {op} is not described; choose --backend {' or '.join(known)}")
+        raise MemgrainError(f"what {backend} runs for {op} is not described; choose --backend {' or '.join(known)}")
     tables = {name: _newest(folder.glob(f"*/{name}/*/{op}_perf.parquet")) for name in known}
     there = {name: pd.read_parquet(path) for name, path in tables.items() if path and backend in (None, name)}
     if not there:
         having = [name for name, path in tables.items() if path]
         mend = f"choose --backend {' or '.join(having)}" if having else "choose another --op or --chip"
-        raise CodesignError(
+        raise MemgrainError(
             f"{AICONFIGURATOR} has no rows of {op} by {backend or 'any backend'} on {chip.name}; {mend}"
         )
     chosen = max(there, key=lambda name: len(there[name]))
     name = "/".join((tables[chosen] or folder).parts[-4:-1])
     rows = there[chosen]
     if (beams := set(rows.get("beam_width", pd.Series([1])))) != {1}:
-        raise CodesignError(f"{name}: beam_width is {sorted(beams)}, must be 1; use another version of the package")
+        raise MemgrainError(f"{name}: beam_width is {sorted(beams)}, must be 1; use another version of the package")
     whole = (dict(zip(rows.columns, row, strict=True)) | {"op": op} for row in rows.itertuples(index=False))
     cells = (OPS[op](row, chip) for row in whole)
     found = [Record(name, str(number), row) for number, row in enumerate(cells) if row]
     if not found and op in MODULES:
-        raise CodesignError(f"{name}: what the rows of {op} measured is not described; choose another --backend")
+        raise MemgrainError(f"{name}: what the rows of {op} measured is not described; choose another --backend")
     return found
 
 
@@ -169,7 +169,7 @@ def _folder() -> Path:
     """Where the package keeps the tables of its systems; the package is found, not imported."""
     found = importlib.util.find_spec("aiconfigurator_core")
     if found is None or found.origin is None:
-        raise CodesignError(
+        raise MemgrainError(
             "--external aiconfigurator needs the package aiconfigurator-core; install it with: "
             "pip install 'memgrain[external]'"
         )

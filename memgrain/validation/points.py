@@ -23,7 +23,6 @@ alternatives:                          # other hypotheses: the same points with 
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -33,10 +32,11 @@ import pandas as pd
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels import HardwareError, load_chip
 from memgrain.models.point import KIND, ModelPoint
-from memgrain.runs.execute import Watch, run_points
+from memgrain.runs.execute import run_points
+from memgrain.runs.options import RunOptions
 from memgrain.runs.rows import read_rows
 from memgrain.runs.task import Files, Point, Task
 from memgrain.sim import METRICS
@@ -156,16 +156,14 @@ def is_points_file(path: Path) -> bool:
 def validate_points(
     path: Path,
     chip_set: dict[str, Any] | None = None,
-    out: Path | None = None,
-    jobs: int | None = None,
     alternatives: bool = False,
-    watch: Watch | None = None,
+    options: RunOptions = RunOptions(),
 ) -> Compared:
     """Predict every point of a file, with `alternatives` also under its other hypotheses, and compare.
 
-    `chip_set` overrides numbers of every chip. With `out`, rows are kept in `out`/rows.jsonl as they come and found
-    there when run again, and points.csv is written. Raises CodesignError, HardwareError or WorkloadError, before
-    anything is simulated, if the file is wrong.
+    `chip_set` overrides numbers of every chip. If the options have a folder `out`, rows are kept in `out`/rows.jsonl as
+    they come and found there when run again, and points.csv is written. Raises MemgrainError, HardwareError or
+    WorkloadError, before anything is simulated, if the file is wrong.
     """
     file = load_points(path)
     wanted = [("", point, dict(chip_set or {})) for point in file.points]
@@ -174,9 +172,8 @@ def validate_points(
         wanted += [(other.name, known[name], other.set) for other in file.alternatives for name in other.points]
     files: Files = {}
     resolved = [resolve(path, point, more, files) for _, point, more in wanted]
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = out or Path(scratch)
-        outcome = run_points(resolved, [], folder, jobs, None, watch)
+    with options.folder() as folder:
+        outcome = run_points(resolved, [], folder, options)
         rows = {row["id"]: row for row in read_rows(folder / "rows.jsonl")}
     found = []
     for (other, point, _), asked in zip(wanted, resolved, strict=True):
@@ -185,63 +182,63 @@ def validate_points(
             found.append({"alternative": other, **_cells(path, point, quantity, value, row or {})})
     frame = pd.DataFrame(found, columns=["alternative", *COLUMNS])
     answer = Compared(file, frame, outcome.failures)
-    if out is not None:
-        frame.to_csv(out / "points.csv", index=False)
+    if options.out is not None:
+        frame.to_csv(options.out / "points.csv", index=False)
     return answer
 
 
 def load_points(path: Path) -> PointsFile:
-    """The points of that file; raises CodesignError in one line."""
+    """The points of that file; raises MemgrainError in one line."""
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise CodesignError(
+        raise MemgrainError(
             f"{path}: cannot be read ({getattr(error, 'strerror', None) or 'not UTF-8 text'})"
         ) from None
     except yaml.YAMLError as error:
-        raise CodesignError(f"{path.name}: not valid YAML ({' '.join(str(error).split())}); mend the syntax") from None
+        raise MemgrainError(f"{path.name}: not valid YAML ({' '.join(str(error).split())}); mend the syntax") from None
     try:
         file = PointsFile.model_validate(raw)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         shown = f", got {first['input']!r}" if first["type"] not in ("missing", "extra_forbidden") else ""
-        raise CodesignError(f"{path.name}: {first['msg']}{shown} @ {where or 'the top'}; correct it") from None
+        raise MemgrainError(f"{path.name}: {first['msg']}{shown} @ {where or 'the top'}; correct it") from None
     ids = [point.id for point in file.points]
     for name in ids:
         if ids.count(name) > 1:
-            raise CodesignError(f"{path.name}: the id '{name}' stands twice; rename one")
+            raise MemgrainError(f"{path.name}: the id '{name}' stands twice; rename one")
     cited = [(point.id, point.source) for point in file.points] + [(left.id, left.source) for left in file.left_out]
     for name, source in cited:
         if source not in file.sources:
-            raise CodesignError(f"{path.name}: source '{source}' of {name} is not in sources; add it there")
+            raise MemgrainError(f"{path.name}: source '{source}' of {name} is not in sources; add it there")
     for other in file.alternatives:
         for name in other.points:
             if name not in ids:
-                raise CodesignError(f"{path.name}: alternative '{other.name}' names no point '{name}'; correct it")
+                raise MemgrainError(f"{path.name}: alternative '{other.name}' names no point '{name}'; correct it")
     return file
 
 
 def resolve(path: Path, point: Measured, more: dict[str, Any], files: Files) -> Point | ModelPoint:
-    """The job of a point of the file at `path`, `more` being set on its chip; raises CodesignError in one line."""
+    """The job of a point of the file at `path`, `more` being set on its chip; raises MemgrainError in one line."""
     chip = str(path.parent / point.chip) if point.chip.endswith((".yaml", ".yml")) else point.chip
     if point.workload.get("kind") == KIND:
         try:
             return ModelPoint.of(load_chip(chip, {**point.set, **more}), {"name": point.id, **point.workload})
-        except (HardwareError, WorkloadError, CodesignError) as error:
-            raise CodesignError(f"{path.name}: point {point.id}: {error}") from None
+        except (HardwareError, WorkloadError, MemgrainError) as error:
+            raise MemgrainError(f"{path.name}: point {point.id}: {error}") from None
     task = Task(chip, {**point.set, **more}, {"name": point.id, **point.workload}, {}, point.before)
     try:
         return task.resolve(files)
-    except (HardwareError, WorkloadError, CodesignError) as error:
-        raise CodesignError(f"{path.name}: point {point.id}: {error}") from None
+    except (HardwareError, WorkloadError, MemgrainError) as error:
+        raise MemgrainError(f"{path.name}: point {point.id}: {error}") from None
 
 
 def _cells(path: Path, point: Measured, quantity: str, value: float, row: dict[str, Any]) -> dict[str, Any]:
     predicted = row.get(quantity)
     if not isinstance(predicted, int | float):
         known = ", ".join(METRICS)
-        raise CodesignError(f"{path.name}: point {point.id}: no result has a number '{quantity}'; name one of {known}")
+        raise MemgrainError(f"{path.name}: point {point.id}: no result has a number '{quantity}'; name one of {known}")
     error = predicted - value if quantity in RATES else predicted / value - 1
     cells = {name: getattr(point, name) for name in ("id", "family", "what", "chip", "fitted", "source")}
     return {**cells, "quantity": quantity, "measured": value, "predicted": float(predicted), "error": error}

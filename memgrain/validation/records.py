@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.runs.shipped import suggest
 
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -42,7 +42,7 @@ class Record:
     """Text of each column, without blanks around it; absent columns are not there."""
 
     def text(self, column: str, default: str | None = None) -> str:
-        """The text of a cell; raises CodesignError if it is empty and there is no default."""
+        """The text of a cell; raises MemgrainError if it is empty and there is no default."""
         found = self.cells.get(column, "")
         if found:
             return found
@@ -71,7 +71,7 @@ class Record:
         return number
 
     def whole(self, column: str, default: int | None = None) -> int:
-        """The whole number, at least 0, in a cell; raises CodesignError if it is empty and there is no default."""
+        """The whole number, at least 0, in a cell; raises MemgrainError if it is empty and there is no default."""
         number = self.maybe(column)
         if number is not None:
             return number
@@ -95,13 +95,13 @@ class Record:
             raise self.error(f"{column} is '{found}', must be True or False; correct the cell")
         return _TRUTH[found.lower()]
 
-    def error(self, message: str) -> CodesignError:
+    def error(self, message: str) -> MemgrainError:
         """An error that names this row."""
-        return CodesignError(f"{self.file}: row {self.id}: {message}")
+        return MemgrainError(f"{self.file}: row {self.id}: {message}")
 
 
 def read_records(path: Path) -> list[Record]:
-    """The rows of a CSV; raises CodesignError if there are none, or a column or a family is wrong."""
+    """The rows of a CSV; raises MemgrainError if there are none, or a column or a family is wrong."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, restkey="")
@@ -109,19 +109,19 @@ def read_records(path: Path) -> list[Record]:
             reader.fieldnames = header
             rows = [{k: v.strip() for k, v in row.items() if k and isinstance(v, str)} for row in reader]
     except OSError as error:
-        raise CodesignError(f"{path}: cannot be read ({error.strerror}); give a CSV file of measurements") from None
+        raise MemgrainError(f"{path}: cannot be read ({error.strerror}); give a CSV file of measurements") from None
     except (UnicodeDecodeError, csv.Error) as error:
-        raise CodesignError(f"{path}: not a CSV file ({' '.join(str(error).split())}); mend it") from None
+        raise MemgrainError(f"{path}: not a CSV file ({' '.join(str(error).split())}); mend it") from None
     for column in ("id", "family"):
         if column not in header:
-            raise CodesignError(f"{path}: column '{column}' is missing{suggest(column, header)}; add it")
+            raise MemgrainError(f"{path}: column '{column}' is missing{suggest(column, header)}; add it")
     if not rows:
-        raise CodesignError(f"{path}: no rows below the header; add some")
+        raise MemgrainError(f"{path}: no rows below the header; add some")
     records = [Record(path.name, row.get("id") or f"in line {line}", row) for line, row in enumerate(rows, 2)]
     for family in dict.fromkeys(record.one_of("family", tuple(COLUMNS)) for record in records):
         for column in COLUMNS[family]:
             if column not in header:
-                raise CodesignError(
+                raise MemgrainError(
                     f"{path}: column '{column}' is missing, which rows of family {family} need"
                     f"{suggest(column, header)}; add it"
                 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import math
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from memgrain.errors import CodesignError
-from memgrain.runs.execute import Watch, run_points
+from memgrain.errors import MemgrainError
+from memgrain.runs.execute import run_points
+from memgrain.runs.options import RunOptions
 from memgrain.runs.rows import Row, read_rows
 from memgrain.runs.validated import what
 from memgrain.validation.cases import Case, Maker, Unpredictable
@@ -98,32 +98,28 @@ def validate(
     path: str | Path | External,
     chip: str | None = None,
     chip_set: Mapping[str, Any] | None = None,
-    out: Path | None = None,
-    jobs: int | None = None,
     sample: int | None = None,
-    seed: int = 0,
-    watch: Watch | None = None,
     kernel: str | None = None,
+    options: RunOptions = RunOptions(),
 ) -> Validation:
     """Predict every row of a CSV of measurements, or of a table of others (or `sample` of them), and compare.
 
     `kernel` is that of every row, whatever its column says; auto: a generic tiling.
 
-    With `out`, rows are kept in `out`/rows.jsonl as they come and found there when run again, and predictions.csv,
-    worst.csv and scatter.png are written, predictions.csv also after an interrupt. Raises CodesignError or
-    HardwareError, before anything is simulated, if the file or the chip is wrong.
+    If the options have a folder `out`, rows are kept in `out`/rows.jsonl as they come and found there when run again,
+    and predictions.csv, worst.csv and scatter.png are written, predictions.csv also after an interrupt. Raises
+    MemgrainError or HardwareError, before anything is simulated, if the file or the chip is wrong.
     """
     found = read_external(path, chip, chip_set or {}) if isinstance(path, External) else read_records(Path(path))
-    records = _sampled(found, sample, seed)
+    records, out = _sampled(found, sample, options.seed), options.out
     wanted = out is not None and not isinstance(path, External)
     dirty = wanted or any(record.real("kernel_time_dirty_us") is not None for record in records)
     maker = Maker(chip, chip_set or {}, dirty, kernel)
     cases, refused, records = _made(maker, records)
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = out or Path(scratch)
+    with options.folder() as folder:
         try:
             slowest_first = sorted(cases, key=Case.roofline, reverse=True)  # so that none is left alone at the end
-            outcome = run_points(slowest_first, refused, folder, jobs, None, watch)
+            outcome = run_points(slowest_first, refused, folder, options)
         except KeyboardInterrupt:
             if out is not None:
                 _write_predictions(_frame(records, cases, folder), out)
@@ -144,7 +140,7 @@ def _made(maker: Maker, records: list[Record]) -> tuple[list[Case], list[str], l
         except Unpredictable as error:
             refused.append(str(error))
     if not cases:
-        raise CodesignError(refused[0])
+        raise MemgrainError(refused[0])
     return cases, refused, kept
 
 
@@ -153,9 +149,7 @@ def _sampled(records: list[Record], sample: int | None, seed: int) -> list[Recor
     if sample is None:
         return records
     if sample < 1:
-        raise CodesignError(f"sample is {sample}, must be at least 1; leave it out to take every row")
-    if seed < 0:
-        raise CodesignError(f"seed is {seed}, must be at least 0; raise it")
+        raise MemgrainError(f"sample is {sample}, must be at least 1; leave it out to take every row")
     rng = np.random.Generator(np.random.PCG64(seed))
     return [records[i] for i in sorted(rng.permutation(len(records))[:sample].tolist())]
 
@@ -211,7 +205,7 @@ def _write(found: Validation, out: Path) -> None:
     try:
         scatter(found.frame).savefig(out / "scatter.png")
     except OSError as error:
-        raise CodesignError(f"cannot write {out} ({error.strerror}); choose another folder with -o") from None
+        raise MemgrainError(f"cannot write {out} ({error.strerror}); choose another folder with -o") from None
 
 
 def _table(frame: pd.DataFrame, columns: Sequence[str], path: Path) -> None:
@@ -222,7 +216,7 @@ def _table(frame: pd.DataFrame, columns: Sequence[str], path: Path) -> None:
             for row in frame[list(columns)].to_dict("records"):
                 writer.writerow([_cell(row[name]) for name in columns])
     except OSError as error:
-        raise CodesignError(f"cannot write {path} ({error.strerror}); choose another folder with -o") from None
+        raise MemgrainError(f"cannot write {path} ({error.strerror}); choose another folder with -o") from None
 
 
 def _cell(value: Any) -> Any:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memgrain.claims import Means, claim_names, load_claim, load_claims, run_claims
+from memgrain.claims import ExperimentOptions, claim_names, load_claim, load_claims, run_claims
 from memgrain.claims.criterion import Criterion
 from memgrain.claims.experiments import Best, LockIn, Reads
 from memgrain.claims.finding import number_text
@@ -19,7 +19,8 @@ from memgrain.claims.formula import read_formula
 from memgrain.claims.interval import Interval, spread
 from memgrain.claims.verdict import FAILS, HOLDS, OPEN, Decided, verdict
 from memgrain.cli import call
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
+from memgrain.runs.options import RunOptions
 
 NUMBERS = st.floats(0.1, 100)
 DOCS = Path(__file__).parents[2] / "docs"
@@ -53,12 +54,12 @@ def test_formulas_are_worked_out_as_python_does() -> None:
     ],
 )
 def test_what_is_no_formula_is_refused(text: str, message: str) -> None:
-    with pytest.raises(CodesignError, match=message):
+    with pytest.raises(MemgrainError, match=message):
         read_formula(text)
 
 
 def test_a_formula_without_a_value_says_so() -> None:
-    with pytest.raises(CodesignError, match="has no value"):
+    with pytest.raises(MemgrainError, match="has no value"):
         read_formula("1 / a")({"a": 0.0})
 
 
@@ -119,7 +120,7 @@ def test_verdicts_follow_the_chip(tmp_path: Path) -> None:
     cases = [case.format(condition=name, chip=name) for name in ("ascend_910b1", str(chip))]
     file = tmp_path / "lines.yaml"
     file.write_text(f"title: T\nwords: [W]\nmeaning: M\ncases:{''.join(cases)}\n")
-    (found,) = run_claims([load_claim(str(file))], Means(tmp_path))
+    (found,) = run_claims([load_claim(str(file))], ExperimentOptions(RunOptions(tmp_path)))
     assert found.sourced == f"holds only if {chip}"
     assert found.told == ""
 
@@ -157,7 +158,7 @@ def test_designs_are_compared_on_chips_and_shown_in_a_matrix(tmp_path: Path) -> 
             "design": narrow,
             "others": [{"shape.head_dim": 256}, {"shape.head_dim": 128}],
         }
-    ).find(Means(tmp_path, samples=0))
+    ).find(ExperimentOptions(RunOptions(tmp_path), draw=False))
     assert best.matrix is not None
     assert best.matrix.columns == ("head_dim 96", "head_dim 128", "head_dim 256")
     ((_, numbers),) = best.matrix.rows
@@ -174,7 +175,7 @@ def test_designs_are_compared_on_chips_and_shown_in_a_matrix(tmp_path: Path) -> 
         "grid": {"shape.head_dim": [64, 96, 256]},
         "metric": "amplification",
     }
-    found = LockIn.model_validate(locked).find(Means(tmp_path, samples=0))
+    found = LockIn.model_validate(locked).find(ExperimentOptions(RunOptions(tmp_path), draw=False))
     assert found.matrix is not None
     table = np.array([numbers for _, numbers in found.matrix.rows])
     assert table.shape == (2, 2)
@@ -187,7 +188,10 @@ def test_designs_are_compared_on_chips_and_shown_in_a_matrix(tmp_path: Path) -> 
 
 def test_bytes_read_grow_with_the_cache_alone_and_less_beside_weights(tmp_path: Path) -> None:
     asked = {"kind": "reads", "model": "llama31_8b", "context": 131072, "beside": 65536}
-    one, many = (Reads.model_validate({**asked, "sequences": n}).find(Means(tmp_path)).found for n in (1, 4096))
+    one, many = (
+        Reads.model_validate({**asked, "sequences": n}).find(ExperimentOptions(RunOptions(tmp_path))).found
+        for n in (1, 4096)
+    )
     assert isinstance(one, Interval)
     assert isinstance(many, Interval)
     assert one.certain  # no experts
@@ -224,7 +228,7 @@ def test_what_is_no_claim_is_refused(tmp_path: Path, change: str, message: str) 
         "title: T\nwords: [W]\nmeaning: M\ncases:\n  - if: a\n    told: false\n    measure: m\n"
         f"    experiment: {{kind: kept, over: deepseek_v3, under: llama31_8b, context: 4096}}\n    {change}\n"
     )
-    with pytest.raises(CodesignError, match=message):
+    with pytest.raises(MemgrainError, match=message):
         load_claim(str(file))
 
 

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from memgrain.cli import call
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels import load_chip
 from memgrain.validation.collectives import COLUMNS, FITTED, OPS, validate_collectives
 
@@ -59,13 +59,13 @@ def test_numbers_follow_from_the_rows_that_they_are_said_to(name: str) -> None:
 
 def test_without_measurements_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(CodesignError, match="need the package aiconfigurator-core; install it with"):
+    with pytest.raises(MemgrainError, match="need the package aiconfigurator-core; install it with"):
         validate_collectives(load_chip("h100_sxm"))
 
 
 @needs_tables
 def test_a_chip_without_tables() -> None:
-    with pytest.raises(CodesignError, match="no collectives of toy were measured; choose one of a100_sxm"):
+    with pytest.raises(MemgrainError, match="no collectives of toy were measured; choose one of a100_sxm"):
         validate_collectives(load_chip("toy"))
 
 

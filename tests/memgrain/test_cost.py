@@ -23,7 +23,7 @@ from memgrain.cost.bill import SAVES, figures
 from memgrain.cost.load import FOLDER
 from memgrain.cost.tco import Numbers, annuity, busy_joules, held_year, owned_second, rented_second, tco_year
 from memgrain.cost.work import read_time, work
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels import chip_names, load_chip
 from memgrain.models.capacity import cache_bytes
 from memgrain.workloads.models.model import load_model
@@ -241,7 +241,7 @@ CITED = {"value": "5 USD", "kind": "vendor", "source": "S"}
 def test_a_number_without_provenance_is_refused(tmp_path: Path, price: object, message: str) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump({"extends": "h100_sxm", "sources": {"S": "a price list"}, "price": price}))
-    with pytest.raises(CodesignError, match=message) as caught:
+    with pytest.raises(MemgrainError, match=message) as caught:
         load_cost(path)
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith("mine.yaml: ")
@@ -261,9 +261,9 @@ def test_a_number_without_provenance_is_refused(tmp_path: Path, price: object, m
 def test_a_file_that_is_wrong_is_refused(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(text)
-    with pytest.raises(CodesignError, match=message):
+    with pytest.raises(MemgrainError, match=message):
         load_cost(path)
-    with pytest.raises(CodesignError, match="cannot be read"):
+    with pytest.raises(MemgrainError, match="cannot be read"):
         load_cost(tmp_path / "none.yaml")
 
 
@@ -278,7 +278,7 @@ def test_seconds_of_a_token_are_those_of_the_model_run(small: str) -> None:
     assert twice.seconds == pytest.approx(alone.seconds)
     slow = work(chip, model, 512, link=10**9)
     assert slow.seconds["cached"] == pytest.approx(KEPT / 1e9)
-    with pytest.raises(CodesignError, match="3 chips cannot be 2 groups"):
+    with pytest.raises(MemgrainError, match="3 chips cannot be 2 groups"):
         work(chip, model, 512, chips=3, groups=2)
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from memgrain.analysis.verdict import verdict
 from memgrain.cli import call
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.explore import explore, load_search
 from memgrain.explore.axes import Options, axes, params, place, size
 from memgrain.explore.condition import NEVER, parse_condition
@@ -126,7 +126,7 @@ def test_a_product_is_kept_and_nothing_is_proposed_that_breaks_it() -> None:
     spec["space"]["shape.q_heads"] = {"low": 4, "high": 32, "step": 4}
     assert len(axes(load_search(spec))[0].options) == 3  # type: ignore[union-attr]
     spec["keep"] = [{"keys": ["shape.head_dim", "shape.q_heads"], "product": 1000}]
-    with pytest.raises(CodesignError, match=r"no values in space make shape.head_dim x shape.q_heads = 1000"):
+    with pytest.raises(MemgrainError, match=r"no values in space make shape.head_dim x shape.q_heads = 1000"):
         axes(load_search(spec))
     assert (pair.ordered, ways.name) == (True, "chip.l2.ways")
 
@@ -233,7 +233,7 @@ def test_conditions(text: str, value: float | None, holds: bool) -> None:
 
 @pytest.mark.parametrize("text", ["__import__('os')", "time_us", "time_us <= ", "time_us <= 3 GHz", "1 <= time_us", ""])
 def test_what_is_no_condition_is_refused(text: str) -> None:
-    with pytest.raises(CodesignError, match=r"cannot read|condition"):
+    with pytest.raises(MemgrainError, match=r"cannot read|condition"):
         parse_condition(text)
 
 
@@ -257,7 +257,7 @@ def test_what_is_no_condition_is_refused(text: str) -> None:
     ],
 )
 def test_a_wrong_search_is_refused_in_one_line(spec: dict[str, Any], change: dict[str, Any], message: str) -> None:
-    with pytest.raises(CodesignError) as caught:
+    with pytest.raises(MemgrainError) as caught:
         axes(load_search({**spec, **change}))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -266,12 +266,12 @@ def test_a_wrong_search_is_refused_in_one_line(spec: dict[str, Any], change: dic
 def test_a_folder_is_of_one_search(spec: dict[str, Any], tmp_path: Path, formula: list[str]) -> None:
     explore(load_search(spec, {"trials": 1}), tmp_path)
     spec["space"]["selection.ratio"] = [0.3]
-    with pytest.raises(CodesignError, match="is of another search"):
+    with pytest.raises(MemgrainError, match="is of another search"):
         explore(load_search(spec), tmp_path)
-    with pytest.raises(CodesignError, match=r"the database nonsense:// failed"):
+    with pytest.raises(MemgrainError, match=r"the database nonsense:// failed"):
         explore(load_search(spec), tmp_path, "nonsense://")
     spec["objectives"] = {"tim_us": "minimise"}
-    with pytest.raises(CodesignError, match="did you mean 'time_us'"):
+    with pytest.raises(MemgrainError, match="did you mean 'time_us'"):
         explore(load_search(spec), tmp_path / "other")
 
 

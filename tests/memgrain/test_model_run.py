@@ -15,7 +15,7 @@ import pytest
 import yaml
 from matplotlib.patches import Rectangle
 
-from memgrain import CodesignError
+from memgrain import MemgrainError
 from memgrain.cli import call
 from memgrain.hwmodels import load_chip
 from memgrain.models import Ahead, ModelRun, Question, prompt_time, run_model
@@ -153,7 +153,7 @@ def test_memory_holds_as_much_as_is_said() -> None:
         assert fits(**{key: most})
         assert not fits(**{key: most + 1})
     with pytest.raises(
-        CodesignError, match=r"small does not fit toy: .*; --chips 2 would do, or shorten the context to"
+        MemgrainError, match=r"small does not fit toy: .*; --chips 2 would do, or shorten the context to"
     ):
         run_model(question(memory_share=0.01, batch=1, context=100_000))
 
@@ -337,7 +337,7 @@ def test_chips_that_are_proposed_would_do() -> None:
     chip = load_chip("h100_sxm")
     for name in ("llama31_70b", "deepseek_v3", "kimi_k2"):
         asked = Question.of(chip, load_model(name), "decode", 32768)
-        with pytest.raises(CodesignError, match=r"--chips \d+ would do") as refused:
+        with pytest.raises(MemgrainError, match=r"--chips \d+ would do") as refused:
             run_model(asked)
         chips = int(re.search(r"--chips (\d+)", str(refused.value)).group(1))  # type: ignore[union-attr]
         many = any(ffn.routed for ffn in asked.model.ffn.values())

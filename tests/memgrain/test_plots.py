@@ -16,7 +16,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 import memgrain
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.plots import figures
 from memgrain.plots.heatmap import MAP, shades
 from memgrain.runs.labels import metric_label, setting, value_text
@@ -180,7 +180,7 @@ def test_rows_are_put_in_order_key_by_key() -> None:
 def test_values_are_found_however_they_are_written() -> None:
     frame = swept("chip.l2.capacity", ["512 KiB", "1 MiB"], [1.0, 2.0])
     assert where(frame, {"chip.l2.capacity": "0.5 MiB"})["time_us"].tolist() == [1.0]
-    with pytest.raises(CodesignError, match="values there: 512 KiB, 1 MiB"):
+    with pytest.raises(MemgrainError, match="values there: 512 KiB, 1 MiB"):
         where(frame, {"chip.l2.capacity": "2 MiB"})
 
 
@@ -202,11 +202,11 @@ def test_axes_can_be_chosen(frame: pd.DataFrame) -> None:
 
 
 def test_rows_that_collide_are_refused(frame: pd.DataFrame) -> None:
-    with pytest.raises(CodesignError, match=r"these vary too: shape\.kv_len"):
+    with pytest.raises(MemgrainError, match=r"these vary too: shape\.kv_len"):
         panels(where(frame, {"chip": "h100_sxm"}), "time_us", "shape.head_dim", "selection.ratio", None)
-    with pytest.raises(CodesignError, match="no key varies"):
+    with pytest.raises(MemgrainError, match="no key varies"):
         figures(frame.head(1))
-    with pytest.raises(CodesignError, match="no key varies"):
+    with pytest.raises(MemgrainError, match="no key varies"):
         memgrain.plot(frame.head(1))
 
 

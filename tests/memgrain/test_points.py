@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from memgrain.cli import call
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
+from memgrain.runs.options import RunOptions
 from memgrain.validation.points import load_points, validate_points
 
 VENDOR = Path(__file__).parent.parent / "validation" / "ascend_910b.yaml"
@@ -64,7 +65,7 @@ def write(folder: Path, **changes: Any) -> Path:
 
 
 def test_points_are_simulated_with_their_overrides_and_compared(tmp_path: Path) -> None:
-    found = validate_points(write(tmp_path), out=tmp_path / "out", jobs=1, alternatives=True)
+    found = validate_points(write(tmp_path), alternatives=True, options=RunOptions(tmp_path / "out", 1))
     own = found.own.set_index(["id", "quantity"])
     assert own.loc[("once", "time_us"), "error"] == pytest.approx(own.loc[("once", "time_us"), "predicted"] / 6 - 1)
     assert own.loc[("twice", "l2_hit_rate"), "predicted"] == 1
@@ -106,8 +107,8 @@ def test_the_command_prints_points_sums_and_hypotheses(tmp_path: Path, capsys: p
     ],
 )
 def test_what_is_wrong_with_a_file_is_said_in_one_line(changes: dict[str, Any], says: str, tmp_path: Path) -> None:
-    with pytest.raises(CodesignError) as refused:
-        validate_points(write(tmp_path, **changes), jobs=1)
+    with pytest.raises(MemgrainError) as refused:
+        validate_points(write(tmp_path, **changes), options=RunOptions(jobs=1))
     assert says in str(refused.value)
     assert "\n" not in str(refused.value)
 

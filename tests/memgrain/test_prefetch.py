@@ -10,7 +10,8 @@ import yaml
 
 from memgrain.analysis.prefetch import HITS, LEADS, study
 from memgrain.cli import call
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
+from memgrain.runs.options import RunOptions
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def test_beside_a_product_it_hides_and_beside_a_stream_it_hardly_can(
     assert call([*arguments, "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert "guesses have to be right" in said["verdict"][0]
-    paying = study("toy", pair, piece=4096, sets=({"core.clock": "200 MHz"}, {}), out=out)
+    paying = study("toy", pair, piece=4096, sets=({"core.clock": "200 MHz"}, {}), options=RunOptions(out))
     assert paying.rows.to_dict("records") == said["rows"]
     table = paying.table()
     assert (paying.kernel, paying.tensors) == ("read", ("X",))
@@ -46,13 +47,13 @@ def test_beside_a_product_it_hides_and_beside_a_stream_it_hardly_can(
     shown = capsys.readouterr()
     assert "25 of 25 points have their rows already" in shown.err
     assert "time with prefetch / time without" in shown.out
-    busy = study("toy", (str(tmp_path / "stream.yaml"), pair[1]), piece=4096, jobs=1)
+    busy = study("toy", (str(tmp_path / "stream.yaml"), pair[1]), piece=4096, options=RunOptions(jobs=1))
     assert 1 - busy.table().min().min() < 0.5 * (1 - table.min().min())  # what the barrier between them leaves idle
     assert busy.table("traffic").loc[0.0].max() > 1.005
 
 
 def test_what_nobody_reads_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(CodesignError, match="no kernel but the first reads W; the last workload's read"):
+    with pytest.raises(MemgrainError, match="no kernel but the first reads W; the last workload's read"):
         study("toy", ["decode_topk"], ("W",))
     assert call(["prefetch", "toy", "decode_topk", "--tensor", "W"]) == 2
     assert capsys.readouterr().err.count("\n") == 1

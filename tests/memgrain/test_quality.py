@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memgrain.cli import call
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.plots.quality import LINES, masses, scores
 from memgrain.quality import CONDITIONS, NOT_A_SCORE, Row, floor, holds_size, published, recall, size_notes
 from memgrain.quality.mass import SINKS, paged, recalled, shared, windowed
@@ -80,7 +80,7 @@ def test_two_sources_give_an_interval_and_a_search_may_count_on_its_lower_end() 
     ],
 )
 def test_outside_the_tables_nothing_is_guessed(asked: dict[str, object], said: str) -> None:
-    with pytest.raises(CodesignError, match=said.replace("(", r"\(").replace(")", r"\)")):
+    with pytest.raises(MemgrainError, match=said.replace("(", r"\(").replace(")", r"\)")):
         floor(**asked)  # type: ignore[arg-type]
 
 
@@ -194,10 +194,10 @@ def test_recall_between_measured_ratios_lies_between_them_and_is_refused_elsewhe
     assert found.between == (0.05, 0.075)
     assert all(a <= b <= c for a, b, c in zip(low.layers, found.layers, high.layers, strict=True))
     for asked in ({"ratio": 0.0005}, {"ratio": 1.5}, {"ratio": math.nan}, {"ratio": 0.001, "page": 128}):
-        with pytest.raises(CodesignError, match="choose"):
+        with pytest.raises(MemgrainError, match="choose"):
             recall(asked["ratio"], "pages_sum" if "page" in asked else "tokens", int(asked.get("page", 1)))
     for wrong in ({"selection": "best"}, {"selection": "pages_sum", "page": 32}, {"share": "all"}, {"context": 4096}):
-        with pytest.raises(CodesignError, match="choose one of"):
+        with pytest.raises(MemgrainError, match="choose one of"):
             recall(0.05, **wrong)  # type: ignore[arg-type]
 
 
@@ -263,5 +263,5 @@ def test_figures_show_every_published_method_and_every_selection(tmp_path: Path)
         line.method for line in published() if line.benchmark == "ruler"
     }
     assert len(masses().axes[0].lines) == len(LINES)
-    with pytest.raises(CodesignError, match="no published row of benchmark"):
+    with pytest.raises(MemgrainError, match="no published row of benchmark"):
         scores("nothing")

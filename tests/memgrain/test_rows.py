@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.runs.rows import RowFile, load_frame, read_rows
 
 
@@ -50,7 +50,7 @@ def test_reading_skips_a_cut_off_line_with_a_warning_or_refuses(tmp_path: Path) 
     path.write_bytes(before)
     with pytest.warns(UserWarning, match="line 3 is cut off; run the sweep again"):
         assert len(load_frame(tmp_path)) == 2
-    with pytest.raises(CodesignError, match=r"line 3 is cut off; run the sweep again with the same -o .*2 whole rows"):
+    with pytest.raises(MemgrainError, match=r"line 3 is cut off; run the sweep again with the same -o .*2 whole rows"):
         load_frame(tmp_path, strict=True)
     assert path.read_bytes() == before
 
@@ -61,26 +61,26 @@ def test_a_broken_line_in_the_middle_is_an_error_and_nothing_is_lost(tmp_path: P
     lines = path.read_bytes().splitlines()
     path.write_bytes(b"\n".join([lines[0], broken, lines[2], b""]))
     before = path.read_bytes()
-    with pytest.raises(CodesignError, match=r"line 2 is not a row .* delete that line"):
+    with pytest.raises(MemgrainError, match=r"line 2 is not a row .* delete that line"):
         load_frame(tmp_path)
-    with pytest.raises(CodesignError, match="line 2 is not a row"):
+    with pytest.raises(MemgrainError, match="line 2 is not a row"):
         RowFile(tmp_path)
     assert path.read_bytes() == before
 
 
 def test_two_writers_do_not_share_a_file(tmp_path: Path) -> None:
-    with RowFile(tmp_path), pytest.raises(CodesignError, match="another sweep is writing"):
+    with RowFile(tmp_path), pytest.raises(MemgrainError, match="another sweep is writing"):
         RowFile(tmp_path)
     with RowFile(tmp_path):
         pass
 
 
 def test_places_without_rows_say_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(CodesignError, match="run 'memgrain sweep"):
+    with pytest.raises(MemgrainError, match="run 'memgrain sweep"):
         load_frame(tmp_path)
     (tmp_path / "rows.jsonl").touch()
-    with pytest.raises(CodesignError, match="has no rows yet"):
+    with pytest.raises(MemgrainError, match="has no rows yet"):
         load_frame(tmp_path)
     (tmp_path / "file").touch()
-    with pytest.raises(CodesignError, match="cannot write"):
+    with pytest.raises(MemgrainError, match="cannot write"):
         RowFile(tmp_path / "file")

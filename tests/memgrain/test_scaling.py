@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from memgrain.analysis.scaling import COSTS, MECHANISMS, Scaling, scaling
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
+from memgrain.runs.options import RunOptions
 
 
 def test_exponents_of_known_laws_come_back() -> None:
@@ -23,7 +24,7 @@ def test_exponents_of_known_laws_come_back() -> None:
 
 
 def test_what_reads_everything_grows_as_the_context_and_a_window_does_not(tmp_path: Path) -> None:
-    found = scaling("toy", [1 << 16, 1 << 17], tmp_path, jobs=1)
+    found = scaling("toy", [1 << 16, 1 << 17], options=RunOptions(tmp_path, 1))
     assert found.rows.groupby("mechanism").size().to_dict() == {mechanism.name: 2 for mechanism in MECHANISMS}
     exponents = found.exponents().set_index("mechanism")["read_bytes"]
     assert exponents["dense"] == pytest.approx(1.0, abs=0.02)
@@ -37,11 +38,11 @@ def test_what_reads_everything_grows_as_the_context_and_a_window_does_not(tmp_pa
     chosen = 0.05 * (1 << 16) * 2 * 8 * 96 * 2  # bytes of K and V that the longer context adds, whatever the search
     assert scanned - searched > 0.9 * 132 * (1 << 16)
     assert searched > 0.9 * chosen
-    again = scaling("toy", [1 << 16, 1 << 17], tmp_path, jobs=1)
+    again = scaling("toy", [1 << 16, 1 << 17], options=RunOptions(tmp_path, 1))
     assert again.rows.equals(found.rows)
 
 
 def test_a_context_within_the_window_is_refused(command: Callable[..., subprocess.CompletedProcess[str]]) -> None:
-    with pytest.raises(CodesignError, match="1024 is below 4096"):
+    with pytest.raises(MemgrainError, match="1024 is below 4096"):
         scaling("toy", [1024])
     assert command("scaling", "toy", "--context", "1024").returncode == 2

@@ -10,6 +10,7 @@ import pytest
 
 from memgrain.cli import call
 from memgrain.hwmodels import read_chip
+from memgrain.runs.options import RunOptions
 from memgrain.runs.task import Task
 from memgrain.uncertainty.numbers import alone
 from memgrain.uncertainty.sensitivity import DOWN, UP, Sensitivity, _steps, sensitivity
@@ -52,7 +53,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def found(folder: Path) -> Sensitivity:
     """A stream that the DRAM bounds."""
-    return sensitivity(Task(str(folder / "mine.yaml"), {}, STREAM, {}), out=folder)
+    return sensitivity(Task(str(folder / "mine.yaml"), {}, STREAM, {}), options=RunOptions(folder))
 
 
 def test_a_stream_follows_the_bandwidth_and_nothing_that_it_does_not_use(found: Sensitivity) -> None:

@@ -17,9 +17,10 @@ import pytest
 import yaml
 
 import memgrain
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.runs import execute
-from memgrain.runs.execute import Silent, run_sweep
+from memgrain.runs.execute import run_sweep
+from memgrain.runs.options import NoProgress, RunOptions
 from memgrain.runs.rows import Row, read_rows
 from memgrain.runs.sweep import load_sweep
 from memgrain.runs.task import Point
@@ -30,11 +31,11 @@ def by_id(folder: Path) -> dict[str, Row]:
     return {row["id"]: row for row in read_rows(folder / "rows.jsonl")}
 
 
-class Here:
+class InstantPool:
     """A pool that answers at once, in this process; points in `deadly` take their worker with them."""
 
     lost: tuple[type[BaseException], ...] = (WorkerLost,)
-    patience = 3
+    max_retries = 2
 
     def __init__(self, deadly: Callable[[Point], bool] = lambda point: False, width: int = 3) -> None:
         self.deadly, self.size = deadly, width
@@ -66,19 +67,19 @@ class Here:
 
 
 @pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Here]:
+def here(monkeypatch: pytest.MonkeyPatch) -> Callable[..., InstantPool]:
     """Makes sweeps run in this process."""
 
-    def use(*arguments: Any) -> Here:
-        pool = Here(*arguments)
+    def use(*arguments: Any) -> InstantPool:
+        pool = InstantPool(*arguments)
         monkeypatch.setattr(execute, "open_pool", lambda jobs, cluster: pool)
         return pool
 
     return use
 
 
-class Heard(Silent):
-    """A watch that remembers what failed."""
+class Heard(NoProgress):
+    """A progress that remembers what failed."""
 
     def __init__(self) -> None:
         self.messages: list[str] = []
@@ -100,7 +101,7 @@ def test_the_grid_is_walked_in_order(small: dict[str, Any]) -> None:
 
 
 def test_rows_are_written_once_and_ready_ones_are_skipped(
-    small: dict[str, Any], tmp_path: Path, here: Callable[..., Here]
+    small: dict[str, Any], tmp_path: Path, here: Callable[..., InstantPool]
 ) -> None:
     pool = here()
     first = run_sweep(load_sweep(small), tmp_path)
@@ -113,24 +114,24 @@ def test_rows_are_written_once_and_ready_ones_are_skipped(
 
 
 def test_processes_give_the_same_rows_as_this_process(
-    small: dict[str, Any], tmp_path: Path, here: Callable[..., Here], monkeypatch: pytest.MonkeyPatch
+    small: dict[str, Any], tmp_path: Path, here: Callable[..., InstantPool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        pool = Here()
+        pool = InstantPool()
         patch.setattr(execute, "open_pool", lambda jobs, cluster: pool)
         run_sweep(load_sweep(small), tmp_path / "here")
-    run_sweep(load_sweep(small), tmp_path / "there", jobs=2)
+    run_sweep(load_sweep(small), tmp_path / "there", RunOptions(jobs=2))
     assert by_id(tmp_path / "here") == by_id(tmp_path / "there")
 
 
 def test_a_point_that_fails_is_reported_and_the_others_go_on(
-    small: dict[str, Any], tmp_path: Path, here: Callable[..., Here]
+    small: dict[str, Any], tmp_path: Path, here: Callable[..., InstantPool]
 ) -> None:
     here()
     small["grid"]["shape.head_dim"] = [64, 65536]
     small["set"]["tiling.block_kv"] = 64
     heard = Heard()
-    outcome = run_sweep(load_sweep(small), tmp_path, watch=heard)
+    outcome = run_sweep(load_sweep(small), tmp_path, RunOptions(progress=heard))
     assert len(by_id(tmp_path)) == 2
     assert outcome.failures == heard.messages
     assert len(heard.messages) == 2
@@ -138,7 +139,7 @@ def test_a_point_that_fails_is_reported_and_the_others_go_on(
 
 
 def test_a_point_that_kills_its_worker_is_found_and_given_up(
-    small: dict[str, Any], tmp_path: Path, here: Callable[..., Here]
+    small: dict[str, Any], tmp_path: Path, here: Callable[..., InstantPool]
 ) -> None:
     pool = here(lambda point: point.workload.shape.head_dim == 96 and point.workload.selection.ratio == 0.1)
     outcome = run_sweep(load_sweep(small), tmp_path)
@@ -148,11 +149,11 @@ def test_a_point_that_kills_its_worker_is_found_and_given_up(
         "shape.head_dim=96 selection.ratio=0.1: its worker was killed by SIGKILL each time it ran"
         in outcome.failures[0]
     )
-    assert max(pool.asked.values()) == pool.patience
+    assert max(pool.asked.values()) == 1 + pool.max_retries
 
 
 def test_a_fault_in_one_point_is_one_line(
-    small: dict[str, Any], tmp_path: Path, here: Callable[..., Here], monkeypatch: pytest.MonkeyPatch
+    small: dict[str, Any], tmp_path: Path, here: Callable[..., InstantPool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here()
     monkeypatch.setattr("memgrain.runs.task.simulate", lambda *a, **k: 1 / 0)
@@ -162,7 +163,7 @@ def test_a_fault_in_one_point_is_one_line(
 
 
 def test_python_gets_a_frame_of_this_sweep_only(
-    small: dict[str, Any], tmp_path: Path, here: Callable[..., Here]
+    small: dict[str, Any], tmp_path: Path, here: Callable[..., InstantPool]
 ) -> None:
     here()
     memgrain.sweep(small, tmp_path)
@@ -171,7 +172,7 @@ def test_python_gets_a_frame_of_this_sweep_only(
     assert sorted(frame["shape.head_dim"].unique()) == [80, 96]
     assert len(memgrain.load_rows(tmp_path)) == 8
     small["grid"]["shape.head_dim"] = [80, 65536]
-    with pytest.raises(CodesignError, match=r"2 of 4 points failed, first: toy .*shape.head_dim=65536"):
+    with pytest.raises(MemgrainError, match=r"2 of 4 points failed, first: toy .*shape.head_dim=65536"):
         memgrain.sweep(small, tmp_path)
 
 
@@ -190,7 +191,7 @@ def test_python_gets_a_frame_of_this_sweep_only(
     ],
 )
 def test_a_wrong_sweep_is_refused_in_one_line(small: dict[str, Any], change: dict[str, Any], message: str) -> None:
-    with pytest.raises(CodesignError) as caught:
+    with pytest.raises(MemgrainError) as caught:
         load_sweep({**small, **change})
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -301,7 +302,7 @@ def test_a_cluster_that_loses_a_worker_gives_the_same_rows(
 ) -> None:
     distributed = pytest.importorskip("distributed")
 
-    class Killer(Silent):
+    class Killer(NoProgress):
         """Kills a worker when the second row is in."""
 
         rows = 0
@@ -312,13 +313,17 @@ def test_a_cluster_that_loses_a_worker_gives_the_same_rows(
                 os.kill(next(iter(cluster.workers.values())).pid, signal.SIGKILL)
 
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
-        outcome = run_sweep(load_sweep(longer), tmp_path / "cluster", cluster=cluster.scheduler_address, watch=Killer())
+        outcome = run_sweep(
+            load_sweep(longer),
+            tmp_path / "cluster",
+            RunOptions(cluster=cluster.scheduler_address, progress=Killer()),
+        )
     assert outcome.failures == []
     (tmp_path / "local").mkdir()
     assert by_id(tmp_path / "cluster") == finish(memgrain, tmp_path / "local", longer)
 
 
-def test_rows_hold_no_elapsed_time(small: dict[str, Any], tmp_path: Path, here: Callable[..., Here]) -> None:
+def test_rows_hold_no_elapsed_time(small: dict[str, Any], tmp_path: Path, here: Callable[..., InstantPool]) -> None:
     here()
     run_sweep(load_sweep(small), tmp_path / "a")
     run_sweep(load_sweep(small), tmp_path / "b")

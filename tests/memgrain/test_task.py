@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from memgrain import run
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.runs.overrides import parse, split
 from memgrain.runs.shipped import find_workload
 from memgrain.runs.task import Task
@@ -69,13 +69,13 @@ def test_a_point_travels_to_a_worker() -> None:
 
 
 def test_a_context_that_does_not_fit_names_need_capacity_and_mend() -> None:
-    with pytest.raises(CodesignError, match=r"K and V need 128 GiB, toy\.hbm holds 4 GiB; shorten shape\.kv_len"):
+    with pytest.raises(MemgrainError, match=r"K and V need 128 GiB, toy\.hbm holds 4 GiB; shorten shape\.kv_len"):
         Task("toy", {}, "decode_dense", {"shape.kv_len": 2**20, "shape.batch": 32}).resolve()
 
 
 def test_an_inline_workload_refuses_a_key_that_does_not_exist() -> None:
     inline = yaml.safe_load(find_workload("decode_topk").read_text())
-    with pytest.raises(CodesignError, match=r"no 'shape.headdim'; did you mean 'shape.head_dim'"):
+    with pytest.raises(MemgrainError, match=r"no 'shape.headdim'; did you mean 'shape.head_dim'"):
         Task("toy", {}, inline, {"shape.headdim": 3}).resolve()
     with pytest.raises(WorkloadError):
         Task("toy", {}, {"name": "empty"}, {}).resolve()
@@ -116,7 +116,7 @@ def test_overrides_that_fit_nothing_name_what_is_close(pair: str, message: str) 
     if pair == "name=x":
         assert split(parse([pair]), "toy") == ({}, {"name": "x"})
         return
-    with pytest.raises(CodesignError, match=message.replace("[", r"\[")):
+    with pytest.raises(MemgrainError, match=message.replace("[", r"\[")):
         split(parse([pair]), "toy")
 
 

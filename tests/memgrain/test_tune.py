@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 import memgrain
-from memgrain.claims.means import Means, PointOf
+from memgrain.claims.options import ExperimentOptions, PointOf
 from memgrain.claims.points import values_of
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.explore import explore, load_search
+from memgrain.runs.options import RunOptions
 from memgrain.runs.task import Task
 from memgrain.runs.tune import PLAIN_TIME, hold, keys_of, tune, tuned_values
 
@@ -77,11 +78,11 @@ def test_a_search_tunes_its_points_and_tells_how(tmp_path: Path) -> None:
 def test_draws_hold_the_values_that_the_files_numbers_make_best(tmp_path: Path) -> None:
     point = PointOf(chip="toy", workload="decode_dense", set=UNEVEN, tune=["splits"])
     task = point.task()
-    (fixed,) = hold([task], tmp_path, 1)
+    (fixed,) = hold([task], tmp_path, RunOptions(jobs=1))
     assert fixed.tune == ()
     assert fixed.resolve().simulate().time == task.resolve().simulate().time
-    means = Means(tmp_path, 0, 0, 1)
-    assert values_of([task.resolve()], "time_us", means) == pytest.approx([task.resolve().simulate().time / 1e6])
+    options = ExperimentOptions(RunOptions(tmp_path, 1), draw=False)
+    assert values_of([task.resolve()], "time_us", options) == pytest.approx([task.resolve().simulate().time / 1e6])
     assert "--tune splits" in point.command()
     assert tuned_values(task.run()) == {key: fixed.workload_set[key] for key in ("tiling.splits",)}
 
@@ -91,12 +92,12 @@ def test_draws_hold_the_values_that_the_files_numbers_make_best(tmp_path: Path) 
     [("splitz", "did you mean 'splits'"), ("", "known: splits"), ([], "nothing is named"), (["resident"], "known:")],
 )
 def test_names_of_nothing_to_tune_are_refused(names: object, said: str) -> None:
-    with pytest.raises(CodesignError, match=said):
+    with pytest.raises(MemgrainError, match=said):
         keys_of(names)  # type: ignore[arg-type]
 
 
 def test_only_attention_has_tiles_to_tune() -> None:
-    with pytest.raises(CodesignError, match="only attention has tiles to tune"):
+    with pytest.raises(MemgrainError, match="only attention has tiles to tune"):
         tune(Task("h100_sxm", {}, "linear_decode", {}, tune=("splits",)).resolve())
 
 

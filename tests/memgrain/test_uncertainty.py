@@ -16,10 +16,11 @@ from matplotlib.transforms import Bbox
 from scipy.stats import qmc, triang
 
 from memgrain.cli import call
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels import ChipFile, Provenance, chip_names, load_chip, read_chip
 from memgrain.hwmodels.units import parse_duration
 from memgrain.plots.tornado import MOST, tornado
+from memgrain.runs.options import RunOptions
 from memgrain.runs.task import Task
 from memgrain.runs.validated import Joint
 from memgrain.uncertainty import Quantiles, Sampled, Spread, interval_of, ratio_of, sample, spread
@@ -104,7 +105,7 @@ def test_what_is_set_is_known_and_units_must_agree() -> None:
     left = {known.item.path for known in unknowns(read_chip("mlu370_x4", tile), tile)}
     assert paths - left == {"ipu.matmul.tile.m", "ipu.matmul.tile.n", "ipu.matmul.tile.k"}
     assert not any(path.startswith("interconnect") for path in paths)
-    with pytest.raises(CodesignError, match=r"l2\.x: 3 ns with the range \['1 KiB', '4 KiB'\]; write all three"):
+    with pytest.raises(MemgrainError, match=r"l2\.x: 3 ns with the range \['1 KiB', '4 KiB'\]; write all three"):
         law("3 ns", "1 KiB", "4 KiB")
 
 
@@ -150,7 +151,7 @@ def pair(chip: str) -> list[Task]:
 @pytest.fixture(scope="module")
 def sampled(mine: str, folder: Path) -> Sampled:
     """Two points on common draws."""
-    return sample(pair(mine), SAMPLES, 7, folder, jobs=1)
+    return sample(pair(mine), RunOptions(folder, 1, samples=SAMPLES, seed=7))
 
 
 def test_the_interval_is_that_of_the_range(sampled: Sampled) -> None:
@@ -180,7 +181,7 @@ def test_what_two_points_share_cancels(sampled: Sampled) -> None:
 
 def test_the_same_seed_gives_the_same_rows_which_are_not_run_again(mine: str, folder: Path, sampled: Sampled) -> None:
     size = (folder / "rows.jsonl").stat().st_size
-    again = sample(pair(mine), SAMPLES, 7, folder)
+    again = sample(pair(mine), RunOptions(folder, samples=SAMPLES, seed=7))
     assert (again.values("time_us") == sampled.values("time_us")).all()
     assert (folder / "rows.jsonl").stat().st_size == size
 
@@ -208,12 +209,12 @@ def test_the_models_error_is_added(sampled: Sampled) -> None:
 def test_without_ranges_and_validation_there_is_no_interval() -> None:
     task = Task("toy", KNOWN, "decode_topk", SHORT)
     with pytest.raises(
-        CodesignError, match="no number of toy has a range and the model's error is known of times only"
+        MemgrainError, match="no number of toy has a range and the model's error is known of times only"
     ):
-        interval_of(task, "dram_read_bytes", samples=4, jobs=1)
-    with pytest.raises(CodesignError, match="samples is 1, must be at least 2"):
-        interval_of(task, samples=1)
-    with pytest.raises(CodesignError, match="no metric 'tim_us'"):
+        interval_of(task, "dram_read_bytes", RunOptions(samples=4, jobs=1))
+    with pytest.raises(MemgrainError, match="samples is 1, must be at least 2"):
+        interval_of(task, options=RunOptions(samples=1))
+    with pytest.raises(MemgrainError, match="no metric 'tim_us'"):
         ratio_of(task, task, "tim_us")
 
 

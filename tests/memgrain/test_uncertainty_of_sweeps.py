@@ -13,12 +13,13 @@ import pytest
 import yaml
 
 import memgrain
-from memgrain import CodesignError
+from memgrain import MemgrainError
 from memgrain.cli import call
 from memgrain.hwmodels import Chip, load_chip, read_chip
 from memgrain.models import Ahead, ModelJob, Question, run_model
 from memgrain.plots.lines import lines
 from memgrain.runs.intervals import with_intervals
+from memgrain.runs.options import RunOptions
 from memgrain.runs.rows import Row, read_rows
 from memgrain.runs.task import Point, Task
 from memgrain.uncertainty import Sampled, each, interval_of
@@ -148,7 +149,9 @@ def test_what_one_point_refuses_is_drawn_again_for_that_point_alone(
 
     monkeypatch.setattr(each, "answers", launches)
     row = {"id": "x", "chip": "mine", "time_us": 1.0}
-    narrow, wide = sample_each([task(files, 64), task(files, 128)], [row, row], tmp_path, 20, 5)
+    narrow, wide = sample_each(
+        [task(files, 64), task(files, 128)], [row, row], tmp_path, RunOptions(samples=20, seed=5)
+    )
     assert isinstance(narrow, Sampled)
     assert isinstance(wide, Sampled)
     first, second = (set(found.values("time_us")[:, 0]) for found in (narrow, wide))
@@ -165,13 +168,13 @@ def test_the_function_gives_the_frame_that_the_command_writes(files: Path, swept
     good["set"] = {**good["set"], "chip.l2.ways": 8}
     frame = memgrain.intervals(good, swept, "time_us", SAMPLES, 3, jobs=1)
     for dim, line in zip((64, 128), frame.to_dict("records"), strict=True):
-        alone = interval_of(task(files, dim), "time_us", SAMPLES, 3, swept / "draws")
+        alone = interval_of(task(files, dim), "time_us", RunOptions(swept / "draws", samples=SAMPLES, seed=3))
         ends = (alone.combined.low, alone.combined.median, alone.combined.high)
         assert (line["low"], line["median"], line["high"]) == ends, "one chip, one hypercube: the draws of a run"
     assert list(pd.read_csv(swept / "intervals.csv")["id"]) == list(frame["id"])
-    with pytest.raises(CodesignError, match="samples is 1, must be at least 2"):
+    with pytest.raises(MemgrainError, match="samples is 1, must be at least 2"):
         memgrain.intervals(good, swept, samples=1)
-    with pytest.raises(CodesignError, match="no metric 'tim_us'"):
+    with pytest.raises(MemgrainError, match="no metric 'tim_us'"):
         memgrain.intervals(good, swept, "tim_us")
 
 
@@ -189,7 +192,7 @@ def test_lines_have_bars_where_the_file_has_intervals_of_the_metric(swept: Path)
         .collections
     )
     (swept / "intervals.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(CodesignError, match="is no file of intervals"):
+    with pytest.raises(MemgrainError, match="is no file of intervals"):
         with_intervals(frame, swept, "time_us")
 
 
@@ -227,7 +230,7 @@ def step(files: Path, chips: int = 1, phase: str = "decode") -> Step:
 
 def test_draws_of_a_step_are_steps_on_chips_with_other_numbers(files: Path, tmp_path: Path) -> None:
     asked = step(files)
-    found, drawn = interval_of_step(asked, SAMPLES, 1, tmp_path, jobs=1)
+    found, drawn = interval_of_step(asked, RunOptions(tmp_path, 1, samples=SAMPLES, seed=1))
     times = sorted(row["time_per_token_us"] for row in read_rows(tmp_path / "rows.jsonl"))
     chip = str(files / "mine.yaml")
     ends = [

@@ -14,7 +14,8 @@ import pytest
 
 from memgrain.cli import call
 from memgrain.plots.validation import scatter
-from memgrain.runs.execute import Outcome, Silent
+from memgrain.runs.execute import Outcome
+from memgrain.runs.options import NoProgress, RunOptions
 from memgrain.runs.rows import Row
 from memgrain.validation import validate
 from memgrain.validation.asked import Gather
@@ -148,12 +149,12 @@ def test_without_measured_columns_it_predicts_all_the_same(tmp_path: Path, capsy
 
 
 def test_an_interrupt_keeps_what_was_finished(quick: Path, tmp_path: Path) -> None:
-    class Impatient(Silent):
+    class Impatient(NoProgress):
         def done(self, row: Row) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        validate(quick, out=tmp_path / "out", jobs=1, watch=Impatient())
+        validate(quick, options=RunOptions(tmp_path / "out", 1, progress=Impatient()))
     assert len((tmp_path / "out" / "predictions.csv").read_text().splitlines()) >= 2
 
 
@@ -170,7 +171,7 @@ def test_a_sample_is_the_same_for_the_same_seed(quick: Path, monkeypatch: pytest
 
     monkeypatch.setattr("memgrain.validation.run.run_points", run)
     for seed in (1, 1, 2):
-        validate(quick, sample=4, seed=seed)
+        validate(quick, sample=4, options=RunOptions(seed=seed))
     assert len(taken[0]) == 4
     assert taken[0] == taken[1] != taken[2]
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from memgrain.cli import call
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels import load_standard, standard_names
 from memgrain.hwmodels.load import FOLDER
 from memgrain.plots.channel import scatter
@@ -106,7 +106,7 @@ def test_a_row_is_compared_at_the_speed_that_it_states(cells: Cells, period: int
 )  # fmt: skip
 def test_a_row_at_a_speed_that_cannot_be_is_refused(cells: Cells, complaint: str, tmp_path: Path) -> None:
     path = write(tmp_path / "f.csv", rows("lpddr4 stream"), **({"burst_bytes": "64"} | cells))
-    with pytest.raises(CodesignError) as caught:
+    with pytest.raises(MemgrainError) as caught:
         read_cases(path)
     assert complaint in str(caught.value)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import memgrain
 from memgrain.analysis.over_fetch import DTYPES, GRANULES, HEAD_DIMS, LAYOUTS, Read, Row, Terms, on_chip, rows_of, waste
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels import load_chip
 from memgrain.sim.levels.granules import fetched, granule_of
 
@@ -118,6 +118,6 @@ def test_mistakes_are_one_line_with_the_mend() -> None:
         (lambda: rows_of([64], ["fp4"]), "bf16, fp16"),
         (lambda: waste([Row("0 B", 0, "")], [64]), "at least one byte"),
     ):
-        with pytest.raises(CodesignError, match=said) as caught:
+        with pytest.raises(MemgrainError, match=said) as caught:
             make()
         assert "\n" not in str(caught.value)

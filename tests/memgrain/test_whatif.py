@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from memgrain.analysis.whatif import CHANGES, what_if
+from memgrain.runs.options import RunOptions
 from memgrain.runs.task import Task
 
 CHIPS = ("h100_sxm", "a100_sxm", "ascend_910b1", "mlu370_x8", "tpu_v5p")
@@ -16,7 +17,7 @@ CHIPS = ("h100_sxm", "a100_sxm", "ascend_910b1", "mlu370_x8", "tpu_v5p")
 
 
 def test_every_change_is_answered_or_says_why_not() -> None:
-    found = what_if(Task("toy", {}, "decode_topk", {"shape.kv_len": 4096}), jobs=1)
+    found = what_if(Task("toy", {}, "decode_topk", {"shape.kv_len": 4096}), RunOptions(jobs=1))
     assert [item.change for item in found] == list(CHANGES)
     for item in found:
         assert (item.after is None) == (item.effect is None) == (item.plausible is None)
@@ -30,7 +31,8 @@ def test_every_change_is_answered_or_says_why_not() -> None:
 
 def test_a_stream_that_waits_for_memory_gains_from_bandwidth_alone() -> None:
     found = {
-        item.change.name: item for item in what_if(Task("toy", {}, "decode_dense", {"shape.kv_len": 65536}), jobs=1)
+        item.change.name: item
+        for item in what_if(Task("toy", {}, "decode_dense", {"shape.kv_len": 65536}), RunOptions(jobs=1))
     }
     effect = found["twice the memory bandwidth"].effect
     assert effect is not None

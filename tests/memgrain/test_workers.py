@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from memgrain.runs.execute import Silent, run_points
+from memgrain.runs.execute import run_points
+from memgrain.runs.options import NoProgress, RunOptions
 from memgrain.runs.pool import Processes
 from memgrain.runs.rows import Row, read_rows
 from memgrain.runs.worker import Worker, WorkerLost
@@ -71,8 +72,8 @@ class Stubborn(Exception):
         super().__init__(f"{first} {second}")
 
 
-class Heard(Silent):
-    """A watch that remembers what failed."""
+class Heard(NoProgress):
+    """A progress that remembers what failed."""
 
     def __init__(self) -> None:
         self.messages: list[str] = []
@@ -117,7 +118,9 @@ def test_a_notebook_runs_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 )
 def test_a_worker_that_dies_is_one_line(what: str, how: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     heard = Heard()
-    outcome = run_points([Does(what), *(Does(f"well {n}") for n in range(5))], [], tmp_path, 2, watch=heard)
+    outcome = run_points(
+        [Does(what), *(Does(f"well {n}") for n in range(5))], [], tmp_path, RunOptions(jobs=2, progress=heard)
+    )
     assert len(list(read_rows(outcome.path))) == 5
     (message,) = heard.messages
     assert message.startswith(f"point {what}: its worker {how} each time it ran; ")

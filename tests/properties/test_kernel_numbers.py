@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import yaml
 
-from memgrain import CodesignError, hwmodels
+from memgrain import MemgrainError, hwmodels
 from memgrain.runs.task import budget
 from memgrain.sim import SimulationError, simulate
 from memgrain.validation.asked import ASK, Gather
@@ -247,7 +247,7 @@ def answer(folder: Path, raw: Raw, asked: Asked) -> Answer:
         chip = chip_of(asked.chip)
         trace = workload.trace() if isinstance(workload, Gather) else attention(workload, budget(chip))
         result = simulate(chip, trace)
-    except (WorkloadError, SimulationError, CodesignError) as error:
+    except (WorkloadError, SimulationError, MemgrainError) as error:
         return one_line(error)
     found: dict[str, float] = {"time": result.time, **result.counters, "macs": count_issued_macs(trace)}
     found["programs"] = sum(len(chunk.programs) for chunk in trace.chunks())

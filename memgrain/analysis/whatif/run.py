@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
 from memgrain.analysis.whatif.changes import CHANGES, Change, Settings
-from memgrain.runs.execute import DOMAIN, Watch
+from memgrain.runs.execute import DOMAIN
+from memgrain.runs.options import RunOptions
 from memgrain.runs.rows import Row
 from memgrain.runs.task import Files, Point, Task
 from memgrain.uncertainty.sampling import answers
@@ -69,13 +68,11 @@ class WhatIf:
         return f"{name} {before:.4g} → {after:.4g} us{rest}"
 
 
-def what_if(
-    task: Task, out: Path | None = None, jobs: int | None = None, watch: Watch | None = None
-) -> tuple[WhatIf, ...]:
-    """Each change of `CHANGES` at a task, one at a time; rows are kept in `out` and not run again.
+def what_if(task: Task, options: RunOptions = RunOptions()) -> tuple[WhatIf, ...]:
+    """Each change of `CHANGES` at a task, one at a time.
 
     A change that chip or workload refuses has the refusal in place of an answer. Raises HardwareError, WorkloadError,
-    SimulationError or CodesignError if the task itself has no answer.
+    SimulationError or MemgrainError if the task itself has no answer.
     """
     own, files = task.resolve(), Files()
     found: list[tuple[Change, Settings, Point | None, str]] = []
@@ -88,9 +85,9 @@ def what_if(
             except DOMAIN as error:
                 refusal = f"refused: {' '.join(str(error).split())}"
         found.append((change, settings, point, refusal))
-    with tempfile.TemporaryDirectory() as scratch:
+    with options.folder() as folder:
         points = [own, *(point for _, _, point, _ in found if point is not None)]
-        rows, failures = answers(points, out or Path(scratch), jobs, watch)
+        rows, failures = answers(points, folder, options)
     if own.id() not in rows:
         own.simulate()
     told = []

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from memgrain.claims.finding import Finding, Matrix
-from memgrain.claims.means import Means, PointOf, design_text
+from memgrain.claims.options import ExperimentOptions, PointOf, design_text
 from memgrain.claims.points import interval_of, values_of
 
 Design = dict[str, Any]
@@ -28,12 +28,12 @@ class Best(BaseModel):
     design: Design = Field(min_length=1, description="the design that is said to be best")
     others: list[Design] = Field(min_length=1, description="designs that it is compared with")
 
-    def find(self, means: Means) -> Finding:
+    def find(self, options: ExperimentOptions) -> Finding:
         """How many times worse the design is than the best of the others; below 1 where it is the best."""
         designs = (self.design, *self.others)
         tasks = [self.point.task(design) for design in designs]
-        found, note = interval_of(tasks, self.metric, _most if self.more_is_better else _least, means)
-        values = values_of([task.resolve() for task in tasks], self.metric, means)
+        found, note = interval_of(tasks, self.metric, _most if self.more_is_better else _least, options)
+        values = values_of([task.resolve() for task in tasks], self.metric, options)
         worse = values.max() / values if self.more_is_better else values / values.min()
         best = self.others[int(np.argmin(worse[1:]))]
         command = f"{self.point.command(self.design)} && {self.point.command(best)}"

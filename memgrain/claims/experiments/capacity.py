@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from memgrain.claims.experiments.step import StepOf
 from memgrain.claims.finding import Finding
 from memgrain.claims.interval import Interval
-from memgrain.claims.means import Means
+from memgrain.claims.options import ExperimentOptions
 from memgrain.models.capacity import capacity
 
 
@@ -21,7 +21,7 @@ class Fill(BaseModel):
     kind: Literal["fill"]
     step: StepOf = Field(description="the model, the chips and the context")
 
-    def find(self, means: Means) -> Finding:
+    def find(self, options: ExperimentOptions) -> Finding:
         """What is needed of a chip's memory, as a share of what may be taken of it, activations aside."""
         asked = self.step.question()
         held = capacity(asked, 0)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from memgrain.claims.finding import Finding
 from memgrain.claims.interval import Interval
-from memgrain.claims.means import Means
+from memgrain.claims.options import ExperimentOptions
 from memgrain.cost import Amount, Bill, Phase, Site, Work, bill, load_cost, load_site, work
 from memgrain.hwmodels import load_chip
 from memgrain.models import ModelRun
@@ -36,17 +36,17 @@ class CostOf(BaseModel):
     chips: int = Field(default=1, gt=0, description="chips that share the model")
     batch: int = Field(default=1, gt=0, description="sequences decoded together")
 
-    def work(self, means: Means) -> Work:
+    def work(self, options: ExperimentOptions) -> Work:
         """Seconds of work for its tokens, simulated once for all cases of a ledger."""
-        if self not in means.known:
+        if self not in options.known:
             done = work(load_chip(self.chip), load_model(self.model), self.context, self.batch, self.chips)
-            means.known[self] = done
-        found: Work = means.known[self]
+            options.known[self] = done
+        found: Work = options.known[self]
         return found
 
-    def bill(self, phase: Phase, site: Site, means: Means) -> tuple[Bill, ModelRun]:
+    def bill(self, phase: Phase, site: Site, options: ExperimentOptions) -> tuple[Bill, ModelRun]:
         """What its tokens cost, and the step of which the error of time is taken."""
-        done = self.work(means)
+        done = self.work(options)
         return bill(load_cost(self.chip), site, phase, done.seconds[phase]), done.decode
 
     def command(self) -> str:
@@ -67,18 +67,18 @@ class Cost(BaseModel):
     of: CostOf = Field(description="the model on chips")
     beside: CostOf | None = Field(default=None, description="what it is divided by; left out: the cost itself")
 
-    def find(self, means: Means) -> Finding:
+    def find(self, options: ExperimentOptions) -> Finding:
         """The cost, over all ranges of prices and with the simulated time off by what validation found. Of two, numbers
         of the site, where both stand, are as its file gives them, and the chips' own move each for itself."""
         site = load_site()
         if self.beside is None:
-            paid, step = self.of.bill(self.phase, site, means)
+            paid, step = self.of.bill(self.phase, site, options)
             amount = self._amount(paid)
             low, high = (1.0, 1.0) if self.what == "tco_year" else _ends([step], (1,))
             found = Interval.of(amount.value, (amount.low * low, amount.high * high))
             return Finding(found, UNITS[self.what], self.of.command(), _note(step))
         fixed = _as_given(site)
-        (ours, step), (theirs, other) = (side.bill(self.phase, fixed, means) for side in (self.of, self.beside))
+        (ours, step), (theirs, other) = (side.bill(self.phase, fixed, options) for side in (self.of, self.beside))
         own, beside = self._amount(ours), self._amount(theirs)
         low, high = (1.0, 1.0) if self.what == "tco_year" else _ends([step, other], (1, -1))
         ends = own.low / beside.high * low, own.high / beside.low * high

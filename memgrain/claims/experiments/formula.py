@@ -12,8 +12,8 @@ from memgrain.analysis.explain import locate
 from memgrain.claims.finding import Finding
 from memgrain.claims.formula import read_formula
 from memgrain.claims.interval import Interval, spread
-from memgrain.claims.means import Means
-from memgrain.errors import CodesignError
+from memgrain.claims.options import ExperimentOptions
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip, HardwareError, read_chip
 from memgrain.runs.shipped import suggest
 
@@ -44,7 +44,7 @@ class FormulaOf(BaseModel):
     def _readable(cls, text: str) -> str:
         try:
             read_formula(text)
-        except CodesignError as error:
+        except MemgrainError as error:
             raise ValueError(str(error)) from None
         return text
 
@@ -57,8 +57,8 @@ class FormulaOf(BaseModel):
             raise ValueError(f"'{missing[0]}' is no number of the claim and no chip is named; add it to numbers")
         return self
 
-    def find(self, means: Means) -> Finding:
-        """Its value, over all ends of the ranges; raises CodesignError if the chip has no such number."""
+    def find(self, options: ExperimentOptions) -> Finding:
+        """Its value, over all ends of the ranges; raises MemgrainError if the chip has no such number."""
         formula = read_formula(self.formula)
         numbers = {name: Interval.of(number.value, number.range) for name, number in self.numbers.items()}
         if self.chip is not None:
@@ -70,7 +70,7 @@ class FormulaOf(BaseModel):
 
 
 def number_of(chip: str, name: str) -> Interval:
-    """A number of a chip in base units, over the range that its file gives; raises CodesignError if it has none."""
+    """A number of a chip in base units, over the range that its file gives; raises MemgrainError if it has none."""
     file = read_chip(chip)
     value = _value(file.chip, name)
     known = file.provenance.get(name)
@@ -89,7 +89,7 @@ def _value(chip: Chip, name: str) -> float:
     place = locate(chip, name)
     if place is None or isinstance(place.value, bool) or not isinstance(place.value, int | float):
         known = sorted(read_chip(chip.name).provenance) if place is None else []
-        raise CodesignError(f"{chip.name} has no number '{name}'{suggest(name, known)}; see memgrain chips {chip.name}")
+        raise MemgrainError(f"{chip.name} has no number '{name}'{suggest(name, known)}; see memgrain chips {chip.name}")
     return float(place.value)
 
 

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from memgrain.analysis.scaling import FITTED_FROM, MECHANISMS, scaling
 from memgrain.claims.finding import Finding
 from memgrain.claims.interval import Interval
-from memgrain.claims.means import Means
-from memgrain.errors import CodesignError
+from memgrain.claims.options import ExperimentOptions
+from memgrain.errors import MemgrainError
 from memgrain.runs.shipped import suggest
 
 CONTEXTS = (FITTED_FROM, FITTED_FROM << 2, FITTED_FROM << 4)
@@ -29,17 +29,17 @@ class Growth(BaseModel):
     mechanism: str = Field(min_length=1, description="a mechanism of memgrain scaling")
     cost: Literal["read_bytes", "operations", "time_us"] = Field(description="what grows")
 
-    def find(self, means: Means) -> Finding:
+    def find(self, options: ExperimentOptions) -> Finding:
         """The exponent over all contexts; its interval, those between neighbours."""
         names = [mechanism.name for mechanism in MECHANISMS]
         if self.mechanism not in names:
-            raise CodesignError(
+            raise MemgrainError(
                 f"no mechanism '{self.mechanism}'{suggest(self.mechanism, names)}; see memgrain scaling"
             )
         own = [mechanism for mechanism in MECHANISMS if mechanism.name == self.mechanism]
-        found = scaling(self.chip, CONTEXTS, means.out, means.jobs, mechanisms=own)
+        found = scaling(self.chip, CONTEXTS, own, options.placed)
         if found.failures:
-            raise CodesignError(found.failures[0])
+            raise MemgrainError(found.failures[0])
         logs = np.log(found.rows[["context", self.cost]].to_numpy(dtype=float))
         steps = [float((after[1] - before[1]) / (after[0] - before[0])) for before, after in pairwise(logs)]
         exponent = float(np.polyfit(logs[:, 0], logs[:, 1], 1)[0])

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from memgrain.claims.finding import Finding
 from memgrain.claims.interval import Interval
-from memgrain.claims.means import Means
+from memgrain.claims.options import ExperimentOptions
 from memgrain.workloads.models.model import load_model
 
 
@@ -23,7 +23,7 @@ class Kept(BaseModel):
     context: int = Field(gt=0, description="tokens")
     per_layer: bool = Field(default=False, description="whether the bytes of a layer are compared, not of all layers")
 
-    def find(self, means: Means) -> Finding:
+    def find(self, options: ExperimentOptions) -> Finding:
         """The ratio of bytes in the KV cache; raises WorkloadError if there is no such model."""
         sizes = []
         for name in (self.over, self.under):

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from memgrain.claims.finding import Finding, Matrix
 from memgrain.claims.interval import Interval
-from memgrain.claims.means import Means, PointOf, design_text
+from memgrain.claims.options import ExperimentOptions, PointOf, design_text
 from memgrain.claims.points import interval_of, values_of
 from memgrain.runs.tune import Tune
 
@@ -48,16 +48,16 @@ class LockIn(BaseModel):
     def _pairs(self) -> list[Pair]:
         return [pair for pair in itertools.product(self.tuned_for, self.run_on) if pair[0] != pair[1]]
 
-    def find(self, means: Means) -> Finding:
+    def find(self, options: ExperimentOptions) -> Finding:
         """The worst slowdown of a chip of `tuned_for` on one of `run_on`, over draws of that chip's uncertain numbers;
         the designs are those that the files' numbers make best."""
         designs = [dict(zip(self.grid, values, strict=True)) for values in itertools.product(*self.grid.values())]
         chips = list(dict.fromkeys(self.chips))
-        costs = self._costs(chips, designs, means)
+        costs = self._costs(chips, designs, options)
         best = {chip: int(costs[place].argmin()) for place, chip in enumerate(chips)}
         slower = costs / costs.min(axis=1, keepdims=True)
         chosen = {chip: designs[best[chip]] for chip in chips}
-        found, note = self._worst(chosen, means)
+        found, note = self._worst(chosen, options)
         rows = tuple(
             (f"tuned for {tuned}: {design_text(chosen[tuned])}", tuple(slower[:, best[tuned]].tolist()))
             for tuned in chips
@@ -69,7 +69,7 @@ class LockIn(BaseModel):
         commands = dict.fromkeys(self._point(ran).command(chosen[chip]) for chip in (tuned, ran))
         return Finding(found, "", " && ".join(commands), note, matrix)
 
-    def _worst(self, chosen: Mapping[str, Mapping[str, Any]], means: Means) -> tuple[Interval, str]:
+    def _worst(self, chosen: Mapping[str, Mapping[str, Any]], options: ExperimentOptions) -> tuple[Interval, str]:
         """The largest of the pairs' slowdowns, as an interval, and what it rests on."""
         found, notes = [], []
         for tuned, ran in self._pairs:
@@ -77,7 +77,7 @@ class LockIn(BaseModel):
             if chosen[tuned] == chosen[ran]:
                 found.append(Interval.of(1.0))
                 continue
-            one, note = interval_of(tasks, self.metric, _fewer if self.more_is_better else np.divide, means)
+            one, note = interval_of(tasks, self.metric, _fewer if self.more_is_better else np.divide, options)
             found.append(one)
             notes.append(note)
         ends = (max(one.low for one in found), max(one.high for one in found))
@@ -86,10 +86,12 @@ class LockIn(BaseModel):
     def _point(self, chip: str) -> PointOf:
         return PointOf(chip=chip, workload=self.workload, set=self.set, tune=self.tune)
 
-    def _costs(self, chips: Sequence[str], designs: Sequence[dict[str, Any]], means: Means) -> NDArray[np.float64]:
+    def _costs(
+        self, chips: Sequence[str], designs: Sequence[dict[str, Any]], options: ExperimentOptions
+    ) -> NDArray[np.float64]:
         """The metric of every design (columns) on every chip (rows), or its inverse, so that less is better."""
         points = [self._point(chip).task(design).resolve() for chip in chips for design in designs]
-        values = values_of(points, self.metric, means).reshape(len(chips), len(designs))
+        values = values_of(points, self.metric, options).reshape(len(chips), len(designs))
         return 1 / values if self.more_is_better else values
 
 

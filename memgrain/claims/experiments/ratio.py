@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from memgrain.claims.finding import Finding
-from memgrain.claims.means import Means, PointOf
+from memgrain.claims.options import ExperimentOptions, PointOf
 from memgrain.claims.points import interval_of
 
 
@@ -22,8 +22,8 @@ class Ratio(BaseModel):
     over: PointOf = Field(description="the point above the line")
     under: PointOf = Field(description="the point below the line")
 
-    def find(self, means: Means) -> Finding:
+    def find(self, options: ExperimentOptions) -> Finding:
         """The ratio."""
         tasks = [self.over.task(), self.under.task()]
-        found, note = interval_of(tasks, self.metric, np.divide, means)
+        found, note = interval_of(tasks, self.metric, np.divide, options)
         return Finding(found, "", f"{self.over.command()} && {self.under.command()}", note)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from memgrain.claims.finding import Finding
 from memgrain.claims.interval import Interval
-from memgrain.claims.means import Means
+from memgrain.claims.options import ExperimentOptions
 from memgrain.workloads.layers.matrices import met_bytes
 from memgrain.workloads.layers.step import Step
 from memgrain.workloads.models.model import load_model
@@ -25,7 +25,7 @@ class Reads(BaseModel):
     beside: int = Field(gt=0, description="tokens of each sequence, below the line")
     sequences: int = Field(default=1, gt=0, description="sequences whose new tokens read the weights together")
 
-    def find(self, means: Means) -> Finding:
+    def find(self, options: ExperimentOptions) -> Finding:
         """The ratio where each token meets any expert with equal chance; its interval reaches to where all meet the
         same ones. Raises WorkloadError if the model's file does not give its weights."""
         model = load_model(self.model)

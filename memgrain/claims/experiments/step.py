@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from memgrain.claims.finding import Finding
 from memgrain.claims.interval import Interval
-from memgrain.claims.means import Means
+from memgrain.claims.options import ExperimentOptions
 from memgrain.hwmodels import load_chip
 from memgrain.models import Ahead, ModelRun, Question, run_model
 from memgrain.models.ahead import What
@@ -36,7 +36,7 @@ class StepOf(BaseModel):
     prefetch: list[What] = Field(default_factory=list, description="what is fetched before its kernel begins")
 
     def question(self) -> Question:
-        """The question; raises CodesignError, WorkloadError or HardwareError for what cannot be."""
+        """The question; raises MemgrainError, WorkloadError or HardwareError for what cannot be."""
         chip, model = load_chip(self.chip), load_model(self.model)
         experts = self.chips > 1 and any(ffn.routed for ffn in model.ffn.values())
         shard = checked(Shard, {"tensor": self.chips, "context": 1, "data": 1, "expert": experts}, "chips")
@@ -77,14 +77,14 @@ class StepRatio(BaseModel):
     over: StepOf = Field(description="the step above the line")
     under: StepOf = Field(description="the step below the line")
 
-    def find(self, means: Means) -> Finding:
+    def find(self, options: ExperimentOptions) -> Finding:
         """The ratio of times from token to token; its interval holds nine of ten draws of both steps' errors."""
         runs = self.over.run(), self.under.run()
         times = np.array([run.time_per_token for run in runs], float)
         notes = [f"{run.asked.model.name} on {run.asked.chip.name}: {run.trust.sentence}" for run in runs]
         errors = bounded([run.trust for run in runs])
         chips = [run.asked.chip.name for run in runs]
-        found = spread_of("ratio", times, np.empty((0, 2)), errors, 1, np.divide, notes, chips, means.seed)
+        found = spread_of("ratio", times, np.empty((0, 2)), errors, 1, np.divide, notes, chips, options.run.seed)
         command = f"{self.over.command()} && {self.under.command()}"
         ends = (found.combined.low, found.combined.high)
         return Finding(Interval.of(found.usual, ends), "", command, "; ".join(found.notes))

@@ -7,8 +7,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from memgrain.claims.finding import Finding
-from memgrain.claims.means import Means
-from memgrain.errors import CodesignError
+from memgrain.claims.options import ExperimentOptions
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels import load_chip
 
 
@@ -21,10 +21,10 @@ class TextOf(BaseModel):
     chip: str = Field(min_length=1, description="a chip by name or file")
     of: Literal["dram.standard", "vendor"] = Field(description="the DRAM's standard, or who makes the chip")
 
-    def find(self, means: Means) -> Finding:
+    def find(self, options: ExperimentOptions) -> Finding:
         """The text; raises HardwareError if there is no such chip."""
         chip = load_chip(self.chip)
         found: Any = chip.dram.standard.name if self.of == "dram.standard" else chip.vendor
         if not found:
-            raise CodesignError(f"{self.chip} does not say its {self.of}; add it to the file")
+            raise MemgrainError(f"{self.chip} does not say its {self.of}; add it to the file")
         return Finding(str(found), "", f"memgrain chips {self.chip}")

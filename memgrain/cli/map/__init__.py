@@ -37,22 +37,22 @@ def maps(ctx: typer.Context) -> None:
 
 
 def place(out: Path | None, name: str) -> Path:
-    """Where the figure of a map goes; raises CodesignError if it is no figure's file."""
-    from memgrain.errors import CodesignError
+    """Where the figure of a map goes; raises MemgrainError if it is no figure's file."""
+    from memgrain.errors import MemgrainError
 
     if out is not None and out.suffix not in FIGURES:
-        raise CodesignError(f"-o {out} is none of {', '.join(FIGURES)}; name one of these")
+        raise MemgrainError(f"-o {out} is none of {', '.join(FIGURES)}; name one of these")
     return out or Path("out") / f"map_{name}.png"
 
 
 def draw(figure: Figure, out: Path, quiet: bool) -> None:
-    """Write the figure, and say where it is unless `quiet`; raises CodesignError if it cannot be written."""
-    from memgrain.errors import CodesignError
+    """Write the figure, and say where it is unless `quiet`; raises MemgrainError if it cannot be written."""
+    from memgrain.errors import MemgrainError
 
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(out)
     except OSError as error:
-        raise CodesignError(f"cannot write {out} ({error.strerror}); choose another place with -o") from None
+        raise MemgrainError(f"cannot write {out} ({error.strerror}); choose another place with -o") from None
     if not quiet:
         print(f"\n{out}")

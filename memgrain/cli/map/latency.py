@@ -42,10 +42,11 @@ def command(
     from memgrain.cli.answers import print_answers
     from memgrain.cli.map import draw, place
     from memgrain.cli.terminal import predicting
-    from memgrain.errors import CodesignError
+    from memgrain.errors import MemgrainError
     from memgrain.plots.contours import RATIO, TIME, contours
     from memgrain.quality import size_notes
     from memgrain.runs.execute import run_sweep
+    from memgrain.runs.options import RunOptions
     from memgrain.runs.overrides import CHIP, parse, split
     from memgrain.runs.pivot import HEAD_DIM
     from memgrain.runs.rows import load_frame
@@ -57,7 +58,7 @@ def command(
     chip_set, workload_set = split(parse(set_ or []), chip)
     attended = attention_of(Task(chip, chip_set, workload, workload_set).resolve().workload)
     if attended is None or attended.selection is None:
-        raise CodesignError(
+        raise MemgrainError(
             f"{workload} selects no tokens, so there is no share of them to vary; choose a workload with a selection, "
             "such as decode_topk"
         )
@@ -72,7 +73,7 @@ def command(
     )
     folder = target.with_suffix("")
     with predicting("map latency", folder) as progress:
-        outcome = run_sweep(sweep, folder, jobs, None, progress)
+        outcome = run_sweep(sweep, folder, RunOptions(jobs=jobs, progress=progress))
     if len(outcome.failures) < outcome.total:
         frame = load_frame(outcome.path, ids=outcome.ids)
         if as_json:
@@ -93,16 +94,16 @@ def command(
 def _grid(
     head_dims: list[int] | None, ratios: list[float] | None, times: list[float] | None
 ) -> tuple[list[int], list[float]]:
-    """The values of either key, each once in order; raises CodesignError if they make no area or no such line is."""
-    from memgrain.errors import CodesignError
+    """The values of either key, each once in order; raises MemgrainError if they make no area or no such line is."""
+    from memgrain.errors import MemgrainError
 
     dims = sorted(set(head_dims or (64, 80, 96, 112, 128, 160, 192, 256)))
     shares = sorted(set(ratios or (0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)))
     for name, values in (("--head-dim", dims), ("--ratio", shares)):
         if len(values) < 2:
-            raise CodesignError(f"{name} {values[0]:g} alone spans no area; give two values at least")
+            raise MemgrainError(f"{name} {values[0]:g} alone spans no area; give two values at least")
         if values[0] <= 0:
-            raise CodesignError(f"{name} {values[0]:g} must be above 0; raise it")
+            raise MemgrainError(f"{name} {values[0]:g} must be above 0; raise it")
     if times and min(times) <= 0:
-        raise CodesignError(f"--time {min(times):g} must be above 0 us; raise it")
+        raise MemgrainError(f"--time {min(times):g} must be above 0 us; raise it")
     return dims, shares

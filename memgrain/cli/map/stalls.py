@@ -60,7 +60,7 @@ def command(
 
 def _values(over: str | None) -> list[dict[str, Any]]:
     """The overrides of each bar; one without any if no key varies."""
-    from memgrain.errors import CodesignError
+    from memgrain.errors import MemgrainError
     from memgrain.runs.overrides import parse
 
     if over is None:
@@ -68,7 +68,7 @@ def _values(over: str | None) -> list[dict[str, Any]]:
     key, equals, text = over.partition("=")
     values = [value for value in text.split(",") if value.strip()]
     if not equals or not key.strip() or not values:
-        raise CodesignError(f"cannot read --over '{over}': expected KEY=V1,V2 such as shape.head_dim=64,96,128")
+        raise MemgrainError(f"cannot read --over '{over}': expected KEY=V1,V2 such as shape.head_dim=64,96,128")
     return [parse([f"{key}={value}"]) for value in values]
 
 

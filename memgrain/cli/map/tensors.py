@@ -36,7 +36,7 @@ def command(
 ) -> None:
     """Simulate, print a table by tensor, draw."""
     from memgrain.cli.map import draw, place
-    from memgrain.errors import CodesignError
+    from memgrain.errors import MemgrainError
     from memgrain.plots.tensors import attribution, evictors, needed, shares
     from memgrain.runs.overrides import parse, split
     from memgrain.runs.task import Task
@@ -48,7 +48,7 @@ def command(
     result, useful = point.simulate(), needed(point)
     counts, lost = attribution(point, result), evictors(point, result)
     if not counts:
-        raise CodesignError(f"{point.workload.name} moves nothing on {point.chip.name}; name another workload")
+        raise MemgrainError(f"{point.workload.name} moves nothing on {point.chip.name}; name another workload")
     settings = "".join(f" {key}={value}" for key, value in point.overrides.items())
     title = f"{point.workload.name}{settings} on {point.chip.title}"
     if as_json:
@@ -62,15 +62,15 @@ def command(
 
 def _causes(point: Point, before: str) -> dict[str, dict[str, int]]:
     """Bytes that the last cache read by tensor, then of all, and by cause."""
-    from memgrain.errors import CodesignError
+    from memgrain.errors import MemgrainError
     from memgrain.sim import SimulationError, read_causes
 
     if before != "cold":
-        raise CodesignError(f"causes are told from cold caches, not {before} ones; leave --before or --causes out")
+        raise MemgrainError(f"causes are told from cold caches, not {before} ones; leave --before or --causes out")
     try:
         found = read_causes(point.chip, point.kernels())
     except SimulationError as error:
-        raise CodesignError(f"{error}; leave --causes out") from None
+        raise MemgrainError(f"{error}; leave --causes out") from None
     parts = {"read": found.read, "needed": found.first - found.unasked, "unasked": found.unasked}
     parts |= {"capacity": found.capacity, "copies": found.copies, "conflicts": found.conflicts}
     why = {

@@ -53,16 +53,16 @@ def command(
     """Compute, with a chip simulate too; print tables, draw."""
     from memgrain.analysis.over_fetch import DTYPES, GRANULES, HEAD_DIMS, LAYOUTS, Row, Terms, on_chip, rows_of, waste
     from memgrain.cli.map import draw, place
-    from memgrain.errors import CodesignError
+    from memgrain.errors import MemgrainError
     from memgrain.hwmodels import load_chip
     from memgrain.plots.waste import panels
     from memgrain.runs.overrides import parse
 
     target = place(out, "waste")
     if sizes and (head_dims or dtypes):
-        raise CodesignError("--bytes gives whole rows, so --head-dim and --dtype say nothing; leave either out")
+        raise MemgrainError("--bytes gives whole rows, so --head-dim and --dtype say nothing; leave either out")
     if set_ and chip is None:
-        raise CodesignError("--set overrides a chip's number and there is no chip; name one")
+        raise MemgrainError("--set overrides a chip's number and there is no chip; name one")
     terms = Terms(page, tile, stride, ratio)
     rows = [Row(f"{size} B", size, "") for size in sizes or ()]
     rows = rows or rows_of(head_dims or HEAD_DIMS, dtypes or DTYPES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import typer
@@ -11,8 +12,8 @@ from memgrain.cli.terminal import SweepProgress
 from memgrain.cli.uncertainty import Rounds
 from memgrain.hwmodels import Chip
 from memgrain.models import ModelRun, Question
+from memgrain.runs.options import RunOptions
 from memgrain.uncertainty import Spread
-from memgrain.uncertainty.each import FEW
 from memgrain.uncertainty.sampling import Drawn
 from memgrain.uncertainty.steps import Step, interval_of_step
 
@@ -23,15 +24,13 @@ def interval_of(
     ask: Callable[[Chip], Question],
     found: ModelRun,
     whole_prompt: int | None,
-    samples: int | None,
-    seed: int | None,
-    jobs: int | None,
+    options: RunOptions,
 ) -> tuple[Spread, Drawn]:
     """The interval of a step's time, and what was drawn for it; ends with status 130 after Ctrl-C."""
     progress = SweepProgress(f"{found.asked.model.name}, draws")
     step = Step(chip, chip_set, ask, found, whole_prompt)
     try:
-        return interval_of_step(step, FEW if samples is None else samples, seed or 0, jobs=jobs, watch=Rounds(progress))
+        return interval_of_step(step, replace(options, progress=Rounds(progress)))
     except KeyboardInterrupt:
         progress.stop()
         progress.warn("interrupted; the step's own time needs no --uncertainty")

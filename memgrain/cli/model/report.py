@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from memgrain.cli.tables import number_text, size_text, table, time_text
 from memgrain.cli.terminal import console
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.models import ModelRun
 from memgrain.workloads.layers.step import COMPONENTS
 
@@ -27,14 +27,14 @@ TIMES = {
 
 
 def draw(found: ModelRun, out: Path) -> None:
-    """Write the figure; raises CodesignError if it cannot be written."""
+    """Write the figure; raises MemgrainError if it cannot be written."""
     from memgrain.plots.model_run import bars
 
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         bars(found).savefig(out)
     except OSError as error:
-        raise CodesignError(f"cannot write {out} ({error.strerror}); choose another place with -o") from None
+        raise MemgrainError(f"cannot write {out} ({error.strerror}); choose another place with -o") from None
 
 
 def answer(found: ModelRun, whole_prompt: int | None, interval: tuple[Spread, Drawn] | None = None) -> dict[str, Any]:

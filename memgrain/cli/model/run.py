@@ -103,9 +103,10 @@ def command(
 ) -> None:
     """Simulate each kind of layer once, kernel by kernel, and print the time of a step, bytes and memory."""
     from memgrain.cli.model.report import answer, draw, show, show_interval
-    from memgrain.errors import CodesignError
+    from memgrain.errors import MemgrainError
     from memgrain.hwmodels import load_chip
     from memgrain.models import Question, prompt_time, run_model
+    from memgrain.runs.options import RunOptions
     from memgrain.runs.overrides import parse
     from memgrain.workloads.key_errors import checked
     from memgrain.workloads.layers.fusion import FUSIONS
@@ -116,14 +117,15 @@ def command(
     _one_of("experts", experts, (None, "whole", "cut"))
     _one_of("weights", weights, (None, "bf16", "fp8", "fp4", "int8", "int4"))
     if min(chips, groups) < 1:
-        raise CodesignError(f"{chips} chips in {groups} groups; give at least 1 of each")
+        raise MemgrainError(f"{chips} chips in {groups} groups; give at least 1 of each")
     if chips % groups:
-        raise CodesignError(f"{chips} chips cannot be {groups} groups of as many; choose a divisor of {chips}")
+        raise MemgrainError(f"{chips} chips cannot be {groups} groups of as many; choose a divisor of {chips}")
     if prompt and phase != "prefill":
-        raise CodesignError(f"--prompt is for --phase prefill, phase is {phase}; leave it out")
+        raise MemgrainError(f"--prompt is for --phase prefill, phase is {phase}; leave it out")
     if out is not None and out.suffix not in FIGURES:
-        raise CodesignError(f"-o {out} is none of {', '.join(FIGURES)}; name one of these")
+        raise MemgrainError(f"-o {out} is none of {', '.join(FIGURES)}; name one of these")
     _check_draws(uncertainty, {"--samples": samples, "--seed": seed, "-j": jobs})
+    options = RunOptions(jobs=jobs, samples=samples, seed=seed or 0)
     asked = load_model(model)
     whole = experts == "whole" or (experts is None and chips > 1 and any(ffn.routed for ffn in asked.ffn.values()))
     for name in fusions or ():
@@ -160,7 +162,7 @@ def command(
     if uncertainty:
         from memgrain.cli.model.draws import interval_of
 
-        interval = interval_of(chip, chip_set, ask, found, whole_prompt, samples, seed, jobs)
+        interval = interval_of(chip, chip_set, ask, found, whole_prompt, options)
     if as_json:
         print(json.dumps(answer(found, whole_prompt, interval), indent=2))
     elif interval:
@@ -171,7 +173,7 @@ def _ahead(
     chip: Chip, what: list[str], hit: float | None, lead: int | None, limit: str | None, into: str | None
 ) -> Ahead | None:
     """The dials of a prefetch, those left out filled in; None if nothing is to be fetched."""
-    from memgrain.errors import CodesignError
+    from memgrain.errors import MemgrainError
     from memgrain.hwmodels.units import parse_bytes
     from memgrain.models import Ahead
     from memgrain.models.ahead import WHAT
@@ -179,7 +181,7 @@ def _ahead(
     if not what:
         given = {"hit": hit, "lead": lead, "limit": limit, "into": into}
         if odd := [name for name, value in given.items() if value is not None]:
-            raise CodesignError(
+            raise MemgrainError(
                 f"--prefetch-{odd[0]} says how, and nothing is fetched; add --prefetch weights or cache"
             )
         return None
@@ -189,7 +191,7 @@ def _ahead(
     try:
         room = parse_bytes(limit) if limit else chip.cache.capacity // 2 if chip.cache else 1 << 20
     except ValueError as error:
-        raise CodesignError(f"--prefetch-limit: {error}") from None
+        raise MemgrainError(f"--prefetch-limit: {error}") from None
     chosen = tuple(cast("list[What]", list(dict.fromkeys(what))))
     return Ahead(
         chosen,
@@ -201,20 +203,16 @@ def _ahead(
 
 
 def _check_draws(wanted: bool, given: dict[str, int | None]) -> None:
-    """Raise CodesignError, before anything is simulated, for options that nothing would read or that cannot be."""
+    """Raise MemgrainError for options that nothing would read."""
     from memgrain.cli.draws import refuse_idle
 
     if not wanted:
-        return refuse_idle(name for name, value in given.items() if value is not None)
-    from memgrain.uncertainty.each import FEW, check_draws
-
-    samples = given["--samples"]
-    check_draws(FEW if samples is None else samples, given["--seed"] or 0)
+        refuse_idle(name for name, value in given.items() if value is not None)
 
 
 def _one_of(name: str, value: str | None, choices: tuple[str | None, ...]) -> None:
-    from memgrain.errors import CodesignError
+    from memgrain.errors import MemgrainError
 
     if value not in choices:
         known = ", ".join(choice for choice in choices if choice)
-        raise CodesignError(f"--{name} {value} is none of {known}; choose one of them")
+        raise MemgrainError(f"--{name} {value} is none of {known}; choose one of them")

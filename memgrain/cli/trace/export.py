@@ -34,16 +34,16 @@ def command(
 ) -> None:
     """Write, and say what and where."""
     from memgrain.cli.trace.source import read
-    from memgrain.errors import CodesignError
+    from memgrain.errors import MemgrainError
     from memgrain.hwmodels.units import format_bytes
     from memgrain.workloads.formats import FLAT_FORMATS, FORMATS, check_format, export, format_of
 
     form = form or format_of(out)
     if form is None:
-        raise CodesignError(f"'{out.name}' does not tell a format; give --format, one of {', '.join(FORMATS)}")
+        raise MemgrainError(f"'{out.name}' does not tell a format; give --format, one of {', '.join(FORMATS)}")
     check_format(form)
     if out.is_file() and Path(workload).is_file() and out.samefile(workload):
-        raise CodesignError(f"{out} would be read and written at once; give -o another name")
+        raise MemgrainError(f"{out} would be read and written at once; give -o another name")
     found = read(workload, chip, set_ or [], granule, kernel)
     export(found.traces, out, form, found.granule)
     what = f"accesses to {found.granule} B" if form in FLAT_FORMATS else "the trace as it is"

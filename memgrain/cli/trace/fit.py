@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -40,7 +40,7 @@ def command(
     from memgrain.workloads.selection.fit import fit, load_recording
 
     if out is not None and not out.parent.is_dir():
-        raise CodesignError(f"cannot write {out} (no folder {out.parent}); make it, or choose another file with -o")
+        raise MemgrainError(f"cannot write {out} (no folder {out.parent}); make it, or choose another file with -o")
     recording = load_recording(file)
     found = fit(recording, layer)
     text = written(found, file.name, layer)
@@ -48,7 +48,7 @@ def command(
         try:
             out.write_text(text, encoding="utf-8")
         except OSError as error:
-            raise CodesignError(f"cannot write {out} ({error.strerror}); choose another file with -o") from None
+            raise MemgrainError(f"cannot write {out} ({error.strerror}); choose another file with -o") from None
     if as_json:
         print(json.dumps(figures(found, layer), indent=2))
         return

@@ -42,19 +42,19 @@ def command(
     A selection keeps [lists, tokens] of one query for `selection: {kind: recorded, path: OUT}`, or [lists, queries,
     tokens] with `--query all` for `memgrain trace fit`.
     """
-    from memgrain.errors import CodesignError
+    from memgrain.errors import MemgrainError
     from memgrain.workloads.formats import OWN, export, format_of, load
 
     if not file.is_file():
-        raise CodesignError(f"{file}: no such file; check the path")
+        raise MemgrainError(f"{file}: no such file; check the path")
     if out.is_file() and out.samefile(file):
-        raise CodesignError(f"{out} would be read and written at once; give -o another name")
+        raise MemgrainError(f"{out} would be read and written at once; give -o another name")
     if form == SELECTION or (form is None and _holds_arrays(file)):
         _selection(file, out, query, kv_len)
         return
     own = format_of(out)
     if own not in OWN:
-        raise CodesignError(f"'{out.name}' is no trace of ours; end it in .parquet or .npz")
+        raise MemgrainError(f"'{out.name}' is no trace of ours; end it in .parquet or .npz")
     trace = load(file, form, granule)
     export((trace,), out, own)
     runs = sum(len(chunk.runs) for chunk in trace.chunks())
@@ -73,13 +73,13 @@ def _holds_arrays(file: Path) -> bool:
 
 
 def _selection(file: Path, out: Path, query: str, kv_len: int | None) -> None:
-    from memgrain.errors import CodesignError
+    from memgrain.errors import MemgrainError
     from memgrain.workloads.formats.selections import read_selections, save_selections
 
     if out.suffix not in (".npz", ".npy"):
-        raise CodesignError(f"'{out.name}' is no file of a selection; end it in .npz or .npy")
+        raise MemgrainError(f"'{out.name}' is no file of a selection; end it in .npz or .npy")
     if query != "all" and not query.removeprefix("-").isdecimal():
-        raise CodesignError(f"query '{query}' is no number; give one, or all")
+        raise MemgrainError(f"query '{query}' is no number; give one, or all")
     kept = save_selections(read_selections(file, kv_len), None if query == "all" else int(query), out)
     print(
         f"{out}: {' x '.join(map(str, kept.shape))} tokens ({'lists, queries' if kept.ndim == 3 else 'lists'}, tokens)"

@@ -31,10 +31,10 @@ def command(
 ) -> None:
     """Count, and print a table or one JSON object."""
     from memgrain.cli.trace.source import read
-    from memgrain.errors import CodesignError
+    from memgrain.errors import MemgrainError
 
     if plot is not None and plot.suffix not in (".png", ".pdf", ".svg"):
-        raise CodesignError(f"'{plot.name}' is no picture; end it in .png, .pdf or .svg")
+        raise MemgrainError(f"'{plot.name}' is no picture; end it in .png, .pdf or .svg")
     found = read(source, chip, set_ or [], granule, kernel, form)
     numbers = count(found)
     if plot is not None:
@@ -135,7 +135,7 @@ def _print(numbers: dict[str, Any]) -> None:
 
 
 def _draw(source: Source, total: int, path: Path) -> None:
-    from memgrain.errors import CodesignError
+    from memgrain.errors import MemgrainError
     from memgrain.plots.accesses import picture
     from memgrain.workloads.formats import accesses_of
 
@@ -148,4 +148,4 @@ def _draw(source: Source, total: int, path: Path) -> None:
     try:
         figure.savefig(path)
     except OSError as error:
-        raise CodesignError(f"{path}: cannot be written ({error.strerror}); choose another place") from None
+        raise MemgrainError(f"{path}: cannot be written ({error.strerror}); choose another place") from None

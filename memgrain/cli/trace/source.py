@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels import load_chip
 from memgrain.runs.overrides import parse, split
 from memgrain.runs.task import Task
@@ -37,7 +37,7 @@ def read(
     kernel: str | None,
     form: str | None = None,
 ) -> Source:
-    """The traces of a workload (name or YAML file) or of a trace file; raises CodesignError, WorkloadError or
+    """The traces of a workload (name or YAML file) or of a trace file; raises MemgrainError, WorkloadError or
     HardwareError.
 
     The granule is, in this order: as given; the line of the chip's last cache, or its DRAM's smallest access; 64 B.
@@ -49,7 +49,7 @@ def read(
         check_format(form)
     if form or format_of(path) or (path.is_file() and path.suffix not in (".yaml", ".yml")):
         if pairs:
-            raise CodesignError(f"--set is for workloads, {source} is a file of a trace; leave it out")
+            raise MemgrainError(f"--set is for workloads, {source} is a file of a trace; leave it out")
         return Source(path.name, _named((load(path, form, size),), kernel), size)
     on = chip or CHIP
     chip_set, workload_set = split(parse(pairs), on)
@@ -65,5 +65,5 @@ def _line(chip: str) -> int:
 def _named(traces: tuple[Trace, ...], kernel: str | None) -> tuple[Trace, ...]:
     found = tuple(trace for trace in traces if kernel in (None, trace.name))
     if not found:
-        raise CodesignError(f"no kernel '{kernel}'; there is {', '.join(trace.name for trace in traces)}")
+        raise MemgrainError(f"no kernel '{kernel}'; there is {', '.join(trace.name for trace in traces)}")
     return found

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
-from memgrain.errors import CodesignError
+from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip
 from memgrain.hwmodels.units import format_bytes, format_duration
 from memgrain.runs.labels import value_text
@@ -113,10 +113,10 @@ class Trust:
 
 
 def bounded(known: Sequence[Trust]) -> Joint:
-    """The joint law of some predictions' errors; raises CodesignError if one has no bounds."""
+    """The joint law of some predictions' errors; raises MemgrainError if one has no bounds."""
     for one in known:
         if not one.bounded:
-            raise CodesignError(
+            raise MemgrainError(
                 f"{one.subject.pattern} on {one.subject.chip} runs over several nodes, where no step was measured, so "
                 "its time has no interval; use as many chips as a node has"
             )

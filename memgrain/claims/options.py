@@ -1,34 +1,45 @@
-"""With what experiments are run: how many draws, where rows are kept, how many at a time."""
+"""Options of experiments, and the point that most of them simulate."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from memgrain.runs.options import RunOptions
 from memgrain.runs.overrides import split
 from memgrain.runs.task import Task
 from memgrain.runs.tune import Tune
 
+SAMPLES = 8
+"""Draws for an interval, unless another number is given."""
+
 
 @dataclass(frozen=True)
-class Means:
-    """What all experiments of a ledger share."""
+class ExperimentOptions:
+    """What all experiments of one run of claims share."""
 
-    out: Path
-    """Folder of the rows, which are not simulated again."""
-    samples: int = 8
-    """Draws of the chips' uncertain numbers for an interval; 0: their files' numbers are taken as they stand."""
-    seed: int = 0
-    """Seed of the draws."""
-    jobs: int | None = None
-    """Points at a time; None: one for each core."""
+    run: RunOptions = RunOptions()
+    """How points are run, and how many draws an interval rests on: SAMPLES unless another number is given."""
+    draw: bool = True
+    """Whether the chips' uncertain numbers are drawn; if not, the numbers of their files are taken as they stand."""
     known: dict[Hashable, Any] = field(default_factory=dict, compare=False)
-    """What several cases ask for, by the question; of one run of the ledger, as files may change after it."""
+    """Results that several cases need, by their request; valid for one run of the claims, as files may change after
+    it."""
+
+    @property
+    def placed(self) -> RunOptions:
+        """The options of a run, with the folder of the rows and the number of draws filled in."""
+        return replace(self.run, out=self.folder, samples=self.run.draws(SAMPLES))
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the rows; those that are there are not simulated again."""
+        return self.run.out or Path("out") / "claims"
 
 
 class PointOf(BaseModel):
