@@ -29,7 +29,7 @@ _UNITS = {
 
 
 @dataclass(frozen=True)
-class Value:
+class ChipValue:
     """A number on one chip."""
 
     chip: str
@@ -50,7 +50,7 @@ class Explanation:
     """What it is."""
     unit: str
     """Its unit, type or choices."""
-    values: list[Value] = field(default_factory=list)
+    values: list[ChipValue] = field(default_factory=list)
     """Its value on each chip that has it."""
     without: list[str] = field(default_factory=list)
     """Chips that have no such number."""
@@ -61,7 +61,7 @@ class Explanation:
 
 
 @dataclass(frozen=True)
-class Place:
+class FieldLocation:
     """Where a chip keeps a number."""
 
     owner: type[BaseModel]
@@ -118,7 +118,7 @@ def _unit_in_results(path: str) -> str:
     )
 
 
-def _chip_number(path: str, files: list[ChipFile], found: dict[str, Place]) -> Explanation:
+def _chip_number(path: str, files: list[ChipFile], found: dict[str, FieldLocation]) -> Explanation:
     place = next(iter(found.values()))
     if place.info is None:
         sentence, unit, write = (
@@ -129,7 +129,7 @@ def _chip_number(path: str, files: list[ChipFile], found: dict[str, Place]) -> E
     else:
         sentence, (unit, write) = place.info.description or "", _unit(place.info)
     values = [
-        Value(name, _text(found[name].value, write), file.provenance.get(path))
+        ChipValue(name, _text(found[name].value, write), file.provenance.get(path))
         for file in files
         if (name := file.chip.name) in found
     ]
@@ -144,13 +144,13 @@ def _chip_number(path: str, files: list[ChipFile], found: dict[str, Place]) -> E
     )
 
 
-def locate(chip: Chip, path: str) -> Place | None:
+def locate(chip: Chip, path: str) -> FieldLocation | None:
     """Where a chip keeps the number of that dotted name, and what it is; None if it has none."""
     place = _place(chip, path)
     return place if place and not isinstance(place.value, BaseModel | list | dict) else None
 
 
-def _place(chip: Chip, path: str) -> Place | None:
+def _place(chip: Chip, path: str) -> FieldLocation | None:
     """Where a chip keeps what has that dotted name, be it a number or a record of several."""
     first, *rest = path.split(".")
     records = {
@@ -159,14 +159,14 @@ def _place(chip: Chip, path: str) -> Place | None:
     }
     node: Any = records.get(first, chip)
     parts = rest if first in records else [first, *rest]
-    place: Place | None = None
+    place: FieldLocation | None = None
     for part in parts:
         if isinstance(node, dict) and part in node and place is not None:
-            place = Place(place.owner, place.name, node[part], place.info, part)
+            place = FieldLocation(place.owner, place.name, node[part], place.info, part)
         elif isinstance(node, BaseModel) and part in type(node).model_fields:
-            place = Place(type(node), part, getattr(node, part), type(node).model_fields[part], part)
+            place = FieldLocation(type(node), part, getattr(node, part), type(node).model_fields[part], part)
         elif isinstance(node, BaseModel) and isinstance(getattr(type(node), part, None), property):
-            place = Place(type(node), part, getattr(node, part), None, part)
+            place = FieldLocation(type(node), part, getattr(node, part), None, part)
         else:
             return None
         node = place.value

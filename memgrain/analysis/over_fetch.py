@@ -33,7 +33,7 @@ EXACT = 1e-9
 
 
 @dataclass(frozen=True)
-class Row:
+class MapRow:
     """A row of the map: what one head keeps of one token."""
 
     label: str
@@ -84,7 +84,7 @@ class Read:
 
 
 @dataclass(frozen=True)
-class Terms:
+class LayoutOptions:
     """What layouts are asked with."""
 
     page: int = 16
@@ -106,34 +106,34 @@ class Terms:
 
 
 @dataclass(frozen=True)
-class Layout:
+class RowLayout:
     """How rows lie in memory and which of them are read."""
 
-    title: Callable[[Terms], str]
+    title: Callable[[LayoutOptions], str]
     """What people call it."""
-    read: Callable[[int, Terms], Read | None]
+    read: Callable[[int, LayoutOptions], Read | None]
     """How a row of so many bytes is read; None where a row cannot lie so."""
 
 
-LAYOUTS: dict[str, Layout] = {
-    "rows": Layout(lambda terms: "rows, no neighbour", lambda row, terms: Read(row, row)),
-    "random": Layout(
+LAYOUTS: dict[str, RowLayout] = {
+    "rows": RowLayout(lambda terms: "rows, no neighbour", lambda row, terms: Read(row, row)),
+    "random": RowLayout(
         lambda terms: f"rows, {100 * terms.ratio:g} % at random",
         lambda row, terms: Read(row, row, density=terms.ratio),
     ),
-    "padded": Layout(
+    "padded": RowLayout(
         lambda terms: f"rows padded to {f'{terms.stride} B' if terms.stride else 'a power of two'}",
         lambda row, terms: Read(row, _padded(row, terms.stride)),
     ),
-    "nz": Layout(
+    "nz": RowLayout(
         lambda terms: f"rows in NZ, page of {terms.page}",
         lambda row, terms: None if row % NZ_PIECE else Read(NZ_PIECE, terms.page * NZ_PIECE, row // NZ_PIECE),
     ),
-    "page": Layout(
+    "page": RowLayout(
         lambda terms: f"whole pages of {terms.page}",
         lambda row, terms: Read(terms.page * row, terms.page * row),
     ),
-    "tile": Layout(
+    "tile": RowLayout(
         lambda terms: f"stream of tiles of {terms.tile}",
         lambda row, terms: Read(terms.tile * row, terms.tile * row, density=1.0),
     ),
@@ -143,12 +143,12 @@ lie apart or side by side; `nz` is the Ascend's fractal order, in which a token'
 
 
 @dataclass(frozen=True)
-class Cell:
+class OverFetchCell:
     """A number of the map."""
 
     layout: str
     """Name of the layout."""
-    row: Row
+    row: MapRow
     """What is read."""
     granule: int
     """Bytes that the memory fetches at a time."""
@@ -163,41 +163,44 @@ class Cell:
         return self.simulated / self.ratio - 1 if self.simulated and self.ratio else 0.0
 
 
-def rows_of(head_dims: Sequence[int], dtypes: Sequence[str]) -> list[Row]:
+def rows_of(head_dims: Sequence[int], dtypes: Sequence[str]) -> list[MapRow]:
     """The rows of head dimensions in some element types; raises MemgrainError for a type that has no size here."""
     known: dict[str, DType] = {name: name for name in ("bf16", "fp16", "fp8", "int8", "fp32")}
     for name in dtypes:
         if name not in known:
             raise MemgrainError(f"dtype '{name}' is none of {', '.join(known)}; choose one of them")
-    return [Row(str(dim), dim * element_bytes(known[name]), name) for name in dtypes for dim in head_dims]
+    return [MapRow(str(dim), dim * element_bytes(known[name]), name) for name in dtypes for dim in head_dims]
 
 
-def waste(
-    rows: Sequence[Row], granules: Sequence[int], layouts: Sequence[str] = tuple(LAYOUTS), terms: Terms | None = None
-) -> list[Cell]:
+def over_fetch(
+    rows: Sequence[MapRow],
+    granules: Sequence[int],
+    layouts: Sequence[str] = tuple(LAYOUTS),
+    terms: LayoutOptions | None = None,
+) -> list[OverFetchCell]:
     """The map by formula, a cell for each layout, row and granule; raises MemgrainError for values that are none."""
-    terms = terms or Terms()
+    terms = terms or LayoutOptions()
     return [
-        Cell(name, row, granule, None if read is None else read.ratio(granule))
+        OverFetchCell(name, row, granule, None if read is None else read.ratio(granule))
         for name, row, read in _reads(rows, layouts, terms)
         for granule in _granules(granules)
     ]
 
 
 def on_chip(
-    chip: Chip, rows: Sequence[Row], layouts: Sequence[str] = tuple(LAYOUTS), terms: Terms | None = None
-) -> list[Cell]:
+    chip: Chip, rows: Sequence[MapRow], layouts: Sequence[str] = tuple(LAYOUTS), terms: LayoutOptions | None = None
+) -> list[OverFetchCell]:
     """The map at the chip's own granule, by formula and by simulation."""
-    terms, (_, granule) = terms or Terms(), granule_of(chip)
+    terms, (_, granule) = terms or LayoutOptions(), granule_of(chip)
     counted: dict[Read, float] = {}
     cells = []
     for name, row, read in _reads(rows, layouts, terms):
         if read is None:
-            cells.append(Cell(name, row, granule, None))
+            cells.append(OverFetchCell(name, row, granule, None))
             continue
         if read not in counted:
             counted[read] = simulated(chip, read)
-        cells.append(Cell(name, row, granule, read.ratio(granule, chip.cache is not None), counted[read]))
+        cells.append(OverFetchCell(name, row, granule, read.ratio(granule, chip.cache is not None), counted[read]))
     return cells
 
 
@@ -210,7 +213,7 @@ def simulated(chip: Chip, read: Read) -> float:
     return result.counters[f"{result.dram}.X.read_bytes"] / trace.tensors[0].useful_bytes
 
 
-def agreement(cells: Sequence[Cell]) -> str:
+def agreement(cells: Sequence[OverFetchCell]) -> str:
     """How far simulation and formula are apart, in a sentence."""
     asked = [cell for cell in cells if cell.simulated is not None]
     exact = [cell for cell in asked if abs(cell.difference) < EXACT]
@@ -221,7 +224,9 @@ def agreement(cells: Sequence[Cell]) -> str:
     return f"{text}, {100 * worst.difference:+.2f} % at worst ({worst.layout}, {worst.row.label} {worst.row.dtype})"
 
 
-def _reads(rows: Sequence[Row], layouts: Sequence[str], terms: Terms) -> Iterator[tuple[str, Row, Read | None]]:
+def _reads(
+    rows: Sequence[MapRow], layouts: Sequence[str], terms: LayoutOptions
+) -> Iterator[tuple[str, MapRow, Read | None]]:
     """How each row is read in each layout; raises MemgrainError for a layout or a row that is none."""
     for row in rows:
         if row.bytes < 1:

@@ -43,7 +43,7 @@ Into = Literal["cache", "scratchpad"]
 
 
 @dataclass(frozen=True)
-class Cell:
+class PrefetchCell:
     """One simulation of the study: a job of a pool."""
 
     points: tuple[Point, ...]
@@ -86,12 +86,12 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Study:
+class PrefetchStudy:
     """What the study found."""
 
     rows: pd.DataFrame
-    """A row for each hit probability and lead, see `Cell.run`, with `ratio`, `before` and `reader`: times with prefetch
-    over those without, and `traffic`, the same of bytes from DRAM."""
+    """One row per hit probability and lead (see `PrefetchCell.run`). `ratio`, `before` and `reader` are times with
+    prefetch ÷ times without; `traffic` is the same ratio of bytes from DRAM."""
     kernel: str
     """Name of the kernel that it is for."""
     tensors: tuple[str, ...]
@@ -132,7 +132,7 @@ def study(
     limit: int | None = None,
     sets: tuple[Mapping[str, Any], Mapping[str, Any]] = ({}, {}),
     options: RunOptions = RunOptions(),
-) -> Study:
+) -> PrefetchStudy:
     """Simulate a sequence without prefetch, and with it at every one of HITS and LEADS.
 
     `workloads` run one after the other; the last kernel that reads one of the `tensors` (K and V unless given, or all
@@ -148,11 +148,11 @@ def study(
     )
     traces = kernels(points)
     reader, names = _reader(traces, tensors, len(points[-1].kernels()))
-    without = Cell(points, None).simulate()
+    without = PrefetchCell(points, None).simulate()
     before = sum(kernel.time for kernel in without.kernels[:reader]) - without.kernels[0].breakdown["launch"]
     order = Prefetch(reader, names, piece, lead=reader, limit=limit, into=into)
     cells = [
-        Cell(points, replace(order, hit_probability=hits, after=round((1 - lead) * before)), lead)
+        PrefetchCell(points, replace(order, hit_probability=hits, after=round((1 - lead) * before)), lead)
         for hits in HITS
         for lead in LEADS
     ]
@@ -166,7 +166,7 @@ def study(
         rows["before"] = rows["before_us"] * 1e6 / sum(kernel.time for kernel in without.kernels[:reader])
         rows["traffic"] = rows["read_bytes"] / max(without.counters[f"{without.dram}.read_bytes"], 1)
         rows = rows.sort_values(["hit_probability", "lead"], ignore_index=True)
-    return Study(rows, traces[reader].name, names, without.time / 1e6, outcome.failures)
+    return PrefetchStudy(rows, traces[reader].name, names, without.time / 1e6, outcome.failures)
 
 
 def kernels(points: Sequence[Point]) -> tuple[Trace, ...]:

@@ -21,7 +21,7 @@ ATTENTION = ("decode", "prefill")
 
 
 @dataclass(frozen=True)
-class Rows:
+class RowFilter:
     """A kind of rows."""
 
     family: str
@@ -57,7 +57,7 @@ class Fit:
 
     key: str
     """Its dotted name, as in an override."""
-    rows: tuple[tuple[Rows, ...], ...]
+    rows: tuple[tuple[RowFilter, ...], ...]
     """Kinds of rows, in order of preference: the first entry of which a file has any is used."""
     why: str
     """Why these rows speak of it."""
@@ -66,38 +66,48 @@ class Fit:
 FITS = (
     Fit(
         "launch_overhead",
-        ((Rows(EMPTY, programs=(1, 1)),), (Rows("stream", "warm", mib=(0, 8)),)),
+        ((RowFilter(EMPTY, programs=(1, 1)),), (RowFilter("stream", "warm", mib=(0, 8)),)),
         "the time of a kernel that does nothing, or next to nothing",
     ),
-    Fit("dispatch", ((Rows(EMPTY, programs=(4096, 1 << 62)),),), "empty programs, more than start at once"),
+    Fit("dispatch", ((RowFilter(EMPTY, programs=(4096, 1 << 62)),),), "empty programs, more than start at once"),
     Fit(
         "l2.bandwidth",
-        ((Rows("stream", "warm", mib=(12, 28)), Rows("gather_step", "prev_step", mib=(12, 28), overlap=(1, 1))),),
+        (
+            (
+                RowFilter("stream", "warm", mib=(12, 28)),
+                RowFilter("gather_step", "prev_step", mib=(12, 28), overlap=(1, 1)),
+            ),
+        ),
         "hits only, of more bytes than a launch can hide",
     ),
     Fit(
         "l2.far_latency",
-        ((Rows("stream", "warm", mib=(4, 16)), Rows("gather_step", "prev_step", mib=(4, 16), overlap=(1, 1))),),
+        (
+            (
+                RowFilter("stream", "warm", mib=(4, 16)),
+                RowFilter("gather_step", "prev_step", mib=(4, 16), overlap=(1, 1)),
+            ),
+        ),
         "small kernels whose data are in the L2, half of them in the far partition",
     ),
     Fit(
         "hbm.standard.timings.tFAW",
-        ((Rows("gather", "cold", mib=(8, 256), row_bytes=(1, 64)),),),
+        ((RowFilter("gather", "cold", mib=(8, 256), row_bytes=(1, 64)),),),
         "random rows of one access each: an activation a row",
     ),
     Fit(
         "hbm.standard.timings.tRTRS",
-        ((Rows("gather", "cold", mib=(48, 256), row_bytes=(128, 512)),),),
+        ((RowFilter("gather", "cold", mib=(48, 256), row_bytes=(128, 512)),),),
         "random rows of a few accesses each: every other one is of another rank",
     ),
     Fit(
         "hbm.standard.timings.tRFC",
-        ((Rows("gather", "cold", mib=(96, 160), row_bytes=(256, 2048)), Rows("stream", mib=(96, 160))),),
+        ((RowFilter("gather", "cold", mib=(96, 160), row_bytes=(256, 2048)), RowFilter("stream", mib=(96, 160))),),
         "bandwidth of long reads: what refreshes leave of the peak",
     ),
     Fit(
         "l2.dirty_share",
-        ((Rows("gather", DIRTY, mib=(8, 256)),),),
+        ((RowFilter("gather", DIRTY, mib=(8, 256)),),),
         "cold reads after a buffer was rewritten: the lines that have to be written back first",
     ),
 )

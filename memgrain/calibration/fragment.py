@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from memgrain.calibration.run import Calibration, Fitted
+from memgrain.calibration.run import Calibration, FittedNumber
 from memgrain.hwmodels import Chip
 from memgrain.sim import MODEL_VERSION
 
@@ -64,7 +64,7 @@ def fragment(found: Calibration) -> str:
     )
 
 
-def _figures(item: Fitted) -> dict[str, Any]:
+def _figures(item: FittedNumber) -> dict[str, Any]:
     found = item.found
     return {
         "value": item.value,
@@ -80,7 +80,7 @@ def _figures(item: Fitted) -> dict[str, Any]:
     }
 
 
-def _idle(item: Fitted) -> bool:
+def _idle(item: FittedNumber) -> bool:
     """Whether the errors of its rows hardly depend on a number."""
     return item.found is not None and item.found.idle
 
@@ -90,7 +90,7 @@ def _before_and_after(found: Calibration) -> dict[str, dict[str, float | None]]:
     return {family: {"before": before[family], "after": after.get(family)} for family in before}
 
 
-def _entry(item: Fitted) -> dict[str, Any]:
+def _entry(item: FittedNumber) -> dict[str, Any]:
     """Value, kind, source, range and reason as chip files have them."""
     assert item.found is not None
     rows = f"{len(item.rows)} row{'s' if len(item.rows) != 1 else ''}"

@@ -12,10 +12,10 @@ from memgrain.errors import MemgrainError
 from memgrain.hwmodels import load_chip
 from memgrain.runs.pool import Processes
 from memgrain.runs.rows import Row
-from memgrain.validation.cases import Case, Maker
+from memgrain.validation.cases import CaseMaker, ValidationCase
 from memgrain.validation.records import Record
 
-Settings = Mapping[str, Any]
+Overrides = Mapping[str, Any]
 """Dotted overrides of the chip."""
 
 
@@ -29,12 +29,12 @@ class Predictor:
         self._pool = Processes(jobs)
         self._known: dict[tuple[str, int], float] = {}
 
-    def error(self, settings: Settings, rows: Sequence[int]) -> float:
+    def error(self, settings: Overrides, rows: Sequence[int]) -> float:
         """Mean absolute relative error of the time of these rows (their places in the list)."""
         errors = self.errors(settings, rows)
         return sum(map(abs, errors)) / len(errors)
 
-    def errors(self, settings: Settings, rows: Sequence[int]) -> list[float]:
+    def errors(self, settings: Overrides, rows: Sequence[int]) -> list[float]:
         """Relative error of the time of each of these rows; raises HardwareError, WorkloadError or SimulationError."""
         setting = repr(sorted(settings.items()))
         missing = [row for row in rows if (setting, row) not in self._known]
@@ -48,8 +48,8 @@ class Predictor:
         """End the processes, whatever they are doing."""
         self._pool.stop()
 
-    def _simulate(self, settings: Settings, rows: Sequence[int]) -> list[float]:
-        maker = Maker(self.chip, settings, False)
+    def _simulate(self, settings: Overrides, rows: Sequence[int]) -> list[float]:
+        maker = CaseMaker(self.chip, settings, False)
         cases = [self._case(maker, settings, self.records[row]) for row in rows]
         slowest = sorted(range(len(rows)), key=lambda i: self.records[rows[i]].real("kernel_time_us") or 0.0)[::-1]
         try:
@@ -63,7 +63,7 @@ class Predictor:
         self.simulated += len(rows)
         return times
 
-    def _case(self, maker: Maker, settings: Settings, record: Record) -> Case | EmptyCase:
+    def _case(self, maker: CaseMaker, settings: Overrides, record: Record) -> ValidationCase | EmptyCase:
         if record.text("family") == EMPTY:
             return EmptyCase(load_chip(self.chip, settings), record.id, record.whole("grid"))
         return maker.make(record)

@@ -7,7 +7,7 @@ from typing import Any
 
 from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip, ChipFile
-from memgrain.uncertainty.numbers import read_amount, write_amount
+from memgrain.uncertainty.parameters import read_amount, write_amount
 
 DIGITS = 4
 """Digits to which a fitted number is written."""

@@ -14,7 +14,7 @@ from memgrain.calibration.empty import is_empty_file, read_empty
 from memgrain.calibration.fits import ATTENTION, DIRTY, FITS, Fit
 from memgrain.calibration.predict import Predictor
 from memgrain.calibration.quantity import Quantity, read_quantity
-from memgrain.calibration.search import Found, Unknown, search
+from memgrain.calibration.search import Found, SearchVariable, search
 from memgrain.errors import MemgrainError
 from memgrain.hwmodels import ChipFile, chip_names, load_chip, read_chip
 from memgrain.validation.cases import DEVICES
@@ -27,7 +27,7 @@ Say = Callable[[str], None]
 
 
 @dataclass
-class Fitted:
+class FittedNumber:
     """A number under calibration."""
 
     fit: Fit
@@ -68,7 +68,7 @@ class Calibration:
     """Rows that the files have."""
     sample: list[Record]
     """Rows that are simulated."""
-    fitted: list[Fitted] = field(default_factory=list)
+    fitted: list[FittedNumber] = field(default_factory=list)
     """The numbers, in the order in which they are fitted."""
     skipped: dict[str, str] = field(default_factory=dict)
     """Listed numbers that are not fitted, and why."""
@@ -118,14 +118,14 @@ class Calibration:
             found.setdefault(record.text("family") + dirty, []).append(error)
         return {name: _mean(values) for name, values in found.items()}
 
-    def _unknown(self, item: Fitted, predictor: Predictor) -> Unknown:
+    def _unknown(self, item: FittedNumber, predictor: Predictor) -> SearchVariable:
         quantities = {other.fit.key: other.quantity for other in self.fitted}
 
         def objective(values: Mapping[str, float]) -> float:
             return predictor.error({key: quantities[key].text(value) for key, value in values.items()}, item.rows)
 
         quantity = item.quantity
-        return Unknown(item.fit.key, quantity.value, quantity.low, quantity.high, quantity.whole, objective)
+        return SearchVariable(item.fit.key, quantity.value, quantity.low, quantity.high, quantity.whole, objective)
 
 
 def open_calibration(files: Sequence[Path], chip: str, rows: int = ROWS, fits: Sequence[Fit] = FITS) -> Calibration:
@@ -157,7 +157,7 @@ def open_calibration(files: Sequence[Path], chip: str, rows: int = ROWS, fits: S
             continue
         for end in (quantity.low, quantity.high):
             load_chip(chip, {fit.key: quantity.text(end)})
-        found.fitted.append(Fitted(fit, quantity, []))
+        found.fitted.append(FittedNumber(fit, quantity, []))
         chosen[fit.key] = matching
     if not found.fitted:
         raise MemgrainError(f"nothing to fit: {'; '.join(found.skipped.values())}")

@@ -29,12 +29,12 @@ ENDS = 8
 
 Objective = Callable[[Mapping[str, float]], float]
 """A mean absolute error that numbers give, by name."""
-Told = Callable[["Found"], None]
+OnSettled = Callable[["Found"], None]
 """Hears of each number as it is settled in a pass."""
 
 
 @dataclass(frozen=True)
-class Unknown:
+class SearchVariable:
     """A number to be found."""
 
     name: str
@@ -86,7 +86,7 @@ class Found:
         return self.open_low and self.open_high
 
 
-def search(unknowns: Sequence[Unknown], told: Told) -> dict[str, Found]:
+def search(unknowns: Sequence[SearchVariable], told: OnSettled) -> dict[str, Found]:
     """Find every number with all others held, again and again; then say how far each may move.
 
     Coordinate descent: a number that alone decides its objective is found in one pass, others by turns.
@@ -113,7 +113,7 @@ def search(unknowns: Sequence[Unknown], told: Told) -> dict[str, Found]:
     return found
 
 
-def _minimum(unknown: Unknown, values: Mapping[str, float], first: bool) -> tuple[float, float]:
+def _minimum(unknown: SearchVariable, values: Mapping[str, float], first: bool) -> tuple[float, float]:
     """Where the objective is least, and what it is there."""
     here = values[unknown.name]
     if first:
@@ -126,7 +126,9 @@ def _minimum(unknown: Unknown, values: Mapping[str, float], first: bool) -> tupl
     return value, error
 
 
-def _minimum_between(unknown: Unknown, values: Mapping[str, float], low: float, high: float) -> tuple[float, float]:
+def _minimum_between(
+    unknown: SearchVariable, values: Mapping[str, float], low: float, high: float
+) -> tuple[float, float]:
     """The same between two values; the number stays where it is if nothing there is worth a move."""
     here = values[unknown.name]
     if unknown.whole and high - low < STEPS:
@@ -148,13 +150,13 @@ def _minimum_between(unknown: Unknown, values: Mapping[str, float], low: float, 
     return best, error
 
 
-def _stirred(unknown: Unknown, values: Mapping[str, float], error: float) -> bool:
+def _stirred(unknown: SearchVariable, values: Mapping[str, float], error: float) -> bool:
     """Whether the objective where the number stands is another than `error`, since other numbers have moved."""
     change = abs(_at(unknown, values, values[unknown.name]) - error)
     return change > max(STIRRED * error, FLOOR)
 
 
-def _with_interval(unknown: Unknown, values: Mapping[str, float]) -> Found:
+def _with_interval(unknown: SearchVariable, values: Mapping[str, float]) -> Found:
     """What is found of a number, with the interval in which its objective hardly rises.
 
     No end is nearer than the search's own step. A number whose objective rises at neither bound is put back where it
@@ -185,11 +187,11 @@ def _with_interval(unknown: Unknown, values: Mapping[str, float]) -> Found:
     return Found(unknown.name, value, error, _bound(unknown, value), (ends[0], ends[1]), stay[0], stay[1])
 
 
-def _at(unknown: Unknown, values: Mapping[str, float], value: float) -> float:
+def _at(unknown: SearchVariable, values: Mapping[str, float], value: float) -> float:
     return unknown.objective({**values, unknown.name: unknown.clip(value)})
 
 
-def _bound(unknown: Unknown, value: float) -> Literal["low", "high"] | None:
+def _bound(unknown: SearchVariable, value: float) -> Literal["low", "high"] | None:
     if value - unknown.low < SETTLED * unknown.width:
         return "low"
     return "high" if unknown.high - value < SETTLED * unknown.width else None

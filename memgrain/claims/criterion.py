@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from memgrain.claims.interval import Interval
+from memgrain.claims.interval import ValueInterval
 
 
 class Criterion(BaseModel):
@@ -29,7 +29,7 @@ class Criterion(BaseModel):
             raise ValueError(f"at_least {self.at_least} is above at_most {self.at_most}; exchange them")
         return self
 
-    def holds(self, found: Interval | str) -> bool | None:
+    def holds(self, found: ValueInterval | str) -> bool | None:
         """Whether it is met: True if the whole interval meets it, False if none of it does, else None."""
         if isinstance(found, str):
             return self.one_of is not None and found in self.one_of

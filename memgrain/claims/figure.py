@@ -10,9 +10,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from memgrain.claims.finding import Matrix, number_text
-from memgrain.claims.interval import Interval
-from memgrain.claims.matrices import matrices
+from memgrain.claims.interval import ValueInterval
+from memgrain.claims.result import ResultMatrix, number_text
 from memgrain.claims.run import CaseResult, ClaimResult
 from memgrain.plots.heatmap import REVERSED, ink
 
@@ -25,9 +24,9 @@ STYLES = {True: ("o", "#1f6f8b", "holds"), False: ("X", "#b5460f", "does not hol
 
 def claim_figure(result: ClaimResult) -> Figure:
     """A row for each case with a number: its interval, and in grey what the claim asks for; then its matrices."""
-    rows = [case for case in result.cases if case.finding is not None and isinstance(case.finding.found, Interval)]
+    rows = [case for case in result.cases if case.finding is not None and isinstance(case.finding.found, ValueInterval)]
     texts = [case for case in result.cases if case.finding is not None and isinstance(case.finding.found, str)]
-    shown, tables = [*rows, *texts], matrices(result.cases)
+    shown, tables = [*rows, *texts], result.matrices()
     heights = [*(1.0 for _ in rows), *(0.45 for _ in texts)] or [1.0]
     inches = [0.8 + 0.72 * sum(heights), *(0.9 + 0.4 * len(matrix.rows) for matrix in tables)]
     figure = Figure(figsize=(9.5, sum(inches)), dpi=DPI, layout="constrained")
@@ -44,7 +43,7 @@ def claim_figure(result: ClaimResult) -> Figure:
     return figure
 
 
-def _matrix(axis: Axes, matrix: Matrix) -> None:
+def _matrix(axis: Axes, matrix: ResultMatrix) -> None:
     """Numbers of 1 and more as cells, darker where they are larger, by the logarithm."""
     values = np.array([numbers for _, numbers in matrix.rows])
     norm = LogNorm(1.0, max(2.0, float(values.max())))
@@ -64,7 +63,7 @@ def _row(axis: Axes, case: CaseResult) -> None:
     marker, colour, word = STYLES[case.holds]
     finding, criterion = case.finding, case.case.criterion
     assert finding is not None
-    label = f"{'told' if case.case.told else 'facts'}: {case.case.condition}"
+    label = f"{'told' if case.case.as_claimed else 'facts'}: {case.case.condition}"
     axis.set_yticks([0], ["\n".join(textwrap.wrap(label, WIDTH))], fontsize=7.5)
     axis.spines[["top", "right", "left"]].set_visible(False)
     axis.tick_params(axis="y", length=0)

@@ -13,7 +13,7 @@ MOST_CORNERS = 16
 
 
 @dataclass(frozen=True)
-class Interval:
+class ValueInterval:
     """A value and how far it may be off."""
 
     low: float
@@ -24,7 +24,7 @@ class Interval:
     """Highest."""
 
     @classmethod
-    def of(cls, value: float, ends: tuple[float, float] | None = None) -> Interval:
+    def of(cls, value: float, ends: tuple[float, float] | None = None) -> ValueInterval:
         """A value between its ends in any order, or one that is certain; the value widens ends that miss it."""
         low, high = (value, value) if ends is None else (min(ends), max(ends))
         return cls(min(low, value), value, max(high, value))
@@ -35,7 +35,9 @@ class Interval:
         return self.low == self.high
 
 
-def spread(formula: Callable[[Mapping[str, float]], float], numbers: Mapping[str, Interval]) -> Interval:
+def interval_of_formula(
+    formula: Callable[[Mapping[str, float]], float], numbers: Mapping[str, ValueInterval]
+) -> ValueInterval:
     """A formula of independent numbers: its value, and its extremes over all combinations of their ends, which are its
     extremes everywhere if it rises or falls throughout in each of them.
 
@@ -44,10 +46,10 @@ def spread(formula: Callable[[Mapping[str, float]], float], numbers: Mapping[str
     unsure = [name for name, number in numbers.items() if not number.certain]
     if len(unsure) > MOST_CORNERS:
         raise MemgrainError(f"{len(unsure)} uncertain numbers in one formula, {MOST_CORNERS} at most; split it")
-    usual = {name: number.value for name, number in numbers.items()}
+    nominal = {name: number.value for name, number in numbers.items()}
     found = [
-        formula({**usual, **dict(zip(unsure, ends, strict=True))})
+        formula({**nominal, **dict(zip(unsure, ends, strict=True))})
         for ends in itertools.product(*((numbers[name].low, numbers[name].high) for name in unsure))
     ]
-    value = formula(usual)
-    return Interval(min([value, *found]), value, max([value, *found]))
+    value = formula(nominal)
+    return ValueInterval(min([value, *found]), value, max([value, *found]))

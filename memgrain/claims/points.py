@@ -8,15 +8,15 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from memgrain.claims.interval import Interval
+from memgrain.claims.interval import ValueInterval
 from memgrain.claims.options import ExperimentOptions
 from memgrain.errors import MemgrainError
 from memgrain.runs.execute import run_points
 from memgrain.runs.rows import read_rows
 from memgrain.runs.task import Point, Task
 from memgrain.runs.tune import hold
-from memgrain.uncertainty import sample, spread
-from memgrain.uncertainty.spread import Combine
+from memgrain.uncertainty import sample, uncertain_result
+from memgrain.uncertainty.uncertain_result import Combine
 
 
 def values_of(points: Sequence[Point], metric: str, options: ExperimentOptions) -> NDArray[np.float64]:
@@ -33,11 +33,11 @@ def values_of(points: Sequence[Point], metric: str, options: ExperimentOptions) 
 
 def interval_of(
     tasks: Sequence[Task], metric: str, combine: Combine, options: ExperimentOptions
-) -> tuple[Interval, str]:
+) -> tuple[ValueInterval, str]:
     """What `combine` makes of the metric of each task, with an interval of nine draws in ten, and what it rests on."""
     tasks = hold(tasks, options.folder, options.run)
     if not options.draw:
         values = values_of([task.resolve() for task in tasks], metric, options)
-        return Interval.of(float(combine(*values[:, np.newaxis])[0])), "numbers of the chips as they are told"
-    found = spread(sample(tasks, options.placed), metric, metric, combine, options.run.seed)
-    return Interval.of(found.usual, (found.combined.low, found.combined.high)), "; ".join(found.notes)
+        return ValueInterval.of(float(combine(*values[:, np.newaxis])[0])), "numbers of the chips as they are told"
+    found = uncertain_result(sample(tasks, options.placed), metric, metric, combine, options.run.seed)
+    return ValueInterval.of(found.nominal, (found.combined.low, found.combined.high)), "; ".join(found.notes)

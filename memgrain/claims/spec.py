@@ -24,17 +24,19 @@ from memgrain.errors import MemgrainError
 from memgrain.runs.shipped import claim_names, find_claim
 from memgrain.runs.yaml_file import read_mapping
 
-Text = Annotated[str, Field(min_length=1)]
+NonEmptyText = Annotated[str, Field(min_length=1)]
 
 
-class Case(BaseModel):
+class ClaimCase(BaseModel):
     """One reading of a claim, decided by one experiment."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    condition: Text = Field(alias="if", description="what it supposes; ends the sentence 'holds only if ...'")
-    told: bool = Field(description="whether chips and numbers are as the article tells them, not as sources do")
-    measure: Text = Field(description="what the experiment's number is")
+    condition: NonEmptyText = Field(alias="if", description="what it supposes; ends the sentence 'holds only if ...'")
+    as_claimed: bool = Field(
+        alias="told", description="whether chips and numbers are as the article claims, not as sources say"
+    )
+    measure: NonEmptyText = Field(description="what the experiment's number is")
     experiment: Experiment = Field(description="what is worked out or simulated")
     criterion: Criterion = Field(description="what must come out for the claim to hold")
 
@@ -44,11 +46,11 @@ class Claim(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Text = Field(description="name of its file")
-    title: Text = Field(description="the claim in a few words")
-    words: list[Text] = Field(min_length=1, description="the article's own words")
-    meaning: Text = Field(description="what is tested, in a sentence or two")
-    cases: list[Case] = Field(min_length=1, description="readings, each decided by itself")
+    name: NonEmptyText = Field(description="name of its file")
+    title: NonEmptyText = Field(description="the claim in a few words")
+    words: list[NonEmptyText] = Field(min_length=1, description="the article's own words")
+    meaning: NonEmptyText = Field(description="what is tested, in a sentence or two")
+    cases: list[ClaimCase] = Field(min_length=1, description="readings, each decided by itself")
     remark: str = Field(default="", description="what a reader of the verdict should know")
 
 

@@ -14,7 +14,7 @@ from memgrain.cli.tokens import token_count
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from memgrain.cost import Amount, Bill, BreakEven, ChipCost, Driver, Figure, Site, Work
+    from memgrain.cost import Amount, Bill, BreakEven, ChipCost, CostInput, Driver, Site, TokenWork
     from memgrain.workloads.layers.step import Stored
 
 OF_SITE = "site."
@@ -29,7 +29,7 @@ class Side:
 
     cost: ChipCost
     """Its costs."""
-    work: Work
+    work: TokenWork
     """What it does."""
     bills: list[Bill]
     """What its tokens cost, by kind."""
@@ -77,7 +77,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object with everything.")] = False,
 ) -> None:
     """Simulate a decode step and a prompt, and say what their tokens cost, rented and owned, as intervals."""
-    from memgrain.cost import PHASES, bill, break_even, drivers, load_cost, load_site, work
+    from memgrain.cost import TOKEN_KINDS, bill, break_even, drivers, load_cost, load_site, work
     from memgrain.errors import MemgrainError
     from memgrain.hwmodels import load_chip
     from memgrain.hwmodels.units import parse_bandwidth
@@ -104,7 +104,7 @@ def command(
     def side(name: str, many: int, costs: ChipCost) -> Side:
         stored = cast("Stored | None", weights)
         found = work(load_chip(name), asked, context, batch, many, groups, stored, cache, rate)
-        return Side(costs, found, [bill(costs, site, phase, found.seconds[phase]) for phase in PHASES])
+        return Side(costs, found, [bill(costs, site, phase, found.seconds[phase]) for phase in TOKEN_KINDS])
 
     first = side(chip, chips, cost)
     second = (
@@ -115,7 +115,7 @@ def command(
     moving = drivers(cost, site, "decode", first.work.seconds["decode"])
     evens = [
         break_even(cost, second.cost, site, phase, first.work.seconds[phase], second.work.seconds[phase])
-        for phase in PHASES
+        for phase in TOKEN_KINDS
         if second is not None
     ]
     if as_json:
@@ -252,5 +252,5 @@ def _short(value: float, digits: int = 3) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.{digits}g}"
 
 
-def _range(figure: Figure) -> str:
+def _range(figure: CostInput) -> str:
     return "–" if figure.range is None else f"{_short(figure.low)} .. {_short(figure.high)}"

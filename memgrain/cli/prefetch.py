@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
-    from memgrain.analysis.prefetch import Study
+    from memgrain.analysis.prefetch import PrefetchStudy
 
 
 def command(
@@ -63,7 +63,7 @@ def command(
     progress.conclude(out, found.failures)
 
 
-def _print(found: Study) -> None:
+def _print(found: PrefetchStudy) -> None:
     from rich.table import Table
 
     from memgrain.cli.terminal import console

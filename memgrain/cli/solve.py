@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from memgrain.explore.solver import Answer, Question, Tried
+    from memgrain.explore.solver import SolveQuery, SolveResult, TriedValue
 
 
 FIGURE = "contour.png"
@@ -53,8 +53,8 @@ def command(
 ) -> None:
     """Simulate as few points as will do, then print the value; ends with status 2 if there is none."""
     from memgrain.errors import MemgrainError
-    from memgrain.explore.candidates import Bounds
-    from memgrain.explore.solver import Question
+    from memgrain.explore.candidate_grid import GridBounds
+    from memgrain.explore.solver import SolveQuery
     from memgrain.runs.overrides import parse
 
     if sum(option is not None for option in (for_, minimise, maximise)) != 1:
@@ -67,8 +67,8 @@ def command(
     if key in overrides:
         raise MemgrainError(f"'{key}' is sought and set; leave it out of --set")
     smallest, most, apart = (None if end is None else _value(end) for end in (low, high, step))
-    bounds = Bounds(smallest, most, apart, tuple(map(_value, values.split(","))) if values else ())
-    question = Question(key, chip, workload, overrides, bounds, before, fold)
+    bounds = GridBounds(smallest, most, apart, tuple(map(_value, values.split(","))) if values else ())
+    question = SolveQuery(key, chip, workload, overrides, bounds, before, fold)
     asked = (for_, minimise, maximise, largest, out)
     if contour is not None:
         answers = _contour(question, contour, asked)
@@ -96,7 +96,7 @@ def _value(text: str) -> Any:
     return parse([f"value={text}"])["value"]
 
 
-def _answer(question: Question, asked: tuple[str | None, str | None, str | None, bool, Path | None]) -> Answer:
+def _answer(question: SolveQuery, asked: tuple[str | None, str | None, str | None, bool, Path | None]) -> SolveResult:
     from memgrain.explore.condition import parse_condition
     from memgrain.explore.solver import best, solve
 
@@ -106,7 +106,7 @@ def _answer(question: Question, asked: tuple[str | None, str | None, str | None,
     return best(question, str(minimise or maximise), maximise is not None, out)
 
 
-def _contour(question: Question, contour: str, asked: Any) -> list[tuple[Any, Answer]]:
+def _contour(question: SolveQuery, contour: str, asked: Any) -> list[tuple[Any, SolveResult]]:
     """The answer for each value of the other key."""
     from dataclasses import replace
 
@@ -122,10 +122,10 @@ def _contour(question: Question, contour: str, asked: Any) -> list[tuple[Any, An
     return found
 
 
-def _numbers(answer: Answer) -> dict[str, Any]:
+def _numbers(answer: SolveResult) -> dict[str, Any]:
     """What `--json` prints."""
 
-    def record(tried: Tried | None) -> dict[str, Any] | None:
+    def record(tried: TriedValue | None) -> dict[str, Any] | None:
         return None if tried is None else {"value": tried.value, answer.metric: tried.metric}
 
     return {
@@ -142,7 +142,7 @@ def _numbers(answer: Answer) -> dict[str, Any]:
     }
 
 
-def _print(answer: Answer) -> None:
+def _print(answer: SolveResult) -> None:
     from memgrain.cli.tables import table
     from memgrain.cli.terminal import console
     from memgrain.runs.labels import key_label, metric_label
@@ -160,7 +160,7 @@ def _print(answer: Answer) -> None:
         screen.print(line, markup=False, soft_wrap=True)
 
 
-def _verdict(answer: Answer) -> str:
+def _verdict(answer: SolveResult) -> str:
     """The answer in a sentence."""
     first, last = answer.ends
     if answer.found is None:
@@ -175,7 +175,7 @@ def _verdict(answer: Answer) -> str:
     return f"{at} is the {end} for {answer.wanted}; at {after} it is {_number(answer, answer.beyond)}"
 
 
-def _text(answer: Answer, value: str) -> str:
+def _text(answer: SolveResult, value: str) -> str:
     """A value with the unit in which it is read."""
     from memgrain.runs.labels import key_label
 
@@ -183,7 +183,7 @@ def _text(answer: Answer, value: str) -> str:
     return f"{value} {unit}".rstrip()
 
 
-def _after(answer: Answer) -> bool:
+def _after(answer: SolveResult) -> bool:
     """Whether the value that fails comes after the one that was found."""
     order = [tried.text for tried in answer.tried]
     assert answer.found is not None
@@ -191,7 +191,7 @@ def _after(answer: Answer) -> bool:
     return order.index(answer.beyond.text) > order.index(answer.found.text)
 
 
-def _how(answer: Answer) -> list[str]:
+def _how(answer: SolveResult) -> list[str]:
     """How it was found, and how sure it is."""
     first, last = answer.ends[0], _text(answer, answer.ends[1])
     refused = [tried for tried in answer.tried if tried.refused]
@@ -215,19 +215,19 @@ def _how(answer: Answer) -> list[str]:
     return lines
 
 
-def _note(answer: Answer, tried: Tried) -> str:
+def _note(answer: SolveResult, tried: TriedValue) -> str:
     if answer.best:
         return answer.wanted if answer.found is not None and tried.text == answer.found.text else ""
     return "holds" if tried.holds else "fails"
 
 
-def _number(answer: Answer, tried: Tried) -> str:
+def _number(answer: SolveResult, tried: TriedValue) -> str:
     from memgrain.runs.labels import scale
 
     return "–" if tried.metric is None else f"{scale(answer.column) * tried.metric:.6g}"
 
 
-def _print_contour(name: str, answers: list[tuple[Any, Answer]]) -> None:
+def _print_contour(name: str, answers: list[tuple[Any, SolveResult]]) -> None:
     from memgrain.cli.tables import table
     from memgrain.cli.terminal import console
     from memgrain.runs.labels import key_label, metric_label, words
@@ -254,7 +254,7 @@ def _print_contour(name: str, answers: list[tuple[Any, Answer]]) -> None:
     screen.print(shown)
 
 
-def _say_sizes(answers: list[tuple[Any, Answer]], as_json: bool) -> None:
+def _say_sizes(answers: list[tuple[Any, SolveResult]], as_json: bool) -> None:
     """What is to be said of quality where the answers are of several head dimensions or numbers of heads."""
     from memgrain.cli.terminal import console
     from memgrain.quality import size_notes
@@ -264,7 +264,7 @@ def _say_sizes(answers: list[tuple[Any, Answer]], as_json: bool) -> None:
         console(stderr=as_json).print(note, markup=False, soft_wrap=True)
 
 
-def _draw(name: str, answers: list[tuple[Any, Answer]], largest: bool, path: Path) -> None:
+def _draw(name: str, answers: list[tuple[Any, SolveResult]], largest: bool, path: Path) -> None:
     """Write the figure of a contour, and say where it is."""
     from memgrain.cli.terminal import console
     from memgrain.errors import MemgrainError

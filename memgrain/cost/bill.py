@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from memgrain.cost.figure import End, Figure
-from memgrain.cost.spec import ChipCost, Phase, Site
-from memgrain.cost.tco import HOUR, HOURS, Numbers, annuity, busy_joules, owned_second, rented_second, tco_year
+from memgrain.cost.cost_input import CostInput, InputEnd
+from memgrain.cost.spec import ChipCost, Site, TokenKind
+from memgrain.cost.tco import HOUR, HOURS, CostValues, annuity, busy_joules, owned_second, rented_second, tco_year
 
 MILLION = 1e6
-ENDS: tuple[End, End, End] = ("low", "value", "high")
-OTHER: dict[End, End] = {"low": "high", "value": "value", "high": "low"}
+ENDS: tuple[InputEnd, InputEnd, InputEnd] = ("low", "value", "high")
+OTHER: dict[InputEnd, InputEnd] = {"low": "high", "value": "value", "high": "low"}
 SAVES = frozenset({"lifetime", "utilisation"})
 """Inputs of which a larger value makes tokens cheaper; all others make them more expensive."""
-Sum = Callable[[Numbers], float]
+CostFormula = Callable[[CostValues], float]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Amount:
 class Bill:
     """Cost of one kind of tokens."""
 
-    phase: Phase
+    phase: TokenKind
     """Kind of tokens."""
     chip_seconds: float
     """Chip-seconds of work per token (time x number of chips)."""
@@ -57,7 +57,7 @@ class Driver:
 
     name: str
     """Name of the input; inputs of the site have the prefix `site.`."""
-    figure: Figure
+    figure: CostInput
     """The input."""
     ends: tuple[float, float]
     """USD per million tokens with the input at its lowest and at its highest value."""
@@ -67,7 +67,7 @@ class Driver:
 class BreakEven:
     """The rent and price of a chip at which its tokens cost as much as another chip's."""
 
-    phase: Phase
+    phase: TokenKind
     """Kind of tokens."""
     rent: Amount
     """USD per hour of the chip, if the other is rented."""
@@ -75,7 +75,7 @@ class BreakEven:
     """USD of the chip, if the other is owned. Negative: its tokens cost more even at a price of zero."""
 
 
-def figures(cost: ChipCost, site: Site, phase: Phase) -> dict[str, Figure]:
+def figures(cost: ChipCost, site: Site, phase: TokenKind) -> dict[str, CostInput]:
     """The inputs of a bill by the field names of `CostInputs`."""
     return {
         "price": cost.price,
@@ -88,7 +88,7 @@ def figures(cost: ChipCost, site: Site, phase: Phase) -> dict[str, Figure]:
     }
 
 
-def bill(cost: ChipCost, site: Site, phase: Phase, chip_seconds: float) -> Bill:
+def bill(cost: ChipCost, site: Site, phase: TokenKind, chip_seconds: float) -> Bill:
     """Cost of tokens that take `chip_seconds` of work each (time x number of chips)."""
     found = figures(cost, site, phase)
     token = MILLION * chip_seconds
@@ -102,14 +102,14 @@ def bill(cost: ChipCost, site: Site, phase: Phase, chip_seconds: float) -> Bill:
     )
 
 
-def drivers(cost: ChipCost, site: Site, phase: Phase, chip_seconds: float) -> list[Driver]:
+def drivers(cost: ChipCost, site: Site, phase: TokenKind, chip_seconds: float) -> list[Driver]:
     """Effect of each uncertain input on the cost of a million tokens on owned chips, the largest first."""
     found = figures(cost, site, phase)
-    usual = {name: figure.value for name, figure in found.items()}
+    nominal = {name: figure.value for name, figure in found.items()}
     chip = _own(cost)
 
     def cost_with(name: str, value: float) -> float:
-        return owned_second(Numbers(**{**usual, name: value})) * MILLION * chip_seconds
+        return owned_second(CostValues(**{**nominal, name: value})) * MILLION * chip_seconds
 
     moved = [
         Driver(
@@ -124,7 +124,7 @@ def drivers(cost: ChipCost, site: Site, phase: Phase, chip_seconds: float) -> li
 
 
 def break_even(
-    cost: ChipCost, other: ChipCost, site: Site, phase: Phase, chip_seconds: float, other_seconds: float
+    cost: ChipCost, other: ChipCost, site: Site, phase: TokenKind, chip_seconds: float, other_seconds: float
 ) -> BreakEven:
     """The rent and the price of a chip at which its tokens cost as much as another chip's at the same site.
 
@@ -133,7 +133,7 @@ def break_even(
     """
     ours, theirs = figures(cost, site, phase), figures(other, site, phase)
 
-    def price(end: End) -> float:
+    def price(end: InputEnd) -> float:
         n = _of_chip(ours, cost, OTHER[end], price=0.0)
         slope = (annuity(n.interest, n.lifetime) + n.upkeep) / (HOURS * HOUR * n.utilisation)
         target = owned_second(_of_chip(theirs, other, end)) * other_seconds
@@ -143,20 +143,20 @@ def break_even(
     return BreakEven(phase, Amount(*rents), Amount(*(price(end) for end in ENDS)))
 
 
-def _amount(found: dict[str, Figure], of: Sum, saves: frozenset[str] = SAVES) -> Amount:
+def _amount(found: dict[str, CostInput], of: CostFormula, saves: frozenset[str] = SAVES) -> Amount:
     return Amount(*(of(_at(found, end, saves)) for end in ENDS))
 
 
-def _at(found: dict[str, Figure], end: End, saves: frozenset[str]) -> Numbers:
+def _at(found: dict[str, CostInput], end: InputEnd, saves: frozenset[str]) -> CostValues:
     """All inputs at the ends that give an amount's low, nominal or high value."""
-    return Numbers(**{name: figure.at(OTHER[end] if name in saves else end) for name, figure in found.items()})
+    return CostValues(**{name: figure.at(OTHER[end] if name in saves else end) for name, figure in found.items()})
 
 
-def _of_chip(found: dict[str, Figure], cost: ChipCost, end: End, price: float | None = None) -> Numbers:
+def _of_chip(found: dict[str, CostInput], cost: ChipCost, end: InputEnd, price: float | None = None) -> CostValues:
     """The chip's own inputs at one end of their ranges, the site's at their values."""
     own = _own(cost)
     numbers = {name: figure.at(end) if name in own else figure.value for name, figure in found.items()}
-    return Numbers(**{**numbers, **({} if price is None else {"price": price})})
+    return CostValues(**{**numbers, **({} if price is None else {"price": price})})
 
 
 def _own(cost: ChipCost) -> set[str]:

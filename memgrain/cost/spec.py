@@ -6,34 +6,34 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from memgrain.cost.figure import (
+from memgrain.cost.cost_input import (
     Dollars,
     DollarsAKilowattHour,
     DollarsAKilowattMonth,
     DollarsAnHour,
-    Ratio,
+    Unitless,
     Watts,
     Years,
 )
 from memgrain.hwmodels.record import Spec
 
-Phase = Literal["decode", "prefill", "cached"]
-PHASES: tuple[Phase, ...] = ("decode", "prefill", "cached")
+TokenKind = Literal["decode", "prefill", "cached"]
+TOKEN_KINDS: tuple[TokenKind, ...] = ("decode", "prefill", "cached")
 """Kinds of tokens that are paid for: new ones, prompt tokens that are computed, prompt tokens found in a cache."""
 
 
-class Draw(Spec):
+class PowerDraw(Spec):
     """Power draw of a chip as fractions of its power rating."""
 
-    decode: Ratio
+    decode: Unitless
     """While decoding or reading a cache."""
-    prefill: Ratio
+    prefill: Unitless
     """While computing prompts."""
-    idle: Ratio
+    idle: Unitless
     """While idle."""
 
     @model_validator(mode="after")
-    def _fits(self) -> Draw:
+    def _fits(self) -> PowerDraw:
         for busy in (self.decode, self.prefill):
             pairs = ((self.idle.low, busy.low), (self.idle.value, busy.value), (self.idle.high, busy.high))
             if any(idle > at_work for idle, at_work in pairs) or busy.high > 1:
@@ -54,7 +54,7 @@ class ChipCost(Spec):
     """Rent, including server, network, power and cooling."""
     power: Watts
     """Thermal design power or board power."""
-    draw: Draw
+    draw: PowerDraw
     """Fractions of that power."""
     server: Dollars | None = None
     """The chip's part of server and network, if it differs from the site's; 0 if the price includes it."""
@@ -65,21 +65,21 @@ class Site(Spec):
 
     electricity: DollarsAKilowattHour
     """Price of energy."""
-    pue: Ratio
+    pue: Unitless
     """Power usage effectiveness: power of the building ÷ power of its computers; covers cooling and conversion."""
-    server_power: Ratio
+    server_power: Unitless
     """Power of a server ÷ power of the chips in it."""
     server: Dollars
     """Price of a chip's part of server, network cards and switches."""
     hosting: DollarsAKilowattMonth
     """Rent of space and cooling plant per kilowatt of rated server power; energy is extra."""
-    upkeep: Ratio
+    upkeep: Unitless
     """Staff and repairs per year, as a fraction of the investment."""
-    interest: Ratio
+    interest: Unitless
     """Cost of capital per year."""
     lifetime: Years
     """Time after which a chip and its server have no value."""
-    utilisation: Ratio
+    utilisation: Unitless
     """Fraction of all hours in which a chip produces tokens at the simulated rate."""
 
     @model_validator(mode="after")

@@ -12,7 +12,7 @@ HOUR = 3600.0
 
 
 @dataclass(frozen=True)
-class Numbers:
+class CostValues:
     """The inputs of a bill, each at one point of its range; see `spec.ChipCost` and `spec.Site`."""
 
     price: float
@@ -50,33 +50,33 @@ def annuity(interest: float, years: float) -> float:
     return interest / -math.expm1(-years * math.log1p(interest)) if interest else 1 / years
 
 
-def held_year(n: Numbers) -> float:
+def held_year(n: CostValues) -> float:
     """USD per year of ownership, independent of use: capital, upkeep, and hosting of the rated server power."""
     capital = (n.price + n.server) * (annuity(n.interest, n.lifetime) + n.upkeep)
     return capital + n.hosting * 12 * n.power * n.server_power / 1000
 
 
-def at_meter(n: Numbers, share: float) -> float:
+def at_meter(n: CostValues, share: float) -> float:
     """Watts at the building's meter while the chip draws `share` of its power."""
     return n.power * share * n.server_power * n.pue
 
 
-def tco_year(n: Numbers) -> float:
+def tco_year(n: CostValues) -> float:
     """USD per year of ownership: `held_year` plus the energy at work and while idle."""
     watts = n.utilisation * at_meter(n, n.busy) + (1 - n.utilisation) * at_meter(n, n.idle)
     return held_year(n) + watts / 1000 * HOURS * n.electricity
 
 
-def busy_joules(n: Numbers) -> float:
+def busy_joules(n: CostValues) -> float:
     """Joules at the meter per second of work, including (1 - u) / u seconds of idling for each."""
     return at_meter(n, n.busy) + at_meter(n, n.idle) * (1 - n.utilisation) / n.utilisation
 
 
-def owned_second(n: Numbers) -> float:
+def owned_second(n: CostValues) -> float:
     """USD per second of work on an owned chip: its share of the yearly cost plus its energy."""
     return held_year(n) / (HOURS * HOUR * n.utilisation) + busy_joules(n) / 1000 / HOUR * n.electricity
 
 
-def rented_second(n: Numbers) -> float:
+def rented_second(n: CostValues) -> float:
     """USD per second of work on a chip rented by the hour, including idle hours."""
     return n.rent / HOUR / n.utilisation

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from memgrain.cost.spec import Phase
+from memgrain.cost.spec import TokenKind
 from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip
 from memgrain.models import ModelRun, Question, prompt_time, run_model
@@ -26,14 +26,14 @@ PICOSECONDS = 1e12
 
 
 @dataclass(frozen=True)
-class Work:
+class TokenWork:
     """Chip-seconds of work per token."""
 
     decode: ModelRun
     """The decode step."""
     chunk: ModelRun
     """The last chunk of the prompt."""
-    seconds: dict[Phase, float]
+    seconds: dict[TokenKind, float]
     """Chip-seconds by kind of token."""
 
 
@@ -47,7 +47,7 @@ def work(
     weights: Stored | None = None,
     cache: str | None = None,
     link: int | None = None,
-) -> Work:
+) -> TokenWork:
     """Simulate a decode step of `batch` sequences of `context` tokens, a prompt of that length, and the read of its
     cache. The chips form `groups` with sequences of their own; `batch` counts the sequences of all groups (default: one
     per group).
@@ -62,7 +62,7 @@ def work(
     whole = chips > 1 and any(ffn.routed for ffn in model.ffn.values())
     shard = Shard(tensor=chips // groups, data=groups, expert=whole)
 
-    def asked(phase: Phase, sequences: int) -> Question:
+    def asked(phase: TokenKind, sequences: int) -> Question:
         kind: Literal["decode", "prefill"] = "prefill" if phase == "prefill" else "decode"
         return Question.of(chip, model, kind, context, sequences, shard=shard, weights=weights, cache=cache)
 
@@ -71,7 +71,7 @@ def work(
     prompt = context * groups
     kept = cache_bytes(decode.asked, context)
     reading = read_time(chip, kept) if link is None else kept / link * PICOSECONDS
-    return Work(
+    return TokenWork(
         decode,
         chunk,
         {

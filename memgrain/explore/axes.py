@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from memgrain.errors import MemgrainError
-from memgrain.explore.spec import Kept, Range, Search
+from memgrain.explore.spec import FixedProduct, Search, ValueRange
 from memgrain.runs.quantities import Number, Unit, read, write
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ DIGITS = 6
 
 
 @dataclass(frozen=True)
-class Options:
+class OptionAxis:
     """An axis of single options; a proposal is the place of one in the list."""
 
     name: str
@@ -43,7 +43,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Stretch:
+class RangeAxis:
     """An axis of all numbers from one to another."""
 
     name: str
@@ -68,47 +68,47 @@ class Stretch:
         return {self.name: float(f"{real:.{DIGITS}g}")}
 
 
-Axis = Options | Stretch
+SearchAxis = OptionAxis | RangeAxis
 
 
-def axes(search: Search) -> list[Axis]:
+def axes(search: Search) -> list[SearchAxis]:
     """The axes of a search: the chip's, those of products, then the others in order; raises MemgrainError."""
-    found: list[Axis] = []
+    found: list[SearchAxis] = []
     if len(search.chips) > 1:
-        found.append(Options(CHIP_AXIS, tuple({CHIP_AXIS: chip} for chip in search.chips), ordered=False))
+        found.append(OptionAxis(CHIP_AXIS, tuple({CHIP_AXIS: chip} for chip in search.chips), ordered=False))
     kept = {key for group in search.keep for key in group.keys}
     found += [_products(groups, search) for groups in _together(search.keep)]
     for key, values in search.space.items():
         if key not in kept:
-            found.append(_stretch(key, values) if isinstance(values, Range) else _list(key, values))
+            found.append(_stretch(key, values) if isinstance(values, ValueRange) else _list(key, values))
     return found
 
 
-def size(found: Sequence[Axis]) -> int | None:
+def size(found: Sequence[SearchAxis]) -> int | None:
     """Points of the space; None if an axis has no options but a stretch."""
-    lengths = [len(axis.options) for axis in found if isinstance(axis, Options)]
+    lengths = [len(axis.options) for axis in found if isinstance(axis, OptionAxis)]
     return math.prod(lengths) if len(lengths) == len(found) else None
 
 
-def place(found: Sequence[Axis], params: Mapping[str, Any]) -> int:
+def place(found: Sequence[SearchAxis], params: Mapping[str, Any]) -> int:
     """The number of a point among all points of a space of options, given the place on each axis."""
     number = 0
     for axis in found:
-        assert isinstance(axis, Options)
+        assert isinstance(axis, OptionAxis)
         number = number * len(axis.options) + int(params[axis.name])
     return number
 
 
-def params(found: Sequence[Axis], number: int) -> dict[str, int]:
+def params(found: Sequence[SearchAxis], number: int) -> dict[str, int]:
     """The place on each axis of the point of that number."""
     places: dict[str, int] = {}
     for axis in reversed(found):
-        assert isinstance(axis, Options)
+        assert isinstance(axis, OptionAxis)
         number, places[axis.name] = divmod(number, len(axis.options))
     return places
 
 
-def _list(key: str, values: Sequence[Any]) -> Options:
+def _list(key: str, values: Sequence[Any]) -> OptionAxis:
     """A list as an axis; ordered if its values are numbers that grow."""
     numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
     if len(numbers) < len(values):
@@ -117,23 +117,23 @@ def _list(key: str, values: Sequence[Any]) -> Options:
         except MemgrainError:
             numbers = []
     grows = len(numbers) == len(values) and all(a < b for a, b in itertools.pairwise(numbers))
-    return Options(key, tuple({key: value} for value in values), ordered=grows)
+    return OptionAxis(key, tuple({key: value} for value in values), ordered=grows)
 
 
-def _stretch(key: str, values: Range) -> Axis:
+def _stretch(key: str, values: ValueRange) -> SearchAxis:
     """A range as an axis: of options if it has a step."""
     low, high, unit, whole = _ends(key, values)
     if values.step is not None:
-        return Options(key, tuple({key: write(v, unit)} for v in _steps(key, values, low, high, unit)), ordered=True)
+        return OptionAxis(key, tuple({key: write(v, unit)} for v in _steps(key, values, low, high, unit)), ordered=True)
     if values.log and low <= 0:
         raise MemgrainError(f"{key}: log needs low above 0, got {values.low!r}; raise low or leave log out")
     if not whole:
-        return Stretch(key, low, high, values.log, None, None)
+        return RangeAxis(key, low, high, values.log, None, None)
     grain = unit.step if unit is not None and low >= unit.step else 1
-    return Stretch(key, int(low) // grain, int(high) // grain, values.log, grain, unit)
+    return RangeAxis(key, int(low) // grain, int(high) // grain, values.log, grain, unit)
 
 
-def _ends(key: str, values: Range) -> tuple[Number, Number, Unit | None, bool]:
+def _ends(key: str, values: ValueRange) -> tuple[Number, Number, Unit | None, bool]:
     low, unit = read(values.low, f"{key}.low")
     high, other = read(values.high, f"{key}.high")
     if unit is not other:
@@ -143,7 +143,7 @@ def _ends(key: str, values: Range) -> tuple[Number, Number, Unit | None, bool]:
     return low, high, unit, isinstance(low, int) and isinstance(high, int)
 
 
-def _steps(key: str, values: Range, low: Number, high: Number, unit: Unit | None) -> list[Number]:
+def _steps(key: str, values: ValueRange, low: Number, high: Number, unit: Unit | None) -> list[Number]:
     step, other = read(values.step, f"{key}.step")
     if unit is not other or step <= 0:
         raise MemgrainError(f"{key}: step {values.step!r} must be above 0 and have the unit of low; correct it")
@@ -157,9 +157,9 @@ def _steps(key: str, values: Range, low: Number, high: Number, unit: Unit | None
     return [float(f"{low + i * step:.12g}") for i in range(count)]
 
 
-def _together(kept: Sequence[Kept]) -> list[list[Kept]]:
+def _together(kept: Sequence[FixedProduct]) -> list[list[FixedProduct]]:
     """The products by what they share: those with a key in common belong together."""
-    found: list[list[Kept]] = []
+    found: list[list[FixedProduct]] = []
     for group in kept:
         touched = [others for others in found if any(set(group.keys) & set(other.keys) for other in others)]
         found = [others for others in found if others not in touched]
@@ -167,7 +167,7 @@ def _together(kept: Sequence[Kept]) -> list[list[Kept]]:
     return found
 
 
-def _products(groups: Sequence[Kept], search: Search) -> Options:
+def _products(groups: Sequence[FixedProduct], search: Search) -> OptionAxis:
     """All choices of values of the groups' keys for which each product is right, as one axis."""
     keys = list(dict.fromkeys(key for group in groups for key in group.keys))
     given = [key for key in keys if key in search.space or key in search.set]
@@ -186,10 +186,10 @@ def _products(groups: Sequence[Kept], search: Search) -> Options:
         raise MemgrainError(f"no values in space make {wanted}; correct product or the values")
     found.sort(key=lambda option: list(option.values()))
     alone = len({next(iter(option.values())) for option in found}) == len(found)
-    return Options(" x ".join(keys), tuple(found), ordered=alone)
+    return OptionAxis(" x ".join(keys), tuple(found), ordered=alone)
 
 
-def _completed(group: Kept, chosen: dict[str, int]) -> bool:
+def _completed(group: FixedProduct, chosen: dict[str, int]) -> bool:
     """Whether the product is right, with the one missing value put in if there is one."""
     missing = [key for key in group.keys if key not in chosen]
     rest, odd = divmod(group.product, math.prod(chosen[key] for key in group.keys if key in chosen))
@@ -205,11 +205,11 @@ def _whole(key: str, search: Search) -> list[int]:
         values = [search.set[key]]
     else:
         given = search.space[key]
-        if isinstance(given, Range):
+        if isinstance(given, ValueRange):
             low, high, unit, _ = _ends(key, given)
             if given.log:
                 raise MemgrainError(f"{key}: a factor of a product cannot have log; write a list")
-            step = Range(low=given.low, high=given.high, step=1 if given.step is None else given.step)
+            step = ValueRange(low=given.low, high=given.high, step=1 if given.step is None else given.step)
             values = list(_steps(key, step, low, high, unit))
         else:
             values = given

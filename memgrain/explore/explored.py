@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from memgrain.explore.pareto import Floats, front, hypervolume, worst
+from memgrain.explore.pareto import Points, front, hypervolume, worst
 from memgrain.explore.spec import Search
 from memgrain.runs.labels import words
 from memgrain.runs.quantities import Unit, read
@@ -150,11 +150,11 @@ class Explored:
                 found[name] = unit
         return found
 
-    def _losses(self, trials: list[Trial]) -> Floats:
+    def _losses(self, trials: list[Trial]) -> Points:
         """Objectives as numbers that are to be small: [trial, objective]."""
         return np.array([trial.values for trial in trials], dtype=np.float64) * self._signs()
 
-    def _signs(self) -> Floats:
+    def _signs(self) -> Points:
         return np.array([1.0 if way == "minimise" else -1.0 for way in self.search.objectives.values()])
 
 

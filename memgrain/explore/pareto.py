@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+Points = NDArray[np.float64]
 
 
-def front(points: Floats) -> NDArray[np.bool_]:
+def front(points: Points) -> NDArray[np.bool_]:
     """Which of `points` [point, objective] are not dominated, all objectives to be small.
 
     A point is dominated by one that is nowhere worse and somewhere better; of equal points each stays.
@@ -23,13 +23,13 @@ def front(points: Floats) -> NDArray[np.bool_]:
     return kept
 
 
-def worst(points: Floats) -> Floats:
+def worst(points: Points) -> Points:
     """The worst value of each objective among the front of `points`: the usual reference of a hypervolume."""
-    found: Floats = points[front(points)].max(axis=0)
+    found: Points = points[front(points)].max(axis=0)
     return found
 
 
-def hypervolume(points: Floats, reference: Sequence[float] | Floats) -> float:
+def hypervolume(points: Points, reference: Sequence[float] | Points) -> float:
     """Volume of what `points` [point, objective] dominate up to `reference`, all objectives to be small.
 
     Exact for any number of objectives, by cutting along the last one (While, Hingston, Barone and Huband, IEEE TEC 10
@@ -41,7 +41,7 @@ def hypervolume(points: Floats, reference: Sequence[float] | Floats) -> float:
     return _volume(inside, limit)
 
 
-def _volume(points: Floats, limit: Floats) -> float:
+def _volume(points: Points, limit: Points) -> float:
     if not len(points):
         return 0.0
     if points.shape[1] == 1:
@@ -59,7 +59,7 @@ def _volume(points: Floats, limit: Floats) -> float:
     return total
 
 
-def _area(points: Floats, limit: Floats) -> float:
+def _area(points: Points, limit: Points) -> float:
     """The same for two objectives: a staircase."""
     order = np.lexsort((points[:, 1], points[:, 0]))
     total, ceiling = 0.0, float(limit[1])

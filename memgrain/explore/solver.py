@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from memgrain.errors import MemgrainError
-from memgrain.explore.candidates import Bounds, Lattice, lattice
+from memgrain.explore.candidate_grid import CandidateGrid, GridBounds, candidate_grid
 from memgrain.explore.condition import Condition, column
 from memgrain.explore.store import RowStore
 from memgrain.runs.execute import DOMAIN
@@ -29,13 +29,13 @@ GRID = 65
 """Values that are tried one after another at most, where it does not."""
 ZOOM = 9
 """Values between the neighbours of the best one, each time the best is looked for more closely."""
-Course = Literal["rises", "falls", "stays", "varies"]
+Trend = Literal["rises", "falls", "stays", "varies"]
 Bracket = tuple[int | None, int]
 """The last place that fails, None if there is none, and the first that holds."""
 
 
 @dataclass(frozen=True)
-class Question:
+class SolveQuery:
     """A key, and all that stays as it is."""
 
     key: str
@@ -46,18 +46,18 @@ class Question:
     """The workload."""
     overrides: Mapping[str, Any] = field(default_factory=dict)
     """Overrides of either that hold throughout."""
-    bounds: Bounds = field(default_factory=Bounds)
+    bounds: GridBounds = field(default_factory=GridBounds)
     """What is said of the values."""
     before: str = "cold"
     """State of the caches before every run."""
     fold: float | None = None
     """Tolerance of folding; see `Point.fold`."""
 
-    def along(self) -> Lattice:
+    def along(self) -> CandidateGrid:
         """The values of the key; raises MemgrainError, and what `Task.resolve` raises of the workload."""
         chip_set, workload_set = split(self.overrides, self.chip)
         workload = Task(self.chip, {}, self.workload, workload_set).resolve().workload
-        return lattice(self.key, self.bounds, self.chip, chip_set, workload)
+        return candidate_grid(self.key, self.bounds, self.chip, chip_set, workload)
 
     def point(self, changes: Mapping[str, Any]) -> Point:
         """The question's point with further overrides; raises what `Task.resolve` raises."""
@@ -70,7 +70,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Tried:
+class TriedValue:
     """A value that was tried."""
 
     value: Any
@@ -86,20 +86,20 @@ class Tried:
 
 
 @dataclass(frozen=True)
-class Answer:
+class SolveResult:
     """What was found."""
 
-    question: Question
+    question: SolveQuery
     """The question."""
     metric: str
     """The column that was looked at."""
     wanted: str
     """The condition, or 'smallest', 'largest' of the metric."""
-    found: Tried | None
+    found: TriedValue | None
     """The value; None if the condition holds nowhere."""
-    beyond: Tried | None
+    beyond: TriedValue | None
     """The next value that fails; None at the end of the range, or where a best value was sought."""
-    course: Course
+    course: Trend
     """Whether the metric rises, falls or varies over the samples."""
     bisected: bool
     """Whether the answer was found by bisection."""
@@ -107,7 +107,7 @@ class Answer:
     """Values of the range."""
     ends: tuple[str, str]
     """The first and the last of them."""
-    tried: tuple[Tried, ...]
+    tried: tuple[TriedValue, ...]
     """All values that were tried, in order."""
 
     @property
@@ -127,12 +127,12 @@ class Answer:
         return self.bisected or self.size <= GRID
 
 
-def solve(question: Question, condition: Condition, largest: bool = False, out: Path | None = None) -> Answer:
+def solve(question: SolveQuery, condition: Condition, largest: bool = False, out: Path | None = None) -> SolveResult:
     """The smallest (or largest) value for which the condition holds; rows are kept in `out`, if given.
 
     Raises MemgrainError if no value of the range can be simulated, and what the chip or the workload raise as they are.
     """
-    looked = _Look(question, condition.metric, condition, out)
+    looked = _Evaluator(question, condition.metric, condition, out)
     places = looked.along.spread(SAMPLES)
     course = looked.course(places)
     ordered = places[::-1] if largest else places
@@ -155,10 +155,10 @@ def solve(question: Question, condition: Condition, largest: bool = False, out: 
     return looked.answer(str(condition), found, beyond, course, bisected)
 
 
-def best(question: Question, metric: str, largest: bool = False, out: Path | None = None) -> Answer:
+def best(question: SolveQuery, metric: str, largest: bool = False, out: Path | None = None) -> SolveResult:
     """The value at which the metric is smallest (or largest) among those tried: all of a small range, else a grid that
     is made finer around the best; of equal ones the first."""
-    looked = _Look(question, metric, None, out)
+    looked = _Evaluator(question, metric, None, out)
     sign = -1.0 if largest else 1.0
 
     def loss(place: int) -> float:
@@ -176,26 +176,26 @@ def best(question: Question, metric: str, largest: bool = False, out: Path | Non
             break
         places = sorted({*places, *new})
     found = looked.at(winner)
-    chosen = Tried(found.value, found.text, found.metric, True)
+    chosen = TriedValue(found.value, found.text, found.metric, True)
     return looked.answer("largest" if largest else "smallest", chosen, None, course, False)
 
 
-class _Look:
+class _Evaluator:
     """The values of a question, each simulated once."""
 
-    def __init__(self, question: Question, metric: str, condition: Condition | None, out: Path | None) -> None:
+    def __init__(self, question: SolveQuery, metric: str, condition: Condition | None, out: Path | None) -> None:
         self.question, self.metric, self.condition = question, metric, condition
         self.along = question.along()
         self.store = RowStore(out) if out is not None else None
-        self.seen: dict[int, Tried] = {}
+        self.seen: dict[int, TriedValue] = {}
 
-    def at(self, place: int) -> Tried:
+    def at(self, place: int) -> TriedValue:
         """What comes of the value at that place."""
         if place not in self.seen:
             self.seen[place] = self._try(self.along.value(place), self.along.text(place))
         return self.seen[place]
 
-    def course(self, places: list[int]) -> Course:
+    def course(self, places: list[int]) -> Trend:
         """How the metric goes over those of these places that have a number; raises MemgrainError if none has."""
         tried = [self.at(place) for place in places]
         values = [item.metric for item in tried if item.metric is not None]
@@ -246,19 +246,23 @@ class _Look:
                 before = place
         return None
 
-    def answer(self, wanted: str, found: Tried | None, beyond: Tried | None, course: Course, bisected: bool) -> Answer:
+    def answer(
+        self, wanted: str, found: TriedValue | None, beyond: TriedValue | None, course: Trend, bisected: bool
+    ) -> SolveResult:
         """What was found, with everything that was tried."""
         tried = tuple(self.seen[place] for place in sorted(self.seen))
         ends = (self.along.text(0), self.along.text(self.along.size - 1))
-        return Answer(self.question, self.metric, wanted, found, beyond, course, bisected, self.along.size, ends, tried)
+        return SolveResult(
+            self.question, self.metric, wanted, found, beyond, course, bisected, self.along.size, ends, tried
+        )
 
-    def _try(self, value: Any, text: str) -> Tried:
+    def _try(self, value: Any, text: str) -> TriedValue:
         try:
             row = self._row(self.question.point({self.question.key: value}))
         except DOMAIN as error:
-            return Tried(value, text, None, False, " ".join(str(error).split()))
+            return TriedValue(value, text, None, False, " ".join(str(error).split()))
         number = plain(row[column(self.metric, row)])
-        return Tried(value, text, number, self.condition is not None and self.condition.holds(row))
+        return TriedValue(value, text, number, self.condition is not None and self.condition.holds(row))
 
     def _row(self, point: Point) -> Row:
         """The row of a point, looked up if it is kept."""

@@ -12,7 +12,7 @@ keep:                                 # products that stay as they are; a key th
   - {keys: [shape.head_dim, shape.q_heads], product: 8192}
 objectives: {time_us: minimise, selection.ratio: maximise}
 constraints: [dram_read_bytes <= 1 GB, quality.mass >= 0.9]
-quality: {mass: {selection: tokens}}  # see memgrain/explore/floor.py
+quality: {mass: {selection: tokens}}  # see memgrain/explore/quality_columns.py
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from memgrain.errors import MemgrainError
 from memgrain.explore.condition import Condition, parse_condition
-from memgrain.explore.floor import Quality
+from memgrain.explore.quality_columns import Quality
 from memgrain.runs.overrides import CHIP
 from memgrain.runs.shipped import find_search, suggest
 from memgrain.runs.task import Task
@@ -36,11 +36,11 @@ from memgrain.runs.yaml_file import read_mapping
 from memgrain.sim import MODEL_VERSION
 from memgrain.workloads import KINDS
 
-Key = Annotated[str, Field(min_length=1)]
+KeyName = Annotated[str, Field(min_length=1)]
 Direction = Literal["minimise", "maximise"]
 
 
-class Range(BaseModel):
+class ValueRange(BaseModel):
     """Values from one to another."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,12 +51,14 @@ class Range(BaseModel):
     log: bool = Field(default=False, description="whether small values are looked at as closely as large ones")
 
 
-class Kept(BaseModel):
+class FixedProduct(BaseModel):
     """A product that stays as it is, such as the hidden size."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    keys: list[Key] = Field(min_length=2, description="its factors; one of them may be missing in space, and follows")
+    keys: list[KeyName] = Field(
+        min_length=2, description="its factors; one of them may be missing in space, and follows"
+    )
     product: int = Field(ge=1, description="what their values make when multiplied")
 
 
@@ -70,17 +72,19 @@ class Search(BaseModel):
     )
     chips: list[str] = Field(min_length=1, description="chips by name or file; of several, one is chosen each time")
     workload: str | dict[str, Any] = Field(description="workload by name or file, or the mapping itself")
-    set: dict[Key, Any] = Field(default_factory=dict, description="overrides that hold at every point")
-    space: dict[Key, Annotated[list[Any], Field(min_length=1)] | Range] = Field(
+    set: dict[KeyName, Any] = Field(default_factory=dict, description="overrides that hold at every point")
+    space: dict[KeyName, Annotated[list[Any], Field(min_length=1)] | ValueRange] = Field(
         min_length=1, description="overrides that vary, each with its values or their range"
     )
-    keep: list[Kept] = Field(default_factory=list, description="products that stay as they are")
-    objectives: dict[Key, Direction] = Field(min_length=1, description="columns of a row that are to be small or large")
+    keep: list[FixedProduct] = Field(default_factory=list, description="products that stay as they are")
+    objectives: dict[KeyName, Direction] = Field(
+        min_length=1, description="columns of a row that are to be small or large"
+    )
     constraints: list[str] = Field(default_factory=list, description="comparisons of a column that must hold")
     quality: Quality = Field(
         default_factory=Quality, description="where the columns quality.score and quality.mass come from"
     )
-    reference: dict[Key, float] = Field(
+    reference: dict[KeyName, float] = Field(
         default_factory=dict, description="by objective, where the hypervolume ends; absent: the worst of the front"
     )
     sampler: Literal["tpe", "nsga2", "random"] = Field(default="tpe", description="how the next point is chosen")
@@ -128,7 +132,7 @@ def _validate(raw: dict[str, Any], file: str) -> Search:
         search = Search.model_validate(raw)
     except ValidationError as error:
         first = max(error.errors(), key=lambda item: len(item["loc"]))
-        where = ".".join(str(part) for part in first["loc"] if part != Range.__name__)
+        where = ".".join(str(part) for part in first["loc"] if part != ValueRange.__name__)
         if first["type"] == "extra_forbidden":
             name = str(first["loc"][-1])
             message = f"unknown key '{where}'{suggest(name, list(Search.model_fields))}; remove or correct it"

@@ -18,7 +18,7 @@ from memgrain.explore.axes import CHIP_AXIS, axes, params, place, size
 from memgrain.explore.condition import NEVER, column
 from memgrain.explore.database import ASKING, opened
 from memgrain.explore.explored import ANSWER, DONE, Explored, read_trials
-from memgrain.explore.floor import Quality
+from memgrain.explore.quality_columns import Quality
 from memgrain.explore.spec import Search
 from memgrain.explore.store import RowStore, locked
 from memgrain.runs.execute import DOMAIN, GLANCE
@@ -33,14 +33,14 @@ from memgrain.runs.worker import WorkerLost
 if TYPE_CHECKING:
     import optuna
 
-Parameters = tuple[tuple[str, Any], ...]
+TrialParameters = tuple[tuple[str, Any], ...]
 """The proposal of a trial, by axis."""
 PATIENCE = 200
 """Repeats in a row after which the search has nothing new to propose."""
 
 
 @dataclass(frozen=True)
-class Asked:
+class PendingTrial:
     """A trial that is under way."""
 
     trial: optuna.Trial
@@ -64,13 +64,13 @@ def explore(
     with opened(search, folder, storage) as study:
         pool: Pool = InProcess() if options.workers == 1 else Processes(options.workers)
         try:
-            _Run(search, study, store, options.progress, here=storage is None).go(pool, options.workers)
+            _StudyRun(search, study, store, options.progress, here=storage is None).go(pool, options.workers)
         finally:
             pool.stop()
         return Explored(search, store.path, read_trials(study, search), ends)
 
 
-class _Run:
+class _StudyRun:
     """One process's part in a study."""
 
     def __init__(self, search: Search, study: optuna.Study, store: RowStore, progress: Progress, here: bool) -> None:
@@ -79,7 +79,7 @@ class _Run:
         self.size = size(self.axes)
         self.total = search.trials if self.size is None else min(search.trials, self.size)
         self.conditions = search.conditions
-        self.running: dict[Future[Row], tuple[Asked, Point]] = {}
+        self.running: dict[Future[Row], tuple[PendingTrial, Point]] = {}
         self.repeats = 0
         self.files: Files = {}
 
@@ -98,7 +98,7 @@ class _Run:
             for asked, _ in self.running.values():
                 self.fail(asked.trial)
 
-    def taken(self) -> list[Parameters]:
+    def taken(self) -> list[TrialParameters]:
         """The points that are told or under way. In a database of many machines only this process's own count as under
         way: of others nobody knows whether they live."""
         live = {asked.trial.number for asked, _ in self.running.values()}
@@ -140,7 +140,7 @@ class _Run:
             return NSGAIISampler(seed=seed, population_size=self.search.startup)
         return RandomSampler(seed=seed)
 
-    def repeat(self, trial: optuna.Trial, taken: list[Parameters]) -> None:
+    def repeat(self, trial: optuna.Trial, taken: list[TrialParameters]) -> None:
         """Drop a proposal that was made before; in a space that ends, have an untried one follow."""
         self.fail(trial)
         self.repeats += 1
@@ -158,7 +158,7 @@ class _Run:
     def see_to(self, pool: Pool, trial: optuna.Trial, chosen: dict[str, Any]) -> None:
         """Refuse what cannot be, tell what is known, submit the rest."""
         chip = chosen.pop(CHIP_AXIS, self.search.chips[0])
-        asked = Asked(trial, {"chip": chip, "overrides": chosen}, {})
+        asked = PendingTrial(trial, {"chip": chip, "overrides": chosen}, {})
         try:
             point = self.search.task(chip, chosen).resolve(self.files)
             if self.search.quality != Quality():
@@ -202,7 +202,7 @@ class _Run:
                 pool.restart()
             del self.running[lost]
 
-    def settle(self, promise: Future[Row], asked: Asked, point: Point) -> None:
+    def settle(self, promise: Future[Row], asked: PendingTrial, point: Point) -> None:
         """Keep the row that was promised and tell the study; or tell it why there is none."""
         try:
             row = promise.result()
@@ -218,7 +218,7 @@ class _Run:
             self.store.keep(row)
             self.tell(asked, row)
 
-    def tell(self, asked: Asked, row: Row) -> None:
+    def tell(self, asked: PendingTrial, row: Row) -> None:
         """Tell the study what a row says of the objectives and the constraints."""
         row = row | asked.quality
         values = {name: plain(row[column(name, row)]) for name in self.search.objectives}
@@ -235,7 +235,7 @@ class _Run:
         self.study.tell(asked.trial, [value for value in values.values() if value is not None])
         self.progress.done(row)
 
-    def refuse(self, asked: Asked, reason: str) -> None:
+    def refuse(self, asked: PendingTrial, reason: str) -> None:
         """Tell the study that the point cannot be, and why."""
         from optuna.trial import TrialState
 
@@ -251,6 +251,6 @@ class _Run:
         self.study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
 
 
-def _key(parameters: dict[str, Any]) -> Parameters:
+def _key(parameters: dict[str, Any]) -> TrialParameters:
     """What makes two proposals one."""
     return tuple(sorted(parameters.items()))

@@ -37,7 +37,7 @@ OTHERS = "0.72"
 
 
 @dataclass(frozen=True)
-class Places:
+class AxisPositions:
     """Positions of a column's values on an axis from 0 to 1."""
 
     positions: NDArray[np.float64]
@@ -75,7 +75,7 @@ def label_ticks(axis: Axis, frame: pd.DataFrame, name: str) -> None:
     axis.set_ticks(ends, [unit.format(value) for value in ends])
 
 
-def places(frame: pd.DataFrame, name: str) -> Places:
+def places(frame: pd.DataFrame, name: str) -> AxisPositions:
     """Positions of a column: one position per distinct value for texts and for few values, a numeric scale for many
     numbers."""
     column = [words(name, value) if isinstance(value, Mapping) else value for value in frame[name].tolist()]
@@ -94,17 +94,17 @@ def places(frame: pd.DataFrame, name: str) -> Places:
         order = [known for known in order if known in texts]
         at = np.linspace(0, 1, len(order)) if len(order) > 1 else np.array([0.5])
         where = dict(zip(order, at.tolist(), strict=True))
-        return Places(np.array([where[text] for text in texts]), tuple(where.values()), tuple(where))
+        return AxisPositions(np.array([where[text] for text in texts]), tuple(where.values()), tuple(where))
     values = np.array(found)
     if len(set(values)) == 1:
-        return Places(np.full(len(values), 0.5), (0.5,), (tick(frame, name, factor(name) * float(values[0])),))
+        return AxisPositions(np.full(len(values), 0.5), (0.5,), (tick(frame, name, factor(name) * float(values[0])),))
     low, high = float(values.min()), float(values.max())
     log = low > 0 and high / low > WIDE
     ends = np.geomspace(low, high, 5) if log else np.linspace(low, high, 5)
     bent, first, last = (np.log(values), math.log(low), math.log(high)) if log else (values, low, high)
     positions: NDArray[np.float64] = (bent - first) / (last - first)
     labels = tuple(tick(frame, name, factor(name) * value) for value in ends.tolist())
-    return Places(positions, (0.0, 0.25, 0.5, 0.75, 1.0), labels)
+    return AxisPositions(positions, (0.0, 0.25, 0.5, 0.75, 1.0), labels)
 
 
 def apart(frame: pd.DataFrame, keys: list[str]) -> dict[str, list[str]]:
@@ -168,7 +168,7 @@ def coordinates(frame: pd.DataFrame, keys: list[str], objectives: Mapping[str, s
     return figure
 
 
-def _axis(axis: Axes, number: int, column: Places) -> None:
+def _axis(axis: Axes, number: int, column: AxisPositions) -> None:
     """Draw one of the parallel axes, with its labels on the right."""
     axis.plot([number, number], [0, 1], color="0.3", linewidth=1.0, zorder=2)
     for tick, label in zip(column.ticks, column.labels, strict=True):

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
-from memgrain.analysis.prefetch import Study
+from memgrain.analysis.prefetch import PrefetchStudy
 from memgrain.plots.ratios import DPI
 
 MAP = "PuOr_r"
@@ -16,7 +16,7 @@ LEAST = 0.02
 """Smallest distance from 1 to the ends of the colour scale, so that noise stays pale."""
 
 
-def grid(found: Study, chip: str) -> Figure:
+def grid(found: PrefetchStudy, chip: str) -> Figure:
     """Draw a cell for each pair of accuracy and lead; colour and number show the ratio."""
     wide = found.table().sort_index()
     values = wide.to_numpy(float)

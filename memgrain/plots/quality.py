@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 from memgrain.errors import MemgrainError
 from memgrain.plots.ratios import DPI
 from memgrain.quality.recall import MODEL, RATIOS, recall
-from memgrain.quality.tables import AVERAGE, Row, published
+from memgrain.quality.tables import AVERAGE, PublishedScore, published
 
 MARKS = "osD^vPX*<>"
 STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
@@ -57,7 +57,7 @@ def scores(benchmark: str) -> Figure:
     return figure
 
 
-def _model(axis: Axes, rows: list[Row], methods: list[str], in_shares: bool) -> None:
+def _model(axis: Axes, rows: list[PublishedScore], methods: list[str], in_shares: bool) -> None:
     """Draw the methods of one model."""
     colours = mpl.colormaps["viridis"](np.linspace(0.0, 0.85, max(len(methods), 2)))
     axis.axhline(0.0, color="0.4", linewidth=1.0, zorder=1)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from memgrain.explore.solver import Answer, Question, Tried
+from memgrain.explore.solver import SolveQuery, SolveResult, TriedValue
 from memgrain.hwmodels import load_chip
 from memgrain.plots.along import DECADE, along, log_ticks
 from memgrain.plots.coordinates import factor
@@ -30,7 +30,7 @@ STEPS = (1, 2, 2.5, 5, 10)
 INK, GREY = "#2a6f97", "0.35"
 
 
-def solved(name: str, answers: Sequence[tuple[Any, Answer]], largest: bool = False) -> Figure:
+def solved(name: str, answers: Sequence[tuple[Any, SolveResult]], largest: bool = False) -> Figure:
     """Draw the results over the values of the key `name`. At least one of them must have found a value.
 
     Results for which the condition holds nowhere are drawn at the lower edge if the `largest` value was sought, else at
@@ -66,7 +66,7 @@ def solved(name: str, answers: Sequence[tuple[Any, Answer]], largest: bool = Fal
     return figure
 
 
-def _upward(axis: Axes, question: Question, values: list[Any]) -> tuple[list[float], bool]:
+def _upward(axis: Axes, question: SolveQuery, values: list[Any]) -> tuple[list[float], bool]:
     """Positions of the found values along y, and whether they are numbers. Quantities use the unit of the largest one;
     texts keep the order in which they were tried."""
     key = question.key
@@ -93,7 +93,7 @@ def _upward(axis: Axes, question: Question, values: list[Any]) -> tuple[list[flo
     return [number / base for number in numbers], True
 
 
-def _found(axis: Axes, found: list[tuple[float, Answer, Tried]], heights: list[float]) -> None:
+def _found(axis: Axes, found: list[tuple[float, SolveResult, TriedValue]], heights: list[float]) -> None:
     """Draw a labelled marker for each found value; it is hollow if the condition holds up to the end of the range."""
     edge = [answer.beyond is None and not answer.best for _, answer, _ in found]
     kinds = {
@@ -114,13 +114,13 @@ def _found(axis: Axes, found: list[tuple[float, Answer, Tried]], heights: list[f
         drawn.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
 
 
-def _metric(answer: Answer, tried: Tried) -> str:
+def _metric(answer: SolveResult, tried: TriedValue) -> str:
     """The metric at the found value, with its unit."""
     unit = metric_label(answer.column).rpartition("(")[2].rstrip(")") if "(" in metric_label(answer.column) else ""
     return f"{scale(answer.column) * (tried.metric or 0.0):.4g} {unit}".rstrip()
 
 
-def _title(answer: Answer, name: str, largest: bool) -> str:
+def _title(answer: SolveResult, name: str, largest: bool) -> str:
     """The query in words: what is sought, and for which workload and chip, without the key `name`."""
     question = answer.question
     asked = (

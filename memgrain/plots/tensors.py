@@ -15,7 +15,7 @@ from memgrain.sim.levels.machine import SCORES
 
 
 @dataclass(frozen=True)
-class Count:
+class TensorCount:
     """One counter of a level, by tensor."""
 
     level: str
@@ -51,20 +51,20 @@ _OF_CACHES = (
 _OF_DRAM = (("read_bytes", "read", "B"), ("write_bytes", "written", "B"))
 
 
-def attribution(point: Point, result: Result) -> list[Count]:
+def attribution(point: Point, result: Result) -> list[TensorCount]:
     """Counters of each cache and of the DRAM by tensor, from the cores outward; counters that are zero are omitted."""
     names, found = [*needed(point), SCORES], []
     for level in point.chip.levels:
         kinds = _OF_CACHES if isinstance(level, Cache) else _OF_DRAM if level is point.chip.dram else ()
         for key, name, unit in kinds:
             by = {tensor: result.counters.get(f"{level.name}.{tensor}.{key}", 0) for tensor in names}
-            count = Count(level.name, name, unit, {tensor: part for tensor, part in by.items() if part})
+            count = TensorCount(level.name, name, unit, {tensor: part for tensor, part in by.items() if part})
             if count.total:
                 found.append(count)
     return found
 
 
-def evictors(point: Point, result: Result) -> list[Count]:
+def evictors(point: Point, result: Result) -> list[TensorCount]:
     """Evictions by cause: for each cache and each tensor that lost lines there, the tensors whose lines replaced
     them."""
     names, found = [*needed(point), SCORES], []
@@ -73,7 +73,7 @@ def evictors(point: Point, result: Result) -> list[Count]:
             key = f"{level.name}.{loser}.evicted_by."
             by = {tensor: count for tensor in names if (count := result.counters.get(f"{key}{tensor}", 0))}
             if by:
-                found.append(Count(level.name, f"{loser} evicted by", "", by))
+                found.append(TensorCount(level.name, f"{loser} evicted by", "", by))
     return found
 
 
@@ -82,7 +82,7 @@ def needed(point: Point) -> dict[str, int]:
     return {tensor.name: tensor.useful_bytes for trace in point.kernels() for tensor in trace.tensors}
 
 
-def shares(counts: Sequence[Count], title: str) -> Figure:
+def shares(counts: Sequence[TensorCount], title: str) -> Figure:
     """Draw the counters; the totals are at the ends of the bars."""
     labels = [f"{count.level}: {count.name}" for count in counts]
     parts = [joined({tensor: part / count.total for tensor, part in count.by.items()}) for count in counts]

@@ -34,17 +34,17 @@ LINE = 100
 """Characters in a line of the title."""
 
 
-def tornado(bars: Sequence[Span], usual: float, metric: str, title: str) -> Figure:
+def tornado(bars: Sequence[Span], nominal: float, metric: str, title: str) -> Figure:
     """Draw the bars, the widest on top. The text at each end is the parameter's value there."""
-    telling = [bar for bar in bars if bar.reach(usual)[0] < bar.reach(usual)[1]]
+    telling = [bar for bar in bars if bar.reach(nominal)[0] < bar.reach(nominal)[1]]
     shown, factor = telling[:MOST], scale(metric)
     figure = Figure(figsize=(8.5, 1.9 + 0.34 * max(len(shown), 1)), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     axis = figure.subplots()
-    low, high = _limits(shown, usual, factor)
+    low, high = _limits(shown, nominal, factor)
     for place, bar in enumerate(shown):
-        _draw(axis, place, bar, usual, factor, (low, high))
-    axis.axvline(usual * factor, color="0.2", linewidth=1.0, zorder=3)
+        _draw(axis, place, bar, nominal, factor, (low, high))
+    axis.axvline(nominal * factor, color="0.2", linewidth=1.0, zorder=3)
     width = high - low or 1.0
     axis.set_xlim(low - ROOM * width, high + ROOM * width)
     axis.set_yticks(range(len(shown)), [f"{bar.path} = {with_unit(bar.value)}" for bar in shown])
@@ -66,10 +66,10 @@ def tornado(bars: Sequence[Span], usual: float, metric: str, title: str) -> Figu
     return figure
 
 
-def _limits(shown: Sequence[Span], usual: float, factor: float) -> tuple[float, float]:
+def _limits(shown: Sequence[Span], nominal: float, factor: float) -> tuple[float, float]:
     """Left and right limits of the bars: the ends of the longest one, unless it dwarfs the others."""
-    middle = usual * factor
-    ends = [[abs(bar.reach(usual)[side] * factor - middle) for bar in shown] for side in (0, 1)]
+    middle = nominal * factor
+    ends = [[abs(bar.reach(nominal)[side] * factor - middle) for bar in shown] for side in (0, 1)]
     lengths = sorted((max(both) for both in zip(*ends, strict=True)), reverse=True) or [0.0]
     first = 0  # index of the first bar that is not cut off
     while first < min(CUTS, len(lengths) - 1) and lengths[first] > DWARF * lengths[first + 1]:
@@ -79,7 +79,7 @@ def _limits(shown: Sequence[Span], usual: float, factor: float) -> tuple[float, 
     return middle - left, middle + right
 
 
-def _draw(axis: Axes, place: int, bar: Span, usual: float, factor: float, limits: tuple[float, float]) -> None:
+def _draw(axis: Axes, place: int, bar: Span, nominal: float, factor: float, limits: tuple[float, float]) -> None:
     """Draw the two bars of one parameter, the longer one behind, and label them with the parameter's values. A bar that
     is cut off at the limits also shows the metric's value that it reaches."""
     ends = []
@@ -88,7 +88,7 @@ def _draw(axis: Axes, place: int, bar: Span, usual: float, factor: float, limits
             at = min(max(value * factor, limits[0]), limits[1])
             beyond = "" if at == value * factor else f": {value * factor:,.4g}, cut off"
             ends.append((at, end, with_unit(bar.ends[end]) + beyond))
-    middle = usual * factor
+    middle = nominal * factor
     for value, end, _ in sorted(ends, key=lambda item: -abs(item[0] - middle)):
         axis.barh(
             place,

@@ -1,8 +1,7 @@
 """Attention mass that a selection recalls: the fraction of a step's attention probability on the selected tokens.
 
-Arrays `Floats` are [head, step, token], zero past a step's own token. Step t attends to `seen[t]` tokens. A budget is a
-fraction of them. If it ends within a token or page, that fraction of its mass counts, so that a mean over steps is
-exact.
+Arrays are [head, step, token], zero past a step's own token. Step t attends to `seen[t]` tokens. A budget is a fraction
+of them. If it ends within a token or page, that fraction of its mass counts, so that a mean over steps is exact.
 """
 
 from __future__ import annotations
@@ -13,32 +12,34 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
-Counts = NDArray[np.int64]
+Float32Array = NDArray[np.float32]
+TokenCounts = NDArray[np.int64]
 
 SINKS = 4
 """Number of first tokens that a window keeps, as in StreamingLLM (Xiao et al., 2309.17453)."""
 
 
-def shared(probabilities: Floats, heads: int) -> Floats:
+def shared(probabilities: Float32Array, heads: int) -> Float32Array:
     """Mean over every `heads` neighbouring heads, [lists, step, token]: the score by which a shared list is selected.
 
     Recalled mass is linear in the probabilities, so the mass recalled from the mean is the mean over the heads.
     """
     _, steps, tokens = probabilities.shape
-    mean: Floats = probabilities.reshape(-1, heads, steps, tokens).mean(axis=1)
+    mean: Float32Array = probabilities.reshape(-1, heads, steps, tokens).mean(axis=1)
     return mean
 
 
-def paged(values: Floats, page: int, highest: bool = False) -> Floats:
+def paged(values: Float32Array, page: int, highest: bool = False) -> Float32Array:
     """Sums (or maxima, if `highest`) over aligned pages of `page` tokens along the last axis; the last page may be
     short."""
     starts = np.arange(0, values.shape[-1], page)
-    found: Floats = (np.maximum if highest else np.add).reduceat(values, starts, axis=-1)
+    found: Float32Array = (np.maximum if highest else np.add).reduceat(values, starts, axis=-1)
     return found
 
 
-def recalled(mass: Floats, score: Floats, seen: Counts, unit: int, ratios: Sequence[float]) -> list[float]:
+def recalled(
+    mass: Float32Array, score: Float32Array, seen: TokenCounts, unit: int, ratios: Sequence[float]
+) -> list[float]:
     """Mean mass of the units with the highest `score`, for each ratio. `mass` and `score` are [list, step, unit].
 
     The result is nan where the budget of a step is less than one unit.
@@ -52,7 +53,7 @@ def recalled(mass: Floats, score: Floats, seen: Counts, unit: int, ratios: Seque
     return [_at(gained, (ratio * units).astype(np.float64)) for ratio in ratios]
 
 
-def windowed(probabilities: Floats, seen: Counts, ratios: Sequence[float]) -> list[float]:
+def windowed(probabilities: Float32Array, seen: TokenCounts, ratios: Sequence[float]) -> list[float]:
     """Mean mass of the first SINKS tokens and the newest tokens, for each ratio; nan if a budget leaves no newest
     token."""
     tokens = probabilities.shape[-1]

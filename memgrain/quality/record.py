@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from memgrain.quality.mass import Counts, Floats, paged, recalled, shared, windowed
+from memgrain.quality.mass import Float32Array, TokenCounts, paged, recalled, shared, windowed
 from memgrain.quality.recall import COLUMNS, RATIOS
 from memgrain.quality.small_model import Attended, SmallModel
 
@@ -58,7 +58,7 @@ def _rows(model: SmallModel, tokens: list[int]) -> Iterator[list[object]]:
     print(f"{len(tokens)} tokens: perplexity {math.exp(losses[0]):.2f}", file=sys.stderr)
 
 
-def _measured(attended: Attended, seen: Counts) -> Iterator[tuple[str, int, str, list[float]]]:
+def _measured(attended: Attended, seen: TokenCounts) -> Iterator[tuple[str, int, str, list[float]]]:
     """Yield the mass of every selection on one layer."""
     probabilities = attended.probabilities
     heads, group = len(probabilities), len(probabilities) // len(attended.keys)
@@ -75,7 +75,7 @@ def _measured(attended: Attended, seen: Counts) -> Iterator[tuple[str, int, str,
         yield "pages_bound", page, "head", recalled(mass, _bounds(attended, seen, page), seen, page, RATIOS)
 
 
-def _bounds(attended: Attended, seen: Counts, page: int) -> Floats:
+def _bounds(attended: Attended, seen: TokenCounts, page: int) -> Float32Array:
     """Quest's score of a page [head, step, page]: the largest possible product of the query with a key whose elements
     lie between the page's lowest and highest (Tang et al., 2406.10774); -inf for pages that a step does not attend to.
 

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from memgrain.quality.mass import Float32Array
 
 BLOCK = 512
 """Number of positions whose next token is scored at a time."""
@@ -28,11 +27,11 @@ QUERIES = 64
 class Attended:
     """Queries, keys and attention probabilities of one layer in the last steps."""
 
-    queries: Floats
+    queries: Float32Array
     """[head, step, dimension], after rotary embedding."""
-    keys: Floats
+    keys: Float32Array
     """[kv head, token, dimension], after rotary embedding."""
-    probabilities: Floats
+    probabilities: Float32Array
     """[head, step, token]; zero past a step's own token."""
 
 
@@ -87,7 +86,7 @@ class SmallModel:
             state = state + (gate / (1 + np.exp(-gate)) * (normed @ weight["ffn_up"].T)) @ weight["ffn_down"].T
         losses.append(self._loss(self._normed(state, self._weight("output_norm.weight")), tokens))
 
-    def _loss(self, state: Floats, tokens: list[int]) -> float:
+    def _loss(self, state: Float32Array, tokens: list[int]) -> float:
         words, total = self._weight("token_embd.weight"), 0.0
         for start in range(0, len(tokens) - 1, BLOCK):
             wanted = tokens[start + 1 : start + 1 + BLOCK]
@@ -97,16 +96,16 @@ class SmallModel:
             total += float((norm - logits[np.arange(len(wanted)), wanted]).sum())
         return total / (len(tokens) - 1)
 
-    def _weight(self, name: str) -> Floats:
+    def _weight(self, name: str) -> Float32Array:
         tensor = self._tensors[name]
         return np.asarray(self._dequantize(tensor.data, tensor.tensor_type), np.float32)
 
-    def _normed(self, state: Floats, weight: Floats) -> Floats:
+    def _normed(self, state: Float32Array, weight: Float32Array) -> Float32Array:
         scale = 1 / np.sqrt((state * state).mean(axis=-1, keepdims=True) + np.float32(self._epsilon))
-        normed: Floats = (state * scale * weight).astype(np.float32)
+        normed: Float32Array = (state * scale * weight).astype(np.float32)
         return normed
 
-    def _rotated(self, rows: Floats) -> Floats:
+    def _rotated(self, rows: Float32Array) -> Float32Array:
         """Apply rotary position embedding to neighbouring pairs, the order of this family's GGUF files."""
         _, tokens, dimension = rows.shape
         turns = self._base ** (-np.arange(0, dimension, 2) / dimension)
@@ -121,11 +120,13 @@ class SmallModel:
 _NAMES = ("attn_norm", "attn_q", "attn_k", "attn_v", "attn_output", "ffn_norm", "ffn_gate", "ffn_up", "ffn_down")
 
 
-def _split(rows: Floats, heads: int) -> Floats:
+def _split(rows: Float32Array, heads: int) -> Float32Array:
     return np.ascontiguousarray(rows.reshape(len(rows), heads, -1).transpose(1, 0, 2))
 
 
-def _attention(query: Floats, key: Floats, value: Floats, steps: int) -> tuple[Floats, Floats]:
+def _attention(
+    query: Float32Array, key: Float32Array, value: Float32Array, steps: int
+) -> tuple[Float32Array, Float32Array]:
     """Causal attention: the output [token, heads x dimension] and the probabilities of the last `steps` rows."""
     heads, tokens, dimension = query.shape
     group, scaled = heads // len(key), query * np.float32(1 / math.sqrt(dimension))
@@ -141,7 +142,7 @@ def _attention(query: Floats, key: Floats, value: Floats, steps: int) -> tuple[F
     return mixed.reshape(tokens, -1), last
 
 
-def _head(query: Floats, key: Floats, value: Floats, mixed: Floats, last: Floats) -> None:
+def _head(query: Float32Array, key: Float32Array, value: Float32Array, mixed: Float32Array, last: Float32Array) -> None:
     """Attention of one head, written into `mixed` [token, dimension] and `last` [step, token]."""
     tokens, before = len(query), len(query) - len(last)
     for start in range(0, tokens, QUERIES):

@@ -25,7 +25,7 @@ ROUNDED = 0.005
 """Budgets within this relative difference count as equal: papers write 1.56 % for 1/64."""
 
 
-class Row(BaseModel):
+class PublishedScore(BaseModel):
     """One published score."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -52,7 +52,7 @@ class Row(BaseModel):
     """Paper and table."""
 
     @model_validator(mode="after")
-    def _a_share_is_at_most_one(self) -> Row:
+    def _a_share_is_at_most_one(self) -> PublishedScore:
         if self.given == "share" and self.budget > 1:
             raise ValueError(f"share {self.budget:g} is above 1; give tokens")
         return self
@@ -77,14 +77,14 @@ class Row(BaseModel):
 
 
 @dataclass(frozen=True)
-class Answer:
+class SourceScore:
     """The score by one source, measured or interpolated."""
 
     score: float
     """Points of 100."""
     full: float
     """Score of full attention with the same model and source."""
-    rows: tuple[Row, ...]
+    rows: tuple[PublishedScore, ...]
     """The row at this budget, or the two rows around it."""
 
     @property
@@ -114,7 +114,7 @@ class Score:
     """Tokens."""
     budget: float
     """The requested budget: a share if at most 1, else tokens."""
-    answers: tuple[Answer, ...]
+    answers: tuple[SourceScore, ...]
     """One result per source."""
 
     @property
@@ -134,7 +134,7 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Finding:
+class PublishedFinding:
     """A published result that is not a score of one method at one budget. Nothing is computed from it."""
 
     what: str
@@ -146,17 +146,19 @@ class Finding:
 
 
 @lru_cache
-def published() -> tuple[Row, ...]:
+def published() -> tuple[PublishedScore, ...]:
     """All rows of published.csv."""
     with (FOLDER / "published.csv").open(encoding="utf-8", newline="") as file:
-        return tuple(Row.model_validate({**line, "context": line["context"] or None}) for line in csv.DictReader(file))
+        return tuple(
+            PublishedScore.model_validate({**line, "context": line["context"] or None}) for line in csv.DictReader(file)
+        )
 
 
 @lru_cache
-def findings() -> tuple[Finding, ...]:
+def findings() -> tuple[PublishedFinding, ...]:
     """All rows of findings.csv."""
     with (FOLDER / "findings.csv").open(encoding="utf-8", newline="") as file:
-        return tuple(Finding(line["what"], line["figure"], line["source"]) for line in csv.DictReader(file))
+        return tuple(PublishedFinding(line["what"], line["figure"], line["source"]) for line in csv.DictReader(file))
 
 
 def floor(
@@ -167,7 +169,7 @@ def floor(
 
 
 def answer(
-    rows: Sequence[Row],
+    rows: Sequence[PublishedScore],
     method: str,
     budget: float,
     benchmark: str,
@@ -206,7 +208,7 @@ def models(method: str, benchmark: str, task: str = AVERAGE) -> list[str]:
     return list(dict.fromkeys(row.model for row in rows))
 
 
-def _chosen(rows: Sequence[Row], wanted: dict[str, str]) -> Sequence[Row]:
+def _chosen(rows: Sequence[PublishedScore], wanted: dict[str, str]) -> Sequence[PublishedScore]:
     """Rows with all these values; raises MemgrainError at the first value that no row has."""
     before = ""
     for key, value in wanted.items():
@@ -218,7 +220,7 @@ def _chosen(rows: Sequence[Row], wanted: dict[str, str]) -> Sequence[Row]:
     return rows
 
 
-def _at_context(rows: Sequence[Row], context: int | None) -> tuple[Sequence[Row], int | None]:
+def _at_context(rows: Sequence[PublishedScore], context: int | None) -> tuple[Sequence[PublishedScore], int | None]:
     """Rows of one context, and that context."""
     known = list(dict.fromkeys(row.context for row in rows))
     if context is None and len(known) == 1:
@@ -233,27 +235,27 @@ def _at_context(rows: Sequence[Row], context: int | None) -> tuple[Sequence[Row]
     return found, context
 
 
-def _between(rows: Sequence[Row], unit: Literal["share", "tokens"], budget: float) -> Answer | None:
+def _between(rows: Sequence[PublishedScore], unit: Literal["share", "tokens"], budget: float) -> SourceScore | None:
     """The score by the rows of one source; None outside their range."""
     ordered = sorted(((_log(row, unit), row) for row in rows), key=lambda pair: pair[0])
     place = math.log(budget)
     for at, row in ordered:
         if abs(at - place) <= ROUNDED:
-            return Answer(row.score, row.full, (row,))
+            return SourceScore(row.score, row.full, (row,))
     for (below, first), (above, second) in pairwise(ordered):
         if below < place < above:
             part = (place - below) / (above - below)
-            return Answer(first.score + part * (second.score - first.score), first.full, (first, second))
+            return SourceScore(first.score + part * (second.score - first.score), first.full, (first, second))
     return None
 
 
-def _log(row: Row, unit: Literal["share", "tokens"]) -> float:
+def _log(row: PublishedScore, unit: Literal["share", "tokens"]) -> float:
     measured = row.measured(unit)
     if measured is None:
         raise MemgrainError(f"{row.source}: no budget in {unit}; ask in the other unit")
     return math.log(measured)
 
 
-def _ranges(rows: Sequence[Row], unit: Literal["share", "tokens"]) -> str:
+def _ranges(rows: Sequence[PublishedScore], unit: Literal["share", "tokens"]) -> str:
     ends = sorted(math.exp(_log(row, unit)) for row in rows)
     return f"{ends[0]:.4g} alone" if len(ends) == 1 else f"{ends[0]:.4g} to {ends[-1]:.4g}"

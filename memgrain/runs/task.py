@@ -19,7 +19,7 @@ from memgrain.hwmodels.units import format_bytes
 from memgrain.runs.overrides import columns
 from memgrain.runs.rows import Row
 from memgrain.runs.shipped import find_workload, suggest
-from memgrain.runs.validated import Subject, Trust, subject_of, trust_in
+from memgrain.runs.validated import ErrorLabel, Subject, subject_of, trust_in
 from memgrain.sim import MODEL_VERSION, Result, simulate, simulate_sequence
 from memgrain.workloads import (
     KINDS,
@@ -120,7 +120,7 @@ class Point:
         kernel = kernel_of(asked, budget(self.chip)) if asked else None
         return subject_of(self.chip, self.workload, self.before, kernel)
 
-    def trust(self, time: int = 0) -> Trust:
+    def trust(self, time: int = 0) -> ErrorLabel:
         """What validation says about the time of the point; with its predicted `time` in ps, errors of short calls
         count too."""
         return trust_in(self.subject().in_time(time))

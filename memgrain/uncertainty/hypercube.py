@@ -15,7 +15,7 @@ from memgrain.hwmodels import Provenance
 from memgrain.runs.execute import DOMAIN
 from memgrain.runs.pool import Job
 from memgrain.runs.provenance import with_unit
-from memgrain.uncertainty.numbers import Unknown
+from memgrain.uncertainty.parameters import UncertainParameter
 
 P = TypeVar("P", bound=Job)
 
@@ -24,7 +24,7 @@ P = TypeVar("P", bound=Job)
 class Drawable(Generic[P]):
     """What is to be simulated on draws of a chip's numbers."""
 
-    own: tuple[Unknown, ...]
+    own: tuple[UncertainParameter, ...]
     """Uncertain numbers of its chip."""
     resolve: Callable[[dict[str, Any]], P]
     """What runs with these numbers, by dotted name; raises one of `execute.DOMAIN` where they are not admitted."""

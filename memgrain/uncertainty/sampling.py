@@ -21,23 +21,23 @@ from memgrain.runs.task import Files, Point, Task
 from memgrain.runs.tune import hold
 from memgrain.sim import METRICS
 from memgrain.uncertainty.hypercube import Draw, Drawable, Hypercube, P
-from memgrain.uncertainty.numbers import unknowns
+from memgrain.uncertainty.parameters import uncertain_parameters
 
 SAMPLES = 100
 """Draws unless another number is asked for: five lie beyond each end of an interval from 5 to 95 %."""
 PATIENCE = 50
 """Draws, for each one wanted, after which it is given up to find numbers that a chip admits."""
-Answer = Callable[[Sequence[P]], tuple[dict[str, Row], list[str]]]
+RunPoints = Callable[[Sequence[P]], tuple[dict[str, Row], list[str]]]
 """Runs points: their rows by id, and a line for each that the simulator refuses."""
 
 
 @dataclass(frozen=True)
-class Sampled:
+class SampledPoints:
     """What points gave with their chips' own numbers and on draws of them; the n-th draw is one for all points."""
 
     points: tuple[Point, ...]
     """The points, with their chips' own numbers."""
-    usual: tuple[Row, ...]
+    nominal: tuple[Row, ...]
     """Their rows."""
     draws: tuple[tuple[Row, ...], ...] = ()
     """For each draw, the row of each point; none if nothing is uncertain."""
@@ -49,9 +49,9 @@ class Sampled:
     """Alternatives (texts, truth values, powers of two) that are in no draw and are refused by themselves too, as
     'l2.partitions=2'."""
 
-    def usual_values(self, metric: str) -> NDArray[np.float64]:
+    def nominal_values(self, metric: str) -> NDArray[np.float64]:
         """The metric of each point with its chip's own numbers."""
-        return np.array([value_of(row, metric) for row in self.usual])
+        return np.array([value_of(row, metric) for row in self.nominal])
 
     def values(self, metric: str) -> NDArray[np.float64]:
         """The metric on each draw (rows) of each point (columns)."""
@@ -68,15 +68,15 @@ class Drawn:
     numbers: tuple[Provenance, ...] = ()
     """What was drawn."""
     refused: int = 0
-    """See `Sampled`."""
+    """See `SampledPoints`."""
     never: tuple[str, ...] = ()
-    """See `Sampled`."""
+    """See `SampledPoints`."""
 
 
 def sample(
     tasks: Sequence[Task],
     options: RunOptions = RunOptions(),
-) -> Sampled:
+) -> SampledPoints:
     """Simulate tasks with their chips' own numbers and on draws of them, SAMPLES unless `options` has another number.
 
     A number that the files of two tasks give alike, value, range and source, is one number: tasks on one chip, or on
@@ -85,32 +85,32 @@ def sample(
     """
     with options.folder() as folder:
         tasks = hold(tasks, folder, options)
-        usual, files = tuple(task.resolve() for task in tasks), Files()
+        nominal, files = tuple(task.resolve() for task in tasks), Files()
         first, found = draw_together(
             [drawable(task, files) for task in tasks],
-            usual,
+            nominal,
             options.draws(SAMPLES),
             options.seed,
             lambda points: answers(points, folder, options),
         )
-    return Sampled(usual, first, found.draws, found.numbers, found.refused, found.never)
+    return SampledPoints(nominal, first, found.draws, found.numbers, found.refused, found.never)
 
 
 def draw_together(
-    asked: Sequence[Drawable[P]], usual: Sequence[P], samples: int, seed: int, answer: Answer[P]
+    asked: Sequence[Drawable[P]], nominal: Sequence[P], samples: int, seed: int, answer: RunPoints[P]
 ) -> tuple[tuple[Row, ...], Drawn]:
-    """The rows of `usual`, and those of all that is asked on `samples` draws that all of it admits; see `sample`."""
+    """The rows of `nominal`, and those of all that is asked on `samples` draws that all of it admits; see `sample`."""
     cube = Hypercube(asked, seed)
     if not cube.columns:
-        return _all(usual, *(answer(usual) if usual else ({}, []))), Drawn()
+        return _all(nominal, *(answer(nominal) if nominal else ({}, []))), Drawn()
     kept: list[Draw[P]] = []
     rows: dict[str, Row] = {}
     first: tuple[Row, ...] = ()
     while len(kept) < samples:
         draws = cube.together(samples - len(kept), PATIENCE * samples)
-        found, failures = answer([*(() if kept else usual), *(point for draw in draws for point in draw.points)])
+        found, failures = answer([*(() if kept else nominal), *(point for draw in draws for point in draw.points)])
         rows |= found
-        first = _all(usual, rows, failures)
+        first = _all(nominal, rows, failures)
         kept += [draw for draw in draws if all(point.id() in rows for point in draw.points)]
     told = tuple(tuple(rows[point.id()] for point in draw.points) for draw in kept)
     return first, Drawn(told, tuple(cube.columns), cube.drawn - samples, cube.never(kept))
@@ -119,12 +119,12 @@ def draw_together(
 def drawable(task: Task, files: Files) -> Drawable[Point]:
     """A task to be drawn of; `files` keeps what has been read."""
     return Drawable(
-        tuple(unknowns(read_chip(task.chip, task.chip_set), task.chip_set)),
+        tuple(uncertain_parameters(read_chip(task.chip, task.chip_set), task.chip_set)),
         lambda numbers: with_numbers(task, numbers).resolve(files),
     )
 
 
-def notes_of(found: Sampled | Drawn) -> list[str]:
+def notes_of(found: SampledPoints | Drawn) -> list[str]:
     """What was drawn, in sentences."""
     if not found.numbers:
         return ["no number of the chip has a range; its numbers are taken for exact"]

@@ -25,7 +25,7 @@ from memgrain.runs.options import RunOptions
 from memgrain.runs.rows import Row
 from memgrain.runs.task import Files, Point, Task
 from memgrain.uncertainty.ends import Span, end_points, spans_of
-from memgrain.uncertainty.numbers import WHOLE, alone, read_amount, unknowns, write_amount
+from memgrain.uncertainty.parameters import WHOLE, alone, read_amount, uncertain_parameters, write_amount
 from memgrain.uncertainty.sampling import answers, check_figure, value_of, with_numbers
 
 UP = (1.05, 1.1, 1.25, 1.5, 2.0)
@@ -61,7 +61,7 @@ class Sensitivity:
 
     metric: str
     """The metric."""
-    usual: float
+    nominal: float
     """Its value with the numbers of the chip's file."""
     effects: tuple[Effect, ...]
     """Numbers with a range, the widest effect first; then those without one, the largest elasticity first."""
@@ -118,20 +118,20 @@ def sensitivity(
     check_figure(metric)
     file = read_chip(task.chip, task.chip_set)
     numbers, reasons = _numbers(task, file)
-    ranged = unknowns(file, task.chip_set)
+    ranged = uncertain_parameters(file, task.chip_set)
     own, at_ends = task.resolve(), end_points(task, ranged)
     with options.folder() as folder:
         rows, failures = _settle(numbers, [own, *at_ends.values()], folder, options)
     if own.id() not in rows:
         raise MemgrainError(next((line for line in failures if line.startswith(f"{own}: ")), f"{own}: no answer"))
-    usual = value_of(rows[own.id()], metric)
-    if usual <= 0:
-        raise MemgrainError(f"{metric} is {usual:g} here, and shares of that say nothing; choose another metric")
-    elasticities = {number.item.path: _elasticity(number, file, metric, usual, rows) for number in numbers}
+    nominal = value_of(rows[own.id()], metric)
+    if nominal <= 0:
+        raise MemgrainError(f"{metric} is {nominal:g} here, and shares of that say nothing; choose another metric")
+    elasticities = {number.item.path: _elasticity(number, file, metric, nominal, rows) for number in numbers}
     for number in numbers:
         refusals = [side.refusal for side in number.sides if side.refusal]
         reasons[number.item.path] = refusals[0] if refusals else f"{metric} falls to 0"
-    effects = _half_spans(spans_of(ranged, at_ends, rows, usual, metric), usual)
+    effects = _half_spans(spans_of(ranged, at_ends, rows, nominal, metric), nominal)
     found, fixed = [], []
     for item in alone(file):
         elasticity, steps = elasticities.get(item.path, (None, ()))
@@ -142,7 +142,7 @@ def sensitivity(
             told = (item.path, item.value, item.kind, item.range)
             found.append(Effect(*told, elasticity, steps, effects.get(item.path), source))
     found.sort(key=lambda item: (item.effect is None, -(item.effect or 0.0), -abs(item.elasticity or 0.0)))
-    return Sensitivity(metric, usual, tuple(found), tuple(fixed))
+    return Sensitivity(metric, nominal, tuple(found), tuple(fixed))
 
 
 def _numbers(task: Task, file: ChipFile) -> tuple[list[_Number], dict[str, str]]:
@@ -161,13 +161,13 @@ def _numbers(task: Task, file: ChipFile) -> tuple[list[_Number], dict[str, str]]
     return found, reasons
 
 
-def _half_spans(spans: list[Span], usual: float) -> dict[str, float]:
+def _half_spans(spans: list[Span], nominal: float) -> dict[str, float]:
     """Half of what the ends of a range make of the metric, as a share of its usual value, by name of the number.
 
     A number of which both ends are refused is left out: nothing is known of its effect.
     """
     known = [span for span in spans if span.values != (None, None)]
-    return {span.path: (span.reach(usual)[1] - span.reach(usual)[0]) / 2 / usual for span in known}
+    return {span.path: (span.reach(nominal)[1] - span.reach(nominal)[0]) / 2 / nominal for span in known}
 
 
 def _steps(kind: str, amount: float, factors: tuple[float, ...]) -> Iterator[Any]:
@@ -198,10 +198,10 @@ def _settle(
 
 
 def _elasticity(
-    number: _Number, file: ChipFile, metric: str, usual: float, rows: dict[str, Row]
+    number: _Number, file: ChipFile, metric: str, nominal: float, rows: dict[str, Row]
 ) -> tuple[float | None, tuple[Any, ...]]:
     """The elasticity and the values that it lies between; None if neither side has a positive metric."""
-    at: list[tuple[float, float, Any]] = [(number.amount, usual, number.item.value)]
+    at: list[tuple[float, float, Any]] = [(number.amount, nominal, number.item.value)]
     for side in number.sides:
         read = read_amount(side.value, file.chip)
         if side.point is not None and read is not None:

@@ -12,18 +12,18 @@ import numpy as np
 from memgrain.hwmodels import Chip, load_chip, read_chip
 from memgrain.models import ModelJob, ModelRun, Question
 from memgrain.runs.options import RunOptions
-from memgrain.uncertainty.each import FEW
 from memgrain.uncertainty.hypercube import Drawable
-from memgrain.uncertainty.numbers import unknowns
+from memgrain.uncertainty.parameters import uncertain_parameters
+from memgrain.uncertainty.per_point import FEW
 from memgrain.uncertainty.sampling import Drawn, answers, draw_together, value_of
-from memgrain.uncertainty.spread import Spread, spread_of
+from memgrain.uncertainty.uncertain_result import UncertainResult, uncertain_result_of
 
 UNKNOWN = "; no step over nodes was measured, so no model error is counted"
 """What is said where the model's error has no bounds."""
 
 
 @dataclass(frozen=True)
-class Step:
+class ModelStep:
     """A step of a model to be drawn of."""
 
     chip: str
@@ -46,7 +46,7 @@ class Step:
         return "time_per_token_us" if self.found.asked.step.phase == "decode" else "time_us"
 
     @property
-    def usual(self) -> float:
+    def nominal(self) -> float:
         """That time in us with the chip's own numbers."""
         if self.whole_prompt is not None:
             return self.whole_prompt / 1e6
@@ -56,7 +56,7 @@ class Step:
         """The step on a chip with other numbers."""
         several = self.found.asked.shard.chips > 1
         return Drawable(
-            tuple(unknowns(read_chip(self.chip, self.chip_set), self.chip_set, links=several)),
+            tuple(uncertain_parameters(read_chip(self.chip, self.chip_set), self.chip_set, links=several)),
             lambda numbers: ModelJob(
                 self.ask(load_chip(self.chip, {**self.chip_set, **numbers})), self.whole_prompt is not None
             ),
@@ -64,9 +64,9 @@ class Step:
 
 
 def interval_of_step(
-    step: Step,
+    step: ModelStep,
     options: RunOptions = RunOptions(),
-) -> tuple[Spread, Drawn]:
+) -> tuple[UncertainResult, Drawn]:
     """The spread of a step's time on draws of its chip's uncertain numbers, FEW unless `options` has another number.
 
     A draw that the chip or the step refuses (a memory too small for the model) is drawn again. Raises MemgrainError if
@@ -80,9 +80,9 @@ def interval_of_step(
     trust, name = step.found.trust, step.found.asked.chip.name
     what = f"{step.found.asked.step.phase} of {step.found.asked.model.name} on {name}"
     note = f"{what}: {trust.sentence}{'' if trust.bounded else UNKNOWN}"
-    spread = spread_of(
+    spread = uncertain_result_of(
         step.metric,
-        np.array([step.usual]),
+        np.array([step.nominal]),
         np.array(values).reshape(len(values), 1),
         trust.joint if trust.bounded else None,
         1,

@@ -18,9 +18,9 @@ from memgrain.runs.rows import NAME, Row, read_rows
 from memgrain.runs.sweep import Sweep
 from memgrain.runs.task import Files, Point, Task
 from memgrain.runs.tune import held
-from memgrain.uncertainty.each import sample_each
-from memgrain.uncertainty.sampling import Sampled, check_figure, notes_of, value_of
-from memgrain.uncertainty.spread import spread
+from memgrain.uncertainty.per_point import sample_each
+from memgrain.uncertainty.sampling import SampledPoints, check_figure, notes_of, value_of
+from memgrain.uncertainty.uncertain_result import uncertain_result
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,7 +67,7 @@ def intervals_of(
     places = [place for place in range(len(asked)) if place not in lacking]
     tasks, rows = [asked[place][0] for place in places], [asked[place][2] for place in places]
     drawn = sample_each(tasks, rows, folder / DRAWS, options)
-    found: dict[int, Sampled | str] = {**lacking, **dict(zip(places, drawn, strict=True))}
+    found: dict[int, SampledPoints | str] = {**lacking, **dict(zip(places, drawn, strict=True))}
     listed, failures = [], []
     for place, (_, point, row) in enumerate(asked):
         interval = _interval(found[place], metric, options.seed)
@@ -94,18 +94,18 @@ def _answered(sweep: Sweep, folder: Path) -> list[tuple[Task, Point, Row]]:
 def _lacks(row: Row, metric: str) -> str:
     """Why a row has no such number; empty if it has."""
     try:
-        usual = value_of(row, metric)
+        nominal = value_of(row, metric)
     except MemgrainError as error:
         return str(error)
-    return "" if math.isfinite(usual) else f"{metric} is {usual}, so there is no interval"
+    return "" if math.isfinite(nominal) else f"{metric} is {nominal}, so there is no interval"
 
 
-def _interval(found: Sampled | str, metric: str, seed: int) -> dict[str, Any]:
+def _interval(found: SampledPoints | str, metric: str, seed: int) -> dict[str, Any]:
     """low, median, high, and what they rest on."""
     if isinstance(found, str):
         return {**dict.fromkeys(ENDS), "rests_on": found}
     try:
-        made = spread(found, metric, metric, lambda value: value, seed)
+        made = uncertain_result(found, metric, metric, lambda value: value, seed)
     except MemgrainError as error:
         return {**dict.fromkeys(ENDS), "rests_on": str(error)}
     ends = made.combined.low, made.combined.median, made.combined.high
@@ -113,13 +113,13 @@ def _interval(found: Sampled | str, metric: str, seed: int) -> dict[str, Any]:
 
 
 def _line(sweep: Sweep, point: Point, row: Row, metric: str, interval: Mapping[str, Any]) -> dict[str, Any]:
-    usual = row.get(metric)
+    nominal = row.get(metric)
     return {
         "id": row["id"],
         "chip": row["chip"],
         "workload": row["workload"],
         **{key: value for key, value in point.overrides.items() if key in sweep.grid},
         "metric": metric,
-        "usual": usual if isinstance(usual, int | float) else None,
+        "usual": nominal if isinstance(nominal, int | float) else None,
         **interval,
     }

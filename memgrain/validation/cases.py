@@ -17,7 +17,7 @@ from memgrain.runs.rows import Row
 from memgrain.runs.task import PROSE, budget
 from memgrain.runs.validated import Subject, subject_of
 from memgrain.sim import MODEL_VERSION, simulate
-from memgrain.validation.asked import ASK, AUTO, Asked, Gather, title
+from memgrain.validation.calls import ASK, AUTO, Gather, MeasuredCall, title
 from memgrain.validation.module import Module
 from memgrain.validation.product import Product
 from memgrain.validation.records import Record
@@ -68,7 +68,7 @@ class Unpredictable(MemgrainError):
 
 
 @dataclass(frozen=True)
-class Case:
+class ValidationCase:
     """One row of measurements, ready to be predicted: what a worker needs to know."""
 
     key: str
@@ -78,12 +78,12 @@ class Case:
     title: str
     """The row in a few words."""
     chip: Chip
-    asked: Asked
+    asked: MeasuredCall
     state: State
     """What happened before: see STATES."""
     dirty: bool
     """Whether the time from dirty caches is predicted too."""
-    earlier: Asked | None = None
+    earlier: MeasuredCall | None = None
     """The step before, where the state is prev_step."""
     useful_bytes: int = 0
     """Bytes that the roofline moves."""
@@ -176,14 +176,14 @@ class Case:
         return simulate(self.chip, trace, before=written).time
 
 
-def _trace(asked: Asked, chip: Chip) -> Trace:
+def _trace(asked: MeasuredCall, chip: Chip) -> Trace:
     if isinstance(asked, Product | Module):
         raise MemgrainError("a row of several kernels is not one trace; simulate it as a sequence")
     return asked.trace() if isinstance(asked, Gather) else attention(asked, budget(chip))
 
 
 @dataclass
-class Maker:
+class CaseMaker:
     """Makes cases of records; reads each chip and kernel once."""
 
     chip: str | None
@@ -197,7 +197,7 @@ class Maker:
     _chips: dict[str, Chip] = field(default_factory=dict)
     _kernels: dict[str, Kernel] = field(default_factory=dict)
 
-    def make(self, record: Record) -> Case:
+    def make(self, record: Record) -> ValidationCase:
         """The case of a record.
 
         Raises Unpredictable (naming the row) if there is no such kernel or it computes no such call, and MemgrainError
@@ -227,7 +227,9 @@ class Maker:
             "model": [MODEL_VERSION, source_digest()],
         }
         key = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
-        return Case(key, record.id, title(record), chip, asked, state, self.dirty, earlier, *useful, kernel, others)
+        return ValidationCase(
+            key, record.id, title(record), chip, asked, state, self.dirty, earlier, *useful, kernel, others
+        )
 
     def _chip(self, record: Record) -> Chip:
         name = self.chip
@@ -254,7 +256,7 @@ class Maker:
         return self._kernels[name]
 
 
-def _plain(asked: Asked | None) -> Any:
+def _plain(asked: MeasuredCall | None) -> Any:
     if asked is None:
         return None
     if isinstance(asked, Product | Module):

@@ -32,8 +32,8 @@ import pandas as pd
 from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip, load_chip
 from memgrain.runs.shipped import suggest
-from memgrain.validation.asked import AUTO
-from memgrain.validation.external_modules import MODULES, READ
+from memgrain.validation.calls import AUTO
+from memgrain.validation.external_modules import MODULES, READ, Cells
 from memgrain.validation.external_products import REPLAY, product_cells
 from memgrain.validation.records import Record
 
@@ -61,7 +61,6 @@ WRITE = 1.5
 h100_write_token.csv)."""
 DTYPES = {"bfloat16": "bf16", "float16": "fp16", "fp8": "fp8", "int8": "int8"}
 """Our names of the tables' element types."""
-Cells = dict[str, str]
 
 
 @dataclass(frozen=True)

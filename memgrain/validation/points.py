@@ -49,7 +49,7 @@ COLUMNS = ("id", "family", "what", "chip", "fitted", "quantity", "measured", "pr
 """Columns of points.csv."""
 
 
-class Measured(BaseModel):
+class MeasuredPoint(BaseModel):
     """One point."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -113,7 +113,7 @@ class PointsFile(BaseModel):
     """What was measured."""
     sources: dict[Name, Name]
     """Full citations by key."""
-    points: list[Measured] = Field(min_length=1)
+    points: list[MeasuredPoint] = Field(min_length=1)
     """What is compared."""
     left_out: list[LeftOut] = []
     """What is not."""
@@ -219,7 +219,7 @@ def load_points(path: Path) -> PointsFile:
     return file
 
 
-def resolve(path: Path, point: Measured, more: dict[str, Any], files: Files) -> Point | ModelPoint:
+def resolve(path: Path, point: MeasuredPoint, more: dict[str, Any], files: Files) -> Point | ModelPoint:
     """The job of a point of the file at `path`, `more` being set on its chip; raises MemgrainError in one line."""
     chip = str(path.parent / point.chip) if point.chip.endswith((".yaml", ".yml")) else point.chip
     if point.workload.get("kind") == KIND:
@@ -234,7 +234,7 @@ def resolve(path: Path, point: Measured, more: dict[str, Any], files: Files) -> 
         raise MemgrainError(f"{path.name}: point {point.id}: {error}") from None
 
 
-def _cells(path: Path, point: Measured, quantity: str, value: float, row: dict[str, Any]) -> dict[str, Any]:
+def _cells(path: Path, point: MeasuredPoint, quantity: str, value: float, row: dict[str, Any]) -> dict[str, Any]:
     predicted = row.get(quantity)
     if not isinstance(predicted, int | float):
         known = ", ".join(METRICS)

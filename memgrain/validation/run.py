@@ -17,7 +17,7 @@ from memgrain.runs.execute import run_points
 from memgrain.runs.options import RunOptions
 from memgrain.runs.rows import Row, read_rows
 from memgrain.runs.validated import what
-from memgrain.validation.cases import Case, Maker, Unpredictable
+from memgrain.validation.cases import CaseMaker, Unpredictable, ValidationCase
 from memgrain.validation.compare import report, with_errors
 from memgrain.validation.external import External, read_external
 from memgrain.validation.records import MEASURED, Record, read_records
@@ -114,11 +114,13 @@ def validate(
     records, out = _sampled(found, sample, options.seed), options.out
     wanted = out is not None and not isinstance(path, External)
     dirty = wanted or any(record.real("kernel_time_dirty_us") is not None for record in records)
-    maker = Maker(chip, chip_set or {}, dirty, kernel)
+    maker = CaseMaker(chip, chip_set or {}, dirty, kernel)
     cases, refused, records = _made(maker, records)
     with options.folder() as folder:
         try:
-            slowest_first = sorted(cases, key=Case.roofline, reverse=True)  # so that none is left alone at the end
+            slowest_first = sorted(
+                cases, key=ValidationCase.roofline, reverse=True
+            )  # so that none is left alone at the end
             outcome = run_points(slowest_first, refused, folder, options)
         except KeyboardInterrupt:
             if out is not None:
@@ -130,7 +132,7 @@ def validate(
     return answer
 
 
-def _made(maker: Maker, records: list[Record]) -> tuple[list[Case], list[str], list[Record]]:
+def _made(maker: CaseMaker, records: list[Record]) -> tuple[list[ValidationCase], list[str], list[Record]]:
     """The cases of the records that have one, a line for each other, and the former records."""
     cases, refused, kept = [], [], []
     for record in records:
@@ -154,7 +156,7 @@ def _sampled(records: list[Record], sample: int | None, seed: int) -> list[Recor
     return [records[i] for i in sorted(rng.permutation(len(records))[:sample].tolist())]
 
 
-def _frame(records: list[Record], cases: list[Case], folder: Path) -> pd.DataFrame:
+def _frame(records: list[Record], cases: list[ValidationCase], folder: Path) -> pd.DataFrame:
     """What is known of each row that has a prediction."""
     found: dict[str, Row] = {row["id"]: row for row in read_rows(folder / "rows.jsonl")}
     rows = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from memgrain.analysis.whatif.changes import CHANGES, Change, Settings
+from memgrain.analysis.whatif.changes import CHANGES, Change, ChangeSettings
 from memgrain.runs.execute import DOMAIN
 from memgrain.runs.options import RunOptions
 from memgrain.runs.rows import Row
@@ -25,7 +25,7 @@ class WhatIf:
 
     change: Change
     """What was changed."""
-    settings: Settings
+    settings: ChangeSettings
     """What it set."""
     before: Row
     """The row without the change."""
@@ -75,7 +75,7 @@ def what_if(task: Task, options: RunOptions = RunOptions()) -> tuple[WhatIf, ...
     SimulationError or MemgrainError if the task itself has no answer.
     """
     own, files = task.resolve(), Files()
-    found: list[tuple[Change, Settings, Point | None, str]] = []
+    found: list[tuple[Change, ChangeSettings, Point | None, str]] = []
     for change in CHANGES:
         settings = change.settings(own)
         point, refusal = None, settings.absent and f"does not apply: {settings.absent}"
@@ -100,6 +100,6 @@ def what_if(task: Task, options: RunOptions = RunOptions()) -> tuple[WhatIf, ...
     return tuple(told)
 
 
-def _changed(task: Task, settings: Settings) -> Task:
+def _changed(task: Task, settings: ChangeSettings) -> Task:
     chip_set, workload_set = {**task.chip_set, **settings.chip}, {**task.workload_set, **settings.workload}
     return Task(task.chip, chip_set, task.workload, workload_set, task.before, task.fold)

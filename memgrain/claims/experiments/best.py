@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from memgrain.claims.finding import Finding, Matrix
 from memgrain.claims.options import ExperimentOptions, PointOf, design_text
 from memgrain.claims.points import interval_of, values_of
+from memgrain.claims.result import ExperimentResult, ResultMatrix
 
 Design = dict[str, Any]
 """Values of keys, such as shape.head_dim: 96."""
@@ -28,7 +28,7 @@ class Best(BaseModel):
     design: Design = Field(min_length=1, description="the design that is said to be best")
     others: list[Design] = Field(min_length=1, description="designs that it is compared with")
 
-    def find(self, options: ExperimentOptions) -> Finding:
+    def find(self, options: ExperimentOptions) -> ExperimentResult:
         """How many times worse the design is than the best of the others; below 1 where it is the best."""
         designs = (self.design, *self.others)
         tasks = [self.point.task(design) for design in designs]
@@ -38,12 +38,12 @@ class Best(BaseModel):
         best = self.others[int(np.argmin(worse[1:]))]
         command = f"{self.point.command(self.design)} && {self.point.command(best)}"
         order = sorted(range(len(designs)), key=lambda place: [float(value) for value in designs[place].values()])
-        matrix = Matrix(
+        matrix = ResultMatrix(
             f"{self.metric}: how many times worse than the best design",
             tuple(design_text(designs[place]) for place in order),
             (("", tuple(float(worse[place]) for place in order)),),
         )
-        return Finding(found, "", command, note, matrix)
+        return ExperimentResult(found, "", command, note, matrix)
 
 
 def _least(own: NDArray[np.float64], *others: NDArray[np.float64]) -> NDArray[np.float64]:

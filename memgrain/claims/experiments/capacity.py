@@ -7,9 +7,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from memgrain.claims.experiments.step import StepOf
-from memgrain.claims.finding import Finding
-from memgrain.claims.interval import Interval
+from memgrain.claims.interval import ValueInterval
 from memgrain.claims.options import ExperimentOptions
+from memgrain.claims.result import ExperimentResult
 from memgrain.models.capacity import capacity
 
 
@@ -21,9 +21,9 @@ class Fill(BaseModel):
     kind: Literal["fill"]
     step: StepOf = Field(description="the model, the chips and the context")
 
-    def find(self, options: ExperimentOptions) -> Finding:
+    def find(self, options: ExperimentOptions) -> ExperimentResult:
         """What is needed of a chip's memory, as a share of what may be taken of it, activations aside."""
         asked = self.step.question()
         held = capacity(asked, 0)
         note = f"{asked.memory_share:.0%} of the memory may be taken"
-        return Finding(Interval.of(held.need / held.memory), "", self.step.command(), note)
+        return ExperimentResult(ValueInterval.of(held.need / held.memory), "", self.step.command(), note)

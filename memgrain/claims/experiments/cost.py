@@ -7,17 +7,17 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from memgrain.claims.finding import Finding
-from memgrain.claims.interval import Interval
+from memgrain.claims.interval import ValueInterval
 from memgrain.claims.options import ExperimentOptions
-from memgrain.cost import Amount, Bill, Phase, Site, Work, bill, load_cost, load_site, work
+from memgrain.claims.result import ExperimentResult
+from memgrain.cost import Amount, Bill, Site, TokenKind, TokenWork, bill, load_cost, load_site, work
 from memgrain.hwmodels import load_chip
 from memgrain.models import ModelRun
 from memgrain.runs.validated import LEVELS, bounded
 from memgrain.workloads.models.model import load_model
 
-What = Literal["rented", "owned", "joules", "tco_year"]
-UNITS: dict[What, str] = {
+CostQuantity = Literal["rented", "owned", "joules", "tco_year"]
+UNITS: dict[CostQuantity, str] = {
     "rented": "$ a million tokens",
     "owned": "$ a million tokens",
     "joules": "J a token",
@@ -36,15 +36,15 @@ class CostOf(BaseModel):
     chips: int = Field(default=1, gt=0, description="chips that share the model")
     batch: int = Field(default=1, gt=0, description="sequences decoded together")
 
-    def work(self, options: ExperimentOptions) -> Work:
+    def work(self, options: ExperimentOptions) -> TokenWork:
         """Seconds of work for its tokens, simulated once for all cases of a ledger."""
         if self not in options.known:
             done = work(load_chip(self.chip), load_model(self.model), self.context, self.batch, self.chips)
             options.known[self] = done
-        found: Work = options.known[self]
+        found: TokenWork = options.known[self]
         return found
 
-    def bill(self, phase: Phase, site: Site, options: ExperimentOptions) -> tuple[Bill, ModelRun]:
+    def bill(self, phase: TokenKind, site: Site, options: ExperimentOptions) -> tuple[Bill, ModelRun]:
         """What its tokens cost, and the step of which the error of time is taken."""
         done = self.work(options)
         return bill(load_cost(self.chip), site, phase, done.seconds[phase]), done.decode
@@ -62,12 +62,12 @@ class Cost(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["cost"]
-    what: What = Field(description="rented, owned, joules or tco_year")
-    phase: Phase = Field(description="decode, prefill or cached tokens")
+    what: CostQuantity = Field(description="rented, owned, joules or tco_year")
+    phase: TokenKind = Field(description="decode, prefill or cached tokens")
     of: CostOf = Field(description="the model on chips")
     beside: CostOf | None = Field(default=None, description="what it is divided by; left out: the cost itself")
 
-    def find(self, options: ExperimentOptions) -> Finding:
+    def find(self, options: ExperimentOptions) -> ExperimentResult:
         """The cost, over all ranges of prices and with the simulated time off by what validation found. Of two, numbers
         of the site, where both stand, are as its file gives them, and the chips' own move each for itself."""
         site = load_site()
@@ -75,8 +75,8 @@ class Cost(BaseModel):
             paid, step = self.of.bill(self.phase, site, options)
             amount = self._amount(paid)
             low, high = (1.0, 1.0) if self.what == "tco_year" else _ends([step], (1,))
-            found = Interval.of(amount.value, (amount.low * low, amount.high * high))
-            return Finding(found, UNITS[self.what], self.of.command(), _note(step))
+            found = ValueInterval.of(amount.value, (amount.low * low, amount.high * high))
+            return ExperimentResult(found, UNITS[self.what], self.of.command(), _note(step))
         fixed = _as_given(site)
         (ours, step), (theirs, other) = (side.bill(self.phase, fixed, options) for side in (self.of, self.beside))
         own, beside = self._amount(ours), self._amount(theirs)
@@ -84,7 +84,7 @@ class Cost(BaseModel):
         ends = own.low / beside.high * low, own.high / beside.low * high
         command = f"{self.of.command()} && {self.beside.command()}"
         notes = dict.fromkeys((_note(step), _note(other)))
-        return Finding(Interval.of(own.value / beside.value, ends), "", command, "; ".join(notes))
+        return ExperimentResult(ValueInterval.of(own.value / beside.value, ends), "", command, "; ".join(notes))
 
     def _amount(self, paid: Bill) -> Amount:
         """An amount of a bill; a year costs what it does however fast the chip is."""

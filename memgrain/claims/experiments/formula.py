@@ -9,16 +9,16 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from memgrain.analysis.explain import locate
-from memgrain.claims.finding import Finding
 from memgrain.claims.formula import read_formula
-from memgrain.claims.interval import Interval, spread
+from memgrain.claims.interval import ValueInterval, interval_of_formula
 from memgrain.claims.options import ExperimentOptions
+from memgrain.claims.result import ExperimentResult
 from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip, HardwareError, read_chip
 from memgrain.runs.shipped import suggest
 
 
-class Number(BaseModel):
+class ClaimNumber(BaseModel):
     """A number that a claim brings along."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,7 +37,7 @@ class FormulaOf(BaseModel):
     formula: str = Field(min_length=1, description="+ - * / ** of numbers, names of `numbers` and names of the chip")
     unit: str = Field(default="", description="unit of what comes out")
     chip: str | None = Field(default=None, description="chip whose dotted names may be used")
-    numbers: dict[str, Number] = Field(default_factory=dict, description="numbers by name")
+    numbers: dict[str, ClaimNumber] = Field(default_factory=dict, description="numbers by name")
 
     @field_validator("formula")
     @classmethod
@@ -57,32 +57,34 @@ class FormulaOf(BaseModel):
             raise ValueError(f"'{missing[0]}' is no number of the claim and no chip is named; add it to numbers")
         return self
 
-    def find(self, options: ExperimentOptions) -> Finding:
+    def find(self, options: ExperimentOptions) -> ExperimentResult:
         """Its value, over all ends of the ranges; raises MemgrainError if the chip has no such number."""
         formula = read_formula(self.formula)
-        numbers = {name: Interval.of(number.value, number.range) for name, number in self.numbers.items()}
+        numbers = {name: ValueInterval.of(number.value, number.range) for name, number in self.numbers.items()}
         if self.chip is not None:
             for name in formula.names:
                 if name not in numbers:
                     numbers[name] = number_of(self.chip, name)
         sources = "; ".join(f"{name}: {number.source}" for name, number in self.numbers.items())
-        return Finding(spread(formula, numbers), self.unit, _command(self.chip, formula.names, self.numbers), sources)
+        return ExperimentResult(
+            interval_of_formula(formula, numbers), self.unit, _command(self.chip, formula.names, self.numbers), sources
+        )
 
 
-def number_of(chip: str, name: str) -> Interval:
+def number_of(chip: str, name: str) -> ValueInterval:
     """A number of a chip in base units, over the range that its file gives; raises MemgrainError if it has none."""
     file = read_chip(chip)
     value = _value(file.chip, name)
     known = file.provenance.get(name)
     if known is None or known.range is None:
-        return Interval.of(value)
+        return ValueInterval.of(value)
     ends = []
     for end in known.range:
         try:
             ends.append(_value(read_chip(chip, {name: end}).chip, name))
         except HardwareError:  # that end does not go with the chip's other numbers
             ends.append(value)
-    return Interval.of(value, (ends[0], ends[1]))
+    return ValueInterval.of(value, (ends[0], ends[1]))
 
 
 def _value(chip: Chip, name: str) -> float:

@@ -9,9 +9,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from memgrain.analysis.scaling import FITTED_FROM, MECHANISMS, scaling
-from memgrain.claims.finding import Finding
-from memgrain.claims.interval import Interval
+from memgrain.claims.interval import ValueInterval
 from memgrain.claims.options import ExperimentOptions
+from memgrain.claims.result import ExperimentResult
 from memgrain.errors import MemgrainError
 from memgrain.runs.shipped import suggest
 
@@ -29,7 +29,7 @@ class Growth(BaseModel):
     mechanism: str = Field(min_length=1, description="a mechanism of memgrain scaling")
     cost: Literal["read_bytes", "operations", "time_us"] = Field(description="what grows")
 
-    def find(self, options: ExperimentOptions) -> Finding:
+    def find(self, options: ExperimentOptions) -> ExperimentResult:
         """The exponent over all contexts; its interval, those between neighbours."""
         names = [mechanism.name for mechanism in MECHANISMS]
         if self.mechanism not in names:
@@ -44,4 +44,6 @@ class Growth(BaseModel):
         steps = [float((after[1] - before[1]) / (after[0] - before[0])) for before, after in pairwise(logs)]
         exponent = float(np.polyfit(logs[:, 0], logs[:, 1], 1)[0])
         command = f"memgrain scaling {self.chip}"
-        return Finding(Interval.of(exponent, (min(steps), max(steps))), "", command, "interval: between neighbours")
+        return ExperimentResult(
+            ValueInterval.of(exponent, (min(steps), max(steps))), "", command, "interval: between neighbours"
+        )

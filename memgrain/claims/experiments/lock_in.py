@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from memgrain.claims.finding import Finding, Matrix
-from memgrain.claims.interval import Interval
+from memgrain.claims.interval import ValueInterval
 from memgrain.claims.options import ExperimentOptions, PointOf, design_text
 from memgrain.claims.points import interval_of, values_of
+from memgrain.claims.result import ExperimentResult, ResultMatrix
 from memgrain.runs.tune import Tune
 
 Pair = tuple[str, str]
@@ -48,7 +48,7 @@ class LockIn(BaseModel):
     def _pairs(self) -> list[Pair]:
         return [pair for pair in itertools.product(self.tuned_for, self.run_on) if pair[0] != pair[1]]
 
-    def find(self, options: ExperimentOptions) -> Finding:
+    def find(self, options: ExperimentOptions) -> ExperimentResult:
         """The worst slowdown of a chip of `tuned_for` on one of `run_on`, over draws of that chip's uncertain numbers;
         the designs are those that the files' numbers make best."""
         designs = [dict(zip(self.grid, values, strict=True)) for values in itertools.product(*self.grid.values())]
@@ -62,26 +62,26 @@ class LockIn(BaseModel):
             (f"tuned for {tuned}: {design_text(chosen[tuned])}", tuple(slower[:, best[tuned]].tolist()))
             for tuned in chips
         )
-        matrix = Matrix(
+        matrix = ResultMatrix(
             f"{self.workload}: slowdown beside the chip's own best design", tuple(f"on {chip}" for chip in chips), rows
         )
         tuned, ran = max(self._pairs, key=lambda pair: slower[chips.index(pair[1]), best[pair[0]]])
         commands = dict.fromkeys(self._point(ran).command(chosen[chip]) for chip in (tuned, ran))
-        return Finding(found, "", " && ".join(commands), note, matrix)
+        return ExperimentResult(found, "", " && ".join(commands), note, matrix)
 
-    def _worst(self, chosen: Mapping[str, Mapping[str, Any]], options: ExperimentOptions) -> tuple[Interval, str]:
+    def _worst(self, chosen: Mapping[str, Mapping[str, Any]], options: ExperimentOptions) -> tuple[ValueInterval, str]:
         """The largest of the pairs' slowdowns, as an interval, and what it rests on."""
         found, notes = [], []
         for tuned, ran in self._pairs:
             tasks = [self._point(ran).task(chosen[chip]) for chip in (tuned, ran)]
             if chosen[tuned] == chosen[ran]:
-                found.append(Interval.of(1.0))
+                found.append(ValueInterval.of(1.0))
                 continue
             one, note = interval_of(tasks, self.metric, _fewer if self.more_is_better else np.divide, options)
             found.append(one)
             notes.append(note)
         ends = (max(one.low for one in found), max(one.high for one in found))
-        return Interval.of(max(one.value for one in found), ends), "; ".join(dict.fromkeys(notes))
+        return ValueInterval.of(max(one.value for one in found), ends), "; ".join(dict.fromkeys(notes))
 
     def _point(self, chip: str) -> PointOf:
         return PointOf(chip=chip, workload=self.workload, set=self.set, tune=self.tune)

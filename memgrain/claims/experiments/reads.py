@@ -6,15 +6,15 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from memgrain.claims.finding import Finding
-from memgrain.claims.interval import Interval
+from memgrain.claims.interval import ValueInterval
 from memgrain.claims.options import ExperimentOptions
+from memgrain.claims.result import ExperimentResult
 from memgrain.workloads.layers.matrices import met_bytes
 from memgrain.workloads.layers.step import Step
 from memgrain.workloads.models.model import load_model
 
 
-class Reads(BaseModel):
+class ReadBytesRatio(BaseModel):
     """A model, sequences that are decoded together, and two contexts."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -25,7 +25,7 @@ class Reads(BaseModel):
     beside: int = Field(gt=0, description="tokens of each sequence, below the line")
     sequences: int = Field(default=1, gt=0, description="sequences whose new tokens read the weights together")
 
-    def find(self, options: ExperimentOptions) -> Finding:
+    def find(self, options: ExperimentOptions) -> ExperimentResult:
         """The ratio where each token meets any expert with equal chance; its interval reaches to where all meet the
         same ones. Raises WorkloadError if the model's file does not give its weights."""
         model = load_model(self.model)
@@ -34,4 +34,4 @@ class Reads(BaseModel):
         alike, apart = ((read + caches[0]) / (read + caches[1]) for read in weights)
         command = f"memgrain models {self.model} --context {self.beside} --context {self.context}"
         note = "each token meets any expert with equal chance, or, at the other end, all meet the same"
-        return Finding(Interval.of(apart, (alike, apart)), "", command, note if alike != apart else "")
+        return ExperimentResult(ValueInterval.of(apart, (alike, apart)), "", command, note if alike != apart else "")

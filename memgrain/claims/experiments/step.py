@@ -7,14 +7,14 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from memgrain.claims.finding import Finding
-from memgrain.claims.interval import Interval
+from memgrain.claims.interval import ValueInterval
 from memgrain.claims.options import ExperimentOptions
+from memgrain.claims.result import ExperimentResult
 from memgrain.hwmodels import load_chip
 from memgrain.models import Ahead, ModelRun, Question, run_model
 from memgrain.models.ahead import What
 from memgrain.runs.validated import bounded
-from memgrain.uncertainty.spread import spread_of
+from memgrain.uncertainty.uncertain_result import uncertain_result_of
 from memgrain.workloads.key_errors import checked
 from memgrain.workloads.layers.fusion import Fusion
 from memgrain.workloads.layers.step import Shard
@@ -77,14 +77,16 @@ class StepRatio(BaseModel):
     over: StepOf = Field(description="the step above the line")
     under: StepOf = Field(description="the step below the line")
 
-    def find(self, options: ExperimentOptions) -> Finding:
+    def find(self, options: ExperimentOptions) -> ExperimentResult:
         """The ratio of times from token to token; its interval holds nine of ten draws of both steps' errors."""
         runs = self.over.run(), self.under.run()
         times = np.array([run.time_per_token for run in runs], float)
         notes = [f"{run.asked.model.name} on {run.asked.chip.name}: {run.trust.sentence}" for run in runs]
         errors = bounded([run.trust for run in runs])
         chips = [run.asked.chip.name for run in runs]
-        found = spread_of("ratio", times, np.empty((0, 2)), errors, 1, np.divide, notes, chips, options.run.seed)
+        found = uncertain_result_of(
+            "ratio", times, np.empty((0, 2)), errors, 1, np.divide, notes, chips, options.run.seed
+        )
         command = f"{self.over.command()} && {self.under.command()}"
         ends = (found.combined.low, found.combined.high)
-        return Finding(Interval.of(found.usual, ends), "", command, "; ".join(found.notes))
+        return ExperimentResult(ValueInterval.of(found.nominal, ends), "", command, "; ".join(found.notes))

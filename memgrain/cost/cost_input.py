@@ -13,12 +13,12 @@ from pydantic import BeforeValidator, Field, model_validator
 from memgrain.hwmodels.record import Spec
 
 Kind = Literal["vendor", "measured", "derived", "assumed", "override"]
-End = Literal["low", "value", "high"]
+InputEnd = Literal["low", "value", "high"]
 """End of the range at which an input is taken; "value" is the number itself."""
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 
 
-class Figure(Spec):
+class CostInput(Spec):
     """A number with its source and its range."""
 
     value: Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -37,7 +37,7 @@ class Figure(Spec):
     """Why this value was chosen, or the basis of its range."""
 
     @model_validator(mode="after")
-    def _holds(self) -> Figure:
+    def _holds(self) -> CostInput:
         if not self.low <= self.value <= self.high:
             raise ValueError(f"value {self.value:g} is outside of its range [{self.low:g}, {self.high:g}]; correct one")
         if self.kind == "assumed" and (self.range is None or not self.reason):
@@ -54,14 +54,14 @@ class Figure(Spec):
         """The highest conceivable value."""
         return self.value if self.range is None else self.range[1]
 
-    def at(self, end: End) -> float:
+    def at(self, end: InputEnd) -> float:
         """The number at the given end of its range."""
         return {"low": self.low, "value": self.value, "high": self.high}[end]
 
 
 def _read(unit: str, raw: Any) -> Any:
     """Strip the unit from the value and range of `raw`. Refuses numbers without provenance or in another unit."""
-    if isinstance(raw, Figure):
+    if isinstance(raw, CostInput):
         return raw
     if not isinstance(raw, Mapping):
         raise ValueError(f"{raw!r} has no source; write {{value: {_example(unit)}, kind: ..., source: ...}}")
@@ -87,10 +87,10 @@ def _example(unit: str) -> str:
     return f"100 {unit}" if unit else "0.5"
 
 
-Dollars = Annotated[Figure, BeforeValidator(partial(_read, "USD"))]
-DollarsAnHour = Annotated[Figure, BeforeValidator(partial(_read, "USD/h"))]
-DollarsAKilowattHour = Annotated[Figure, BeforeValidator(partial(_read, "USD/kWh"))]
-DollarsAKilowattMonth = Annotated[Figure, BeforeValidator(partial(_read, "USD/kW/month"))]
-Watts = Annotated[Figure, BeforeValidator(partial(_read, "W"))]
-Years = Annotated[Figure, BeforeValidator(partial(_read, "years"))]
-Ratio = Annotated[Figure, BeforeValidator(partial(_read, ""))]
+Dollars = Annotated[CostInput, BeforeValidator(partial(_read, "USD"))]
+DollarsAnHour = Annotated[CostInput, BeforeValidator(partial(_read, "USD/h"))]
+DollarsAKilowattHour = Annotated[CostInput, BeforeValidator(partial(_read, "USD/kWh"))]
+DollarsAKilowattMonth = Annotated[CostInput, BeforeValidator(partial(_read, "USD/kW/month"))]
+Watts = Annotated[CostInput, BeforeValidator(partial(_read, "W"))]
+Years = Annotated[CostInput, BeforeValidator(partial(_read, "years"))]
+Unitless = Annotated[CostInput, BeforeValidator(partial(_read, ""))]

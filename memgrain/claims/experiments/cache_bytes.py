@@ -6,13 +6,13 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from memgrain.claims.finding import Finding
-from memgrain.claims.interval import Interval
+from memgrain.claims.interval import ValueInterval
 from memgrain.claims.options import ExperimentOptions
+from memgrain.claims.result import ExperimentResult
 from memgrain.workloads.models.model import load_model
 
 
-class Kept(BaseModel):
+class CacheBytesRatio(BaseModel):
     """Two models and a context."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -23,11 +23,11 @@ class Kept(BaseModel):
     context: int = Field(gt=0, description="tokens")
     per_layer: bool = Field(default=False, description="whether the bytes of a layer are compared, not of all layers")
 
-    def find(self, options: ExperimentOptions) -> Finding:
+    def find(self, options: ExperimentOptions) -> ExperimentResult:
         """The ratio of bytes in the KV cache; raises WorkloadError if there is no such model."""
         sizes = []
         for name in (self.over, self.under):
             model = load_model(name)
             sizes.append(model.kept_bytes(self.context) / (len(model.order) if self.per_layer else 1))
         command = f"memgrain models {self.over} && memgrain models {self.under}"
-        return Finding(Interval.of(sizes[0] / sizes[1]), "", command)
+        return ExperimentResult(ValueInterval.of(sizes[0] / sizes[1]), "", command)

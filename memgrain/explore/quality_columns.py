@@ -16,7 +16,7 @@ SCORE, MASS = "quality.score", "quality.mass"
 """Columns: points of 100, the lowest of the sources; share of the attention mass, mean of layers and texts."""
 
 
-class Published(BaseModel):
+class ScoreSelection(BaseModel):
     """A row of the published scores, but for its budget."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -28,7 +28,7 @@ class Published(BaseModel):
     context: int | None = Field(default=None, gt=0, description="tokens, where there are rows of several contexts")
 
 
-class Measured(BaseModel):
+class MassSelection(BaseModel):
     """A selection whose recalled mass was measured; its page is the point's selection.unit."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,8 +43,8 @@ class Quality(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    score: Published | None = Field(default=None, description="published score at the point's selection.ratio")
-    mass: Measured | None = Field(default=None, description="attention mass recalled at it, which is no score")
+    score: ScoreSelection | None = Field(default=None, description="published score at the point's selection.ratio")
+    mass: MassSelection | None = Field(default=None, description="attention mass recalled at it, which is no score")
 
     def columns(self, point: Point) -> dict[str, float]:
         """The columns of a point; raises MemgrainError where it has no ratio, or nothing is known at its ratio."""

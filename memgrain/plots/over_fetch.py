@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import NullLocator
 
-from memgrain.analysis.over_fetch import LAYOUTS, Cell, Terms, agreement
+from memgrain.analysis.over_fetch import LAYOUTS, LayoutOptions, OverFetchCell, agreement
 from memgrain.hwmodels import Chip
 from memgrain.plots.heatmap import REVERSED, ink
 from memgrain.plots.ratios import DPI
@@ -30,7 +30,9 @@ NOTICED = 0.01
 """Smallest relative difference at which the simulated ratio is written below the formula's."""
 
 
-def panels(cells: Sequence[Cell], own: Sequence[Cell], chip: Chip | None, terms: Terms) -> Figure:
+def panels(
+    cells: Sequence[OverFetchCell], own: Sequence[OverFetchCell], chip: Chip | None, terms: LayoutOptions
+) -> Figure:
     """Draw the map. The granularity of `chip`, whose cells are `own`, is outlined. Where its simulated ratio differs
     from the formula's, both are written."""
     layouts, dtypes = list(dict.fromkeys(c.layout for c in cells)), list(dict.fromkeys(c.row.dtype for c in cells))
@@ -64,7 +66,7 @@ def panels(cells: Sequence[Cell], own: Sequence[Cell], chip: Chip | None, terms:
     return figure
 
 
-def _title(cells: Sequence[Cell], own: Sequence[Cell], chip: Chip | None) -> str:
+def _title(cells: Sequence[OverFetchCell], own: Sequence[OverFetchCell], chip: Chip | None) -> str:
     """The title: what the map shows, what the outline marks, and what a dash means."""
     title = "Bytes fetched for each byte that is needed"
     if chip is not None:
@@ -75,7 +77,7 @@ def _title(cells: Sequence[Cell], own: Sequence[Cell], chip: Chip | None) -> str
     return title
 
 
-def _panel(axis: Axes, cells: Sequence[Cell], granules: list[int], labels: list[str], norm: LogNorm) -> None:
+def _panel(axis: Axes, cells: Sequence[OverFetchCell], granules: list[int], labels: list[str], norm: LogNorm) -> None:
     """Draw the cells of one layout and element type, with a number in each."""
     values = np.full((len(labels), len(granules)), np.nan)
     texts: dict[tuple[int, int], str] = {}

@@ -41,7 +41,7 @@ _CLOCKS = re.compile(r"^\s*([0-9]+)\s*nCK\s*$")
 
 
 @dataclass(frozen=True)
-class Unknown:
+class UncertainParameter:
     """A number with a range, and what it is at each quantile."""
 
     item: Provenance
@@ -76,7 +76,7 @@ class Unknown:
         return write_amount(self.kind, round(value / self.step) * self.step if self.step else value)
 
 
-def unknowns(file: ChipFile, chip_set: Mapping[str, Any], links: bool = False) -> list[Unknown]:
+def uncertain_parameters(file: ChipFile, chip_set: Mapping[str, Any], links: bool = False) -> list[UncertainParameter]:
     """The numbers of a chip with a range of more than one value, those of links to other chips only if `links`.
 
     What `chip_set` sets is known, and so is all inside a mapping that it sets. Raises MemgrainError where a range is
@@ -118,14 +118,14 @@ def write_amount(kind: str, value: float) -> Any:
     return _WRITERS[kind](value)
 
 
-def _unknown(item: Provenance, chip: Chip) -> Unknown | None:
+def _unknown(item: Provenance, chip: Chip) -> UncertainParameter | None:
     """The number with its law; None if its range holds one value."""
     ends = item.range or (item.value, item.value)
     read = [read_amount(text, chip) for text in (ends[0], item.value, ends[1])]
     if None in read:
         choices = tuple(dict.fromkeys((*ends, item.value)))
         shares = tuple(1.0 if choice == item.value else 0.5 for choice in choices)
-        return Unknown(item, CHOICE, choices=choices, shares=shares) if len(choices) > 1 else None
+        return UncertainParameter(item, CHOICE, choices=choices, shares=shares) if len(choices) > 1 else None
     kinds = {kind for kind, _ in read if kind}  # type: ignore[misc]
     low, value, high = (amount for _, amount in read)  # type: ignore[misc]
     kind = "real" if kinds == {"count", "real"} else kinds.pop()
@@ -134,13 +134,13 @@ def _unknown(item: Provenance, chip: Chip) -> Unknown | None:
     if low == high:
         return None
     if kind not in WHOLE:
-        return Unknown(item, kind, low, high, value)
+        return UncertainParameter(item, kind, low, high, value)
     first, own, last = int(low), int(value), int(high)
     peak, most = (_doublings(first, end) if first > 0 else None for end in (own, last))
     if peak is not None and most is not None:
         powers = tuple(write_amount(kind, first << power) for power in range(most + 1))
-        return Unknown(item, kind, low, high, value, choices=powers, shares=_falling(peak, most))
-    return Unknown(item, kind, low, high, value, math.gcd(first, own, last))
+        return UncertainParameter(item, kind, low, high, value, choices=powers, shares=_falling(peak, most))
+    return UncertainParameter(item, kind, low, high, value, math.gcd(first, own, last))
 
 
 def _triangle(quantile: float, low: float, peak: float, high: float) -> float:

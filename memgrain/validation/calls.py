@@ -71,14 +71,14 @@ class Gather:
         return replace(found, scratchpad_bytes=self.program_bytes, resident=self.resident)
 
 
-Asked = Gather | Workload | Product | Module
+MeasuredCall = Gather | Workload | Product | Module
 
 
-Made = tuple[Asked, Asked | None, tuple[int, int]]
+CallParts = tuple[MeasuredCall, MeasuredCall | None, tuple[int, int]]
 """What is asked, the step before it (if there is an overlap), and its useful bytes and operations."""
 
 
-def _gather(record: Record, kernel: Kernel | None, launch: Launch, chip: Budget) -> Made:
+def _gather(record: Record, kernel: Kernel | None, launch: Launch, chip: Budget) -> CallParts:
     if kernel is None:
         raise WorkloadError("kernel is auto, the row is a gather, whose kernel must be named; name it")
     if kernel.phase != "gather":
@@ -111,7 +111,7 @@ def _gather(record: Record, kernel: Kernel | None, launch: Launch, chip: Budget)
     return replace(first, step=1, overlap=overlap), replace(first, overlap=overlap), (rows * size, 0)
 
 
-def _decode(record: Record, kernel: Kernel | None, launch: Launch, chip: Budget) -> Made:
+def _decode(record: Record, kernel: Kernel | None, launch: Launch, chip: Budget) -> CallParts:
     dim, context, group = record.whole("head_dim"), record.whole("context"), record.whole("q_heads_per_kv_head")
     chosen = record.one_of("selection", ("dense", "topk", "block", "window"))
     tokens = context if chosen == "dense" else record.whole("selected_tokens")
@@ -141,7 +141,7 @@ def _decode(record: Record, kernel: Kernel | None, launch: Launch, chip: Budget)
     return asked, made[1] if len(made) > 1 else None, work
 
 
-def _prefill(record: Record, kernel: Kernel | None, launch: Launch, chip: Budget) -> Made:
+def _prefill(record: Record, kernel: Kernel | None, launch: Launch, chip: Budget) -> CallParts:
     dim, length, window = record.whole("head_dim"), record.whole("context"), record.whole("window", 0)
     heads, kv_heads, batch = record.whole("heads"), record.whole("kv_heads"), record.whole("batch", 1)
     causal = record.truth("causal")
@@ -161,7 +161,7 @@ def _prefill(record: Record, kernel: Kernel | None, launch: Launch, chip: Budget
     return made, None, (moved, 2 * (dim + values) * heads * batch * pairs)
 
 
-def _linear(record: Record, kernel: Kernel | None, launch: Launch, chip: Budget) -> Made:
+def _linear(record: Record, kernel: Kernel | None, launch: Launch, chip: Budget) -> CallParts:
     if kernel is not None:
         raise WorkloadError(f"kernel {kernel.name} is none of products with weights; leave the cell empty")
     chosen = launch.model_copy(update={"regs": None, "shared": None})  # what its compiler reports decides nothing here
@@ -172,14 +172,14 @@ def _linear(record: Record, kernel: Kernel | None, launch: Launch, chip: Budget)
     return asked, None, work
 
 
-def _module(record: Record, kernel: Kernel | None, launch: Launch, chip: Budget) -> Made:
+def _module(record: Record, kernel: Kernel | None, launch: Launch, chip: Budget) -> CallParts:
     if kernel is not None or launch != Launch():
         raise WorkloadError("a kernel or a launch is given, and a module runs several of its own; empty its cells")
     asked, work = module(record, chip)
     return asked, None, work
 
 
-ASK: dict[str, Callable[[Record, Kernel | None, Launch, Budget], Made]] = {
+ASK: dict[str, Callable[[Record, Kernel | None, Launch, Budget], CallParts]] = {
     "stream": _gather,
     "gather": _gather,
     "gather_step": _gather,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from memgrain.claims.interval import Interval
+from memgrain.claims.interval import ValueInterval
 
 
 @dataclass(frozen=True)
-class Matrix:
+class ResultMatrix:
     """Numbers beside a finding: of several designs, or of designs on several chips."""
 
     title: str
@@ -20,10 +20,10 @@ class Matrix:
 
 
 @dataclass(frozen=True)
-class Finding:
+class ExperimentResult:
     """The answer of one experiment."""
 
-    found: Interval | str
+    found: ValueInterval | str
     """A number, in the experiment's unit, or a text."""
     unit: str
     """Unit of the number; empty for a ratio or a text."""
@@ -31,7 +31,7 @@ class Finding:
     """The command that shows it."""
     note: str = ""
     """On what it rests, where that needs a sentence."""
-    matrix: Matrix | None = None
+    matrix: ResultMatrix | None = None
     """Numbers that it was chosen from."""
 
     @property

@@ -12,7 +12,7 @@ from scipy.stats import qmc
 from memgrain.errors import MemgrainError
 from memgrain.runs.validated import Joint
 from memgrain.uncertainty.error import OF_TIME, factors, model_error
-from memgrain.uncertainty.sampling import Sampled
+from memgrain.uncertainty.sampling import SampledPoints
 
 LEVELS = (0.05, 0.5, 0.95)
 """Quantiles of an interval."""
@@ -37,12 +37,12 @@ class Quantiles:
 
 
 @dataclass(frozen=True)
-class Spread:
+class UncertainResult:
     """A figure, and what may be true instead."""
 
     what: str
     """What the figure is."""
-    usual: float
+    nominal: float
     """With the numbers of the chips' files."""
     assumptions: Quantiles | None
     """With the chips' numbers drawn from their ranges; None if none has one."""
@@ -65,21 +65,23 @@ class Spread:
 
         The usual figure counts as a part of the interval, so that nothing is decided against the files' own numbers.
         """
-        first, last = min(self.combined.low, self.usual), max(self.combined.high, self.usual)
+        first, last = min(self.combined.low, self.nominal), max(self.combined.high, self.nominal)
         if low <= first and last <= high:
             return True
         return False if last < low or high < first else None
 
 
-def spread(sampled: Sampled, metric: str, what: str, combine: Combine, seed: int = 0) -> Spread:
+def uncertain_result(
+    sampled: SampledPoints, metric: str, what: str, combine: Combine, seed: int = 0
+) -> UncertainResult:
     """The spread of a metric of one point, or of what `combine` makes of those of several.
 
     Raises MemgrainError if no number has a range and the metric is no matter of time: then nothing says how wide it is.
     """
-    errors, notes = model_error(sampled.points, sampled.usual_values("time_us").tolist(), metric)
-    return spread_of(
+    errors, notes = model_error(sampled.points, sampled.nominal_values("time_us").tolist(), metric)
+    return uncertain_result_of(
         what,
-        sampled.usual_values(metric),
+        sampled.nominal_values(metric),
         sampled.values(metric),
         errors,
         OF_TIME.get(metric, 0),
@@ -90,9 +92,9 @@ def spread(sampled: Sampled, metric: str, what: str, combine: Combine, seed: int
     )
 
 
-def spread_of(
+def uncertain_result_of(
     what: str,
-    usual: NDArray[np.float64],
+    nominal: NDArray[np.float64],
     drawn: NDArray[np.float64],
     errors: Joint | None,
     power: int,
@@ -100,29 +102,30 @@ def spread_of(
     notes: Sequence[str],
     chips: Sequence[str],
     seed: int = 0,
-) -> Spread:
-    """The spread of what `combine` makes of values of points: `usual` with the chips' own numbers, and `drawn`, a row
+) -> UncertainResult:
+    """The spread of what `combine` makes of values of points: `nominal` with the chips' own numbers, and `drawn`, a row
     for each draw; a point's value goes with that power of its time, and `errors` is the joint law of how far these are
     off, None if the values are no matter of time.
 
-    `notes` say what is known of each point's error, `chips` where it runs. Raises MemgrainError as `spread` does.
+    `notes` state what is known about each point's error, `chips` the chip of each point. Raises MemgrainError as
+    `uncertain_result` does.
     """
     if not len(drawn) and errors is None:
         raise MemgrainError(
             f"no number of {', '.join(dict.fromkeys(chips))} has a range and the model's error is known of times only, "
             f"so there is no interval of {what}; give numbers a range in the YAML, or choose a time"
         )
-    usual = usual[np.newaxis]
-    combined = _combined(drawn if len(drawn) else usual, errors, power, combine, seed)
-    figure, said = float(_columns(usual, combine)[0]), dict.fromkeys(notes)
+    nominal = nominal[np.newaxis]
+    combined = _combined(drawn if len(drawn) else nominal, errors, power, combine, seed)
+    figure, said = float(_columns(nominal, combine)[0]), dict.fromkeys(notes)
     assumptions = _quantiles(_columns(drawn, combine)) if len(drawn) else None
     if assumptions and not assumptions.low <= figure <= assumptions.high:
         said[OUTSIDE] = None
-    return Spread(
+    return UncertainResult(
         what,
         figure,
         assumptions,
-        _quantiles(_combined(usual, errors, power, combine, seed)) if errors is not None else None,
+        _quantiles(_combined(nominal, errors, power, combine, seed)) if errors is not None else None,
         _quantiles(combined),
         combined,
         tuple(said),

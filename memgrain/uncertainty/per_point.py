@@ -12,7 +12,7 @@ from memgrain.runs.options import RunOptions
 from memgrain.runs.rows import Row
 from memgrain.runs.task import Files, Point, Task
 from memgrain.uncertainty.hypercube import Draw, Drawable, Hypercube
-from memgrain.uncertainty.sampling import PATIENCE, Sampled, answers, drawable
+from memgrain.uncertainty.sampling import PATIENCE, SampledPoints, answers, drawable
 
 FEW = 16
 """Draws of each point of a sweep, and of a step of a model, unless another number is asked for: the ends of an interval
@@ -21,12 +21,12 @@ from 5 to 95 % then lie between the two outermost draws at either side."""
 
 def sample_each(
     tasks: Sequence[Task],
-    usual: Sequence[Row],
+    nominal: Sequence[Row],
     folder: Path,
     options: RunOptions = RunOptions(),
-) -> list[Sampled | str]:
-    """What each task gives on draws, FEW unless `options` has another number; `usual` are the rows with the chips' own
-    numbers, drawn ones are kept in `folder` and not run again.
+) -> list[SampledPoints | str]:
+    """Simulate each task on draws of its chip's uncertain parameters, FEW unless `options` has another number.
+    `nominal` are the rows with the chips' own numbers. Rows of draws are kept in `folder` and not simulated again.
 
     Draws are those of `sample`, but one that a task's chip or run refuses is drawn again for that task alone. So every
     task that refuses none has the same draws, and tasks whose chips would hardly ever be admitted together have theirs.
@@ -52,16 +52,16 @@ def sample_each(
         _short_of(cube, place, samples)
         if lacking[place]
         else _sampled(cube, place, points[place], row, kept[place], rows)
-        for place, row in enumerate(usual)
+        for place, row in enumerate(nominal)
     ]
 
 
 def _sampled(
-    cube: Hypercube[Point], place: int, point: Point, usual: Row, kept: Sequence[Draw[Point]], rows: Mapping[str, Row]
-) -> Sampled:
-    return Sampled(
+    cube: Hypercube[Point], place: int, point: Point, nominal: Row, kept: Sequence[Draw[Point]], rows: Mapping[str, Row]
+) -> SampledPoints:
+    return SampledPoints(
         (point,),
-        (usual,),
+        (nominal,),
         tuple((rows[draw.points[0].id()],) for draw in kept),
         tuple(known.item for known in cube.asked[place].own),
         cube.refused[place],

@@ -26,7 +26,7 @@ DIGITS = 9
 
 
 @dataclass(frozen=True)
-class Bounds:
+class GridBounds:
     """What a person says of the values; None or empty: nothing."""
 
     low: Any = None
@@ -40,7 +40,7 @@ class Bounds:
 
 
 @dataclass(frozen=True)
-class Lattice:
+class CandidateGrid:
     """Values in order, by place: those of a list, or low + place x step."""
 
     key: str
@@ -77,12 +77,14 @@ class Lattice:
         return sorted({round((number - self.low) / self.step) for number in numbers.tolist()})
 
 
-def lattice(key: str, bounds: Bounds, chip: str, chip_set: Mapping[str, Any], workload: AnyWorkload) -> Lattice:
+def candidate_grid(
+    key: str, bounds: GridBounds, chip: str, chip_set: Mapping[str, Any], workload: AnyWorkload
+) -> CandidateGrid:
     """The values of `key`, of a chip with the overrides `chip_set` or of a workload; raises MemgrainError."""
     if bounds.values:
         if len(set(map(str, bounds.values))) < len(bounds.values):
             raise MemgrainError(f"{key}: a value is listed twice; drop one")
-        return Lattice(key, len(bounds.values), 0, 1, None, bounds.values)
+        return CandidateGrid(key, len(bounds.values), 0, 1, None, bounds.values)
     low, high, unit = _ends(key, _present(key, chip, chip_set, workload), bounds)
     whole = isinstance(low, int) and isinstance(high, int)
     step = _step(key, low, high, unit, bounds.step, _sets(key, chip, chip_set))
@@ -96,7 +98,7 @@ def lattice(key: str, bounds: Bounds, chip: str, chip_set: Mapping[str, Any], wo
             f"{key}: fewer than two values from {words(key, write(low, unit))} to {words(key, write(high, unit))} in "
             f"steps of {words(key, write(step, unit))}; widen --low and --high, or give a smaller --step"
         )
-    return Lattice(key, size, low, step, unit)
+    return CandidateGrid(key, size, low, step, unit)
 
 
 def _present(key: str, chip: str, chip_set: Mapping[str, Any], workload: AnyWorkload) -> Any:
@@ -126,7 +128,7 @@ def _sets(key: str, chip: str, chip_set: Mapping[str, Any]) -> int | None:
     return int(line * ways * partitions)
 
 
-def _ends(key: str, present: Any, bounds: Bounds) -> tuple[Number, Number, Unit | None]:
+def _ends(key: str, present: Any, bounds: GridBounds) -> tuple[Number, Number, Unit | None]:
     try:
         own, unit = read(present, key)
     except MemgrainError:
