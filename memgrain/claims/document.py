@@ -1,4 +1,5 @@
-"""The ledger as a page: verdicts, what each case found, the commands that show it, and a figure for each claim."""
+"""The claims as a page: verdicts, the result of each case, the commands that reproduce it, and a figure for each
+claim."""
 
 from __future__ import annotations
 
@@ -27,7 +28,8 @@ MARKS = {True: "yes", False: "no", None: "open"}
 
 
 def write_document(results: Sequence[ClaimResult], path: Path) -> None:
-    """Write the page, and the figures into a folder of its name; raises MemgrainError if they cannot be written."""
+    """Write the page, and the figures into a folder of the same name. Raises MemgrainError if they cannot be
+    written."""
     from memgrain.claims.figure import claim_figure
 
     folder = path.with_suffix("")
@@ -94,5 +96,5 @@ def _commands(cases: Sequence[CaseResult]) -> str:
 
 
 def _anchor(title: str) -> str:
-    """The anchor that GitHub gives a heading."""
+    """The anchor that GitHub generates for a heading."""
     return "".join(letter for letter in title.lower().replace(" ", "-") if letter.isalnum() or letter in "-_")

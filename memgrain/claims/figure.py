@@ -1,4 +1,5 @@
-"""A claim's cases as intervals beside what the claim asks for, and below them what its designs cost on its chips."""
+"""A figure of a claim: the interval of each case beside its criterion, and below them the matrices of the
+experiments."""
 
 from __future__ import annotations
 
@@ -17,13 +18,13 @@ from memgrain.plots.heatmap import REVERSED, ink
 
 DPI = 150
 WIDTH = 46
-"""Letters of a line of a case."""
+"""Characters in a line of a case's label."""
 STYLES = {True: ("o", "#1f6f8b", "holds"), False: ("X", "#b5460f", "does not hold"), None: ("D", "#777777", "open")}
-"""Marker, colour and word of a case by whether the claim holds in it; apart in grey too, by their shapes."""
+"""Marker, colour and word of a case by whether the claim holds. The shapes differ, so that greyscale suffices."""
 
 
 def claim_figure(result: ClaimResult) -> Figure:
-    """A row for each case with a number: its interval, and in grey what the claim asks for; then its matrices."""
+    """Draw a row for each case, its interval and in grey the criterion, followed by the matrices."""
     rows = [case for case in result.cases if case.finding is not None and isinstance(case.finding.found, ValueInterval)]
     texts = [case for case in result.cases if case.finding is not None and isinstance(case.finding.found, str)]
     shown, tables = [*rows, *texts], result.matrices()
@@ -44,7 +45,7 @@ def claim_figure(result: ClaimResult) -> Figure:
 
 
 def _matrix(axis: Axes, matrix: ResultMatrix) -> None:
-    """Numbers of 1 and more as cells, darker where they are larger, by the logarithm."""
+    """Draw a matrix of numbers of at least 1 as cells, shaded by the logarithm of the number."""
     values = np.array([numbers for _, numbers in matrix.rows])
     norm = LogNorm(1.0, max(2.0, float(values.max())))
     axis.imshow(values, cmap=REVERSED, norm=norm, aspect="auto")
@@ -59,7 +60,7 @@ def _matrix(axis: Axes, matrix: ResultMatrix) -> None:
 
 
 def _row(axis: Axes, case: CaseResult) -> None:
-    """One case on an axis of its own: cases differ in what they measure."""
+    """Draw one case on its own axis, since cases measure different quantities."""
     marker, colour, word = STYLES[case.holds]
     finding, criterion = case.finding, case.case.criterion
     assert finding is not None

@@ -1,4 +1,4 @@
-"""An interval: a value with the lowest and the highest that it may be, and what follows for a formula of such."""
+"""A value with its lowest and highest possible value, and the interval of a formula of such values."""
 
 from __future__ import annotations
 
@@ -9,37 +9,38 @@ from dataclasses import dataclass
 from memgrain.errors import MemgrainError
 
 MOST_CORNERS = 16
-"""Uncertain numbers that a formula may have: it is worked out at every combination of their ends."""
+"""Maximum number of uncertain numbers in a formula, which is evaluated at every combination of their ends."""
 
 
 @dataclass(frozen=True)
 class ValueInterval:
-    """A value and how far it may be off."""
+    """A value and the interval that contains it."""
 
     low: float
     """Lowest."""
     value: float
-    """What is taken where one number is needed."""
+    """The nominal value."""
     high: float
     """Highest."""
 
     @classmethod
     def of(cls, value: float, ends: tuple[float, float] | None = None) -> ValueInterval:
-        """A value between its ends in any order, or one that is certain; the value widens ends that miss it."""
+        """A value with `ends` in any order, or a certain value if there are none. Ends that exclude the value are
+        widened."""
         low, high = (value, value) if ends is None else (min(ends), max(ends))
         return cls(min(low, value), value, max(high, value))
 
     @property
     def certain(self) -> bool:
-        """Whether it is one number."""
+        """Whether the interval has no width."""
         return self.low == self.high
 
 
 def interval_of_formula(
     formula: Callable[[Mapping[str, float]], float], numbers: Mapping[str, ValueInterval]
 ) -> ValueInterval:
-    """A formula of independent numbers: its value, and its extremes over all combinations of their ends, which are its
-    extremes everywhere if it rises or falls throughout in each of them.
+    """The value of a formula of independent numbers, with its extremes over all combinations of their ends. If the
+    formula is monotone in each number, these are its extremes over the whole ranges.
 
     Raises MemgrainError for more than MOST_CORNERS uncertain numbers.
     """

@@ -1,5 +1,5 @@
-"""A metric of several points, and an interval for a figure made of it: over draws of the chips' uncertain numbers and
-the model's error, or without them where chips are taken as they are told."""
+"""A metric of several points, and the interval of a figure computed from it: over draws of the chips' uncertain
+parameters and the model's error, or a single value if nothing is drawn."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from memgrain.uncertainty.uncertain_result import Combine
 
 
 def values_of(points: Sequence[Point], metric: str, options: ExperimentOptions) -> NDArray[np.float64]:
-    """The metric of each point; raises MemgrainError if one fails or has no such number."""
+    """The metric of each point. Raises MemgrainError if a point fails or its row has no such number."""
     outcome = run_points(points, [], options.folder, options.run)
     if outcome.failures:
         raise MemgrainError(outcome.failures[0])
@@ -34,7 +34,8 @@ def values_of(points: Sequence[Point], metric: str, options: ExperimentOptions) 
 def interval_of(
     tasks: Sequence[Task], metric: str, combine: Combine, options: ExperimentOptions
 ) -> tuple[ValueInterval, str]:
-    """What `combine` makes of the metric of each task, with an interval of nine draws in ten, and what it rests on."""
+    """`combine` applied to the metric of each task, with an interval of nine draws in ten, and the basis of the
+    interval."""
     tasks = hold(tasks, options.folder, options.run)
     if not options.draw:
         values = values_of([task.resolve() for task in tasks], metric, options)

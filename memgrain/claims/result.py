@@ -1,4 +1,4 @@
-"""What an experiment finds: a number with its interval, or a text; and how it is reproduced."""
+"""The result of an experiment: a number with its interval or a text, and the command that reproduces it."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ from memgrain.claims.interval import ValueInterval
 
 @dataclass(frozen=True)
 class ResultMatrix:
-    """Numbers beside a finding: of several designs, or of designs on several chips."""
+    """A table of numbers of several designs, or of designs on several chips."""
 
     title: str
-    """What the numbers are."""
+    """Title: what the numbers are."""
     columns: tuple[str, ...]
-    """What each column is of."""
+    """Column names."""
     rows: tuple[tuple[str, tuple[float, ...]], ...]
-    """What each row is of, and its numbers; a row without a name is that of the case."""
+    """Row names and numbers. A row without a name takes the name of the case."""
 
 
 @dataclass(frozen=True)
 class ExperimentResult:
-    """The answer of one experiment."""
+    """The result of one experiment."""
 
     found: ValueInterval | str
-    """A number, in the experiment's unit, or a text."""
+    """A number in `unit`, or a text."""
     unit: str
     """Unit of the number; empty for a ratio or a text."""
     command: str
-    """The command that shows it."""
+    """The command that reproduces the result."""
     note: str = ""
-    """On what it rests, where that needs a sentence."""
+    """The basis of the result; may be empty."""
     matrix: ResultMatrix | None = None
-    """Numbers that it was chosen from."""
+    """The numbers from which the result was selected."""
 
     @property
     def text(self) -> str:
-        """As a person reads it: the number with its interval."""
+        """The text, or the number with its interval and unit."""
         if isinstance(self.found, str):
             return self.found
         low, value, high = (number_text(part) for part in (self.found.low, self.found.value, self.found.high))
@@ -45,7 +45,7 @@ class ExperimentResult:
 
 
 def number_text(value: float) -> str:
-    """A number in three digits, whole ones up to a million as they are."""
+    """Format a number with three significant digits; whole numbers up to a million in full."""
     if value == int(value) and abs(value) < 1e6:
         return f"{int(value):,}"
     return f"{float(f'{value:.3g}'):,.0f}" if 1e3 <= abs(value) < 1e6 else f"{value:.3g}"

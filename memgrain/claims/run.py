@@ -1,4 +1,4 @@
-"""Every case of every claim decided: what was found, whether the claim holds in it, and the verdicts."""
+"""Decide claims: run the experiment of every case, apply its criterion, and derive the verdicts."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from memgrain.runs.execute import DOMAIN
 
 @dataclass(frozen=True)
 class CaseResult:
-    """A case and its answer."""
+    """A case and its result."""
 
     case: ClaimCase
     """The case."""
     finding: ExperimentResult | None
-    """What its experiment found; None if it failed."""
+    """The result of its experiment; None if it failed."""
     holds: bool | None
-    """Whether the claim holds in it; None if its interval lies on both sides of the criterion, or it failed."""
+    """Whether the claim holds in the case; None if the interval lies on both sides of the criterion, or the case
+    failed."""
     failure: str = ""
-    """Why it failed, in one line."""
+    """Reason of the failure, one line."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,12 @@ class ClaimResult:
 
     @property
     def as_claimed(self) -> str:
-        """The verdict for chips and numbers as the article tells them; empty if no case supposes them."""
+        """The verdict with the article's chips and numbers; empty if no case uses them."""
         return self._verdict(True)
 
     @property
     def sourced(self) -> str:
-        """The verdict for chips and numbers as sources have them; empty if no case supposes them."""
+        """The verdict with chips and numbers from sources; empty if no case uses them."""
         return self._verdict(False)
 
     def _verdict(self, as_claimed: bool) -> str:
@@ -68,7 +69,7 @@ class ClaimResult:
 def run_claims(
     claims: Sequence[Claim], options: ExperimentOptions, done: Callable[[ClaimResult], None] = lambda result: None
 ) -> list[ClaimResult]:
-    """Decide claims one after the other; `done` is told of each. A case that fails leaves the others as they are."""
+    """Decide claims one after the other and call `done` with each result. A failing case does not affect the others."""
     found = []
     for claim in claims:
         found.append(ClaimResult(claim, tuple(_decide(case, options) for case in claim.cases)))
@@ -77,7 +78,7 @@ def run_claims(
 
 
 def _decide(case: ClaimCase, options: ExperimentOptions) -> CaseResult:
-    """The answer of a case; what the article tells is taken as it is told, not drawn from what it might be."""
+    """The result of a case. Cases as claimed use the article's numbers and draw nothing."""
     try:
         finding = case.experiment.find(replace(options, draw=False) if case.as_claimed else options)
     except DOMAIN as error:

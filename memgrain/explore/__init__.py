@@ -1,4 +1,5 @@
-"""Searching designs: what may vary and what counts, trials in a study that goes on when run again, and the front."""
+"""Search over designs: the space, objectives and constraints; a resumable study of trials; the Pareto front; inverse
+queries."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The axes along which a search moves: lists of options, or stretches of numbers; products that must stay are made into
-one axis, so that nothing is proposed that breaks them."""
+"""The axes of a search space: lists of options, or ranges of numbers. The keys of a fixed product form one axis, so
+that no proposal violates the product."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ if TYPE_CHECKING:
     import optuna
 
 MOST = 100_000
-"""Options of one axis at most."""
+"""Maximum number of options of one axis."""
 CHIP_AXIS = "chip"
-"""The axis of the chip, where there are several."""
+"""Name of the chip's axis, if there are several chips."""
 DIGITS = 6
-"""Digits of a real number that is proposed."""
+"""Significant digits of a proposed real number."""
 
 
 @dataclass(frozen=True)
 class OptionAxis:
-    """An axis of single options; a proposal is the place of one in the list."""
+    """An axis of discrete options. A proposal is the index of an option."""
 
     name: str
-    """The keys that it sets."""
+    """The keys that the axis sets."""
     options: tuple[dict[str, Any], ...]
-    """What each option sets."""
+    """The values that each option sets, by key."""
     ordered: bool
-    """Whether neighbours are alike, so that a sampler may reason from one to the next."""
+    """Whether neighbouring options are similar, so that a sampler may interpolate between them."""
 
     def ask(self, trial: optuna.Trial) -> dict[str, Any]:
-        """What the trial's sampler proposes."""
+        """Ask the trial's sampler for an option."""
         if self.ordered:
             return self.options[trial.suggest_int(self.name, 0, len(self.options) - 1)]
         return self.options[trial.suggest_categorical(self.name, range(len(self.options)))]
@@ -44,23 +44,23 @@ class OptionAxis:
 
 @dataclass(frozen=True)
 class RangeAxis:
-    """An axis of all numbers from one to another."""
+    """An axis of all numbers in a range."""
 
     name: str
-    """The key that it sets."""
+    """The key that the axis sets."""
     low: Number
-    """The smallest, in units of `grain` where it has one."""
+    """Smallest value, in units of `grain` if there is one."""
     high: Number
-    """The largest."""
+    """Largest value, in the same units."""
     log: bool
-    """Whether proposals are spread evenly over the logarithm."""
+    """Whether proposals are uniform in the logarithm."""
     grain: int | None
-    """Base units of one step, for whole numbers; None: real numbers."""
+    """Step of whole numbers in base units; None: real numbers."""
     unit: Unit | None
-    """The unit, if there is one."""
+    """Unit of the values, if there is one."""
 
     def ask(self, trial: optuna.Trial) -> dict[str, Any]:
-        """What the trial's sampler proposes."""
+        """Ask the trial's sampler for a value."""
         if self.grain is not None:
             whole = trial.suggest_int(self.name, int(self.low), int(self.high), log=self.log)
             return {self.name: write(whole * self.grain, self.unit)}
@@ -72,7 +72,8 @@ SearchAxis = OptionAxis | RangeAxis
 
 
 def axes(search: Search) -> list[SearchAxis]:
-    """The axes of a search: the chip's, those of products, then the others in order; raises MemgrainError."""
+    """The axes of a search: the chip's, those of fixed products, then the others in the order of the file. Raises
+    MemgrainError."""
     found: list[SearchAxis] = []
     if len(search.chips) > 1:
         found.append(OptionAxis(CHIP_AXIS, tuple({CHIP_AXIS: chip} for chip in search.chips), ordered=False))
@@ -85,13 +86,13 @@ def axes(search: Search) -> list[SearchAxis]:
 
 
 def size(found: Sequence[SearchAxis]) -> int | None:
-    """Points of the space; None if an axis has no options but a stretch."""
+    """Number of points in the space; None if an axis is a range."""
     lengths = [len(axis.options) for axis in found if isinstance(axis, OptionAxis)]
     return math.prod(lengths) if len(lengths) == len(found) else None
 
 
 def place(found: Sequence[SearchAxis], params: Mapping[str, Any]) -> int:
-    """The number of a point among all points of a space of options, given the place on each axis."""
+    """The index of a point in a space of options, from its index on each axis."""
     number = 0
     for axis in found:
         assert isinstance(axis, OptionAxis)
@@ -100,7 +101,7 @@ def place(found: Sequence[SearchAxis], params: Mapping[str, Any]) -> int:
 
 
 def params(found: Sequence[SearchAxis], number: int) -> dict[str, int]:
-    """The place on each axis of the point of that number."""
+    """The index on each axis of the point with index `number`."""
     places: dict[str, int] = {}
     for axis in reversed(found):
         assert isinstance(axis, OptionAxis)
@@ -109,7 +110,7 @@ def params(found: Sequence[SearchAxis], number: int) -> dict[str, int]:
 
 
 def _list(key: str, values: Sequence[Any]) -> OptionAxis:
-    """A list as an axis; ordered if its values are numbers that grow."""
+    """A list as an axis. It is ordered if its values are increasing numbers."""
     numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
     if len(numbers) < len(values):
         try:
@@ -121,7 +122,7 @@ def _list(key: str, values: Sequence[Any]) -> OptionAxis:
 
 
 def _stretch(key: str, values: ValueRange) -> SearchAxis:
-    """A range as an axis: of options if it has a step."""
+    """A range as an axis, of options if it has a step."""
     low, high, unit, whole = _ends(key, values)
     if values.step is not None:
         return OptionAxis(key, tuple({key: write(v, unit)} for v in _steps(key, values, low, high, unit)), ordered=True)
@@ -158,7 +159,7 @@ def _steps(key: str, values: ValueRange, low: Number, high: Number, unit: Unit |
 
 
 def _together(kept: Sequence[FixedProduct]) -> list[list[FixedProduct]]:
-    """The products by what they share: those with a key in common belong together."""
+    """Group fixed products that have keys in common."""
     found: list[list[FixedProduct]] = []
     for group in kept:
         touched = [others for others in found if any(set(group.keys) & set(other.keys) for other in others)]
@@ -168,7 +169,7 @@ def _together(kept: Sequence[FixedProduct]) -> list[list[FixedProduct]]:
 
 
 def _products(groups: Sequence[FixedProduct], search: Search) -> OptionAxis:
-    """All choices of values of the groups' keys for which each product is right, as one axis."""
+    """One axis with all combinations of values for which every product of the groups is met."""
     keys = list(dict.fromkeys(key for group in groups for key in group.keys))
     given = [key for key in keys if key in search.space or key in search.set]
     for group in groups:
@@ -190,7 +191,7 @@ def _products(groups: Sequence[FixedProduct], search: Search) -> OptionAxis:
 
 
 def _completed(group: FixedProduct, chosen: dict[str, int]) -> bool:
-    """Whether the product is right, with the one missing value put in if there is one."""
+    """Whether the product can be met; a single missing value is computed and added to `chosen`."""
     missing = [key for key in group.keys if key not in chosen]
     rest, odd = divmod(group.product, math.prod(chosen[key] for key in group.keys if key in chosen))
     if odd or rest < 1 or (not missing and rest != 1):
@@ -200,7 +201,7 @@ def _completed(group: FixedProduct, chosen: dict[str, int]) -> bool:
 
 
 def _whole(key: str, search: Search) -> list[int]:
-    """The whole numbers that a factor may be."""
+    """The whole numbers that a factor may take."""
     if key in search.set:
         values = [search.set[key]]
     else:

@@ -1,7 +1,7 @@
-"""Quality as columns of a search: a published score at a point's budget, and the attention mass that it recalls.
+"""Quality columns of a search: the published score at a point's budget, and the recalled attention mass.
 
-They stand beside the row's columns for objectives and constraints; neither is written into the row. A point at which
-nothing was published or measured is refused.
+Objectives and constraints may use them like the row's columns, but they are not written into the row. A point without a
+published score or measured mass is refused.
 """
 
 from __future__ import annotations
@@ -13,41 +13,47 @@ from memgrain.quality import floor, recall
 from memgrain.runs.task import Point, attention_of
 
 SCORE, MASS = "quality.score", "quality.mass"
-"""Columns: points of 100, the lowest of the sources; share of the attention mass, mean of layers and texts."""
+"""Columns: the lowest score of the sources, in points of 100; the recalled fraction of attention mass, mean over layers
+and texts."""
 
 
 class ScoreSelection(BaseModel):
-    """A row of the published scores, but for its budget."""
+    """The published scores of one method, model and benchmark."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    method: str = Field(description="how tokens are selected, as in 'memgrain quality'")
-    model: str = Field(description="the language model, as there")
-    benchmark: str = Field(description="what was asked, as there")
-    task: str = Field(default="average", description="one task of it, or the average of all")
-    context: int | None = Field(default=None, gt=0, description="tokens, where there are rows of several contexts")
+    method: str = Field(description="selection method, as in 'memgrain quality'")
+    model: str = Field(description="language model, as in 'memgrain quality'")
+    benchmark: str = Field(description="benchmark, as in 'memgrain quality'")
+    task: str = Field(default="average", description="one task of the benchmark, or the average of all")
+    context: int | None = Field(
+        default=None, gt=0, description="context in tokens, if there are scores of several contexts"
+    )
 
 
 class MassSelection(BaseModel):
-    """A selection whose recalled mass was measured; its page is the point's selection.unit."""
+    """A selection whose recalled mass was measured. Its page is the point's selection.unit."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     selection: str = Field(description="tokens, pages_sum, pages_max, pages_bound or window")
-    share: str = Field(default="group", description="whose list it is: head, group or layer")
-    context: int | None = Field(default=None, gt=0, description="tokens; absent: the longest measured")
+    share: str = Field(default="group", description="sharing of the list: head, group or layer")
+    context: int | None = Field(default=None, gt=0, description="context in tokens; absent: the longest measured")
 
 
 class Quality(BaseModel):
-    """Where quality is looked up."""
+    """Sources of the quality columns."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     score: ScoreSelection | None = Field(default=None, description="published score at the point's selection.ratio")
-    mass: MassSelection | None = Field(default=None, description="attention mass recalled at it, which is no score")
+    mass: MassSelection | None = Field(
+        default=None, description="recalled attention mass at selection.ratio (not a score)"
+    )
 
     def columns(self, point: Point) -> dict[str, float]:
-        """The columns of a point; raises MemgrainError where it has no ratio, or nothing is known at its ratio."""
+        """The columns of a point. Raises MemgrainError if it has no selection ratio, or nothing is known at its
+        ratio."""
         attended = attention_of(point.workload)
         selection = attended.selection if attended is not None else None
         ratio = getattr(selection, "ratio", None)

@@ -1,8 +1,9 @@
-"""A study under way: points are proposed, refused or simulated, and told, until there are enough.
+"""Run a study: propose points, refuse or simulate them, and report results to the sampler, until there are enough
+trials.
 
-A point's row goes to rows.jsonl before the study is told, so that what is killed in between costs a look-up. What one
-process proposes depends on the seed and the trials told so far, and on nothing that the process did before: a study
-that was interrupted ends as one that was not.
+A point's row is written to rows.jsonl before the study hears of it, so that a kill in between costs only a look-up. The
+proposals of one process depend on the seed and the finished trials alone, so that an interrupted study ends like an
+uninterrupted one.
 """
 
 from __future__ import annotations
@@ -34,21 +35,21 @@ if TYPE_CHECKING:
     import optuna
 
 TrialParameters = tuple[tuple[str, Any], ...]
-"""The proposal of a trial, by axis."""
+"""The proposal of a trial, as sorted pairs of axis and value."""
 PATIENCE = 200
-"""Repeats in a row after which the search has nothing new to propose."""
+"""Number of repeated proposals in a row after which the search stops."""
 
 
 @dataclass(frozen=True)
 class PendingTrial:
-    """A trial that is under way."""
+    """A trial that has no result yet."""
 
     trial: optuna.Trial
-    """What the study knows of it."""
+    """Optuna's trial."""
     point: dict[str, Any]
     """Its chip and overrides."""
     quality: dict[str, float]
-    """Its columns of quality."""
+    """Its quality columns."""
 
 
 def explore(
@@ -71,7 +72,7 @@ def explore(
 
 
 class _StudyRun:
-    """One process's part in a study."""
+    """The part of one process in a study."""
 
     def __init__(self, search: Search, study: optuna.Study, store: RowStore, progress: Progress, here: bool) -> None:
         self.search, self.study, self.store, self.progress, self.here = search, study, store, progress, here
@@ -84,7 +85,7 @@ class _StudyRun:
         self.files: Files = {}
 
     def go(self, pool: Pool, jobs: int) -> None:
-        """Ask and tell until the trials are done or nothing new is left."""
+        """Propose and evaluate points until the trials are done or nothing new is left."""
         done = sum(trial.state.name in DONE for trial in self.study.get_trials(deepcopy=False))
         self.progress.start(self.total, min(done, self.total))
         try:
@@ -99,8 +100,8 @@ class _StudyRun:
                 self.fail(asked.trial)
 
     def taken(self) -> list[TrialParameters]:
-        """The points that are told or under way. In a database of many machines only this process's own count as under
-        way: of others nobody knows whether they live."""
+        """The points that are finished or running. In a database shared by machines only this process's own trials
+        count as running, because others may be dead."""
         live = {asked.trial.number for asked, _ in self.running.values()}
         return [
             _key(trial.params)
@@ -109,9 +110,9 @@ class _StudyRun:
         ]
 
     def ask(self, pool: Pool) -> bool:
-        """Let the sampler propose a point and see to it; False if no further trial is wanted.
+        """Let the sampler propose a point and process it. Returns False if no further trial is wanted.
 
-        One process asks at a time, so that no two propose the same and together they propose no more than is wanted.
+        One process asks at a time, so that no two propose the same point and together they do not propose too many.
         """
         with locked(self.store.folder / ASKING):
             taken = self.taken()
@@ -130,7 +131,7 @@ class _StudyRun:
         return True
 
     def sampler(self, number: int) -> optuna.samplers.BaseSampler:
-        """The sampler of the proposal that follows `number` others, with a seed of its own."""
+        """The sampler for the proposal after `number` others, with its own seed."""
         from optuna.samplers import NSGAIISampler, RandomSampler, TPESampler
 
         seed = int(np.random.SeedSequence([self.search.seed, number]).generate_state(1)[0])
@@ -141,7 +142,7 @@ class _StudyRun:
         return RandomSampler(seed=seed)
 
     def repeat(self, trial: optuna.Trial, taken: list[TrialParameters]) -> None:
-        """Drop a proposal that was made before; in a space that ends, have an untried one follow."""
+        """Drop a repeated proposal. In a finite space, enqueue an untried point instead."""
         self.fail(trial)
         self.repeats += 1
         if self.size is None:
@@ -156,7 +157,7 @@ class _StudyRun:
             self.study.enqueue_trial(params(self.axes, untried))
 
     def see_to(self, pool: Pool, trial: optuna.Trial, chosen: dict[str, Any]) -> None:
-        """Refuse what cannot be, tell what is known, submit the rest."""
+        """Refuse an invalid point, report a known row, or submit the point."""
         chip = chosen.pop(CHIP_AXIS, self.search.chips[0])
         asked = PendingTrial(trial, {"chip": chip, "overrides": chosen}, {})
         try:
@@ -180,7 +181,7 @@ class _StudyRun:
             raise
 
     def collect(self, pool: Pool) -> None:
-        """Settle what has finished within a glance."""
+        """Process the points that finish within GLANCE seconds."""
         finished, _ = wait(self.running, timeout=GLANCE, return_when=FIRST_COMPLETED)
         for promise in finished:
             try:
@@ -191,7 +192,7 @@ class _StudyRun:
             del self.running[promise]
 
     def restart(self, pool: Pool) -> None:
-        """After a worker died: new workers, and the points that were out once more, each alone; one that kills its
+        """After a worker crash, restart the pool and retry the points in flight one at a time. A point that kills its
         worker again is refused."""
         pool.restart()
         for lost, (asked, point) in list(self.running.items()):
@@ -203,7 +204,7 @@ class _StudyRun:
             del self.running[lost]
 
     def settle(self, promise: Future[Row], asked: PendingTrial, point: Point) -> None:
-        """Keep the row that was promised and tell the study; or tell it why there is none."""
+        """Store a finished row and report it to the study, or report the refusal."""
         try:
             row = promise.result()
         except WorkerLost:
@@ -219,7 +220,7 @@ class _StudyRun:
             self.tell(asked, row)
 
     def tell(self, asked: PendingTrial, row: Row) -> None:
-        """Tell the study what a row says of the objectives and the constraints."""
+        """Report the objectives and constraints of a row to the study."""
         row = row | asked.quality
         values = {name: plain(row[column(name, row)]) for name in self.search.objectives}
         lacking = next((name for name, value in values.items() if value is None), None)
@@ -236,7 +237,7 @@ class _StudyRun:
         self.progress.done(row)
 
     def refuse(self, asked: PendingTrial, reason: str) -> None:
-        """Tell the study that the point cannot be, and why."""
+        """Report to the study that the point is refused, with the reason."""
         from optuna.trial import TrialState
 
         asked.trial.set_user_attr(ANSWER, {**asked.point, "refused": " ".join(reason.split())})
@@ -245,12 +246,12 @@ class _StudyRun:
         self.progress.done({"id": ""})
 
     def fail(self, trial: optuna.Trial) -> None:
-        """Tell the study that nothing became of a trial: it does not count."""
+        """Mark a trial as failed, so that it does not count."""
         from optuna.trial import TrialState
 
         self.study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
 
 
 def _key(parameters: dict[str, Any]) -> TrialParameters:
-    """What makes two proposals one."""
+    """Equal for equal proposals."""
     return tuple(sorted(parameters.items()))

@@ -1,4 +1,4 @@
-"""What a result owes to assumptions: the same run with assumed numbers at the ends of their ranges, singly and all."""
+"""Effect of assumed parameters on a result: the same run with each at the ends of its range, and with all together."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from memgrain.uncertainty.sampling import with_numbers
 
 @dataclass(frozen=True)
 class AssumptionInterval:
-    """A time and what the chip's assumptions may make of it."""
+    """A time, and its range over the chip's assumed parameters."""
 
     time_us: float
-    """With the numbers of the chip's file."""
+    """Time with the nominal parameters."""
     numbers: tuple[Span, ...]
-    """The time with every assumed number at each end, the most telling first."""
+    """Time with each assumed parameter at each end of its range, the largest effect first."""
     fastest_us: float
-    """With every number at the end that is faster by itself."""
+    """Time with every parameter at the end that is faster on its own."""
     slowest_us: float
-    """With every number at the end that is slower by itself."""
+    """Time with every parameter at the end that is slower on its own."""
 
 
 def interval(task: Task, options: RunOptions = RunOptions()) -> AssumptionInterval:
-    """The interval of a task's time on its chip; numbers that are set stay as they are set.
+    """The interval of a task's time over the chip's assumed parameters. Overridden parameters stay fixed.
 
-    Raises MemgrainError if the chip assumes nothing, and what `Task.resolve` and the simulation raise.
+    Raises MemgrainError if the chip has no assumed parameter, and the errors of `Task.resolve` and the simulation.
     """
     known = uncertain_parameters(read_chip(task.chip, task.chip_set), task.chip_set)
     assumed = [unknown for unknown in known if unknown.item.kind == "assumed"]
@@ -46,8 +46,8 @@ def interval(task: Task, options: RunOptions = RunOptions()) -> AssumptionInterv
 
 
 def _joint(task: Task, numbers: list[Span], nominal: float, best: Callable[..., float]) -> float:
-    """The time with every number at its best (or worst) end; numbers that do not go with the others stay as they
-    are."""
+    """The time with every parameter at its best (or worst) end. A parameter that contradicts the others keeps its
+    nominal value."""
     changes: dict[str, Any] = {}
     found = nominal
     for item in numbers:

@@ -1,4 +1,4 @@
-"""One number at a time at the ends of its range, all else as it is: the bars of a tornado."""
+"""One parameter at a time at the ends of its range, all others nominal: the bars of a tornado plot."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from memgrain.uncertainty.parameters import UncertainParameter
 from memgrain.uncertainty.sampling import answers, value_of, with_numbers
 
 ParameterEnd = tuple[str, Any]
-"""Name of a number and one end of its range."""
+"""Name of a parameter and one end of its range."""
 
 
 @dataclass(frozen=True)
 class Span:
-    """A number, and a metric with it at the ends of its range."""
+    """A parameter, and a metric with the parameter at the ends of its range."""
 
     path: str
-    """Its dotted name."""
+    """Dotted name."""
     value: Any
-    """What the chip's file says."""
+    """Nominal value."""
     kind: str
-    """measured, vendor, derived or assumed."""
+    """Kind of its source: measured, vendor, derived or assumed."""
     ends: tuple[Any, Any]
-    """Lowest and highest conceivable value."""
+    """Lowest and highest value of the range."""
     values: tuple[float | None, float | None]
-    """The metric with it at each end, all else as it is; None where the chip or the run does not admit that."""
+    """The metric at each end, all other parameters nominal; None if the chip or the run refuses the value."""
 
     def reach(self, nominal: float) -> tuple[float, float]:
-        """Smallest and largest value of the metric that the number can make, the usual one included."""
+        """Smallest and largest value of the metric over the ends, including the nominal one."""
         known = [nominal, *(value for value in self.values if value is not None)]
         return min(known), max(known)
 
@@ -46,9 +46,9 @@ def spans(
     metric: str,
     options: RunOptions = RunOptions(),
 ) -> tuple[float, list[Span]]:
-    """The metric of a task with its chip's own numbers, and the span of each of `numbers`, the widest first.
+    """The nominal metric of a task, and the span of each of `numbers`, the widest first.
 
-    Raises what `Task.resolve` raises, and MemgrainError if the task fails.
+    Raises the errors of `Task.resolve`, and MemgrainError if the task fails.
     """
     nominal, points = task.resolve(), end_points(task, numbers)
     with options.folder() as folder:
@@ -60,7 +60,8 @@ def spans(
 
 
 def end_points(task: Task, numbers: Sequence[UncertainParameter]) -> dict[ParameterEnd, Point]:
-    """The task with each number at each end of its range, all else as it is, where chip and workload admit it."""
+    """The task with each parameter at each end of its range, all others nominal; values that chip or workload refuse
+    are omitted."""
     points: dict[ParameterEnd, Point] = {}
     for item in (known.item for known in numbers):
         for end in item.range or ():
@@ -76,7 +77,7 @@ def spans_of(
     nominal: float,
     metric: str,
 ) -> list[Span]:
-    """The spans that the rows of `points` give, by id, the widest first; a point without a row was refused."""
+    """The spans from the rows of `points` (by id), the widest first. A point without a row was refused."""
     found = {key: value_of(rows[point.id()], metric) for key, point in points.items() if point.id() in rows}
     listed = [_span(known, found) for known in numbers]
     return sorted(listed, key=lambda span: span.reach(nominal)[0] - span.reach(nominal)[1])

@@ -1,5 +1,5 @@
-"""The interval of a step of a whole model: its chip's uncertain numbers, links too where several share it, and the
-model's error, as measured steps and layers show it."""
+"""The interval of a step of a whole model: over its chip's uncertain parameters, including links if several chips share
+the model, and the model's error from measured steps and layers."""
 
 from __future__ import annotations
 
@@ -19,41 +19,41 @@ from memgrain.uncertainty.sampling import Drawn, answers, draw_together, value_o
 from memgrain.uncertainty.uncertain_result import UncertainResult, uncertain_result_of
 
 UNKNOWN = "; no step over nodes was measured, so no model error is counted"
-"""What is said where the model's error has no bounds."""
+"""Note if the model's error is unknown."""
 
 
 @dataclass(frozen=True)
 class ModelStep:
-    """A step of a model to be drawn of."""
+    """A step of a model to draw."""
 
     chip: str
-    """Name of a chip, or its file."""
+    """Name or file of the chip."""
     chip_set: Mapping[str, Any]
-    """Dotted overrides of it."""
+    """Dotted overrides of the chip."""
     ask: Callable[[Chip], Question]
     """The question on a chip; what it leaves open is filled in anew from the numbers of each draw."""
     found: ModelRun
-    """What it gives with the chip's own numbers."""
+    """The result with nominal parameters."""
     whole_prompt: int | None = None
-    """Time of the whole prompt in ps with these, if that is wanted instead."""
+    """Nominal time of the whole prompt in ps, if the interval is of that time."""
 
     @property
     def metric(self) -> str:
-        """What the interval is of: the prompt's time if it is wanted, in decode that from token to token, else that of
-        the step."""
+        """Metric of the interval: the time of the whole prompt if it is wanted, in decode the time per token, else the
+        time of the step."""
         if self.whole_prompt is not None:
             return "prompt_time_us"
         return "time_per_token_us" if self.found.asked.step.phase == "decode" else "time_us"
 
     @property
     def nominal(self) -> float:
-        """That time in us with the chip's own numbers."""
+        """The nominal time in us."""
         if self.whole_prompt is not None:
             return self.whole_prompt / 1e6
         return (self.found.time_per_token if self.found.asked.step.phase == "decode" else self.found.time) / 1e6
 
     def drawable(self) -> Drawable[ModelJob]:
-        """The step on a chip with other numbers."""
+        """The step on a chip with drawn parameters."""
         several = self.found.asked.shard.chips > 1
         return Drawable(
             tuple(uncertain_parameters(read_chip(self.chip, self.chip_set), self.chip_set, links=several)),
@@ -67,10 +67,10 @@ def interval_of_step(
     step: ModelStep,
     options: RunOptions = RunOptions(),
 ) -> tuple[UncertainResult, Drawn]:
-    """The spread of a step's time on draws of its chip's uncertain numbers, FEW unless `options` has another number.
+    """The uncertain time of a step on draws of its chip's parameters, FEW unless `options` has another number.
 
-    A draw that the chip or the step refuses (a memory too small for the model) is drawn again. Raises MemgrainError if
-    too few are admitted, or if nothing says how wide the interval is.
+    A draw that the chip or the step refuses (a memory too small for the model) is replaced. Raises MemgrainError if too
+    few are admitted, or if nothing says how wide the interval is.
     """
     with options.folder() as folder:
         _, drawn = draw_together(

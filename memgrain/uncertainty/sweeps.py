@@ -1,4 +1,4 @@
-"""Intervals of a sweep: for each point with an answer, a metric from 5 to 95 %, in intervals.csv beside the rows."""
+"""Intervals of a sweep: a metric of each simulated point from 5 to 95 %, written to intervals.csv beside the rows."""
 
 from __future__ import annotations
 
@@ -26,20 +26,21 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DRAWS = "draws"
-"""Name of the folder of drawn rows, in the sweep's folder."""
+"""Name of the folder with rows of draws, in the sweep's folder."""
 
 
 @dataclass(frozen=True)
 class Intervals:
-    """Intervals of a sweep's points."""
+    """Intervals of the points of a sweep."""
 
     path: Path
-    """The file that holds them."""
+    """File of the intervals."""
     frame: pd.DataFrame
-    """A row for each point with an answer: id, chip, workload, the grid's keys, metric, usual, low, median, high, and
-    rests_on, in words; where there is no interval, low to high are missing and it says why."""
+    """One row per simulated point: id, chip, workload, the grid's keys, metric, usual (the nominal value), low, median,
+    high, and rests_on, a text on the evidence. If there is no interval, low to high are missing and rests_on gives the
+    reason."""
     failures: list[str]
-    """A line for each of its points without an interval."""
+    """A line for each point without an interval."""
 
 
 def intervals_of(
@@ -48,9 +49,9 @@ def intervals_of(
     metric: str = SHARE,
     options: RunOptions = RunOptions(),
 ) -> Intervals:
-    """Intervals of a metric of all points of the sweep that have their row in `folder`, see `sample_each`.
+    """Intervals of a metric of all points of the sweep that have a row in `folder`; see `sample_each`.
 
-    Drawn rows are kept in a folder of their own there and not run again. Raises MemgrainError if no point has the
+    Rows of draws are kept in the folder DRAWS there and not simulated again. Raises MemgrainError if no point has the
     metric or the file cannot be written, and KeyboardInterrupt as `run_points` does.
     """
     import pandas as pd
@@ -79,7 +80,7 @@ def intervals_of(
 
 
 def _answered(sweep: Sweep, folder: Path) -> list[tuple[Task, Point, Row]]:
-    """The sweep's points that have a row in the folder, each once, with their tasks and rows."""
+    """The distinct points of the sweep with a row in the folder, with their tasks and rows."""
     rows, files = {row["id"]: row for row in read_rows(folder / NAME)}, Files()
     found: dict[str, tuple[Task, Point, Row]] = {}
     for task in sweep.tasks():
@@ -92,7 +93,7 @@ def _answered(sweep: Sweep, folder: Path) -> list[tuple[Task, Point, Row]]:
 
 
 def _lacks(row: Row, metric: str) -> str:
-    """Why a row has no such number; empty if it has."""
+    """Reason why a row has no such number; empty if it has one."""
     try:
         nominal = value_of(row, metric)
     except MemgrainError as error:
@@ -101,7 +102,7 @@ def _lacks(row: Row, metric: str) -> str:
 
 
 def _interval(found: SampledPoints | str, metric: str, seed: int) -> dict[str, Any]:
-    """low, median, high, and what they rest on."""
+    """The columns low, median, high and rests_on of one point."""
     if isinstance(found, str):
         return {**dict.fromkeys(ENDS), "rests_on": found}
     try:

@@ -1,4 +1,4 @@
-"""What uncertain numbers and the model's own error make of a result: medians and intervals from 5 to 95 %."""
+"""A result under uncertain parameters and the model's own error: medians and intervals from 5 to 95 %."""
 
 from __future__ import annotations
 
@@ -17,53 +17,54 @@ from memgrain.uncertainty.sampling import SampledPoints
 LEVELS = (0.05, 0.5, 0.95)
 """Quantiles of an interval."""
 ERRORS = 20_000
-"""Draws of the model's error, spread over the draws of the numbers; a quantile of it is then good to 1 %."""
+"""Number of draws of the model's error, distributed over the draws of the parameters; quantiles are then accurate to 1
+%."""
 OUTSIDE = "the chip's own numbers lie near ends of their ranges, so that its figure lies outside their interval"
-"""What is said where the draws leave the usual figure out."""
+"""Note if the interval of the draws excludes the nominal figure."""
 Combine = Callable[..., NDArray[np.float64]]
-"""Makes one figure of an array for each point: a ratio, a difference."""
+"""Combines one array per point into one figure, such as a ratio or a difference."""
 
 
 @dataclass(frozen=True)
 class Quantiles:
-    """An interval."""
+    """An interval of a distribution."""
 
     low: float
-    """Nineteen draws of twenty lie above."""
+    """5 % quantile."""
     median: float
-    """Half of the draws lie above."""
+    """50 % quantile."""
     high: float
-    """Nineteen draws of twenty lie below."""
+    """95 % quantile."""
 
 
 @dataclass(frozen=True)
 class UncertainResult:
-    """A figure, and what may be true instead."""
+    """A figure and its distribution."""
 
     what: str
-    """What the figure is."""
+    """Name of the figure."""
     nominal: float
-    """With the numbers of the chips' files."""
+    """The figure with nominal parameters."""
     assumptions: Quantiles | None
-    """With the chips' numbers drawn from their ranges; None if none has one."""
+    """The interval over draws of the chips' parameters; None if none has a range."""
     model: Quantiles | None
-    """With the files' numbers, but the model off as it was in validation, its bias included; None for what is no matter
-    of time."""
+    """The interval over the model's validated error with nominal parameters, bias included; None if the figure does not
+    depend on time."""
     combined: Quantiles
-    """With both, independent of each other."""
+    """The interval over both, independent of each other."""
     draws: NDArray[np.float64]
-    """The draws of both."""
+    """The draws over both."""
     notes: tuple[str, ...]
-    """For each point, what validation says; and whether the interval leaves the usual figure out."""
+    """The evidence of each point's error, and a note if the interval excludes the nominal figure."""
 
     def within(self, low: float, high: float) -> float:
-        """The share of draws from `low` to `high`."""
+        """The fraction of draws from `low` to `high`."""
         return float(np.mean((low <= self.draws) & (self.draws <= high)))
 
     def decides(self, low: float, high: float) -> bool | None:
         """Whether the figure lies from `low` to `high`: True if all of the interval does, False if none, else None.
 
-        The usual figure counts as a part of the interval, so that nothing is decided against the files' own numbers.
+        The nominal figure counts as part of the interval, so that nothing is decided against the nominal parameters.
         """
         first, last = min(self.combined.low, self.nominal), max(self.combined.high, self.nominal)
         if low <= first and last <= high:
@@ -74,9 +75,9 @@ class UncertainResult:
 def uncertain_result(
     sampled: SampledPoints, metric: str, what: str, combine: Combine, seed: int = 0
 ) -> UncertainResult:
-    """The spread of a metric of one point, or of what `combine` makes of those of several.
+    """The uncertain result of a metric of one point, or of `combine` applied to the metric of several.
 
-    Raises MemgrainError if no number has a range and the metric is no matter of time: then nothing says how wide it is.
+    Raises MemgrainError if no parameter has a range and the metric does not depend on time: then there is no interval.
     """
     errors, notes = model_error(sampled.points, sampled.nominal_values("time_us").tolist(), metric)
     return uncertain_result_of(
@@ -103,9 +104,9 @@ def uncertain_result_of(
     chips: Sequence[str],
     seed: int = 0,
 ) -> UncertainResult:
-    """The spread of what `combine` makes of values of points: `nominal` with the chips' own numbers, and `drawn`, a row
-    for each draw; a point's value goes with that power of its time, and `errors` is the joint law of how far these are
-    off, None if the values are no matter of time.
+    """The uncertain result of `combine` applied to the values of points. `nominal` are the values with nominal
+    parameters, `drawn` those of the draws (one row per draw). A point's value is proportional to its time to `power`,
+    and `errors` is the joint law of the errors of the times, None if the values do not depend on time.
 
     `notes` state what is known about each point's error, `chips` the chip of each point. Raises MemgrainError as
     `uncertain_result` does.
@@ -135,7 +136,7 @@ def uncertain_result_of(
 def _combined(
     values: NDArray[np.float64], errors: Joint | None, power: int, combine: Combine, seed: int
 ) -> NDArray[np.float64]:
-    """What the values make with errors of the model, each taken several times with other errors."""
+    """The combined figure of the values under model errors; each value is used several times with different errors."""
     if errors is None:
         return _columns(values, combine)
     times = -(-ERRORS // len(values))

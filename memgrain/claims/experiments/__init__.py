@@ -1,4 +1,4 @@
-"""Experiments that a claim may name, one file a kind: each works out or simulates one number, or looks up a text."""
+"""Kinds of experiments, one per file. Each computes or simulates one number, or looks up a text."""
 
 from __future__ import annotations
 

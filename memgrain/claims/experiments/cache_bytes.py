@@ -1,4 +1,4 @@
-"""Bytes that one model keeps of a context, divided by those of another."""
+"""KV-cache bytes of one model for a context, divided by those of another model."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ class CacheBytesRatio(BaseModel):
     over: str = Field(min_length=1, description="the model above the line")
     under: str = Field(min_length=1, description="the model below the line")
     context: int = Field(gt=0, description="tokens")
-    per_layer: bool = Field(default=False, description="whether the bytes of a layer are compared, not of all layers")
+    per_layer: bool = Field(
+        default=False, description="whether the bytes of one layer are compared; default: of all layers"
+    )
 
     def find(self, options: ExperimentOptions) -> ExperimentResult:
-        """The ratio of bytes in the KV cache; raises WorkloadError if there is no such model."""
+        """The ratio of KV-cache bytes. Raises WorkloadError if there is no such model."""
         sizes = []
         for name in (self.over, self.under):
             model = load_model(name)

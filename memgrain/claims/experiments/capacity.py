@@ -1,4 +1,4 @@
-"""How full the memory of chips is with a model's weights and the cache of its sequences: above 1 they do not fit."""
+"""Memory use of a model's weights and KV cache as a fraction of the chips' memory; above 1 they do not fit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Fill(BaseModel):
     step: StepOf = Field(description="the model, the chips and the context")
 
     def find(self, options: ExperimentOptions) -> ExperimentResult:
-        """What is needed of a chip's memory, as a share of what may be taken of it, activations aside."""
+        """The needed memory of a chip as a fraction of the usable memory, without activations."""
         asked = self.step.question()
         held = capacity(asked, 0)
         note = f"{asked.memory_share:.0%} of the memory may be taken"

@@ -1,4 +1,4 @@
-"""The exponent with which a cost of a decode step grows with the context; see `memgrain.analysis.scaling`."""
+"""The exponent of a decode step's cost as a function of the context length; see `memgrain.analysis.scaling`."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from memgrain.errors import MemgrainError
 from memgrain.runs.shipped import suggest
 
 CONTEXTS = (FITTED_FROM, FITTED_FROM << 2, FITTED_FROM << 4)
-"""Contexts that the exponent is fitted over."""
+"""Context lengths over which the exponent is fitted."""
 
 
 class Growth(BaseModel):
-    """A mechanism on a chip, and what of it."""
+    """A mechanism on a chip and one of its costs."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["growth"]
     chip: str = Field(min_length=1, description="a chip by name or file")
     mechanism: str = Field(min_length=1, description="a mechanism of memgrain scaling")
-    cost: Literal["read_bytes", "operations", "time_us"] = Field(description="what grows")
+    cost: Literal["read_bytes", "operations", "time_us"] = Field(description="the cost")
 
     def find(self, options: ExperimentOptions) -> ExperimentResult:
-        """The exponent over all contexts; its interval, those between neighbours."""
+        """The exponent over all contexts; its interval spans the exponents between neighbouring contexts."""
         names = [mechanism.name for mechanism in MECHANISMS]
         if self.mechanism not in names:
             raise MemgrainError(

@@ -1,4 +1,5 @@
-"""A metric of one point divided by that of another, over the uncertain numbers of their chips and the model's error."""
+"""A metric of one point divided by that of another, with an interval over uncertain parameters and the model's
+error."""
 
 from __future__ import annotations
 

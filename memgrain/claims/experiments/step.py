@@ -1,4 +1,4 @@
-"""The time from token to token of a model on chips, divided by that of another model, or on other chips."""
+"""Time per token of a model on chips, divided by that of another model or on other chips."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class StepOf(BaseModel):
     context: int = Field(gt=0, description="tokens of context of each sequence")
     chips: int = Field(default=1, gt=0, description="chips that share the model")
     batch: int = Field(default=1, gt=0, description="sequences at once")
-    page: int | None = Field(default=None, description="rows of a page, where they are not the chip's own")
-    fuse: list[Fusion] = Field(default_factory=list, description="kernels that are made one")
-    prefetch: list[What] = Field(default_factory=list, description="what is fetched before its kernel begins")
+    page: int | None = Field(default=None, description="tokens of a page, if not the chip's default")
+    fuse: list[Fusion] = Field(default_factory=list, description="kernels that are fused")
+    prefetch: list[What] = Field(default_factory=list, description="what is prefetched before its kernel begins")
 
     def question(self) -> Question:
         """The question; raises MemgrainError, WorkloadError or HardwareError for what cannot be."""
@@ -69,7 +69,7 @@ class StepOf(BaseModel):
 
 
 class StepRatio(BaseModel):
-    """Two steps."""
+    """Two steps whose times are compared."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -78,7 +78,7 @@ class StepRatio(BaseModel):
     under: StepOf = Field(description="the step below the line")
 
     def find(self, options: ExperimentOptions) -> ExperimentResult:
-        """The ratio of times from token to token; its interval holds nine of ten draws of both steps' errors."""
+        """The ratio of the times per token. Its interval holds nine of ten draws of both steps' errors."""
         runs = self.over.run(), self.under.run()
         times = np.array([run.time_per_token for run in runs], float)
         notes = [f"{run.asked.model.name} on {run.asked.chip.name}: {run.trust.sentence}" for run in runs]

@@ -1,4 +1,4 @@
-"""A text of a chip's file, such as the standard of its DRAM."""
+"""A text from a chip's file, such as the standard of its DRAM."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from memgrain.hwmodels import load_chip
 
 
 class TextOf(BaseModel):
-    """Which text."""
+    """A chip and the name of a text."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["text"]
     chip: str = Field(min_length=1, description="a chip by name or file")
-    of: Literal["dram.standard", "vendor"] = Field(description="the DRAM's standard, or who makes the chip")
+    of: Literal["dram.standard", "vendor"] = Field(description="the DRAM's standard, or the chip's vendor")
 
     def find(self, options: ExperimentOptions) -> ExperimentResult:
         """The text; raises HardwareError if there is no such chip."""
