@@ -1,7 +1,7 @@
-"""How much of what memory moves was asked for: bytes fetched ÷ needed by head dimension, element type, layout, granule.
+"""Over-fetch: bytes fetched ÷ bytes needed by head dimension, element type, layout and access granularity.
 
-By the closed formula of `memgrain.sim.levels.granules`, and held against the simulator, which counts lookups and bursts
-and does not know it.
+The ratio follows from the closed formula of `memgrain.sim.levels.granules` and is compared with the simulator, which
+counts lookups and bursts independently of it.
 """
 
 from __future__ import annotations
@@ -17,50 +17,51 @@ from memgrain.sim.levels.granules import fetched, granule_of
 from memgrain.workloads import DType, Trace, element_bytes, gather, stream, stride
 
 GRANULES = (32, 64, 128, 256, 512)
-"""Granules of the map: from a sector of an NVIDIA L2 to a line of an Ascend's."""
+"""Access granularities of the map in bytes: from a sector of an NVIDIA L2 to a line of an Ascend's."""
 HEAD_DIMS = (64, 80, 96, 112, 128, 192, 256)
 DTYPES: tuple[DType, ...] = ("bf16", "fp8")
 NZ_PIECE = 32
-"""Bytes of a piece of a row in the Ascend's fractal order (16 elements of two bytes)."""
+"""Bytes of a row fragment in the Ascend's fractal order (16 elements of two bytes)."""
 SIMULATED_BYTES = 1 << 21
-"""Bytes that a simulation asks for at least."""
+"""Minimum number of bytes requested by a simulation."""
 SIMULATED_PIECES = 512
-"""Pieces that it asks for at least."""
+"""Minimum number of fragments requested by a simulation."""
 BLOCK = 64
-"""Rows of a program of a gathered trace."""
+"""Rows per program of a gathered trace."""
 EXACT = 1e-9
-"""Difference below which two shares of whole bytes are the same."""
+"""Relative difference below which two ratios count as equal."""
 
 
 @dataclass(frozen=True)
 class MapRow:
-    """A row of the map: what one head keeps of one token."""
+    """A row of the map: the data of one head and one token."""
 
     label: str
-    """What people call it: '96', '656 B'."""
+    """Label, such as '96' or '656 B'."""
     bytes: int
-    """Its size."""
+    """Size."""
     dtype: str
-    """Its element type; empty for a row that is given in bytes."""
+    """Element type; empty for a row given in bytes."""
 
 
 @dataclass(frozen=True)
 class Read:
-    """How a row is read: in pieces that lie `stride` bytes apart, with or without their neighbours."""
+    """Access pattern of a row: fragments at a distance of `stride` bytes, with or without their neighbours."""
 
     bytes: int
-    """Size of a piece."""
+    """Size of a fragment."""
     stride: int
-    """Bytes between the begins of neighbouring pieces, at least `bytes`; the first begins at a multiple of every
-    granule."""
+    """Distance between the starts of neighbouring fragments, at least `bytes`. The first one is aligned to every
+    granularity."""
     pieces: int = 1
-    """Pieces of a row, so far apart that they share no granule."""
+    """Fragments of a row, which share no granule."""
     density: float = 0.0
-    """Share of all pieces that is read: 0 for one whose neighbours are not, 1 for a stream; between, at random."""
+    """Fraction of all fragments that is read: 0 for isolated ones, 1 for a stream, in between for a random
+    selection."""
 
     def ratio(self, granule: int, cached: bool = True) -> float:
-        """Bytes fetched ÷ needed; see `memgrain.sim.levels.granules`. Raises MemgrainError if a row's own pieces share
-        granules."""
+        """Bytes fetched ÷ bytes needed; see `memgrain.sim.levels.granules`. Raises MemgrainError if fragments of one
+        row share granules."""
         if self.pieces > 1 and self.stride % granule:
             raise MemgrainError(
                 f"pieces {self.stride} B apart share granules of {granule} B; use a page of at least "
@@ -69,8 +70,8 @@ class Read:
         return fetched(self.bytes, self.stride, granule, self.density, cached) / self.bytes
 
     def trace(self, granule: int, programs: int) -> Trace:
-        """Reads of this kind, as `programs` programs make them, over whole repeat periods for granules up to
-        `granule`; its one tensor that is read is X."""
+        """A trace of such reads by `programs` programs, over whole alignment periods for granularities up to `granule`.
+        The tensor that is read is X."""
         period = granule // math.gcd(self.stride, granule)
         count = max(SIMULATED_PIECES, SIMULATED_BYTES // self.bytes)
         count = -(-count // period) * period
@@ -85,19 +86,19 @@ class Read:
 
 @dataclass(frozen=True)
 class LayoutOptions:
-    """What layouts are asked with."""
+    """Options of the layouts."""
 
     page: int = 16
-    """Tokens of a page; 16 is vLLM's default."""
+    """Tokens per page; 16 is vLLM's default."""
     tile: int = 64
-    """Tokens of a tile; 64 is what tilings here are fitted to."""
+    """Tokens per tile; the tilings here are fitted to 64."""
     stride: int | None = None
     """Bytes between rows of the padded layout; None: the next power of two."""
     ratio: float = 0.05
-    """Share of the tokens that the random layout reads."""
+    """Fraction of the tokens that the random layout reads."""
 
     def __post_init__(self) -> None:
-        """Raises MemgrainError for what no layout can be."""
+        """Raise MemgrainError for invalid options."""
         for name, count in (("page", self.page), ("tile", self.tile), ("stride", self.stride)):
             if count is not None and count < 1:
                 raise MemgrainError(f"{name} is {count}, must be at least 1; raise it")
@@ -107,12 +108,12 @@ class LayoutOptions:
 
 @dataclass(frozen=True)
 class RowLayout:
-    """How rows lie in memory and which of them are read."""
+    """Placement of rows in memory, and which of them are read."""
 
     title: Callable[[LayoutOptions], str]
-    """What people call it."""
+    """Title of the layout with these options."""
     read: Callable[[int, LayoutOptions], Read | None]
-    """How a row of so many bytes is read; None where a row cannot lie so."""
+    """Access pattern of a row of that many bytes; None if the layout does not apply to it."""
 
 
 LAYOUTS: dict[str, RowLayout] = {
@@ -138,33 +139,34 @@ LAYOUTS: dict[str, RowLayout] = {
         lambda row, terms: Read(terms.tile * row, terms.tile * row, density=1.0),
     ),
 }
-"""The layouts of the map, by name. `rows` are adjacent rows of which a gather takes one and no neighbour, whether heads
-lie apart or side by side; `nz` is the Ascend's fractal order, in which a token's row is pieces of 32 bytes."""
+"""The layouts of the map, by name. `rows` are adjacent rows of which a gather reads isolated ones, whether heads are
+separate or interleaved; `nz` is the Ascend's fractal order, in which a token's row consists of fragments of 32
+bytes."""
 
 
 @dataclass(frozen=True)
 class OverFetchCell:
-    """A number of the map."""
+    """A cell of the map."""
 
     layout: str
     """Name of the layout."""
     row: MapRow
-    """What is read."""
+    """Row that is read."""
     granule: int
-    """Bytes that the memory fetches at a time."""
+    """Access granularity in bytes."""
     ratio: float | None
-    """Bytes fetched ÷ needed, by the formula; None where such a row cannot lie so."""
+    """Bytes fetched ÷ bytes needed by the formula; None if the layout does not apply to the row."""
     simulated: float | None = None
-    """The same as the chip's levels counted it; None where no chip was asked."""
+    """The same ratio from the counters of a chip's simulation; None without a chip."""
 
     @property
     def difference(self) -> float:
-        """Simulation over formula, less one; 0 where there is nothing to compare."""
+        """Simulated ratio ÷ formula - 1; 0 if one of them is missing."""
         return self.simulated / self.ratio - 1 if self.simulated and self.ratio else 0.0
 
 
 def rows_of(head_dims: Sequence[int], dtypes: Sequence[str]) -> list[MapRow]:
-    """The rows of head dimensions in some element types; raises MemgrainError for a type that has no size here."""
+    """The rows of these head dimensions and element types. Raises MemgrainError for an unknown type."""
     known: dict[str, DType] = {name: name for name in ("bf16", "fp16", "fp8", "int8", "fp32")}
     for name in dtypes:
         if name not in known:
@@ -178,7 +180,7 @@ def over_fetch(
     layouts: Sequence[str] = tuple(LAYOUTS),
     terms: LayoutOptions | None = None,
 ) -> list[OverFetchCell]:
-    """The map by formula, a cell for each layout, row and granule; raises MemgrainError for values that are none."""
+    """The map by formula, one cell per layout, row and granularity. Raises MemgrainError for invalid values."""
     terms = terms or LayoutOptions()
     return [
         OverFetchCell(name, row, granule, None if read is None else read.ratio(granule))
@@ -190,7 +192,7 @@ def over_fetch(
 def on_chip(
     chip: Chip, rows: Sequence[MapRow], layouts: Sequence[str] = tuple(LAYOUTS), terms: LayoutOptions | None = None
 ) -> list[OverFetchCell]:
-    """The map at the chip's own granule, by formula and by simulation."""
+    """The map at the chip's own granularity, by formula and by simulation."""
     terms, (_, granule) = terms or LayoutOptions(), granule_of(chip)
     counted: dict[Read, float] = {}
     cells = []
@@ -205,7 +207,7 @@ def on_chip(
 
 
 def simulated(chip: Chip, read: Read) -> float:
-    """Bytes fetched ÷ needed of reads of that kind, as the chip's DRAM counts bursts."""
+    """Bytes fetched ÷ bytes needed of an access pattern, from the bursts that the chip's DRAM counts."""
     core = chip.matmul_core
     assert core.matmul is not None
     trace = read.trace(granule_of(chip)[1], core.count * (core.max_programs or 1))
@@ -214,7 +216,7 @@ def simulated(chip: Chip, read: Read) -> float:
 
 
 def agreement(cells: Sequence[OverFetchCell]) -> str:
-    """How far simulation and formula are apart, in a sentence."""
+    """A sentence on the agreement of simulation and formula."""
     asked = [cell for cell in cells if cell.simulated is not None]
     exact = [cell for cell in asked if abs(cell.difference) < EXACT]
     text = f"simulated as the formula says in {len(exact)} of {len(asked)} cells"
@@ -227,7 +229,7 @@ def agreement(cells: Sequence[OverFetchCell]) -> str:
 def _reads(
     rows: Sequence[MapRow], layouts: Sequence[str], terms: LayoutOptions
 ) -> Iterator[tuple[str, MapRow, Read | None]]:
-    """How each row is read in each layout; raises MemgrainError for a layout or a row that is none."""
+    """The access pattern of each row in each layout. Raises MemgrainError for an unknown layout or an empty row."""
     for row in rows:
         if row.bytes < 1:
             raise MemgrainError(f"row of {row.bytes} B ({row.label}) must have at least one byte; raise it")
@@ -246,7 +248,7 @@ def _granules(granules: Sequence[int]) -> Sequence[int]:
 
 
 def _padded(row: int, stride: int | None) -> int:
-    """The stride of padded rows."""
+    """Stride of padded rows."""
     if stride is None:
         return 1 << (row - 1).bit_length()
     if stride < row:

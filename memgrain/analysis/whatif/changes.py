@@ -1,4 +1,5 @@
-"""The changes: which numbers of a chip or a workload each one sets, and which way physics lets the time move."""
+"""The changes: the overrides of chip or workload that each one sets, and the direction in which physics lets the time
+move."""
 
 from __future__ import annotations
 
@@ -14,33 +15,33 @@ from memgrain.workloads import Indexed, attention
 from memgrain.workloads.attention import AttentionChunks
 
 FASTER, SLOWER, EITHER = -1, 1, 0
-"""Which way a change lets the time move; EITHER where a gain has a price."""
+"""Direction in which a change moves the time; EITHER if a gain comes with a cost."""
 
 
 @dataclass(frozen=True)
 class ChangeSettings:
-    """What a change sets."""
+    """Overrides of a change."""
 
     chip: dict[str, Any] = field(default_factory=dict)
     """Dotted overrides of the chip."""
     workload: dict[str, Any] = field(default_factory=dict)
     """Dotted overrides of the workload."""
     absent: str = ""
-    """Why the change does not apply; empty if it does."""
+    """Reason why the change does not apply; empty if it does."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """One what-if."""
+    """One change."""
 
     name: str
-    """What a person would say."""
+    """Description of the change."""
     direction: int
     """FASTER, SLOWER or EITHER."""
     physics: str
-    """Why the time moves that way, and when it does not, in one sentence."""
+    """One sentence on why the time moves in that direction, and when it does not."""
     settings: Callable[[Point], ChangeSettings]
-    """What it sets at a point."""
+    """Function from a point to the overrides."""
 
 
 def _twice_bandwidth(point: Point) -> ChangeSettings:
@@ -73,7 +74,7 @@ def _twice_ways(point: Point) -> ChangeSettings:
 
 
 def _half_clock(point: Point) -> ChangeSettings:
-    """All that runs on a core's clock: its units, its scratchpads, its port to the shared levels."""
+    """Halve everything on the core clock: units, scratchpads, and the port to the shared levels."""
     found: dict[str, Any] = {}
     for core in point.chip.cores:
         found[f"{core.name}.clock"] = format_frequency(core.clock / 2)
@@ -121,7 +122,7 @@ def _more_splits(point: Point) -> ChangeSettings:
 
 
 def _scratchpads(chip: Chip) -> Iterator[Scratchpad]:
-    """Scratchpads of all kinds of core, and shared ones."""
+    """Scratchpads of all core types, and shared ones."""
     for level in [*(level for core in chip.cores for level in core.near), *chip.memory]:
         if isinstance(level, Scratchpad):
             yield level
