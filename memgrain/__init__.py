@@ -1,119 +1,149 @@
-"""What do I want to know? Tasks, sweeps, figures and the command line; no physics.
+"""Memgrain: a chip and an attention workload go in; misses, traffic and time come out.
 
 import memgrain
+
 result = memgrain.run("h100_sxm", "decode_topk", set={"shape.head_dim": 96, "l2.ways": 32})
-frame = memgrain.sweep({"name": "dims", "chips": ["h100_sxm"], "workload": "decode_topk",
-                        "grid": {"shape.head_dim": [64, 96, 128]}}, "out/dims")
-figures = memgrain.plot(frame)
+rows = memgrain.sweep("head_dim_by_ratio", "out/dims")
+figures = memgrain.plot(rows)
+
+Everything that the command line does is a function here. Names are imported when they are first used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+import importlib
 from typing import TYPE_CHECKING, Any
 
-from memgrain.errors import MemgrainError
-
 if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
+    from memgrain.analysis.explain import explain
+    from memgrain.api.evidence import calibrate, check_claims, quality_scores, validate
+    from memgrain.api.maps import latency, over_fetch, read_causes, roofline, stalls, tensors
+    from memgrain.api.models import run_model, token_cost
+    from memgrain.api.points import compare, intervals, load_rows, load_workload, plot, run, sweep, traces
+    from memgrain.api.studies import collective, curve, prefetch, scaling, search, sensitivity, solve, whatif
+    from memgrain.api.traces import fit_selection, load_trace, save_trace, trace_statistics
+    from memgrain.errors import MemgrainError
+    from memgrain.hwmodels import Chip, HardwareError, chip_names, load_chip
+    from memgrain.hwmodels.schema import chip_schema
+    from memgrain.models import ModelRun
+    from memgrain.quality.recall import recall as recalled_mass
+    from memgrain.runs.options import Progress, RunOptions
+    from memgrain.runs.shipped import claim_names, search_names, sweep_names, workload_names
+    from memgrain.sim import MODEL_VERSION, Result, SimulationError, simulate, simulate_sequence
+    from memgrain.workloads import (
+        Kernel,
+        Model,
+        Trace,
+        WorkloadError,
+        kernel_names,
+        load_kernel,
+        load_model,
+        model_names,
+    )
+    from memgrain.workloads.formats.selections import read_selections, save_selections
 
-    from memgrain.sim import Result
+__all__ = [
+    "MODEL_VERSION",
+    "Chip",
+    "HardwareError",
+    "Kernel",
+    "MemgrainError",
+    "Model",
+    "ModelRun",
+    "Progress",
+    "Result",
+    "RunOptions",
+    "SimulationError",
+    "Trace",
+    "WorkloadError",
+    "calibrate",
+    "check_claims",
+    "chip_names",
+    "chip_schema",
+    "claim_names",
+    "collective",
+    "compare",
+    "curve",
+    "explain",
+    "fit_selection",
+    "intervals",
+    "kernel_names",
+    "latency",
+    "load_chip",
+    "load_kernel",
+    "load_model",
+    "load_rows",
+    "load_trace",
+    "load_workload",
+    "model_names",
+    "over_fetch",
+    "plot",
+    "prefetch",
+    "quality_scores",
+    "read_causes",
+    "read_selections",
+    "recalled_mass",
+    "roofline",
+    "run",
+    "run_model",
+    "save_selections",
+    "save_trace",
+    "scaling",
+    "search",
+    "search_names",
+    "sensitivity",
+    "simulate",
+    "simulate_sequence",
+    "solve",
+    "stalls",
+    "sweep",
+    "sweep_names",
+    "tensors",
+    "token_cost",
+    "trace_statistics",
+    "traces",
+    "validate",
+    "whatif",
+    "workload_names",
+]
 
-__all__ = ["MemgrainError", "intervals", "load_rows", "plot", "run", "sweep"]
-
-
-def run(
-    chip: str | Path,
-    workload: str | Path | Mapping[str, Any],
-    set: Mapping[str, Any] | None = None,
-    before: str = "cold",
-    fold: float | None = None,
-    tune: Sequence[str] | str = (),
-) -> Result:
-    """The result of one workload on one chip; `set` holds dotted overrides of either, told apart by their first part.
-
-    `fold` is a tolerance (0.01: 1 %) at which long repeats are counted instead of simulated, see
-    `memgrain.sim.engine.fold`. Of the keys of its tiling that `tune` names ("splits,block_kv") the best values are
-    taken, see `memgrain.runs.tune`.
-
-    Raises HardwareError, WorkloadError, SimulationError or MemgrainError.
-    """
-    from memgrain.runs.overrides import split
-    from memgrain.runs.task import Task
-    from memgrain.runs.tune import keys_of
-
-    keys = keys_of(tune) if tune else ()
-    chip_set, workload_set = split(set or {}, chip)
-    return Task(str(chip), chip_set, workload, workload_set, before, fold, keys).resolve().simulate()
-
-
-def sweep(
-    spec: str | Path | Mapping[str, Any],
-    out: str | Path | None = None,
-    jobs: int | None = None,
-    cluster: str | None = None,
-) -> pd.DataFrame:
-    """The rows of a sweep (a file, a shipped name or a mapping) as a frame; `out` is its folder, or `out/NAME`.
-
-    Points already there are not run again. Raises MemgrainError if any point fails; the others are kept.
-    """
-    from memgrain.runs.execute import run_sweep
-    from memgrain.runs.options import RunOptions
-    from memgrain.runs.rows import load_frame
-    from memgrain.runs.sweep import load_sweep
-
-    loaded = load_sweep(spec)
-    folder = Path(out) if out is not None else Path("out") / loaded.name
-    outcome = run_sweep(loaded, folder, RunOptions(folder, jobs, cluster))
-    if outcome.failures:
-        raise MemgrainError(
-            f"{len(outcome.failures)} of {outcome.total} points failed, first: {outcome.failures[0]}; "
-            f"the others are in {outcome.path}"
-        )
-    return load_frame(outcome.path, ids=outcome.ids)
-
-
-def intervals(
-    spec: str | Path | Mapping[str, Any],
-    out: str | Path | None = None,
-    metric: str | None = None,
-    samples: int | None = None,
-    seed: int = 0,
-    jobs: int | None = None,
-    cluster: str | None = None,
-) -> pd.DataFrame:
-    """Intervals from 5 to 95 % of a metric at every point of a sweep, which is run first as `sweep` does: a frame with
-    id, chip, workload, the grid's keys, metric, usual, low, median, high, and in words what these rest on.
-
-    The metric is effective_bandwidth_share, and 16 draws are taken of each point, unless others are named; drawn rows
-    are kept in `out`/draws, the frame in `out`/intervals.csv. A point that no interval can be given for has none, and
-    `rests_on` says why. Raises MemgrainError if a point of the sweep itself fails; the others are kept.
-    """
-    from memgrain.runs.labels import SHARE
-    from memgrain.runs.options import RunOptions
-    from memgrain.runs.sweep import load_sweep
-    from memgrain.uncertainty.sampling import check_figure
-    from memgrain.uncertainty.sweeps import intervals_of
-
-    check_figure(metric or SHARE)
-    options = RunOptions(jobs=jobs, cluster=cluster, samples=samples, seed=seed)
-    loaded = load_sweep(spec)
-    folder = Path(out) if out is not None else Path("out") / loaded.name
-    sweep(spec, folder, jobs, cluster)
-    return intervals_of(loaded, folder, metric or SHARE, options).frame
-
-
-def load_rows(path: str | Path) -> pd.DataFrame:
-    """The rows of a sweep's folder, or of its rows.jsonl, as a frame; raises MemgrainError."""
-    from memgrain.runs.rows import load_frame
-
-    return load_frame(path)
+_CONTENTS = {
+    "memgrain.hwmodels": "Chip HardwareError chip_names load_chip",
+    "memgrain.hwmodels.schema": "chip_schema",
+    "memgrain.workloads": "Kernel Model Trace WorkloadError kernel_names load_kernel load_model model_names",
+    "memgrain.workloads.formats.selections": "read_selections save_selections",
+    "memgrain.sim": "MODEL_VERSION Result SimulationError simulate simulate_sequence",
+    "memgrain.errors": "MemgrainError",
+    "memgrain.runs.options": "Progress RunOptions",
+    "memgrain.runs.shipped": "claim_names search_names sweep_names workload_names",
+    "memgrain.models": "ModelRun",
+    "memgrain.analysis.explain": "explain",
+    "memgrain.quality.recall": "recalled_mass=recall",
+    "memgrain.api.points": "compare intervals load_rows load_workload plot run sweep traces",
+    "memgrain.api.studies": "collective curve prefetch scaling search sensitivity solve whatif",
+    "memgrain.api.maps": "latency over_fetch read_causes roofline stalls tensors",
+    "memgrain.api.models": "run_model token_cost",
+    "memgrain.api.traces": "fit_selection load_trace save_trace trace_statistics",
+    "memgrain.api.evidence": "calibrate check_claims quality_scores validate",
+}
+"""The public names by the module that defines them; NAME=OTHER where the module calls it OTHER."""
 
 
-def plot(frame: pd.DataFrame, metric: str | None = None) -> list[Figure]:
-    """Figures of a sweep's rows: heatmaps if two or more keys vary, lines if one does; raises MemgrainError."""
-    from memgrain.plots import figures
+def _homes() -> dict[str, tuple[str, str]]:
+    """Module and name there of each public name."""
+    entries = ((module, entry.partition("=")) for module, names in _CONTENTS.items() for entry in names.split())
+    return {name: (module, other or name) for module, (name, _, other) in entries}
 
-    return [figure for _, figure in figures(frame, metric)]
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used."""
+    home = _homes().get(name)
+    if home is None:
+        raise AttributeError(f"module 'memgrain' has no attribute '{name}'")
+    value = getattr(importlib.import_module(home[0]), home[1])
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

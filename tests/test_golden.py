@@ -25,7 +25,7 @@ WORKLOADS: dict[str, dict[str, int]] = {
 
 def row(chip: str, workload: str) -> dict[str, Any]:
     """The row as JSON keeps it."""
-    return dict(json.loads(json.dumps(memgrain.run(chip, workload, WORKLOADS[workload]).row())))
+    return dict(json.loads(json.dumps(memgrain.run(chip, workload, set=WORKLOADS[workload]).row())))
 
 
 @pytest.mark.parametrize("workload", WORKLOADS)

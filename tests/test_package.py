@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SCRIPT = """
 import json, sim, workloads, memgrain
-result = memgrain.run("toy", "decode_dense", {"shape.kv_len": 256})
+result = memgrain.run("toy", "decode_dense", set={"shape.kv_len": 256})
 print(json.dumps([memgrain.__file__, sim.__file__, workloads.__file__, result.time]))
 """
 

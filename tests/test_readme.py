@@ -51,8 +51,8 @@ SMALLER = {
     "memgrain run mlu370_x4 decode_topk --uncertainty": "memgrain run mlu370_x4 decode_topk --uncertainty --samples 4",
     "memgrain sweep ways.yaml --uncertainty": "memgrain sweep few.yaml --uncertainty --samples 2",
     "memgrain explore head_dim_for_910b -o out/search": "memgrain explore head_dim_for_910b -o out/search --trials 4",
-    'memgrain.intervals("head_dim_by_ratio", "out/dims", metric="time_us", samples=32)': (
-        'memgrain.intervals("few.yaml", "out/dims", metric="time_us", samples=2)'
+    'memgrain.intervals("head_dim_by_ratio", "out/dims", metric="time_us", options=memgrain.RunOptions(samples=32))': (
+        'memgrain.intervals("few.yaml", "out/dims", metric="time_us", options=memgrain.RunOptions(samples=2))'
     ),
 }
 """What is asked for less where the whole takes minutes: the rest of the line stays."""
@@ -216,7 +216,7 @@ def test_numbers_of_the_prose() -> None:
 
     def time(chip: str, **keys: object) -> str:
         overrides = {name.replace("__", "."): value for name, value in keys.items()}
-        return f"{memgrain.run(chip, 'decode_topk', overrides).time / 1e6:.0f}"
+        return f"{memgrain.run(chip, 'decode_topk', set=overrides).time / 1e6:.0f}"
 
     slow, slow_too = (time("mlu370_x8", shape__head_dim=dim) for dim in (96, 128))
     quick = [time("mlu370_x8", shape__head_dim=dim, nram__dma_startup="10 ns") for dim in (96, 128)]
@@ -224,7 +224,7 @@ def test_numbers_of_the_prose() -> None:
     assert f"takes {slow} µs with a head dimension of 96 and with 128 alike" in text
     assert f"at 10 ns it takes {quick[0]} and {quick[1]} µs" in text
     wide, narrow = (
-        memgrain.run("ascend_910b1", "decode_topk", {"shape.head_dim": 96, "l2.fill_granule": size}).metrics()
+        memgrain.run("ascend_910b1", "decode_topk", set={"shape.head_dim": 96, "l2.fill_granule": size}).metrics()
         for size in ("512 B", "128 B")
     )
     read = (

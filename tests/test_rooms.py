@@ -8,8 +8,10 @@ from pathlib import Path
 import grimp
 import pytest
 
-BELOW = {"hwmodels", "workloads", "sim"}
-MOST_ARROWS = 60
+BELOW = {"hwmodels", "workloads", "sim", "words"}
+DOORS = {"cli", "api"}
+"""Rooms that may import all others: the command line and the functions behind `import memgrain`."""
+MOST_ARROWS = 40
 ROOT = Path(__file__).parent.parent
 
 
@@ -27,11 +29,12 @@ def arrows() -> set[tuple[str, str]]:
 
 
 def test_few_arrows_join_the_rooms(arrows: set[tuple[str, str]]) -> None:
-    assert len(arrows) <= MOST_ARROWS, sorted(arrows)
+    between = {pair for pair in arrows if pair[0] not in DOORS}
+    assert len(between) <= MOST_ARROWS, sorted(between)
 
 
-def test_only_the_command_line_knows_the_claims(arrows: set[tuple[str, str]]) -> None:
-    assert {room for room, imported in arrows if imported == "claims"} == {"cli"}
+def test_only_the_doors_know_the_claims(arrows: set[tuple[str, str]]) -> None:
+    assert {room for room, imported in arrows if imported == "claims"} == DOORS
 
 
 def test_the_layers_name_every_room() -> None:

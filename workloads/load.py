@@ -69,9 +69,17 @@ def parse_workload(raw: Mapping[str, object], source: str = "workload") -> Workl
     return _attention(parse_any(raw, source), source)
 
 
-def parse_any(raw: Mapping[str, object], source: str = "workload") -> AnyWorkload:
-    """The workload of a raw mapping, of any kind; errors as WorkloadError in one line that begins with `source`."""
-    return checked(_model(raw), raw, source)
+def parse_any(
+    raw: Mapping[str, object], source: str = "workload", overrides: Mapping[str, object] | None = None
+) -> AnyWorkload:
+    """The workload of a raw mapping, of any kind, with dotted overrides as `load_any` applies them.
+
+    Raises WorkloadError in one line that begins with `source`.
+    """
+    tree = dict(raw)
+    for key, value in (overrides or {}).items():
+        _override(tree, key, value, source)
+    return checked(_model(tree), tree, source)
 
 
 def _beside(part: object, key: str, path: Path) -> None:
@@ -107,7 +115,11 @@ def _override(raw: dict[str, Any], key: str, value: object, source: str) -> None
         inner = at.get(name)
         if inner is None:
             inner = {}
+        if name == "dtype" and not isinstance(inner, dict):
+            inner = dict.fromkeys("qkvo", inner)
         if not isinstance(inner, dict):
-            inner = dict.fromkeys("qkvo", inner) if name == "dtype" else {}
+            raise WorkloadError(
+                f"{source}: cannot set '{key}': {name} is {shown(inner)}, not a mapping; write it as one"
+            )
         at[name] = at = dict(inner)
     at[last] = value

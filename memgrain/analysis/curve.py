@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,9 @@ from numpy.typing import NDArray
 from memgrain.errors import MemgrainError
 from memgrain.runs.task import Point, Task
 from memgrain.sim import AXES, MOST_WAYS, Axis, Curve, Shape, miss_ratio_curve
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 WAYS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 """Numbers of ways in the table, in addition to the chip's own."""
@@ -95,13 +99,26 @@ class MissRatios:
             found.append(row)
         return found
 
+    def frame(self) -> pd.DataFrame:
+        """The table as a tidy frame: a row for each capacity and tensor, with capacity_bytes, ways (along ways), own
+        (whether it is the chip's own), tensor, miss_ratio, and error where lines are sampled."""
+        import pandas as pd
+
+        rows = []
+        for row in self.rows():
+            for tensor, ratio in row["miss_ratio"].items():
+                cells = {"capacity_bytes": row["capacity"], "tensor": tensor, "miss_ratio": ratio, "own": row["own"]}
+                more = {"ways": row["ways"]} if "ways" in row else {}
+                rows.append(cells | more | ({"error": row["error"][tensor]} if "error" in row else {}))
+        return pd.DataFrame(rows)
+
     def _read(self) -> NDArray[np.bool_]:
         return np.append(self.curve.accesses > 0, True)
 
 
 def miss_ratios(
     chip: str,
-    workload: str,
+    workload: str | Path | Mapping[str, Any],
     axis: Axis = "capacity",
     rate: float | None = None,
     sets: tuple[Mapping[str, Any], Mapping[str, Any]] = ({}, {}),

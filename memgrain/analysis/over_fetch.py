@@ -174,7 +174,7 @@ def rows_of(head_dims: Sequence[int], dtypes: Sequence[str]) -> list[MapRow]:
     return [MapRow(str(dim), dim * element_bytes(known[name]), name) for name in dtypes for dim in head_dims]
 
 
-def over_fetch(
+def over_fetch_map(
     rows: Sequence[MapRow],
     granules: Sequence[int],
     layouts: Sequence[str] = tuple(LAYOUTS),

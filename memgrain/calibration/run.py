@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from memgrain.calibration.quantity import Quantity, read_quantity
 from memgrain.calibration.search import Found, SearchVariable, search
 from memgrain.errors import MemgrainError
 from memgrain.hwmodels import ChipFile, chip_names, load_chip, read_chip
+from memgrain.runs.options import RunOptions
 from memgrain.validation.cases import DEVICES
 from memgrain.validation.records import Record, read_records
 
@@ -81,12 +81,9 @@ class Calibration:
         """The numbers found so far, as overrides of the chip."""
         return {item.fit.key: item.value for item in self.fitted if item.found is not None}
 
-    def run(self, jobs: int | None, say: Say) -> None:
+    def run(self, options: RunOptions, say: Say) -> None:
         """Fit; what is found so far stands in the record at any time, so an interrupt loses nothing."""
-        jobs = jobs if jobs is not None else os.cpu_count() or 1
-        if jobs < 1:
-            raise MemgrainError(f"jobs is {jobs}, must be at least 1; leave it out to use every core")
-        predictor = Predictor(self.chip, self.sample, min(jobs, len(self.sample)))
+        predictor = Predictor(self.chip, self.sample, min(options.workers, len(self.sample)))
         try:
             everything = range(len(self.sample))
             self.before = predictor.errors({}, everything)

@@ -27,8 +27,7 @@ VERBS = {
     "validate": "Hold predictions against measured rows.",
     "calibrate": "Fit numbers of a chip to its microbenchmarks.",
     "chips": "List the chips, or show one with its sources.",
-    "model": "Run a whole model on a chip, or on several.",
-    "models": "List the models, or show one with its sources.",
+    "model": "Run a whole model on a chip or on several; list and show models.",
     "cost": "Say what tokens of a model cost: money, energy, break-even.",
     "kernels": "List the attention kernels, or show one with its sources.",
     "trace": "Write, read, show and fit traces.",
@@ -39,6 +38,9 @@ VERBS = {
 """The verbs, each with the line that `memgrain --help` prints; a verb is `command` in the module of its name, or `app`
 where it has verbs of its own."""
 
+
+RENAMED = {"models": "'memgrain model list' or 'memgrain model show NAME'"}
+"""Verbs of former versions, each with what to write now."""
 
 SIMULATING = frozenset(
     {
@@ -55,11 +57,11 @@ SIMULATING = frozenset(
         "map",
         "explore",
         "solve",
-        "model",
+        "model run",
         "cost",
     }
 )
-"""Verbs that simulate."""
+"""Verbs that simulate; of a verb with verbs of its own, those that do."""
 
 
 def _version(asked: bool) -> None:
@@ -71,7 +73,7 @@ def _version(asked: bool) -> None:
 
 
 app = typer.Typer(
-    cls=group(VERBS, __name__, {}), add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
+    cls=group(VERBS, __name__, {}, RENAMED), add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
 )
 
 
@@ -94,7 +96,7 @@ def main() -> None:
 def call(arguments: list[str]) -> int:
     """Run a verb and say with which status the process should exit: 0, 2 for an error, 130 for Ctrl-C."""
     debug = "--debug" in arguments
-    if set(arguments[:1]) & SIMULATING and "--help" not in arguments:
+    if {*arguments[:1], " ".join(arguments[:2])} & SIMULATING and "--help" not in arguments:
         _announce()
     try:
         status = app([a for a in arguments if a != "--debug"], prog_name="memgrain", standalone_mode=False)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from memgrain.cli.options import AsJson, Jobs
 from memgrain.errors import MemgrainError
 
 if TYPE_CHECKING:
@@ -23,18 +24,17 @@ def command(
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="YAML file for the numbers; printed if left out.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object of fractions.")] = False,
+    as_json: AsJson = False,
     rows: Annotated[
         int | None,
         typer.Option(help="Rows that are simulated, spread over all, one a number at least; 24 if left out."),
     ] = None,
-    jobs: Annotated[
-        int | None, typer.Option("-j", "--jobs", help="Rows at a time; one for each core if left out.")
-    ] = None,
+    jobs: Jobs = None,
 ) -> None:
     """Fit, and print what was found, how far it may move, and the errors that remain."""
     from memgrain.calibration import ROWS, open_calibration
     from memgrain.cli.terminal import console
+    from memgrain.runs.options import RunOptions
 
     screen = console(stderr=True)
     if out is not None and not out.parent.is_dir():
@@ -43,7 +43,7 @@ def command(
     for key, reason in found.skipped.items():
         screen.print(f"memgrain: {key} is left as it is: {reason}", markup=False, soft_wrap=True)
     try:
-        found.run(jobs, lambda line: screen.print(f"memgrain: {line}", markup=False, soft_wrap=True))
+        found.run(RunOptions(jobs=jobs), lambda line: screen.print(f"memgrain: {line}", markup=False, soft_wrap=True))
     except KeyboardInterrupt:
         screen.print("memgrain: interrupted; what was found so far:", markup=False)
         _report(found, out, as_json)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from memgrain.cli.terminal import console, predicting
-from memgrain.runs.options import RunOptions
+from memgrain.cli.terminal import console
 
 if TYPE_CHECKING:
     from memgrain.validation.channel import ChannelValidation
@@ -29,24 +25,8 @@ _FIGURES = (
 )
 
 
-def validate_dram(file: Path, dram: str | None, options: RunOptions, as_json: bool) -> None:
-    """Predict, compare, print; ends with status 2 if a row has no prediction."""
-    from memgrain.validation.channel import validate_channel
-
-    with predicting(file.name, options.out) as progress:
-        found = validate_channel(file, dram, replace(options, progress=progress))
-    if as_json:
-        print(json.dumps(found.summary(), indent=2))
-    elif found.compared:
-        _print(found)
-    if not found.compared:
-        progress.warn(
-            f"{len(found.frame)} rows predicted, nothing compared: {file.name} has no bandwidth_gb_s and no activates"
-        )
-    progress.conclude(options.out, found.failures)
-
-
-def _print(found: ChannelValidation) -> None:
+def show(found: ChannelValidation) -> None:
+    """Print the tables of errors and of the worst rows."""
     screen, summary = console(), found.summary()
     table = Table(
         title="predicted against reference, in % (row hits: points)", title_justify="left", title_style="bold", box=None

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
+from memgrain.cli.options import AsJson
+
 
 def command(
     name: Annotated[str | None, typer.Argument(help="A chip by name or a .yaml file; all chips if left out.")] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object: the validated chip, or name and title of each.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the chips, or show the numbers of one with where they come from."""
     from rich.table import Table

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from memgrain.cli.options import AsJson, Jobs, TuneKeys
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -29,21 +31,12 @@ def command(
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Folder of the rows, which are kept; out/claims if left out.")
     ] = None,
-    jobs: Annotated[
-        int | None, typer.Option("-j", "--jobs", help="Points at a time; one for each core if left out.")
-    ] = None,
-    tune: Annotated[
-        str | None,
-        typer.Option(
-            metavar="KEYS",
-            help="Find each point's best values of these keys of the tiling in every case, with commas: splits, "
-            "block_kv, stages, block_q.",
-        ),
-    ] = None,
+    jobs: Jobs = None,
+    tune: TuneKeys = None,
     document: Annotated[
         Path | None, typer.Option(help="A .md that is written with a figure for each claim beside it.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list with everything.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Work out every case of the claims, then print verdicts, as told and with the facts."""
     from memgrain.claims import ExperimentOptions, load_claims, run_claims

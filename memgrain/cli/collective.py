@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from memgrain.cli.options import AsJson, ChipName
 from memgrain.cli.terminal import console
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ WORST = 5
 
 
 def command(
-    chip: Annotated[str, typer.Argument(help="A chip by name (see 'memgrain chips') or a .yaml file.")],
+    chip: ChipName,
     op: Annotated[
         str, typer.Option(help="all_reduce, all_gather, reduce_scatter, all_to_all, broadcast or send.")
     ] = "all_reduce",
@@ -42,12 +43,12 @@ def command(
         bool,
         typer.Option("--validate", help="Hold the chip against NCCL and vLLM as measured, in place of one operation."),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object with everything.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Simulate the messages of a collective, then print a table or one JSON object."""
-    from memgrain.hwmodels import HardwareError, load_chip
-    from memgrain.hwmodels.units import parse_bytes
+    from memgrain.hwmodels import load_chip
     from memgrain.runs.overrides import parse
+    from memgrain.runs.quantities import size_of
     from memgrain.sim.network.collectives import collective
 
     found = load_chip(chip, parse(set_ or []))
@@ -55,11 +56,7 @@ def command(
         from memgrain.validation.collectives import validate_collectives
 
         return _compare(validate_collectives(found), as_json)
-    try:
-        asked = parse_bytes(size)
-    except ValueError as error:
-        raise HardwareError(f"--bytes: {error}") from None
-    done = collective(found, op, asked, chips, algorithm)
+    done = collective(found, op, size_of(size, "--bytes"), chips, algorithm)
     if as_json:
         print(json.dumps(_numbers(found, done), indent=2))
     else:

@@ -3,41 +3,27 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from memgrain.cli.options import AsJson, ChipName, ModelName
 from memgrain.cli.tokens import token_count
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from memgrain.cost import Amount, Bill, BreakEven, ChipCost, CostInput, Driver, Site, TokenWork
-    from memgrain.workloads.layers.step import Stored
+    from memgrain.api.models import TokenCost
+    from memgrain.cost import Amount, Bill, BreakEven, ChipCost, CostInput, Driver
 
-OF_SITE = "site."
-"""How names of numbers of the site begin."""
 SHOWN = 5
 """Numbers that are shown of those that move the cost."""
 
 
-@dataclass(frozen=True)
-class Side:
-    """A chip in a comparison, or the only one."""
-
-    cost: ChipCost
-    """Its costs."""
-    work: TokenWork
-    """What it does."""
-    bills: list[Bill]
-    """What its tokens cost, by kind."""
-
-
 def command(
-    chip: Annotated[str, typer.Argument(help="A chip by name (see 'memgrain chips') or a .yaml file.")],
-    model: Annotated[str, typer.Argument(help="A model by name (see 'memgrain models') or a .yaml file.")],
+    chip: ChipName,
+    model: ModelName,
     context: Annotated[
         int, typer.Option(parser=token_count, metavar="TOKENS", help="Tokens of each sequence, and of the prompt.")
     ],
@@ -74,59 +60,46 @@ def command(
             "--set", metavar="KEY=VALUE", help="Set a number: price='20000 USD', site.utilisation=0.4. May be repeated."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object with everything.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Simulate a decode step and a prompt, and say what their tokens cost, rented and owned, as intervals."""
-    from memgrain.cost import TOKEN_KINDS, bill, break_even, drivers, load_cost, load_site, work
+    from memgrain.api.models import OF_SITE, token_cost
+    from memgrain.cost import load_cost
     from memgrain.errors import MemgrainError
-    from memgrain.hwmodels import load_chip
-    from memgrain.hwmodels.units import parse_bandwidth
     from memgrain.runs.overrides import parse
-    from memgrain.workloads.models.model import load_model
 
-    if weights not in (None, "bf16", "fp8", "fp4", "int8", "int4"):
-        raise MemgrainError(f"--weights {weights} is none of bf16, fp8, fp4, int8, int4; choose one of them")
-    if against is None and against_chips is not None:
+    if against is not None:
+        load_cost(Path(against).stem)  # an unknown name fails before anything is simulated
+    elif against_chips is not None:
         raise MemgrainError(f"--against-chips {against_chips} is for another chip; name it with --against")
-    try:
-        rate = None if link is None else parse_bandwidth(link)
-    except ValueError as error:
-        raise MemgrainError(f"--cached-from: {error}") from None
-    if rate == 0:
-        raise MemgrainError(f"--cached-from {link} brings nothing; give a rate above 0")
+
+    def priced(name: str, many: int | None, prices: Path | None, changes: dict[str, Any]) -> TokenCost:
+        return token_cost(
+            name,
+            model,
+            context,
+            batch=batch,
+            chips=chips if many is None else many,
+            groups=groups,
+            weights=weights,
+            cache=cache,
+            cached_from=link,
+            prices=prices,
+            set=changes,
+        )
+
     changes = parse(set_ or [])
-    ours = {key: value for key, value in changes.items() if not key.startswith(OF_SITE)}
-    cost = load_cost(prices or Path(chip).stem, ours)
-    site = load_site(None, {key.removeprefix(OF_SITE): changes[key] for key in changes if key not in ours})
-    other = None if against is None else load_cost(Path(against).stem)
-    asked = load_model(model)
-
-    def side(name: str, many: int, costs: ChipCost) -> Side:
-        stored = cast("Stored | None", weights)
-        found = work(load_chip(name), asked, context, batch, many, groups, stored, cache, rate)
-        return Side(costs, found, [bill(costs, site, phase, found.seconds[phase]) for phase in TOKEN_KINDS])
-
-    first = side(chip, chips, cost)
-    second = (
-        None
-        if against is None or other is None
-        else side(against, chips if against_chips is None else against_chips, other)
-    )
-    moving = drivers(cost, site, "decode", first.work.seconds["decode"])
-    evens = [
-        break_even(cost, second.cost, site, phase, first.work.seconds[phase], second.work.seconds[phase])
-        for phase in TOKEN_KINDS
-        if second is not None
-    ]
+    site = {key: value for key, value in changes.items() if key.startswith(OF_SITE)}
+    first = priced(chip, chips, prices, changes)
+    second = None if against is None else priced(against, against_chips, None, site)
+    moving, evens = first.drivers(), [] if second is None else first.break_even(second)
     if as_json:
-        print(json.dumps(_answer(first, second, site, moving, evens), indent=2))
+        print(json.dumps(_answer(first, second, moving, evens), indent=2))
     else:
         _print(first, second, moving, evens)
 
 
-def _answer(
-    first: Side, second: Side | None, site: Site, moving: list[Driver], evens: list[BreakEven]
-) -> dict[str, Any]:
+def _answer(first: TokenCost, second: TokenCost | None, moving: list[Driver], evens: list[BreakEven]) -> dict[str, Any]:
     """Everything as plain values; amounts as [low, value, high]."""
     decode = first.work.decode
     against = second and {
@@ -148,7 +121,7 @@ def _answer(
         "tokens": {one.phase: _plain(one) for one in first.bills},
         "against": against,
         "costs": first.cost.model_dump(mode="json"),
-        "site": site.model_dump(mode="json"),
+        "site": first.site.model_dump(mode="json"),
         "drivers_of_decode": [{"name": driver.name, "usd_per_million": list(driver.ends)} for driver in moving],
         **decode.trust.columns(),
     }
@@ -168,7 +141,7 @@ def _three(amount: Amount) -> list[float]:
     return [amount.low, amount.value, amount.high]
 
 
-def _print(first: Side, second: Side | None, moving: list[Driver], evens: list[BreakEven]) -> None:
+def _print(first: TokenCost, second: TokenCost | None, moving: list[Driver], evens: list[BreakEven]) -> None:
     from memgrain.cli.terminal import console
 
     screen, asked = console(), first.work.decode.asked
@@ -187,7 +160,7 @@ def _print(first: Side, second: Side | None, moving: list[Driver], evens: list[B
         _even(screen, evens, asked.chip.name)
 
 
-def _many(side: Side) -> str:
+def _many(side: TokenCost) -> str:
     count, title = side.work.decode.asked.shard.chips, side.work.decode.asked.chip.title
     return f"{count} x {title}" if count > 1 else title
 

@@ -9,22 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from memgrain.cli.options import AsJson, ChipName, SetEither, WorkloadName
+
 if TYPE_CHECKING:
     from memgrain.analysis.curve import MissRatios
     from memgrain.sim import Axis
 
 
 def command(
-    chip: Annotated[str, typer.Argument(help="A chip by name (see 'memgrain chips') or a .yaml file.")],
-    workload: Annotated[str, typer.Argument(help="A workload by name (see 'memgrain examples') or a .yaml file.")],
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Override a number of either: l2.line='512 B', shape.kv_len=8192. May be repeated.",
-        ),
-    ] = None,
+    chip: ChipName,
+    workload: WorkloadName,
+    set_: SetEither = None,
     axis: Annotated[
         str,
         typer.Option(
@@ -41,16 +36,17 @@ def command(
         str | None, typer.Option(help="On a chip without a cache: line of a hypothetical one, such as '128 B'.")
     ] = None,
     sets: Annotated[int | None, typer.Option(help="On a chip without a cache: its sets, for --axis ways.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder for the figure, curve.png.")] = None,
 ) -> None:
     """Simulate, print a table of miss ratios; with -o, draw them."""
-    from memgrain.analysis.curve import miss_ratios
+    from memgrain.api.studies import curve as miss_ratio_curve
     from memgrain.errors import MemgrainError
-    from memgrain.runs.overrides import parse, split
+    from memgrain.runs.overrides import parse
 
-    overrides = split(parse(set_ or []), chip)
-    found = miss_ratios(chip, workload, cast("Axis", axis), sampled, overrides, (_bytes(line), sets))
+    found = miss_ratio_curve(
+        chip, workload, axis=cast("Axis", axis), sampled=sampled, line=line, sets=sets, set=parse(set_ or [])
+    )
     if as_json:
         print(json.dumps(_numbers(found), indent=2))
     else:
@@ -65,16 +61,6 @@ def command(
             raise MemgrainError(f"cannot write {out} ({error.strerror}); choose another folder with -o") from None
         if not as_json:
             print(f"\n{out / 'curve.png'}")
-
-
-def _bytes(text: str | None) -> int | None:
-    from memgrain.errors import MemgrainError
-    from memgrain.hwmodels.units import parse_bytes
-
-    try:
-        return None if text is None else parse_bytes(text)
-    except ValueError as error:
-        raise MemgrainError(f"--line: {error}") from None
 
 
 def _numbers(found: MissRatios) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,7 +35,7 @@ class Draws:
         given = {"--samples": samples, "--seed": seed, "--metric": metric}
         named = {name: value for name, value in given.items() if value is not None}
         if not wanted:
-            refuse_idle(named)
+            refuse_idle(given)
             return None
         from memgrain.uncertainty.sampling import check_figure
 
@@ -51,7 +51,7 @@ class Draws:
         return intervals_of(sweep, folder, self.metric, replace(options, progress=Rounds(progress)))
 
 
-def refuse_idle(named: Iterable[str]) -> None:
-    """Raise MemgrainError for options that are read with --uncertainty only."""
-    for name in named:
+def refuse_idle(given: Mapping[str, object]) -> None:
+    """Raise MemgrainError for an option that is given and is read with --uncertainty only."""
+    for name in (name for name, value in given.items() if value is not None):
         raise MemgrainError(f"{name} is read with --uncertainty only; add that, or leave {name} out")

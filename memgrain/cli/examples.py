@@ -13,7 +13,8 @@ def command(
 ) -> None:
     """List them, or print one."""
     from memgrain.errors import MemgrainError
-    from memgrain.runs.shipped import shipped_files, suggest
+    from memgrain.runs.shipped import shipped_files
+    from memgrain.words import suggest
 
     files = shipped_files()
     known = {path.stem: path for paths in files.values() for path in paths}

@@ -8,13 +8,15 @@ from typing import Annotated
 
 import typer
 
+from memgrain.cli.options import AsJson
+
 
 def command(
     path: Annotated[
         str, typer.Argument(metavar="NAME", help="l2.ways, hbm.standard.timings.tRCD, shape.head_dim, amplification, …")
     ],
     chip: Annotated[str | None, typer.Option(help="Only this chip, by name or .yaml file.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Print what it is, its unit, its value on each chip with its source, and who reads it."""
     from rich.table import Table

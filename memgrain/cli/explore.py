@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from memgrain.cli.options import AsJson, TuneKeys
+
 if TYPE_CHECKING:
     from memgrain.explore import Explored
 
@@ -30,19 +32,12 @@ def command(
     trials: Annotated[int | None, typer.Option(help="Points to try in all, in place of the file's.")] = None,
     sampler: Annotated[str | None, typer.Option(help="tpe, nsga2 or random, in place of the file's.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the choices, in place of the file's.")] = None,
-    tune: Annotated[
-        str | None,
-        typer.Option(
-            metavar="KEYS",
-            help="Find every point's best values of these keys of the tiling, with commas: splits, block_kv, stages, "
-            "block_q.",
-        ),
-    ] = None,
+    tune: TuneKeys = None,
     jobs: Annotated[
         int, typer.Option("-j", "--jobs", help="Points at a time, each in a process; with one, the order is fixed.")
     ] = 1,
     plot: Annotated[bool, typer.Option("--plot/--no-plot", help="Draw front, parallel coordinates and slices.")] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Search, then print the Pareto front and draw it."""
     from memgrain.cli.terminal import SweepProgress

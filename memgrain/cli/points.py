@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from memgrain.cli.terminal import console, predicting
-from memgrain.runs.options import RunOptions
+from memgrain.cli.terminal import console
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,19 +20,14 @@ EXCLUDED, EXCLUDED_RATE = 0.25, 0.05
 difference."""
 
 
-def show_points(file: Path, chip_set: dict[str, Any], alternatives: bool, options: RunOptions, as_json: bool) -> None:
-    """Predict, compare, print; ends with status 2 if a point has no prediction."""
-    from memgrain.validation.points import validate_points
-
-    with predicting(file.name, options.out) as progress:
-        found = validate_points(file, chip_set, alternatives, replace(options, progress=progress))
+def show(found: Compared, alternatives: bool, as_json: bool) -> None:
+    """Print predictions beside measurements, as tables or one JSON object."""
     if as_json:
         print(
             json.dumps(found.summary() | {"points": found.own.drop(columns="alternative").to_dict("records")}, indent=2)
         )
     else:
         _print(found, alternatives)
-    progress.conclude(options.out, found.failures)
 
 
 def _print(found: Compared, alternatives: bool) -> None:

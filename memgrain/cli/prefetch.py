@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+from memgrain.cli.options import AsJson, ChipName, Jobs, RowsFolder
 
 if TYPE_CHECKING:
     from memgrain.analysis.prefetch import PrefetchStudy
 
 
 def command(
-    chip: Annotated[str, typer.Argument(help="A chip by name, or a .yaml file.")],
+    chip: ChipName,
     workloads: Annotated[
         list[str],
         typer.Argument(
@@ -34,11 +35,9 @@ def command(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Override a number of the chip or of the last workload."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder for the rows and the figure.")] = None,
-    jobs: Annotated[
-        int | None, typer.Option("-j", "--jobs", help="Points at a time; one for each core if left out.")
-    ] = None,
+    as_json: AsJson = False,
+    out: RowsFolder = None,
+    jobs: Jobs = None,
 ) -> None:
     """Simulate, print a table of times with prefetch over times without; with -o, draw it."""
     from memgrain.analysis.prefetch import study

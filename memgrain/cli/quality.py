@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from memgrain.cli.options import AsJson
 from memgrain.cli.tokens import token_count
 from memgrain.errors import MemgrainError
 
@@ -40,7 +41,7 @@ def command(
             "selection=pages_bound, share=layer, context=2048.",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder for the figures.")] = None,
 ) -> None:
     """Print scores beside those of full attention, their rows and sources; or the mass that a selection recalls."""
@@ -145,7 +146,7 @@ def _list(as_json: bool, method: str | None = None) -> None:
     """The methods and what papers say beside them, or the rows of one method."""
     from memgrain.cli.terminal import console
     from memgrain.quality import CONDITIONS, NOT_A_SCORE, findings, published
-    from memgrain.runs.shipped import suggest
+    from memgrain.words import suggest
 
     rows = [row for row in published() if method in (None, row.method)]
     if not rows:

@@ -9,33 +9,16 @@ from typing import Annotated
 
 import typer
 
+from memgrain.cli.options import AsJson, CacheState, ChipName, Folding, SetEither, TuneKeys, WorkloadName
+
 
 def command(
-    chip: Annotated[str, typer.Argument(help="A chip by name (see 'memgrain chips') or a .yaml file.")],
-    workload: Annotated[str, typer.Argument(help="A workload by name (see 'memgrain examples') or a .yaml file.")],
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Override a number of either: l2.ways=32, shape.head_dim=96. May be repeated.",
-        ),
-    ] = None,
-    before: Annotated[str, typer.Option(help="Caches before the run: cold, dirty or warm.")] = "cold",
-    fold: Annotated[
-        float | None,
-        typer.Option(
-            help="Count long repeats instead of simulating them where windows of them differ by no more than this "
-            "(0.01: 1 %); the answer says how far it may be off."
-        ),
-    ] = None,
-    tune: Annotated[
-        str | None,
-        typer.Option(
-            metavar="KEYS",
-            help="Find the best values of these keys of the tiling, with commas: splits, block_kv, stages, block_q.",
-        ),
-    ] = None,
+    chip: ChipName,
+    workload: WorkloadName,
+    set_: SetEither = None,
+    before: CacheState = "cold",
+    fold: Folding = None,
+    tune: TuneKeys = None,
     assumptions: Annotated[
         bool,
         typer.Option(
@@ -67,12 +50,12 @@ def command(
             "-j", "--jobs", help="With --uncertainty or --assumptions: runs at a time; one a core if left out."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object with everything.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Simulate, then print a table or one JSON object."""
     from memgrain.hwmodels import contradictions, read_chip
     from memgrain.runs.options import RunOptions
-    from memgrain.runs.overrides import parse, split
+    from memgrain.runs.overrides import parse
     from memgrain.runs.task import Task
     from memgrain.runs.tune import keys_of
     from memgrain.runs.tune import tune as tuned
@@ -83,8 +66,7 @@ def command(
         {"--samples": samples, "--seed": seed, "--metric": metric},
         {"-o": out, "-j": jobs},
     )
-    chip_set, workload_set = split(parse(set_ or []), chip)
-    task = Task(chip, chip_set, workload, workload_set, before, fold, keys_of(tune) if tune is not None else ())
+    task = Task.of(chip, workload, parse(set_ or []), before, fold, keys_of(tune) if tune is not None else ())
     options = RunOptions(out, jobs, samples=samples, seed=seed or 0)
     if assumptions:
         from memgrain.cli.assumptions import show_interval
@@ -105,7 +87,7 @@ def command(
     from memgrain.cli.report import print_result
     from memgrain.cli.terminal import console
 
-    print_result(point, result, read_chip(chip, chip_set).provenance)
+    print_result(point, result, read_chip(chip, task.chip_set).provenance)
     if found:
         console().print(f"\n{found}", markup=False, soft_wrap=True)
 

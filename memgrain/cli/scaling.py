@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from memgrain.cli.options import AsJson, ChipName, Jobs, RowsFolder
 
 if TYPE_CHECKING:
     from memgrain.analysis.scaling import Scaling
 
 
 def command(
-    chip: Annotated[str, typer.Argument(help="A chip by name, or a .yaml file.")],
+    chip: ChipName,
     contexts: Annotated[
         list[int] | None, typer.Option("--context", help="A context in tokens; may be repeated. 4K to 1M if left out.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder for the rows and the figure.")] = None,
-    jobs: Annotated[
-        int | None, typer.Option("-j", "--jobs", help="Points at a time; one for each core if left out.")
-    ] = None,
+    as_json: AsJson = False,
+    out: RowsFolder = None,
+    jobs: Jobs = None,
 ) -> None:
     """Simulate, fit, print; with -o, draw."""
     from memgrain.analysis.scaling import CONTEXTS, scaling

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from memgrain.cli.options import AsJson, CacheState, ChipName, Jobs, RowsFolder, SetEither, WorkloadName
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,22 +23,15 @@ SOURCE = {True: 28, False: 54}
 
 
 def command(
-    chip: Annotated[str, typer.Argument(help="A chip by name (see 'memgrain chips') or a .yaml file.")],
-    workload: Annotated[str, typer.Argument(help="A workload by name (see 'memgrain examples') or a .yaml file.")],
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override a number of either. May be repeated."),
-    ] = None,
-    before: Annotated[str, typer.Option(help="Caches before the run: cold, dirty or warm.")] = "cold",
+    chip: ChipName,
+    workload: WorkloadName,
+    set_: SetEither = None,
+    before: CacheState = "cold",
     metric: Annotated[str, typer.Option(help="A column of the row.")] = "time_us",
     everything: Annotated[bool, typer.Option("--all", help="List numbers without effect too.")] = False,
-    out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="Folder for the rows, which are not run again.")
-    ] = None,
-    jobs: Annotated[
-        int | None, typer.Option("-j", "--jobs", help="Runs at a time; one for each core if left out.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, all numbers in it.")] = False,
+    out: RowsFolder = None,
+    jobs: Jobs = None,
+    as_json: AsJson = False,
 ) -> None:
     """Simulate with each number a little lower, a little higher and at the ends of its range; rank."""
     from dataclasses import asdict
@@ -45,12 +39,11 @@ def command(
     from memgrain.cli.terminal import predicting
     from memgrain.cli.uncertainty import Rounds
     from memgrain.runs.options import RunOptions
-    from memgrain.runs.overrides import parse, split
+    from memgrain.runs.overrides import parse
     from memgrain.runs.task import Task
     from memgrain.uncertainty.sensitivity import sensitivity
 
-    chip_set, workload_set = split(parse(set_ or []), chip)
-    task = Task(chip, chip_set, workload, workload_set, before)
+    task = Task.of(chip, workload, parse(set_ or []), before)
     with predicting("sensitivity", out) as progress:
         found = sensitivity(task, metric, RunOptions(out, jobs, progress=Rounds(progress)))
     if as_json:

@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from memgrain.cli.options import AsJson, CacheState, ChipName, Folding, SetEither, WorkloadName
+
 if TYPE_CHECKING:
-    from memgrain.explore.solver import SolveQuery, SolveResult, TriedValue
+    from collections.abc import Callable
+
+    from memgrain.explore.solver import SolveResult, TriedValue
 
 
 FIGURE = "contour.png"
@@ -18,8 +22,8 @@ FIGURE = "contour.png"
 
 def command(
     key: Annotated[str, typer.Argument(help="The key whose value is sought: l2.capacity, selection.ratio.")],
-    chip: Annotated[str, typer.Argument(help="A chip by name (see 'memgrain chips') or a .yaml file.")],
-    workload: Annotated[str, typer.Argument(help="A workload by name (see 'memgrain examples') or a .yaml file.")],
+    chip: ChipName,
+    workload: WorkloadName,
     for_: Annotated[
         str | None, typer.Option("--for", metavar="CONDITION", help="What must hold: 'l2.hit_rate >= 0.95'.")
     ] = None,
@@ -35,91 +39,84 @@ def command(
     contour: Annotated[
         str | None, typer.Option(metavar="KEY=V1,V2,...", help="Answer once for each of these values of another key.")
     ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override a number of either. May be repeated."),
-    ] = None,
-    before: Annotated[str, typer.Option(help="Caches before every run: cold, dirty or warm.")] = "cold",
-    fold: Annotated[
-        float | None, typer.Option(help="Count long repeats instead of simulating them, as in 'memgrain run'.")
-    ] = None,
+    set_: SetEither = None,
+    before: CacheState = "cold",
+    fold: Folding = None,
     out: Annotated[
         Path | None,
         typer.Option(
             "-o", "--out", help="Folder to keep the rows in, which are not run again; a contour's figure too."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Simulate as few points as will do, then print the value; ends with status 2 if there is none."""
-    from memgrain.errors import MemgrainError
-    from memgrain.explore.candidate_grid import GridBounds
-    from memgrain.explore.solver import SolveQuery
+    from memgrain.api.studies import solve
+    from memgrain.runs.options import RunOptions
     from memgrain.runs.overrides import parse
 
-    if sum(option is not None for option in (for_, minimise, maximise)) != 1:
-        raise MemgrainError("give one of --for 'METRIC >= NUMBER', --minimise METRIC and --maximise METRIC")
-    if values and (low or high or step):
-        raise MemgrainError("--values says all values; leave --low, --high and --step out")
-    if largest and for_ is None:
-        raise MemgrainError("--largest goes with --for; write --maximise METRIC to seek a metric's largest value")
     overrides = parse(set_ or [])
-    if key in overrides:
-        raise MemgrainError(f"'{key}' is sought and set; leave it out of --set")
-    smallest, most, apart = (None if end is None else _value(end) for end in (low, high, step))
-    bounds = GridBounds(smallest, most, apart, tuple(map(_value, values.split(","))) if values else ())
-    question = SolveQuery(key, chip, workload, overrides, bounds, before, fold)
-    asked = (for_, minimise, maximise, largest, out)
-    if contour is not None:
-        answers = _contour(question, contour, asked)
-        name = contour.partition("=")[0].strip()
-        if as_json:
-            print(json.dumps([{name: value} | _numbers(answer) for value, answer in answers], indent=2))
-        else:
-            _print_contour(name, answers)
-        _say_sizes(answers, as_json)
+
+    def answer_with(more: dict[str, Any]) -> SolveResult:
+        return solve(
+            key,
+            chip,
+            workload,
+            for_,
+            minimise=minimise,
+            maximise=maximise,
+            largest=largest,
+            low=_value(low),
+            high=_value(high),
+            step=_value(step),
+            values=[_value(text) for text in values.split(",")] if values else (),
+            set={**overrides, **more},
+            before=before,
+            fold=fold,
+            options=RunOptions(out),
+        )
+
+    if contour is None:
+        answer = answer_with({})
+        print(json.dumps(_numbers(answer), indent=2)) if as_json else _print(answer)
+        missing = answer.found is None
+    else:
+        name, answers = _contour(contour, {key, *overrides}, answer_with)
+        _show_contour(name, answers, as_json)
         missing = all(answer.found is None for _, answer in answers)
         if out is not None and not missing:
             _draw(name, answers, largest, out / FIGURE)
-    else:
-        answer = _answer(question, asked)
-        print(json.dumps(_numbers(answer), indent=2)) if as_json else _print(answer)
-        missing = answer.found is None
     if missing:
         raise typer.Exit(2)
 
 
-def _value(text: str) -> Any:
+def _value(text: str | None) -> Any:
     """A value as --set reads it."""
-    from memgrain.runs.overrides import parse
+    from memgrain.runs.overrides import parse_value
 
-    return parse([f"value={text}"])["value"]
-
-
-def _answer(question: SolveQuery, asked: tuple[str | None, str | None, str | None, bool, Path | None]) -> SolveResult:
-    from memgrain.explore.condition import parse_condition
-    from memgrain.explore.solver import best, solve
-
-    condition, minimise, maximise, largest, out = asked
-    if condition is not None:
-        return solve(question, parse_condition(condition), largest, out)
-    return best(question, str(minimise or maximise), maximise is not None, out)
+    return None if text is None else parse_value(text.strip())
 
 
-def _contour(question: SolveQuery, contour: str, asked: Any) -> list[tuple[Any, SolveResult]]:
-    """The answer for each value of the other key."""
-    from dataclasses import replace
-
+def _contour(
+    contour: str, taken: set[str], answer_with: Callable[[dict[str, Any]], SolveResult]
+) -> tuple[str, list[tuple[Any, SolveResult]]]:
+    """The other key, and the answer for each of its values."""
     from memgrain.errors import MemgrainError
 
     name, equals, values = contour.partition("=")
     name = name.strip()
-    if not equals or not values.strip() or name in {question.key, *question.overrides}:
+    if not equals or not values.strip() or name in taken:
         raise MemgrainError(f"cannot read --contour '{contour}'; write KEY=V1,V2,... with a key that is not set yet")
-    found = []
-    for value in map(_value, values.split(",")):
-        found.append((value, _answer(replace(question, overrides={**question.overrides, name: value}), asked)))
-    return found
+    return name, [(value, answer_with({name: value})) for value in map(_value, values.split(","))]
+
+
+def _show_contour(name: str, answers: list[tuple[Any, SolveResult]], as_json: bool) -> None:
+    """Print the answers, as a table or one JSON list."""
+    if as_json:
+        print(json.dumps([{name: value} | _numbers(answer) for value, answer in answers], indent=2))
+    else:
+        _print_contour(name, answers)
+    _say_sizes(answers, as_json)
 
 
 def _numbers(answer: SolveResult) -> dict[str, Any]:

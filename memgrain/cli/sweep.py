@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from memgrain.cli.options import Jobs, TuneKeys
+
 if TYPE_CHECKING:
     from memgrain.cli.terminal import SweepProgress
     from memgrain.runs.execute import Outcome
@@ -19,21 +21,12 @@ def command(
         str, typer.Argument(metavar="SWEEP", help="A sweep by name (see 'memgrain examples') or a .yaml file.")
     ],
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder of the rows; out/NAME if left out.")] = None,
-    jobs: Annotated[
-        int | None, typer.Option("-j", "--jobs", help="Points at a time; one for each core if left out.")
-    ] = None,
+    jobs: Jobs = None,
     cluster: Annotated[
         str | None, typer.Option(help="Run on the workers of this dask scheduler, tcp://HOST:PORT.")
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Do not print the table of the answers.")] = False,
-    tune: Annotated[
-        str | None,
-        typer.Option(
-            metavar="KEYS",
-            help="Find every point's best values of these keys of the tiling, with commas: splits, block_kv, stages, "
-            "block_q.",
-        ),
-    ] = None,
+    tune: TuneKeys = None,
     uncertainty: Annotated[
         bool,
         typer.Option(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from memgrain.cli.options import AsJson, Jobs, SetChip
 from memgrain.errors import MemgrainError
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from memgrain.validation import External, Validation
+    from memgrain.validation.channel import ChannelValidation
+    from memgrain.validation.points import Compared
 
 WORST = 10
 """Rows of the table of the worst."""
@@ -29,17 +31,14 @@ def command(
     chip: Annotated[
         str | None, typer.Option(help="A chip by name or a .yaml file; by the column 'device' if left out.")
     ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override a number of the chip. May be repeated."),
-    ] = None,
+    set_: SetChip = None,
     dram: Annotated[
         str | None,
         typer.Option(
             help="For rows of a DRAM channel: the standard, by name or a .yaml file; by the column 'dram' if left out."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object of fractions.")] = False,
+    as_json: AsJson = False,
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Folder for predictions, the worst rows and a figure.")
     ] = None,
@@ -57,47 +56,47 @@ def command(
     ] = False,
     sample: Annotated[int | None, typer.Option(help="Take that many rows at random.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the sample.")] = 0,
-    jobs: Annotated[
-        int | None, typer.Option("-j", "--jobs", help="Rows at a time; one for each core if left out.")
-    ] = None,
+    jobs: Jobs = None,
 ) -> None:
     """Predict, compare, and print the errors by family."""
+    from memgrain.api.evidence import validate
     from memgrain.cli.terminal import predicting
     from memgrain.runs.options import RunOptions
     from memgrain.runs.overrides import parse
-    from memgrain.validation import validate
-    from memgrain.validation.channel import is_channel_file
-    from memgrain.validation.points import is_points_file
 
-    rows, options = _rows(file, external, op, backend), RunOptions(out, jobs, seed=seed)
-    if isinstance(rows, Path) and is_points_file(rows):
-        from memgrain.cli.points import show_points
-
-        if chip or dram or sample is not None:
-            raise MemgrainError("--chip, --dram and --sample are for rows of a CSV; drop them for a file of points")
-        return show_points(rows, parse(set_ or []), alternatives, options, as_json)
-    if alternatives:
-        raise MemgrainError("--alternatives are those of a file of points; drop it for rows of a CSV")
-    if isinstance(rows, Path) and (dram is not None or is_channel_file(rows)):
-        from memgrain.cli.channel import validate_dram
-
-        if chip or set_ or sample is not None:
-            raise MemgrainError(
-                "--chip, --set and --sample are for rows of kernels; drop them for rows of a DRAM channel"
-            )
-        return validate_dram(rows, dram, options, as_json)
-    if dram is not None:
-        raise MemgrainError("--dram is for a file of rows of a DRAM channel; drop it, or --external")
+    rows = _rows(file, external, op, backend)
     name = rows.name if isinstance(rows, Path) else rows.source
     with predicting(name, out) as progress:
-        found = validate(rows, chip, parse(set_ or []), sample, options=replace(options, progress=progress))
+        found = validate(
+            rows,
+            chip,
+            set=parse(set_ or []),
+            dram=dram,
+            alternatives=alternatives,
+            sample=sample,
+            options=RunOptions(out, jobs, progress=progress, seed=seed),
+        )
+    note = _show(found, name, alternatives, as_json)
+    if note:
+        progress.warn(f"{len(found.frame)} rows predicted, nothing compared: {name} has {note}")
+    progress.conclude(out, found.failures)
+
+
+def _show(found: Validation | Compared | ChannelValidation, name: str, alternatives: bool, as_json: bool) -> str:
+    """Print what was found; returns which measurements the rows lack where nothing could be compared."""
+    from memgrain.cli import channel, points
+    from memgrain.validation.channel import ChannelValidation
+    from memgrain.validation.points import Compared
+
+    if isinstance(found, Compared):
+        points.show(found, alternatives, as_json)
+        return ""
     if as_json:
         print(json.dumps(found.summary(), indent=2))
     elif found.compared:
-        _print(found)
-    if not found.compared:
-        progress.warn(f"{len(found.frame)} rows predicted, nothing compared: {name} has no kernel_time_us")
-    progress.conclude(out, found.failures)
+        channel.show(found) if isinstance(found, ChannelValidation) else _print(found)
+    lacking = "no bandwidth_gb_s and no activates" if isinstance(found, ChannelValidation) else "no kernel_time_us"
+    return "" if found.compared else lacking
 
 
 def _rows(file: Path | None, external: str | None, op: str | None, backend: str | None) -> Path | External:

@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from memgrain.errors import MemgrainError
-
 
 def group(
-    verbs: Mapping[str, str],
-    package: str,
-    modules: Mapping[str, str],
-    renamed: Mapping[str, str] = MappingProxyType({}),
+    verbs: Mapping[str, str], package: str, modules: Mapping[str, str], renamed: Mapping[str, str] | None = None
 ) -> type[TyperGroup]:
     """The group of `verbs`, each with its line of help; a verb is `command`, or `app` where it has verbs of its own, in
-    the module of `package` that has its name or the one that `modules` gives. A former name in `renamed` is refused
-    with a hint to the new one."""
+    the module of `package` that has its name or the one that `modules` gives. `renamed` says what to write in place of
+    verbs that there were."""
 
     class Verbs(TyperGroup):
         """A group that imports late."""
@@ -36,8 +30,8 @@ def group(
 
         def resolve_command(self, ctx: Any, args: list[str]) -> Any:
             """The verb itself, with its module."""
-            if args and args[0] in renamed:
-                raise MemgrainError(f"'{args[0]}' was renamed to '{renamed[args[0]]}'; write that")
+            if args and (now := (renamed or {}).get(args[0])):
+                ctx.fail(f"'{args[0]}' is no verb any more: write {now}")
             name, _, rest = super().resolve_command(ctx, args)
             module = importlib.import_module(f"{package}.{modules.get(str(name), name)}")
             if hasattr(module, "app"):

@@ -3,60 +3,38 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+from memgrain.cli.options import AsJson, CacheState, ChipName, Jobs, RowsFolder, SetEither, WorkloadName
 
 if TYPE_CHECKING:
     from memgrain.analysis.whatif import WhatIf
 
 
 def command(
-    chip: Annotated[str, typer.Argument(help="A chip by name (see 'memgrain chips') or a .yaml file.")],
-    workload: Annotated[str, typer.Argument(help="A workload by name (see 'memgrain examples') or a .yaml file.")],
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override a number of either. May be repeated."),
-    ] = None,
-    before: Annotated[str, typer.Option(help="Caches before the run: cold, dirty or warm.")] = "cold",
-    out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="Folder for the rows, which are not run again.")
-    ] = None,
-    jobs: Annotated[
-        int | None, typer.Option("-j", "--jobs", help="Runs at a time; one for each core if left out.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list.")] = False,
+    chip: ChipName,
+    workload: WorkloadName,
+    set_: SetEither = None,
+    before: CacheState = "cold",
+    out: RowsFolder = None,
+    jobs: Jobs = None,
+    as_json: AsJson = False,
 ) -> None:
     """Change one thing at a time, simulate, and say what moved."""
     from memgrain.analysis.whatif import what_if
     from memgrain.cli.terminal import predicting
     from memgrain.cli.uncertainty import Rounds
     from memgrain.runs.options import RunOptions
-    from memgrain.runs.overrides import parse, split
+    from memgrain.runs.overrides import parse
     from memgrain.runs.task import Task
 
-    chip_set, workload_set = split(parse(set_ or []), chip)
-    task = Task(chip, chip_set, workload, workload_set, before)
+    task = Task.of(chip, workload, parse(set_ or []), before)
     with predicting("whatif", out) as progress:
         found = what_if(task, RunOptions(out, jobs, progress=Rounds(progress)))
     if as_json:
-        print(json.dumps([_record(item) for item in found], indent=2))
+        print(json.dumps([item.record() for item in found], indent=2))
     else:
         _print(found, f"{workload} on {chip}")
-
-
-def _record(item: WhatIf) -> dict[str, object]:
-    return {
-        "change": item.change.name,
-        "set": {**{f"chip.{key}": value for key, value in item.settings.chip.items()}, **item.settings.workload},
-        "time_us": item.after["time_us"] if item.after else None,
-        "time_before_us": item.before["time_us"],
-        "effect": item.effect,
-        "plausible": item.plausible,
-        "reason": item.reason,
-        "physics": item.change.physics,
-    }
 
 
 def _print(found: tuple[WhatIf, ...], title: str) -> None:

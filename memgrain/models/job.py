@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from memgrain.models.prompt import prompt_time
 from memgrain.models.question import Question
 from memgrain.models.run import run_model
+from memgrain.runs.identity import chip_inputs, digest
 from memgrain.runs.rows import Row
-from memgrain.sim import MODEL_VERSION
 
 PROSE = {"title": True, "note": True, "sources": True, "assumed": True, "unchecked": True, "missing": True}
 """What a model's file tells people."""
@@ -27,15 +24,21 @@ class ModelJob:
     """Whether the time of the whole prompt is wanted too."""
 
     def id(self) -> str:
-        """SHA-256 of the resolved inputs and the model's version."""
+        """Digest of everything the row depends on."""
         asked = self.question
-        more = {
-            "memory_share": asked.memory_share,
-            "fusions": list(asked.fusions),
-            "ahead": asdict(asked.ahead) if asked.ahead else None,
-            "prompt": self.prompt,
-        }
-        return digest({**inputs(asked), **more})
+        return digest(
+            {
+                "chip": chip_inputs(asked.chip, links=True),
+                "model": asked.model.model_dump(mode="json", exclude=PROSE),
+                "step": asked.step.model_dump(mode="json"),
+                "shard": asked.shard.model_dump(mode="json"),
+                "accepted": asked.accepted,
+                "memory_share": asked.memory_share,
+                "fusions": list(asked.fusions),
+                "ahead": asdict(asked.ahead) if asked.ahead else None,
+                "prompt": self.prompt,
+            }
+        )
 
     def run(self) -> Row:
         """The row: times, tokens, bytes."""
@@ -54,21 +57,3 @@ class ModelJob:
     def __str__(self) -> str:
         step = self.question.step
         return f"{self.question.model.name}, {step.phase} at {step.context} tokens, on {self.question.chip.name}"
-
-
-def inputs(question: Question) -> dict[str, Any]:
-    """What a step's answer depends on, where nothing is fused or fetched ahead."""
-    return {
-        "chip": question.chip.model_dump(mode="json", exclude={"title": True, "vendor": True, "note": True}),
-        "model": question.model.model_dump(mode="json", exclude=PROSE),
-        "step": question.step.model_dump(mode="json"),
-        "shard": question.shard.model_dump(mode="json"),
-        "accepted": question.accepted,
-        "model_version": MODEL_VERSION,
-    }
-
-
-def digest(found: dict[str, Any]) -> str:
-    """SHA-256 of plain values."""
-    text = json.dumps(found, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()

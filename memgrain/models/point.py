@@ -9,9 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from memgrain.hwmodels import Chip
-from memgrain.models.job import digest, inputs
+from memgrain.models.job import ModelJob
 from memgrain.models.question import Question
-from memgrain.models.run import run_model
 from memgrain.runs.rows import Row
 from memgrain.runs.validated import Subject
 from memgrain.workloads.key_errors import checked
@@ -79,21 +78,12 @@ class ModelPoint:
         return self.question().subject()
 
     def id(self) -> str:
-        """SHA-256 of the resolved inputs and the model's version."""
-        return digest(inputs(self.question()))
+        """Identity of the step; see `ModelJob.id`."""
+        return ModelJob(self.question()).id()
 
     def run(self) -> Row:
         """The row: times, tokens, bytes."""
-        found = run_model(self.question())
-        return {
-            "id": self.id(),
-            "chip": self.chip.name,
-            "workload": self.asked.name,
-            "time_us": found.time / 1e6,
-            "time_per_token_us": found.time_per_token / 1e6,
-            "tokens_per_second": found.tokens_per_second,
-            "read_bytes": found.read_bytes,
-        }
+        return {**ModelJob(self.question()).run(), "workload": self.asked.name}
 
     def __str__(self) -> str:
         return f"{self.chip.name} {self.asked.name}"

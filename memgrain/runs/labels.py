@@ -8,9 +8,9 @@ from typing import Any
 
 from memgrain.errors import MemgrainError
 from memgrain.runs.overrides import CHIP
-from memgrain.runs.shipped import suggest
 from memgrain.sim import METRICS
 from memgrain.sim.metrics import Better
+from memgrain.words import suggest
 
 SHARE = "effective_bandwidth_share"
 """The metric of a sweep's figures unless another is named: useful bytes ÷ time, as a share of the DRAM's peak."""

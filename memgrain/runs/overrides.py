@@ -11,7 +11,7 @@ import yaml
 
 from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip, load_chip
-from memgrain.runs.shipped import suggest
+from memgrain.words import suggest
 from memgrain.workloads import KINDS
 
 CHIP = "chip."
@@ -28,7 +28,7 @@ def parse(pairs: Iterable[str]) -> dict[str, Any]:
             raise MemgrainError(f"cannot read '{pair}': expected KEY=VALUE such as l2.ways=32")
         if key.strip() in found:
             raise MemgrainError(f"'{key.strip()}' is set twice; drop one")
-        found[key.strip()] = _value(text.strip())
+        found[key.strip()] = parse_value(text.strip())
     return found
 
 
@@ -82,7 +82,8 @@ def columns(chip_set: Mapping[str, Any], workload_set: Mapping[str, Any]) -> dic
     return {**workload_set, **{CHIP + key: value for key, value in chip_set.items()}}
 
 
-def _value(text: str) -> Any:
+def parse_value(text: str) -> Any:
+    """A value as YAML reads it, 1e-2 as a number too; raises MemgrainError."""
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError:

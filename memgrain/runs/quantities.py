@@ -73,6 +73,26 @@ def read(value: Any, where: str) -> tuple[Number, Unit | None]:
     raise MemgrainError(f"{where}: {value!r} is no number and no quantity such as '32 MiB' or '200 ns'; write one")
 
 
+def size_of(value: Any, where: str) -> int:
+    """Bytes of a size such as '50 MiB', or of a whole number; raises MemgrainError that names `where` it stands."""
+    return _of(value, where, parse_bytes)
+
+
+def bandwidth_of(value: Any, where: str) -> int:
+    """Bytes per second of a bandwidth such as '25 GB/s', or of a whole number; raises MemgrainError that names `where`
+    it stands."""
+    return _of(value, where, parse_bandwidth)
+
+
+def _of(value: Any, where: str, parse: Callable[[Any], int]) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    try:
+        return parse(value)
+    except ValueError as error:
+        raise MemgrainError(f"{where}: {error}") from None
+
+
 def plain(value: Any) -> float | None:
     """A value of a key as a number, quantities in base units; None for what is no number."""
     try:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
 from memgrain import workloads
 from memgrain.errors import MemgrainError
+from memgrain.words import suggest
 
 SWEEPS = Path(__file__).parent / "sweeps"
 SEARCHES = Path(__file__).parents[1] / "explore" / "searches"
@@ -14,7 +14,7 @@ CLAIMS = Path(__file__).parents[1] / "claims" / "article"
 EXAMPLES = Path(workloads.__file__ or "").parent / "examples"
 
 
-def example_names() -> list[str]:
+def workload_names() -> list[str]:
     """Names of the workloads that come with the package."""
     return sorted(path.stem for path in EXAMPLES.glob("*.yaml"))
 
@@ -32,7 +32,7 @@ def shipped_files() -> dict[str, list[Path]]:
 
 def find_workload(name: str | Path, beside: Path | None = None) -> Path:
     """The file of a workload: a path (relative to the folder `beside`, if given) or a shipped name."""
-    return _find(name, EXAMPLES, "workload", example_names(), beside)
+    return _find(name, EXAMPLES, "workload", workload_names(), beside)
 
 
 def find_sweep(name: str | Path) -> Path:
@@ -58,12 +58,6 @@ def claim_names() -> list[str]:
 def find_claim(name: str | Path) -> Path:
     """The file of a claim: a path or a shipped name."""
     return _find(name, CLAIMS, "claim", claim_names(), None)
-
-
-def suggest(word: str, known: list[str]) -> str:
-    """'; did you mean ...?' where a known name is close to `word`, otherwise nothing."""
-    close = difflib.get_close_matches(word, known, 2)
-    return f"; did you mean {' or '.join(repr(name) for name in close)}?" if close else ""
 
 
 def _find(name: str | Path, folder: Path, what: str, known: list[str], beside: Path | None) -> Path:

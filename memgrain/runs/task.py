@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -16,13 +15,13 @@ from memgrain.hwmodels import Chip, load_chip
 from memgrain.hwmodels.main_memory import Dram
 from memgrain.hwmodels.spec import Cache
 from memgrain.hwmodels.units import format_bytes
-from memgrain.runs.overrides import columns
+from memgrain.runs.identity import chip_inputs, digest
+from memgrain.runs.overrides import columns, split
 from memgrain.runs.rows import Row
-from memgrain.runs.shipped import find_workload, suggest
+from memgrain.runs.shipped import find_workload
 from memgrain.runs.validated import ErrorLabel, Subject, subject_of, trust_in
-from memgrain.sim import MODEL_VERSION, Result, simulate, simulate_sequence
+from memgrain.sim import Result, simulate, simulate_sequence
 from memgrain.workloads import (
-    KINDS,
     AnyWorkload,
     Budget,
     Indexed,
@@ -34,15 +33,12 @@ from memgrain.workloads import (
     Workload,
     attention,
     kernel_of,
-    known_keys,
     load_any,
     parse_any,
 )
 
 Before = Literal["cold", "dirty", "warm"]
 BEFORE: tuple[Before, ...] = ("cold", "dirty", "warm")
-PROSE = {"title": True, "vendor": True, "note": True, "interconnect": True}
-"""What a chip file tells people, and its links to other chips: they change no result of one."""
 GENERIC = "generic tiles"
 """In place of a kernel's name, where tiles are chosen without one."""
 CROSSINGS = 4
@@ -78,17 +74,15 @@ class Point:
         if attended is not None and isinstance(attended.selection, RecordedSelection):
             inner["selection"]["path"] = _digest(attended.selection.path)
         inputs: dict[str, Any] = {
-            "chip": self.chip.model_dump(mode="json", exclude=PROSE),
+            "chip": chip_inputs(self.chip, links=False),
             "workload": asked,
             "before": self.before,
-            "model_version": MODEL_VERSION,
         }
         if self.fold is not None:
             inputs["fold"] = self.fold
         if self.tune:
             inputs["tune"] = list(self.tune)
-        text = json.dumps(inputs, sort_keys=True, separators=(",", ":"), allow_nan=False)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return digest(inputs)
 
     def kernels(self) -> tuple[Trace, ...]:
         """What the workload does on a machine with this chip's cores and scratchpad, kernel by kernel."""
@@ -193,6 +187,22 @@ class Task:
     tune: tuple[str, ...] = ()
     """Keys of the tiling of which the best values are found; see `memgrain.runs.tune.keys_of`."""
 
+    @classmethod
+    def of(
+        cls,
+        chip: str | Path,
+        workload: str | Path | Mapping[str, Any],
+        overrides: Mapping[str, Any] | None = None,
+        before: str = "cold",
+        fold: float | None = None,
+        tune: Sequence[str] | str = (),
+    ) -> Task:
+        """The task of a chip and a workload with overrides of either; see `memgrain.runs.overrides.split`."""
+        from memgrain.runs.tune import keys_of
+
+        chip_set, workload_set = split(overrides or {}, chip)
+        return cls(str(chip), chip_set, workload, workload_set, before, fold, keys_of(tune) if tune else ())
+
     def resolve(self, files: Files | None = None) -> Point:
         """The task with its files read and checked against each other.
 
@@ -207,7 +217,7 @@ class Task:
         workload = _once(
             files,
             ("workload", self.workload, self.workload_set),
-            lambda: _load_workload(self.workload, self.workload_set),
+            lambda: read_workload(self.workload, self.workload_set),
         )
         _check_fit(chip, workload)
         return Point(chip, workload, before, columns(self.chip_set, self.workload_set), self.fold, self.tune)
@@ -286,22 +296,11 @@ def _once(files: Files | None, key: tuple[Any, ...], read: Any) -> Any:
     return files[name]
 
 
-def _load_workload(source: str | Path | Mapping[str, Any], overrides: Mapping[str, Any]) -> AnyWorkload:
+def read_workload(source: str | Path | Mapping[str, Any], overrides: Mapping[str, Any]) -> AnyWorkload:
+    """The validated workload of a shipped name, a YAML file or a mapping, with dotted overrides."""
     if not isinstance(source, Mapping):
         return load_any(find_workload(source), overrides)
-    tree: dict[str, Any] = copy.deepcopy(dict(source))
-    keys = known_keys(KINDS.get(str(tree.get("kind")), Workload))
-    for key, value in overrides.items():
-        if key not in keys:
-            raise MemgrainError(f"a workload has no '{key}'{suggest(key, keys)}; correct its spelling")
-        *path, last = key.split(".")
-        node: Any = tree
-        for part in path:
-            node = node.setdefault(part, {})
-        if not isinstance(node, dict):
-            raise MemgrainError(f"cannot set '{key}': {'.'.join(path)} is {node!r}, not a mapping; write it as one")
-        node[last] = value
-    return parse_any(tree)
+    return parse_any(source, overrides=overrides)
 
 
 def _digest(path: str) -> str:

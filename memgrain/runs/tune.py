@@ -18,9 +18,9 @@ from pydantic import BeforeValidator
 from memgrain.errors import MemgrainError
 from memgrain.runs.options import NoProgress, RunOptions
 from memgrain.runs.rows import Row
-from memgrain.runs.shipped import suggest
 from memgrain.runs.task import Files, Point, Task, attention_of, budget
 from memgrain.sim import Result, SimulationError
+from memgrain.words import suggest
 from memgrain.workloads import Indexed, Workload, WorkloadError, fit, reckon, tiled
 
 TUNABLE = ("splits", "block_kv", "stages", "block_q")

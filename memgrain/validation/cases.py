@@ -13,8 +13,9 @@ from typing import Any, Literal
 from memgrain import sim, workloads
 from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip, chip_names, load_chip
+from memgrain.runs.identity import chip_inputs
 from memgrain.runs.rows import Row
-from memgrain.runs.task import PROSE, budget
+from memgrain.runs.task import budget
 from memgrain.runs.validated import Subject, subject_of
 from memgrain.sim import MODEL_VERSION, simulate
 from memgrain.validation.calls import ASK, AUTO, Gather, MeasuredCall, title
@@ -218,7 +219,7 @@ class CaseMaker:
         useful = record.maybe("useful_bytes") or work[0], record.maybe("useful_flops") or work[1]
         earlier = earlier if state == "prev_step" else None
         inputs = {
-            "chip": chip.model_dump(mode="json", exclude=PROSE),
+            "chip": chip_inputs(chip, links=False),
             "asked": [_plain(asked), _plain(earlier)],
             "state": state,
             "dirty": self.dirty,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from memgrain.errors import MemgrainError
-from memgrain.runs.shipped import suggest
+from memgrain.words import suggest
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "stream": ("row_bytes", "n_rows"),

@@ -99,7 +99,7 @@ def peak_memory(process: int | str = "self") -> float:
 
 if __name__ == "__main__":
     chip, workload, small, large = json.loads(sys.argv[1])
-    memgrain.run(chip, workload, small)
+    memgrain.run(chip, workload, set=small)
     begin = perf_counter()
-    memgrain.run(chip, workload, large)
+    memgrain.run(chip, workload, set=large)
     print(json.dumps([perf_counter() - begin, peak_memory()]))

@@ -73,9 +73,9 @@ SMALL = 1 << 11
 @cache
 def wall(point: Point, tokens: int) -> float:
     """Seconds of the point with a context of so many tokens."""
-    memgrain.run(CHIP, point.workload, point.overrides(SMALL))
+    memgrain.run(CHIP, point.workload, set=point.overrides(SMALL))
     asked = point.overrides(tokens)
-    return settled(lambda: memgrain.run(CHIP, point.workload, asked))
+    return settled(lambda: memgrain.run(CHIP, point.workload, set=asked))
 
 
 @cache
@@ -110,7 +110,7 @@ def test_growth_with_the_context(point: Point, report: Report) -> None:
 
 @pytest.mark.bench
 def test_longest_point(report: Report) -> None:
-    memgrain.run(CHIP, LONG.workload, LONG.overrides(SMALL))
+    memgrain.run(CHIP, LONG.workload, set=LONG.overrides(SMALL))
     ended = alone(CHIP, LONG.workload, LONG.overrides(SMALL), LONG.overrides(), LONG_LIMIT)
     line = ended.wall / asked_bytes(LONG, LONG.tokens) * LINE * 1e9
     report(Figure(described(LONG), ended.wall, "s", LONG.goal, less=True, stopped=ended.stopped))
@@ -127,7 +127,7 @@ def test_memory_of_a_point(point: Point, report: Report) -> None:
 
 @pytest.mark.bench
 def test_largest_point_of_the_demo(report: Report) -> None:
-    took = settled(lambda: memgrain.run(CHIP, DEMO_WORKLOAD, LARGEST))
+    took = settled(lambda: memgrain.run(CHIP, DEMO_WORKLOAD, set=LARGEST))
     report(Figure("the demo's largest point", took, "s", LARGEST_GOAL, less=True))
     peak = alone(CHIP, DEMO_WORKLOAD, {"shape.kv_len": SMALL}, LARGEST).peak
     report(Figure("  its peak of memory", peak, "MiB", MEMORY_GOAL, less=True))
@@ -136,7 +136,7 @@ def test_largest_point_of_the_demo(report: Report) -> None:
 @pytest.mark.bench
 def test_seconds_of_the_demo(report: Report, tmp_path: Path) -> None:
     for chip in load_sweep(DEMO).chips:
-        memgrain.run(chip, DEMO_WORKLOAD, {"shape.kv_len": SMALL})
+        memgrain.run(chip, DEMO_WORKLOAD, set={"shape.kv_len": SMALL})
     ended = call(("sweep", DEMO, "-o", str(tmp_path), "-j", "2"), DEMO_LIMIT)
     rows = tmp_path / "rows.jsonl"
     points = len(rows.read_text(encoding="utf-8").splitlines()) if rows.exists() else 0

@@ -16,6 +16,7 @@ from memgrain.calibration.empty import EmptyCase
 from memgrain.calibration.search import Found, SearchVariable, search
 from memgrain.cli import call
 from memgrain.hwmodels import chip_names, load_chip, read_chip
+from memgrain.runs.options import RunOptions
 from memgrain.validation.cases import CaseMaker
 from memgrain.validation.records import Record
 
@@ -89,7 +90,7 @@ def test_planted_numbers_are_found(toy: Path, tmp_path: Path) -> None:
     found = open_calibration([measured(toy, tmp_path)], str(toy), 12, TOY_FITS)
     assert [len(item.rows) for item in found.fitted] == [1, 2, 2]
     said: list[str] = []
-    found.run(1, said.append)
+    found.run(RunOptions(jobs=1), said.append)
     planted = load_chip(toy, PLANTED)
     chip = load_chip(toy, found.settings())
     assert chip.launch_overhead == pytest.approx(planted.launch_overhead, rel=0.01)
@@ -123,7 +124,7 @@ def test_planted_numbers_are_found(toy: Path, tmp_path: Path) -> None:
 def test_a_number_outside_of_its_range_stops_at_the_bound_and_says_so(toy: Path, tmp_path: Path) -> None:
     path = measured(toy, tmp_path, {"launch_overhead": "5 us"})
     found = open_calibration([path], str(toy), 6, TOY_FITS[:1])
-    found.run(1, lambda line: None)
+    found.run(RunOptions(jobs=1), lambda line: None)
     (item,) = found.fitted
     assert item.found is not None
     assert (item.found.bound, item.value) == ("high", "4 us")

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from memgrain.analysis.over_fetch import DTYPES, GRANULES, LayoutOptions, on_chip, over_fetch, rows_of
+from memgrain.analysis.over_fetch import DTYPES, GRANULES, LayoutOptions, on_chip, over_fetch_map, rows_of
 from memgrain.analysis.roofline import roofline
 from memgrain.cli import call
 from memgrain.hwmodels import load_chip
@@ -162,11 +162,11 @@ def test_lines_lie_where_the_times_are_equal() -> None:
 
 def test_the_over_fetch_map_can_be_read() -> None:
     chip, rows, layouts = load_chip("toy"), rows_of([64, 96, 112], DTYPES), ["rows", "random", "nz"]
-    figure = panels(over_fetch(rows, GRANULES, layouts), on_chip(chip, rows, layouts), chip, LayoutOptions())
+    figure = panels(over_fetch_map(rows, GRANULES, layouts), on_chip(chip, rows, layouts), chip, LayoutOptions())
     check_readable(figure)
     assert len(figure.axes) == len(layouts) * len(DTYPES) + 1
     few = rows_of([96], ["bf16"])
-    check_readable(panels(over_fetch(few, [64], ["rows"]), [], None, LayoutOptions()))
+    check_readable(panels(over_fetch_map(few, [64], ["rows"]), [], None, LayoutOptions()))
 
 
 @pytest.fixture
@@ -238,7 +238,7 @@ def test_causes_of_what_is_read(ask: Ask) -> None:
     ("arguments", "mend"),
     [
         (("overfetch", "--granule", "48"), "power of two"),
-        (("waste",), "renamed to 'overfetch'"),
+        (("waste",), "memgrain map overfetch"),
         (("overfetch", "--bytes", "100", "--dtype", "bf16"), "leave either out"),
         (("overfetch", "-o", "map.txt"), ".png"),
         (("overfetch", "--set", "l2.ways=8"), "name one"),

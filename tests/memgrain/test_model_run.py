@@ -422,4 +422,4 @@ def test_a_model_that_says_too_little(
     assert call(["model", "run", "toy", file(without), *SHORT]) == 2
     assert said in capsys.readouterr().err
     assert call(["model", "run", "toy", "none", *SHORT]) == 2
-    assert "no model 'none'; see memgrain models" in capsys.readouterr().err
+    assert "no model 'none'; see memgrain model list" in capsys.readouterr().err

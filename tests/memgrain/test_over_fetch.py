@@ -18,7 +18,7 @@ from memgrain.analysis.over_fetch import (
     MapRow,
     Read,
     on_chip,
-    over_fetch,
+    over_fetch_map,
     rows_of,
 )
 from memgrain.errors import MemgrainError
@@ -51,7 +51,7 @@ even (82.5 is 82, 87.5 is 88, 62.5 is 62)."""
 @pytest.mark.parametrize("name", TABLE)
 def test_isolated_rows_agree_with_the_table_in_every_cell(name: str) -> None:
     size, shares = TABLE[name]
-    cells = over_fetch([MapRow(name, size, "")], (32, 64, 128, 256, 512), ["rows"])
+    cells = over_fetch_map([MapRow(name, size, "")], (32, 64, 128, 256, 512), ["rows"])
     assert tuple(round(100 / cell.ratio) for cell in cells if cell.ratio) == shares
 
 
@@ -98,8 +98,8 @@ def test_an_attention_call_fetches_as_the_formula_says() -> None:
     """decode_topk on the toy chip, K and V apart: 5 % of a head's rows at random, a granule of 64 B."""
     chip, terms = load_chip("toy"), LayoutOptions(ratio=0.05)
     for head_dim in (72, 80, 96):
-        result = memgrain.run("toy", "decode_topk", {"shape.kv_len": 16384, "shape.head_dim": head_dim})
-        ((ratio,),) = [[cell.ratio for cell in over_fetch(rows_of([head_dim], ["bf16"]), [64], ["random"], terms)]]
+        result = memgrain.run("toy", "decode_topk", set={"shape.kv_len": 16384, "shape.head_dim": head_dim})
+        ((ratio,),) = [[cell.ratio for cell in over_fetch_map(rows_of([head_dim], ["bf16"]), [64], ["random"], terms)]]
         needed = 8 * round(0.05 * 16384) * head_dim * 2
         assert granule_of(chip) == ("l2.fill_granule", 64)
         for tensor in "KV":
@@ -109,26 +109,26 @@ def test_an_attention_call_fetches_as_the_formula_says() -> None:
 def test_nz_and_padding() -> None:
     cells = {
         (cell.layout, cell.row.label, cell.granule): cell.ratio
-        for cell in over_fetch(rows_of([96], ["bf16"]), GRANULES)
+        for cell in over_fetch_map(rows_of([96], ["bf16"]), GRANULES)
     }
     assert [cells["nz", "96", granule] for granule in GRANULES] == [1, 2, 4, 8, 16]
     assert cells["padded", "96", 128] == pytest.approx(256 / 192)
     assert cells["rows", "96", 256] == 2
-    odd = over_fetch(rows_of([80], ["fp8"]), [64], ["nz"])
+    odd = over_fetch_map(rows_of([80], ["fp8"]), [64], ["nz"])
     assert odd[0].ratio is None
 
 
 def test_mistakes_are_one_line_with_the_mend() -> None:
     rows = rows_of(HEAD_DIMS, ["bf16"])
     for make, said in (
-        (lambda: over_fetch(rows, [48]), "power of two"),
-        (lambda: over_fetch(rows, [64], ["columns"]), "rows, random, padded"),
-        (lambda: over_fetch(rows, [64], ["padded"], LayoutOptions(stride=100)), "raise it to 128"),
-        (lambda: over_fetch(rows, [1024], ["nz"]), "page of at least 32 tokens"),
+        (lambda: over_fetch_map(rows, [48]), "power of two"),
+        (lambda: over_fetch_map(rows, [64], ["columns"]), "rows, random, padded"),
+        (lambda: over_fetch_map(rows, [64], ["padded"], LayoutOptions(stride=100)), "raise it to 128"),
+        (lambda: over_fetch_map(rows, [1024], ["nz"]), "page of at least 32 tokens"),
         (lambda: LayoutOptions(ratio=1.5), "between 0 and 1"),
         (lambda: LayoutOptions(page=0), "at least 1"),
         (lambda: rows_of([64], ["fp4"]), "bf16, fp16"),
-        (lambda: over_fetch([MapRow("0 B", 0, "")], [64]), "at least one byte"),
+        (lambda: over_fetch_map([MapRow("0 B", 0, "")], [64]), "at least one byte"),
     ):
         with pytest.raises(MemgrainError, match=said) as caught:
             make()

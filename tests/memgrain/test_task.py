@@ -11,6 +11,9 @@ import yaml
 
 from memgrain import run
 from memgrain.errors import MemgrainError
+from memgrain.hwmodels import load_chip
+from memgrain.models import ModelJob
+from memgrain.models.point import ModelPoint
 from memgrain.runs.overrides import parse, split
 from memgrain.runs.shipped import find_workload
 from memgrain.runs.task import Task
@@ -36,7 +39,7 @@ def test_the_id_changes_with_every_input(monkeypatch: pytest.MonkeyPatch) -> Non
         Task("toy", {}, "decode_topk", {"shape.kv_len": 8192}).id(),
         Task("toy", {}, "decode_topk", {"shape.kv_len": 4096}, "warm").id(),
     }
-    monkeypatch.setattr("memgrain.runs.task.MODEL_VERSION", "another")
+    monkeypatch.setattr("memgrain.runs.identity.MODEL_VERSION", "another")
     assert len(ids | {TASK.id()}) == 5
 
 
@@ -73,9 +76,34 @@ def test_a_context_that_does_not_fit_names_need_capacity_and_mend() -> None:
         Task("toy", {}, "decode_dense", {"shape.kv_len": 2**20, "shape.batch": 32}).resolve()
 
 
+def test_overrides_mean_the_same_on_a_named_workload_and_on_a_mapping() -> None:
+    mapping = yaml.safe_load(find_workload("decode_topk").read_text())
+    overrides = {"dtype.q": "fp16", "shape.kv_len": 4096, "selection.ratio": 0.1}
+    named, inline = (Task("toy", {}, source, overrides).resolve() for source in ("decode_topk", mapping))
+    assert named.workload == inline.workload
+    assert inline.workload.model_dump()["dtype"] == {"q": "fp16", "k": "bf16", "v": "bf16", "o": "bf16"}
+    assert mapping["dtype"] == "bf16"
+    with pytest.raises(WorkloadError, match=r"cannot set 'selection.ratio': selection is 'some', not a mapping"):
+        Task("toy", {}, {**mapping, "selection": "some"}, overrides).resolve()
+
+
+def test_who_makes_a_chip_changes_no_result_and_no_identity() -> None:
+    chip = load_chip("h100_sxm")
+    renamed = chip.model_copy(update={"vendor": "nobody", "title": "a chip", "note": ""})
+    raw = {"kind": "model_run", "name": "step", "model": "llama31_8b", "phase": "decode", "context": 4096}
+    points = [ModelPoint.of(one, raw) for one in (chip, renamed)]
+    assert len({point.id() for point in points}) == 1
+    assert len({point.run()["time_us"] for point in points}) == 1
+    assert ModelJob(points[0].question()).id() == points[0].id()
+    elsewhere = chip.model_copy(update={"architecture": "ampere"})
+    assert ModelPoint.of(elsewhere, raw).id() != points[0].id()
+
+
 def test_an_inline_workload_refuses_a_key_that_does_not_exist() -> None:
     inline = yaml.safe_load(find_workload("decode_topk").read_text())
-    with pytest.raises(MemgrainError, match=r"no 'shape.headdim'; did you mean 'shape.head_dim'"):
+    with pytest.raises(
+        WorkloadError, match=r"unknown key 'shape.headdim' in the overrides; did you mean 'shape.head_dim'"
+    ):
         Task("toy", {}, inline, {"shape.headdim": 3}).resolve()
     with pytest.raises(WorkloadError):
         Task("toy", {}, {"name": "empty"}, {}).resolve()

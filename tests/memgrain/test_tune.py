@@ -45,14 +45,14 @@ def test_tuned_points_have_an_identity_and_columns_of_their_own(tmp_path: Path) 
         "set": {"shape.kv_len": 1024, "shape.q_heads": 16},
         "grid": {"shape.kv_heads": [2, 4]},
     }
-    plain = memgrain.sweep(asked, tmp_path, jobs=1)
-    frame = memgrain.sweep({**asked, "tune": ["splits"]}, tmp_path, jobs=1)
+    plain = memgrain.sweep(asked, tmp_path, options=RunOptions(jobs=1))
+    frame = memgrain.sweep({**asked, "tune": ["splits"]}, tmp_path, options=RunOptions(jobs=1))
     assert not set(frame["id"]) & set(plain["id"])
     assert (frame["time_us"].to_numpy() <= plain["time_us"].to_numpy()).all()
     assert (frame[PLAIN_TIME].to_numpy() == plain["time_us"].to_numpy()).all()
     assert frame["tuned.tiling.splits"].notna().all()
     written = (tmp_path / "rows.jsonl").stat().st_size
-    again = memgrain.sweep({**asked, "tune": "splits"}, tmp_path, jobs=1)
+    again = memgrain.sweep({**asked, "tune": "splits"}, tmp_path, options=RunOptions(jobs=1))
     assert list(again["id"]) == list(frame["id"])
     assert (tmp_path / "rows.jsonl").stat().st_size == written, "rows are kept, not simulated again"
 

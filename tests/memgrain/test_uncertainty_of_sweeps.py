@@ -20,9 +20,10 @@ from memgrain.models import Ahead, ModelJob, Question, run_model
 from memgrain.plots.lines import lines
 from memgrain.runs.intervals import with_intervals
 from memgrain.runs.options import RunOptions
-from memgrain.runs.rows import Row, read_rows
+from memgrain.runs.rows import Row, load_frame, read_rows
 from memgrain.runs.task import Point, Task
-from memgrain.uncertainty import SampledPoints, each, interval_of
+from memgrain.runs.tidy import ID_DIGITS
+from memgrain.uncertainty import SampledPoints, interval_of, per_point
 from memgrain.uncertainty.parameters import uncertain_parameters
 from memgrain.uncertainty.per_point import sample_each
 from memgrain.uncertainty.steps import ModelStep, interval_of_step
@@ -147,7 +148,7 @@ def test_what_one_point_refuses_is_drawn_again_for_that_point_alone(
         wide = [p for p in points if p.workload.shape.head_dim == 128 or p.chip.launch_overhead < 1_400_000]  # type: ignore[union-attr]
         return {p.id(): {"id": p.id(), "chip": "mine", "time_us": p.chip.launch_overhead / 1e6} for p in wide}, []
 
-    monkeypatch.setattr(each, "answers", launches)
+    monkeypatch.setattr(per_point, "answers", launches)
     row = {"id": "x", "chip": "mine", "time_us": 1.0}
     narrow, wide = sample_each(
         [task(files, 64), task(files, 128)], [row, row], tmp_path, RunOptions(samples=20, seed=5)
@@ -166,20 +167,20 @@ def test_what_one_point_refuses_is_drawn_again_for_that_point_alone(
 def test_the_function_gives_the_frame_that_the_command_writes(files: Path, swept: Path) -> None:
     good = {**spec([str(files / "mine.yaml")]), "grid": {"shape.head_dim": [64, 128]}}
     good["set"] = {**good["set"], "chip.l2.ways": 8}
-    frame = memgrain.intervals(good, swept, "time_us", SAMPLES, 3, jobs=1)
+    frame = memgrain.intervals(good, swept, metric="time_us", options=RunOptions(jobs=1, samples=SAMPLES, seed=3))
     for dim, line in zip((64, 128), frame.to_dict("records"), strict=True):
         alone = interval_of(task(files, dim), "time_us", RunOptions(swept / "draws", samples=SAMPLES, seed=3))
         ends = (alone.combined.low, alone.combined.median, alone.combined.high)
         assert (line["low"], line["median"], line["high"]) == ends, "one chip, one hypercube: the draws of a run"
-    assert list(pd.read_csv(swept / "intervals.csv")["id"]) == list(frame["id"])
+    assert list(pd.read_csv(swept / "intervals.csv")["id"].str[:ID_DIGITS]) == list(frame["id"])
     with pytest.raises(MemgrainError, match="samples is 1, must be at least 2"):
-        memgrain.intervals(good, swept, samples=1)
+        memgrain.intervals(good, swept, options=RunOptions(samples=1))
     with pytest.raises(MemgrainError, match="no metric 'tim_us'"):
-        memgrain.intervals(good, swept, "tim_us")
+        memgrain.intervals(good, swept, metric="tim_us")
 
 
 def test_lines_have_bars_where_the_file_has_intervals_of_the_metric(swept: Path) -> None:
-    frame = memgrain.load_rows(swept)
+    frame = load_frame(swept)
     frame = frame[frame["chip"] == "mine"]
     ends = pd.read_csv(swept / "intervals.csv")
     ends = ends[ends["id"].isin(frame["id"])].sort_values("shape.head_dim")
@@ -202,7 +203,7 @@ def test_after_an_interrupt_the_command_that_goes_on_is_named(
     def stop(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(each, "answers", stop)
+    monkeypatch.setattr(per_point, "answers", stop)
     asked = ["sweep", str(files / "sweep.yaml"), "-o", str(swept), "--uncertainty", "--samples", "5"]
     assert call(asked) == 130
     assert f"go on with: memgrain {' '.join(asked)}" in " ".join(capsys.readouterr().err.split())

@@ -193,7 +193,7 @@ def test_errors_are_what_their_names_say() -> None:
         ({}, "--dram hbm7", "no DRAM standard 'hbm7'"),
         ({}, "--dram nothing.yaml", "nothing.yaml: cannot be read"),
         ({}, "--dram lpddr4", "row 1: burst_bytes is 64, a burst of lpddr4 has 128"),
-        ({}, "--chip h100_sxm", "--chip, --set and --sample are for rows of kernels"),
+        ({}, "--chip h100_sxm", "chip is not for rows of a DRAM channel; leave it out"),
         ({"pattern": "chase"}, "", "row 1: pattern is 'chase', must be one of stream, rows, stride"),
         ({"parameter_bytes": "100"}, "", "row 1: parameter_bytes is 100, must be a multiple of the burst of 64 bytes"),
         ({"cycles": "many"}, "", "row 1: cycles is 'many', must be a number"),

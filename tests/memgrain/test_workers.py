@@ -25,7 +25,7 @@ with open("ran", "a") as file:
     file.write(__name__ + "\\n")
 spec = {"name": "s", "chips": ["toy"], "workload": "decode_topk", "set": {"shape.kv_len": 4096},
         "grid": {"shape.head_dim": [64, 96, 128]}}
-frame = memgrain.sweep(spec, "out", jobs=2)
+frame = memgrain.sweep(spec, "out", options=memgrain.RunOptions(jobs=2))
 print(len(frame), list(frame["shape.head_dim"]))
 """
 """A program with a side effect and no guard."""

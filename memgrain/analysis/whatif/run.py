@@ -4,6 +4,7 @@ plausible."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from memgrain.analysis.whatif.changes import CHANGES, Change, ChangeSettings
 from memgrain.runs.execute import DOMAIN
@@ -68,6 +69,19 @@ class WhatIf:
         then = self.after["bottleneck"]
         rest = f"; then {then} would give back most" if then != self.before["bottleneck"] else ""
         return f"{name} {before:.4g} → {after:.4g} us{rest}"
+
+    def record(self) -> dict[str, Any]:
+        """The answer as plain values."""
+        return {
+            "change": self.change.name,
+            "set": {**{f"chip.{key}": value for key, value in self.settings.chip.items()}, **self.settings.workload},
+            "time_us": self.after["time_us"] if self.after else None,
+            "time_before_us": self.before["time_us"],
+            "effect": self.effect,
+            "plausible": self.plausible,
+            "reason": self.reason,
+            "physics": self.change.physics,
+        }
 
 
 def what_if(task: Task, options: RunOptions = RunOptions()) -> tuple[WhatIf, ...]:

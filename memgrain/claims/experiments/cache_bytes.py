@@ -31,5 +31,5 @@ class CacheBytesRatio(BaseModel):
         for name in (self.over, self.under):
             model = load_model(name)
             sizes.append(model.kept_bytes(self.context) / (len(model.order) if self.per_layer else 1))
-        command = f"memgrain models {self.over} && memgrain models {self.under}"
+        command = f"memgrain model show {self.over} && memgrain model show {self.under}"
         return ExperimentResult(ValueInterval.of(sizes[0] / sizes[1]), "", command)

@@ -32,6 +32,6 @@ class ReadBytesRatio(BaseModel):
         caches = [self.sequences * model.read_bytes(length) for length in (self.context, self.beside)]
         weights = met_bytes(model, Step(phase="decode", batch=1, context=self.context), self.sequences)
         alike, apart = ((read + caches[0]) / (read + caches[1]) for read in weights)
-        command = f"memgrain models {self.model} --context {self.beside} --context {self.context}"
+        command = f"memgrain model show {self.model} --context {self.beside} --context {self.context}"
         note = "each token meets any expert with equal chance, or, at the other end, all meet the same"
         return ExperimentResult(ValueInterval.of(apart, (alike, apart)), "", command, note if alike != apart else "")

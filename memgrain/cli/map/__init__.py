@@ -20,8 +20,8 @@ VERBS = {
     "tensors": "Which tensors misses and bytes of each level are of.",
 }
 """The verbs, each with its line of help."""
-RENAMED = {"waste": "overfetch"}
-"""Verbs by their former names."""
+RENAMED = {"waste": "'memgrain map overfetch'"}
+"""Verbs of former versions, each with what to write now."""
 
 FIGURES = (".png", ".pdf", ".svg")
 """Kinds of file that a figure is written as."""

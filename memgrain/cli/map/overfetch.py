@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from memgrain.cli.options import AsJson, SetChip
+
 if TYPE_CHECKING:
     from memgrain.analysis.over_fetch import LayoutOptions, OverFetchCell
     from memgrain.hwmodels import Chip
@@ -42,10 +44,8 @@ def command(
         int | None, typer.Option(help="Bytes between padded rows; the next power of two if left out.")
     ] = None,
     ratio: Annotated[float, typer.Option(help="Share of the tokens read in layout random.")] = 0.05,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a number of the chip.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    set_: SetChip = None,
+    as_json: AsJson = False,
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="The figure, a .png; out/map_overfetch.png if left out.")
     ] = None,
@@ -59,7 +59,7 @@ def command(
         LayoutOptions,
         MapRow,
         on_chip,
-        over_fetch,
+        over_fetch_map,
         rows_of,
     )
     from memgrain.cli.map import draw, place
@@ -77,7 +77,7 @@ def command(
     rows = [MapRow(f"{size} B", size, "") for size in sizes or ()]
     rows = rows or rows_of(head_dims or HEAD_DIMS, dtypes or DTYPES)
     names, spec = layouts or tuple(LAYOUTS), None if chip is None else load_chip(chip, parse(set_ or []))
-    cells = over_fetch(rows, granules or GRANULES, names, terms)
+    cells = over_fetch_map(rows, granules or GRANULES, names, terms)
     own = [] if spec is None else on_chip(spec, rows, names, terms)
     if as_json:
         print(json.dumps(_answer(cells, own, spec, terms), indent=2))

@@ -8,33 +8,30 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from memgrain.cli.options import AsJson, CacheState, ChipName, SetEither, WorkloadName
+
 if TYPE_CHECKING:
     from memgrain.analysis.roofline import Roof, Roofline
 
 
 def command(
-    chip: Annotated[str, typer.Argument(help="A chip by name (see 'memgrain chips') or a .yaml file.")],
-    workload: Annotated[str, typer.Argument(help="A workload by name (see 'memgrain examples') or a .yaml file.")],
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override a number of either: l2.ways=32, shape.head_dim=96."),
-    ] = None,
-    before: Annotated[str, typer.Option(help="Caches before the run: cold, dirty or warm.")] = "cold",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    chip: ChipName,
+    workload: WorkloadName,
+    set_: SetEither = None,
+    before: CacheState = "cold",
+    as_json: AsJson = False,
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="The figure, a .png; out/map_roofline.png if left out.")
     ] = None,
 ) -> None:
     """Simulate, print a table of the levels, draw."""
-    from memgrain.analysis.roofline import roofline
+    from memgrain.api.maps import roofline
     from memgrain.cli.map import draw, place
     from memgrain.plots.roofline import roofs
-    from memgrain.runs.overrides import parse, split
-    from memgrain.runs.task import Task
+    from memgrain.runs.overrides import parse
 
     target = place(out, "roofline")
-    chip_set, workload_set = split(parse(set_ or []), chip)
-    found = roofline(Task(chip, chip_set, workload, workload_set, before).resolve())
+    found = roofline(chip, workload, set=parse(set_ or []), before=before)
     if as_json:
         print(json.dumps(_answer(found), indent=2))
     else:

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from memgrain.cli.options import AsJson, CacheState, ChipName
+
 if TYPE_CHECKING:
+    from memgrain.api.maps import Bar as Simulated
     from memgrain.plots.stalls import Bar
 
 
 def command(
-    chip: Annotated[str, typer.Argument(help="A chip by name (see 'memgrain chips') or a .yaml file.")],
+    chip: ChipName,
     workloads: Annotated[
         list[str], typer.Argument(metavar="WORKLOAD...", help="Workloads by name (see 'memgrain examples') or file.")
     ],
@@ -25,30 +28,22 @@ def command(
         str | None,
         typer.Option(metavar="KEY=V1,V2,...", help="A bar for each of these values: shape.head_dim=64,96,128."),
     ] = None,
-    before: Annotated[str, typer.Option(help="Caches before each run: cold, dirty or warm.")] = "cold",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    before: CacheState = "cold",
+    as_json: AsJson = False,
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="The figure, a .png; out/map_stalls.png if left out.")
     ] = None,
 ) -> None:
     """Simulate each, print a table of shares, draw."""
+    from memgrain.api.maps import stall_bars
     from memgrain.cli.map import draw, place
     from memgrain.plots.stalls import Bar, bars
-    from memgrain.runs.labels import setting
-    from memgrain.runs.overrides import parse, split
-    from memgrain.runs.task import Task
+    from memgrain.runs.overrides import parse
 
     target, fixed = place(out, "stalls"), parse(set_ or [])
-    found: list[Bar] = []
-    for workload in workloads:
-        for varied in _values(over):
-            chip_set, workload_set = split({**fixed, **varied}, chip)
-            point = Task(chip, chip_set, workload, workload_set, before).resolve()
-            result = point.simulate()
-            words = [setting(key, value) for key, value in varied.items()]
-            names = [point.workload.name] if len(workloads) > 1 or not varied else []
-            found.append(Bar(", ".join(names + words), result.time, result.breakdown))
-            title = point.chip.title
+    simulated = stall_bars(chip, workloads, _values(over), fixed, before)
+    found = [Bar(_label(bar, len(workloads) > 1), bar.result.time, bar.result.breakdown) for bar in simulated]
+    title = simulated[-1].point.chip.title
     only = f"{workloads[0]}, " if len(workloads) == 1 and over else ""
     title = f"Where the time goes: {only}{''.join(f'{key}={value}, ' for key, value in fixed.items())}{title}"
     if as_json:
@@ -58,18 +53,26 @@ def command(
     draw(bars(found, title), target, as_json)
 
 
-def _values(over: str | None) -> list[dict[str, Any]]:
-    """The overrides of each bar; one without any if no key varies."""
+def _label(bar: Simulated, several: bool) -> str:
+    """What stands beside a bar: the workload where there are several, and what was set for it."""
+    from memgrain.runs.labels import setting
+
+    words = [setting(key, value) for key, value in bar.varied.items()]
+    return ", ".join(([bar.point.workload.name] if several or not words else []) + words)
+
+
+def _values(over: str | None) -> tuple[str, list[Any]] | None:
+    """The key that varies and its values; None if none does."""
     from memgrain.errors import MemgrainError
-    from memgrain.runs.overrides import parse
+    from memgrain.runs.overrides import parse_value
 
     if over is None:
-        return [{}]
+        return None
     key, equals, text = over.partition("=")
     values = [value for value in text.split(",") if value.strip()]
     if not equals or not key.strip() or not values:
         raise MemgrainError(f"cannot read --over '{over}': expected KEY=V1,V2 such as shape.head_dim=64,96,128")
-    return [parse([f"{key}={value}"]) for value in values]
+    return key.strip(), [parse_value(value.strip()) for value in values]
 
 
 def _plain(bar: Bar) -> dict[str, Any]:

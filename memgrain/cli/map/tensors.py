@@ -8,28 +8,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from memgrain.cli.options import AsJson, CacheState, ChipName, SetEither, WorkloadName
+
 if TYPE_CHECKING:
     from memgrain.plots.tensors import TensorCount
     from memgrain.runs.task import Point
 
 CAUSES = ("needed", "unasked", "capacity", "copies", "conflicts")
 """Why bytes are read, in the order of the table; see `sim.ReadCauses`."""
-ALL = "all"
-"""What stands for all tensors together."""
 
 
 def command(
-    chip: Annotated[str, typer.Argument(help="A chip by name (see 'memgrain chips') or a .yaml file.")],
-    workload: Annotated[str, typer.Argument(help="A workload by name (see 'memgrain examples') or a .yaml file.")],
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override a number of either: l2.ways=32, shape.head_dim=96."),
-    ] = None,
-    before: Annotated[str, typer.Option(help="Caches before the run: cold, dirty or warm.")] = "cold",
+    chip: ChipName,
+    workload: WorkloadName,
+    set_: SetEither = None,
+    before: CacheState = "cold",
     causes: Annotated[
         bool, typer.Option("--causes", help="Simulate again, and say why the last cache read what it did.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="The figure, a .png; out/map_tensors.png if left out.")
     ] = None,
@@ -38,12 +35,11 @@ def command(
     from memgrain.cli.map import draw, place
     from memgrain.errors import MemgrainError
     from memgrain.plots.tensors import attribution, evictors, needed, shares
-    from memgrain.runs.overrides import parse, split
+    from memgrain.runs.overrides import parse
     from memgrain.runs.task import Task
 
     target = place(out, "tensors")
-    chip_set, workload_set = split(parse(set_ or []), chip)
-    point = Task(chip, chip_set, workload, workload_set, before).resolve()
+    point = Task.of(chip, workload, parse(set_ or []), before).resolve()
     why = _causes(point, before) if causes else {}
     result, useful = point.simulate(), needed(point)
     counts, lost = attribution(point, result), evictors(point, result)
@@ -62,23 +58,12 @@ def command(
 
 def _causes(point: Point, before: str) -> dict[str, dict[str, int]]:
     """Bytes that the last cache read by tensor, then of all, and by cause."""
+    from memgrain.api.maps import causes_by_tensor
     from memgrain.errors import MemgrainError
-    from memgrain.sim import SimulationError, read_causes
 
     if before != "cold":
         raise MemgrainError(f"causes are told from cold caches, not {before} ones; leave --before or --causes out")
-    try:
-        found = read_causes(point.chip, point.kernels())
-    except SimulationError as error:
-        raise MemgrainError(f"{error}; leave --causes out") from None
-    parts = {"read": found.read, "needed": found.first - found.unasked, "unasked": found.unasked}
-    parts |= {"capacity": found.capacity, "copies": found.copies, "conflicts": found.conflicts}
-    why = {
-        tensor: {name: int(part[i]) for name, part in parts.items()}
-        for i, tensor in enumerate(found.tensors)
-        if found.read[i]
-    }
-    return why | {ALL: {name: int(part.sum()) for name, part in parts.items()}}
+    return causes_by_tensor(point)
 
 
 def _print_causes(why: dict[str, dict[str, int]]) -> None:

@@ -6,7 +6,11 @@ import typer
 
 from memgrain.cli.verbs import group
 
-VERBS = {"run": "Simulate a step of a whole model on a chip, or on several."}
+VERBS = {
+    "run": "Simulate a step of a whole model on a chip, or on several.",
+    "list": "List the models.",
+    "show": "Show a model's layers, caches and bytes with its sources.",
+}
 """The verbs, each with its line of help."""
 
 app = typer.Typer(

@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from memgrain.cli.options import AsJson, ChipName, ModelName, SetChip
 from memgrain.cli.tokens import token_count
 
 if TYPE_CHECKING:
-    from memgrain.hwmodels import Chip
-    from memgrain.models import Question
-    from memgrain.models.ahead import Ahead, What, Where
-    from memgrain.workloads.layers.fusion import Fusion
-    from memgrain.workloads.layers.step import Stored
-    from memgrain.workloads.shape import Phase
+    from memgrain.models.step_options import StepOptions
+    from memgrain.runs.options import RunOptions
 
 FIGURES = (".png", ".pdf", ".svg")
 """Kinds of file that a figure is written as."""
 
 
 def command(
-    chip: Annotated[str, typer.Argument(help="A chip by name (see 'memgrain chips') or a .yaml file.")],
-    model: Annotated[str, typer.Argument(help="A model by name (see 'memgrain models') or a .yaml file.")],
+    chip: ChipName,
+    model: ModelName,
     context: Annotated[
         int, typer.Option(parser=token_count, metavar="TOKENS", help="Tokens of each sequence, the new ones included.")
     ],
@@ -80,9 +77,7 @@ def command(
     prefetch_into: Annotated[
         str | None, typer.Option(help="Where to: cache, or scratchpad; cache if left out.")
     ] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a number of the chip: l2.ways=32.")
-    ] = None,
+    set_: SetChip = None,
     uncertainty: Annotated[
         bool,
         typer.Option(
@@ -96,123 +91,78 @@ def command(
     jobs: Annotated[
         int | None, typer.Option("-j", "--jobs", help="With --uncertainty: runs at a time; one a core if left out.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object with everything.")] = False,
+    as_json: AsJson = False,
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="A .png for the figure of where the time goes.")
     ] = None,
 ) -> None:
     """Simulate each kind of layer once, kernel by kernel, and print the time of a step, bytes and memory."""
-    from memgrain.cli.model.report import answer, draw, show, show_interval
+    from memgrain.cli.draws import refuse_idle
     from memgrain.errors import MemgrainError
-    from memgrain.hwmodels import load_chip
-    from memgrain.models import Question, prompt_time, run_model
+    from memgrain.models.step_options import StepOptions
     from memgrain.runs.options import RunOptions
     from memgrain.runs.overrides import parse
-    from memgrain.workloads.key_errors import checked
-    from memgrain.workloads.layers.fusion import FUSIONS
-    from memgrain.workloads.layers.step import Shard
-    from memgrain.workloads.models.model import load_model
 
-    _one_of("phase", phase, ("decode", "prefill"))
-    _one_of("experts", experts, (None, "whole", "cut"))
-    _one_of("weights", weights, (None, "bf16", "fp8", "fp4", "int8", "int4"))
-    if min(chips, groups) < 1:
-        raise MemgrainError(f"{chips} chips in {groups} groups; give at least 1 of each")
-    if chips % groups:
-        raise MemgrainError(f"{chips} chips cannot be {groups} groups of as many; choose a divisor of {chips}")
     if prompt and phase != "prefill":
         raise MemgrainError(f"--prompt is for --phase prefill, phase is {phase}; leave it out")
     if out is not None and out.suffix not in FIGURES:
         raise MemgrainError(f"-o {out} is none of {', '.join(FIGURES)}; name one of these")
-    _check_draws(uncertainty, {"--samples": samples, "--seed": seed, "-j": jobs})
+    if not uncertainty:
+        refuse_idle({"--samples": samples, "--seed": seed, "-j": jobs})
+    step = StepOptions(
+        context,
+        phase,
+        batch,
+        tokens,
+        accepted,
+        chips,
+        groups,
+        context_parts,
+        experts,
+        cache,
+        weights,
+        page,
+        memory_share,
+        tuple(fusions or ()),
+        tuple(prefetch or ()),
+        prefetch_hit,
+        prefetch_lead,
+        prefetch_limit,
+        prefetch_into,
+    )
     options = RunOptions(jobs=jobs, samples=samples, seed=seed or 0)
+    _run(chip, parse(set_ or []), model, step, options if uncertainty else None, prompt, out, as_json)
+
+
+def _run(
+    chip: str,
+    chip_set: dict[str, Any],
+    model: str,
+    step: StepOptions,
+    draws: RunOptions | None,
+    prompt: bool,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Simulate the step, with `draws` its interval too, and print."""
+    from memgrain.cli.model.report import answer, draw, show, show_interval
+    from memgrain.hwmodels import load_chip
+    from memgrain.models import prompt_time, run_model
+    from memgrain.workloads.models.model import load_model
+
     asked = load_model(model)
-    whole = experts == "whole" or (experts is None and chips > 1 and any(ffn.routed for ffn in asked.ffn.values()))
-    for name in fusions or ():
-        _one_of("fuse", name, FUSIONS)
-    shared = {"tensor": chips // groups, "context": context_parts, "data": groups, "expert": whole}
-    shard, chip_set = checked(Shard, shared, "chips"), parse(set_ or [])
-
-    def ask(where: Chip) -> Question:
-        """The question on a chip, what is left open filled in from its numbers."""
-        return Question.of(
-            where,
-            asked,
-            cast("Phase", phase),
-            context,
-            batch if batch is not None else groups,
-            tokens,
-            shard,
-            cache,
-            cast("Stored | None", weights),
-            page,
-            memory_share,
-            accepted=accepted,
-            fusions=tuple(cast("list[Fusion]", fusions or [])),
-            ahead=_ahead(where, prefetch or [], prefetch_hit, prefetch_lead, prefetch_limit, prefetch_into),
-        )
-
-    found = run_model(ask(load_chip(chip, chip_set)))
+    found = run_model(step.request(load_chip(chip, chip_set), asked))
     whole_prompt = prompt_time(found) if prompt else None
     if out is not None:
         draw(found, out)
     if not as_json:
         show(found, whole_prompt)
     interval = None
-    if uncertainty:
+    if draws is not None:
         from memgrain.cli.model.draws import interval_of
 
-        interval = interval_of(chip, chip_set, ask, found, whole_prompt, options)
+        interval = interval_of(chip, chip_set, lambda where: step.request(where, asked), found, whole_prompt, draws)
     if as_json:
         print(json.dumps(answer(found, whole_prompt, interval), indent=2))
     elif interval:
         show_interval(*interval)
-
-
-def _ahead(
-    chip: Chip, what: list[str], hit: float | None, lead: int | None, limit: str | None, into: str | None
-) -> Ahead | None:
-    """The dials of a prefetch, those left out filled in; None if nothing is to be fetched."""
-    from memgrain.errors import MemgrainError
-    from memgrain.hwmodels.units import parse_bytes
-    from memgrain.models import Ahead
-    from memgrain.models.ahead import WHAT
-
-    if not what:
-        given = {"hit": hit, "lead": lead, "limit": limit, "into": into}
-        if odd := [name for name, value in given.items() if value is not None]:
-            raise MemgrainError(
-                f"--prefetch-{odd[0]} says how, and nothing is fetched; add --prefetch weights or cache"
-            )
-        return None
-    for name in what:
-        _one_of("prefetch", name, WHAT)
-    _one_of("prefetch-into", into, (None, "cache", "scratchpad"))
-    try:
-        room = parse_bytes(limit) if limit else chip.cache.capacity // 2 if chip.cache else 1 << 20
-    except ValueError as error:
-        raise MemgrainError(f"--prefetch-limit: {error}") from None
-    chosen = tuple(cast("list[What]", list(dict.fromkeys(what))))
-    return Ahead(
-        chosen,
-        1.0 if hit is None else hit,
-        1 if lead is None else lead,
-        room,
-        cast("Where", into or "cache"),
-    )
-
-
-def _check_draws(wanted: bool, given: dict[str, int | None]) -> None:
-    """Raise MemgrainError for options that nothing would read."""
-    from memgrain.cli.draws import refuse_idle
-
-    if not wanted:
-        refuse_idle(name for name, value in given.items() if value is not None)
-
-
-def _one_of(name: str, value: str | None, choices: tuple[str | None, ...]) -> None:
-    from memgrain.errors import MemgrainError
-
-    if value not in choices:
-        known = ", ".join(choice for choice in choices if choice)
-        raise MemgrainError(f"--{name} {value} is none of {known}; choose one of them")

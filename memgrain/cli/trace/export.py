@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from memgrain.cli.options import SetEither
+
 
 def command(
     workload: Annotated[str, typer.Argument(help="A workload by name or .yaml file, or a file of a trace.")],
@@ -22,10 +24,7 @@ def command(
     chip: Annotated[
         str | None, typer.Option(help="Chip whose cores and scratchpad cut the call; h100_sxm if left out.")
     ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override a number of chip or workload. May be repeated."),
-    ] = None,
+    set_: SetEither = None,
     granule: Annotated[
         int | None,
         typer.Option(help="Bytes of an access of flat formats; the line of --chip, or 64, if left out."),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from memgrain.cli.options import AsJson
 from memgrain.errors import MemgrainError
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ OTHERS = {
 def command(
     file: Annotated[Path, typer.Argument(metavar="FILE.npz", help="Array positions [layer, step, K], sorted or not.")],
     layer: Annotated[int | None, typer.Option(help="Fit this layer; the mean of all layers if left out.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="YAML file for the dials; printed if left out.")
     ] = None,

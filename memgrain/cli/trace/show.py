@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from memgrain.cli.options import AsJson, SetEither
+
 if TYPE_CHECKING:
     from memgrain.cli.trace.source import Source
 
@@ -17,26 +19,24 @@ def command(
     chip: Annotated[
         str | None, typer.Option(help="Chip whose cores and scratchpad cut the call; h100_sxm if left out.")
     ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override a number of chip or workload. May be repeated."),
-    ] = None,
+    set_: SetEither = None,
     form: Annotated[str | None, typer.Option("--format", help="Format of a file; found out if left out.")] = None,
     granule: Annotated[int | None, typer.Option(help="Bytes of a line; that of --chip, or 64, if left out.")] = None,
     kernel: Annotated[str | None, typer.Option(help="Only this kernel of a workload of several.")] = None,
     plot: Annotated[
         Path | None, typer.Option(help="Draw addresses over accesses into this .png, .pdf or .svg.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Count, and print a table or one JSON object."""
+    from memgrain.api.traces import trace_statistics
     from memgrain.cli.trace.source import read
     from memgrain.errors import MemgrainError
 
     if plot is not None and plot.suffix not in (".png", ".pdf", ".svg"):
         raise MemgrainError(f"'{plot.name}' is no picture; end it in .png, .pdf or .svg")
     found = read(source, chip, set_ or [], granule, kernel, form)
-    numbers = count(found)
+    numbers = trace_statistics(found.traces, granule=found.granule, name=found.name)
     if plot is not None:
         _draw(found, numbers["accesses"], plot)
     if as_json:
@@ -45,52 +45,6 @@ def command(
         _print(numbers)
         if plot is not None:
             print(plot)
-
-
-def count(source: Source) -> dict[str, Any]:
-    """Everything that is shown, as JSON has it; bytes by tensor as the kernels ask for them, lines in granules."""
-    from memgrain.workloads import count_bytes, count_flops, count_issued_macs, count_steps
-    from memgrain.workloads.formats import accesses_of
-    from memgrain.workloads.formats.reuse import measure
-
-    traces, tensors = source.traces, source.traces[0].tensors
-    reuse = measure(accesses_of(traces, source.granule), source.granule, len(tensors))
-    moved = [count_bytes(trace) for trace in traces]
-    chunks = [chunk for trace in traces for chunk in trace.chunks()]
-    by_tensor = {
-        tensor.name: {
-            "bytes": tensor.bytes,
-            "read_bytes": sum(each[tensor.name][0] for each in moved),
-            "written_bytes": sum(each[tensor.name][1] for each in moved),
-            "lines": lines,
-        }
-        for tensor, lines in zip(tensors, reuse.lines, strict=True)
-    }
-    edges = [0, *(1 << k for k in range(len(reuse.distances)))]
-    return {
-        "name": source.name,
-        "kernels": [trace.name for trace in traces],
-        "programs": sum(len(chunk.programs) for chunk in chunks),
-        "steps": sum(count_steps(trace) for trace in traces),
-        "runs": sum(len(chunk.runs) for chunk in chunks),
-        "flops": sum(count_flops(trace) for trace in traces),
-        "issued_flops": 2 * sum(count_issued_macs(trace) for trace in traces),
-        "granule": source.granule,
-        "accesses": reuse.reads + reuse.writes,
-        "reads": reuse.reads,
-        "writes": reuse.writes,
-        "read_bytes": sum(part["read_bytes"] for part in by_tensor.values()),
-        "written_bytes": sum(part["written_bytes"] for part in by_tensor.values()),
-        "tensor_bytes": sum(tensor.bytes for tensor in tensors),
-        "footprint_bytes": reuse.distinct * source.granule,
-        "distinct_lines": reuse.distinct,
-        "mean_uses": reuse.uses,
-        "stack_distances": [
-            {"from": low, "to": max(low, 2 * low - 1), "accesses": number}
-            for low, number in zip(edges, reuse.distances, strict=False)
-        ],
-        "tensors": by_tensor,
-    }
 
 
 def _print(numbers: dict[str, Any]) -> None:

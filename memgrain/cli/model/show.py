@@ -1,4 +1,4 @@
-"""`memgrain models`: the models by name, or the layers, caches and bytes of one with its sources."""
+"""`memgrain model show`: the layers, caches and bytes of a model with its sources."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from memgrain.cli.options import AsJson, ModelName
 from memgrain.cli.tokens import token_count
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ SEQUENCES = (1, 8, 64)
 
 
 def command(
-    name: Annotated[str | None, typer.Argument(help="A model by name or a .yaml file; all if left out.")] = None,
+    name: ModelName,
     cache: Annotated[str | None, typer.Option(help="Form of its cache; the first of the file if left out.")] = None,
     context: Annotated[
         list[int] | None,
@@ -34,26 +35,24 @@ def command(
             help="Tokens that bytes are shown for, 4K to 1M if left out. May be repeated.",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: one object, or one for each model.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """List the models, or show one: layers by kind, bytes kept and bytes read by a decode step, sources."""
+    """Show a model: layers by kind, bytes kept and bytes read by a decode step, sources."""
     from memgrain.cli.terminal import console
-    from memgrain.errors import MemgrainError
-    from memgrain.workloads.models.model import load_model, model_names
+    from memgrain.workloads.models.model import load_model
 
-    if name is None:
-        if cache is not None or context:
-            raise MemgrainError(f"{'--context' if context else f'--cache {cache}'} is for one model; name it")
-        lines = [summary(load_model(known)) for known in model_names()]
-        if as_json:
-            print(json.dumps(lines, indent=2))
-        else:
-            _list(console(), lines)
-        return
     model = load_model(name)
     form = cache or next(iter(model.caches))
     lengths, contexts = (tuple(dict.fromkeys(context or usual)) for usual in (LENGTHS, CONTEXTS))
-    answer = {
+    if as_json:
+        print(json.dumps(_numbers(model, form, lengths, contexts), indent=2))
+    else:
+        _show(console(), model, form, lengths, contexts)
+
+
+def _numbers(model: Model, form: str, lengths: tuple[int, ...], contexts: tuple[int, ...]) -> dict[str, Any]:
+    """What `--json` prints."""
+    return {
         **summary(model),
         "cache": form,
         "kept": {str(length): components(model, "kept", length, form) for length in lengths},
@@ -65,10 +64,6 @@ def command(
         "weights": weights(model),
         "model": model.model_dump(mode="json"),
     }
-    if as_json:
-        print(json.dumps(answer, indent=2))
-    else:
-        _show(console(), model, form, lengths, contexts)
 
 
 def summary(model: Model) -> dict[str, Any]:
@@ -114,19 +109,6 @@ def weights(model: Model) -> dict[str, Any] | None:
         return {"bytes": weight_bytes(model, step, Shard()), "read": read}
     except WorkloadError:
         return None
-
-
-def _list(screen: Console, lines: list[dict[str, Any]]) -> None:
-    from memgrain.cli.tables import table
-
-    shown = table("name", "model", ">layers", "kinds of attention", ">KV bytes a token", ">context")
-    for line in lines:
-        kinds = " + ".join(f"{count} {kind}" for kind, count in line["kinds"].items())
-        context = f"{line['context']:,}" if line["context"] else "–"
-        shown.add_row(
-            line["name"], line["title"], str(line["layers"]), kinds, f"{line['kv_bytes_per_token']:,.0f}", context
-        )
-    screen.print(shown)
 
 
 def _show(screen: Console, model: Model, form: str, lengths: tuple[int, ...], contexts: tuple[int, ...]) -> None:

@@ -1,0 +1,181 @@
+"""Studies: what a result depends on, how it grows, which design is best."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from memgrain.analysis import scaling as growth
+from memgrain.analysis.curve import MissRatios, miss_ratios
+from memgrain.analysis.prefetch import PIECE, PrefetchStudy, study
+from memgrain.analysis.scaling import CONTEXTS, Scaling
+from memgrain.analysis.whatif import what_if
+from memgrain.api.points import WORKLOAD
+from memgrain.errors import MemgrainError
+from memgrain.explore.candidate_grid import GridBounds
+from memgrain.explore.condition import parse_condition
+from memgrain.explore.explored import Explored
+from memgrain.explore.solver import SolveQuery, SolveResult, best
+from memgrain.explore.solver import solve as smallest
+from memgrain.hwmodels import load_chip
+from memgrain.runs.options import RunOptions
+from memgrain.runs.overrides import split
+from memgrain.runs.quantities import size_of
+from memgrain.runs.task import Task
+from memgrain.sim import Axis
+from memgrain.sim.network.collectives import Collective
+from memgrain.sim.network.collectives import collective as exchange
+from memgrain.uncertainty import sensitivity as effects
+from memgrain.uncertainty.sensitivity import Sensitivity
+
+Settings = Mapping[str, Any]
+"""Dotted overrides of a chip or a workload."""
+
+
+def curve(
+    chip: str | Path,
+    workload: WORKLOAD,
+    *,
+    axis: Axis = "capacity",
+    sampled: float | None = None,
+    line: int | str | None = None,
+    sets: int | None = None,
+    set: Settings | None = None,
+) -> MissRatios:
+    """Miss ratios of reads in last caches of other capacities, or of other `ways` (`axis`), from one pass.
+
+    `sampled` is the share of lines that are counted (0.01), None for all. `line` (bytes, or a text such as '128 B') and
+    `sets` describe the cache that a chip without one is thought to have. The result has `frame()`.
+    """
+    shape = (None if line is None else size_of(line, "--line"), sets)
+    return miss_ratios(str(chip), workload, axis, sampled, split(set or {}, chip), shape)
+
+
+def sensitivity(
+    chip: str | Path,
+    workload: WORKLOAD,
+    *,
+    metric: str = "time_us",
+    set: Settings | None = None,
+    before: str = "cold",
+    options: RunOptions = RunOptions(),
+) -> Sensitivity:
+    """The numbers of the chip, ranked by what they do to a metric."""
+    return effects.sensitivity(Task.of(chip, workload, set, before), metric, options)
+
+
+def whatif(
+    chip: str | Path,
+    workload: WORKLOAD,
+    *,
+    set: Settings | None = None,
+    before: str = "cold",
+    options: RunOptions = RunOptions(),
+) -> pd.DataFrame:
+    """Ten changes that an architect asks about, one at a time, as a frame: change, time_us, time_before_us, effect (a
+    share of the time before), plausible (whether the time moved as physics lets it), reason, set."""
+    found = what_if(Task.of(chip, workload, set, before), options)
+    return pd.DataFrame([item.record() for item in found])
+
+
+def scaling(chip: str | Path, *, contexts: Sequence[int] = CONTEXTS, options: RunOptions = RunOptions()) -> Scaling:
+    """How bytes, operations and time of a decode step grow with the context, by mechanism: `rows` and `exponents()`."""
+    return growth.scaling(str(chip), sorted({*contexts}), options=options)
+
+
+def prefetch(
+    chip: str | Path,
+    workloads: str | Sequence[str],
+    *,
+    tensors: Sequence[str] = (),
+    piece: int | str = PIECE,
+    into: Literal["cache", "scratchpad"] = "cache",
+    limit: int | str | None = None,
+    set: Settings | None = None,
+    options: RunOptions = RunOptions(),
+) -> PrefetchStudy:
+    """Whether fetching ahead pays, by how often the guess is right and how far ahead it begins: `rows`, `verdict()`.
+
+    `workloads` run one after the other; see `memgrain.analysis.prefetch.study`.
+    """
+    names = [workloads] if isinstance(workloads, str) else list(workloads)
+    most = None if limit is None else size_of(limit, "limit")
+    return study(str(chip), names, tensors, size_of(piece, "piece"), into, most, split(set or {}, chip), options)
+
+
+def collective(
+    chip: str | Path,
+    op: str = "all_reduce",
+    size: int | str = "64 MiB",
+    *,
+    chips: int = 8,
+    algorithm: str = "auto",
+    set: Settings | None = None,
+) -> Collective:
+    """Time of an operation over several chips, such as an all-reduce; `size` is that of the whole vector, result or
+    message."""
+    return exchange(load_chip(chip, set or {}), op, size_of(size, "size"), chips, algorithm)
+
+
+def search(
+    spec: str | Path | Mapping[str, Any],
+    out: str | Path | None = None,
+    *,
+    changes: Mapping[str, Any] | None = None,
+    storage: str | None = None,
+    options: RunOptions = RunOptions(jobs=1),
+) -> Explored:
+    """Search designs for a Pareto front (a file, a shipped name or a mapping); a search that was interrupted goes on.
+
+    Rows and the study are kept in `out`, or `options.out`, or out/NAME. `changes` replaces top-level keys of the file,
+    such as trials, sampler or seed. `storage` is the URL of a database for the study. The result has `front` and
+    `frame()`.
+    """
+    from memgrain.explore.spec import load_search
+    from memgrain.explore.study import explore
+
+    loaded = load_search(spec, changes)
+    folder = Path(out) if out is not None else options.out or Path("out") / loaded.name
+    return explore(loaded, folder, storage, options)
+
+
+def solve(
+    key: str,
+    chip: str | Path,
+    workload: WORKLOAD,
+    condition: str | None = None,
+    *,
+    minimise: str | None = None,
+    maximise: str | None = None,
+    largest: bool = False,
+    low: Any = None,
+    high: Any = None,
+    step: Any = None,
+    values: Sequence[Any] = (),
+    set: Settings | None = None,
+    before: str = "cold",
+    fold: float | None = None,
+    options: RunOptions = RunOptions(),
+) -> SolveResult:
+    """The smallest (or `largest`) value of a key for which a condition such as 'l2.hit_rate >= 0.95' holds, or the
+    value at which the metric `minimise` or `maximise` is best.
+
+    Values lie between `low` and `high`, `step` apart, or are those of `values`; left out, they are chosen around the
+    present value. Rows are kept in `options.out`. Raises MemgrainError unless exactly one goal is given.
+    """
+    if sum(goal is not None for goal in (condition, minimise, maximise)) != 1:
+        raise MemgrainError("give one of --for 'METRIC >= NUMBER', --minimise METRIC and --maximise METRIC")
+    if values and (low, high, step) != (None, None, None):
+        raise MemgrainError("--values says all values; leave --low, --high and --step out")
+    if largest and condition is None:
+        raise MemgrainError("--largest goes with --for; write --maximise METRIC to seek a metric's largest value")
+    if key in (set or {}):
+        raise MemgrainError(f"'{key}' is sought and set; leave it out of --set")
+    bounds = GridBounds(low, high, step, tuple(values))
+    request = SolveQuery(key, str(chip), workload, set or {}, bounds, before, fold)
+    if condition is not None:
+        return smallest(request, parse_condition(condition), largest, options.out)
+    return best(request, str(minimise or maximise), maximise is not None, options.out)
