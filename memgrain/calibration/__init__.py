@@ -1,4 +1,5 @@
-"""Numbers of a chip fitted to its microbenchmarks: which, on which rows, how, and with what remains unexplained."""
+"""Fit parameters of a chip to its microbenchmarks: which parameters, on which rows, how, and with which remaining
+error."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Which numbers of a chip are fitted, in which order, on which rows: each on those whose time it decides.
+"""The fitted parameters of a chip, their order, and their rows: each is fitted on rows whose time it determines.
 
-What is not listed is not fitted: capacities, ways, channels and peaks are the vendor's or stand for a hypothesis,
-`program_start` and `max_bytes_in_flight` are measured by kernels of their own, and `hbm.window` cannot be told apart
-from tFAW: its effect on every row is the same. A number is fitted within the `range` of the chip's YAML.
+Other parameters are not fitted: capacities, ways, channels and peaks come from the vendor or represent a hypothesis,
+`program_start` and `max_bytes_in_flight` are measured by dedicated kernels, and `hbm.window` cannot be distinguished
+from tFAW, because its effect on every row is the same. A parameter is fitted within the `range` of the chip's YAML.
 """
 
 from __future__ import annotations
@@ -13,32 +13,32 @@ from memgrain.validation.records import Record
 
 MIB = 1 << 20
 EMPTY = "empty"
-"""The family of kernels that do nothing (rows with `grid` and a time, and no family)."""
+"""Family of empty kernels (rows with `grid` and a time, and no family)."""
 DIRTY = "cold_dirty"
-"""The state of a row whose time is that from dirty caches."""
+"""State of a row whose time is measured from dirty caches."""
 ATTENTION = ("decode", "prefill")
-"""Families that no chip may be fitted to."""
+"""Families to which no chip may be fitted."""
 
 
 @dataclass(frozen=True)
 class RowFilter:
-    """A kind of rows."""
+    """A filter of rows."""
 
     family: str
     """stream, gather, gather_step or empty."""
     state: str | None = None
-    """State of the L2 before; any if None."""
+    """State of the L2 before; None: any."""
     mib: tuple[float, float] = (0, float("inf"))
-    """Least and most useful bytes, in MiB."""
+    """Smallest and largest number of useful bytes, in MiB."""
     row_bytes: tuple[int, int] = (1, 1 << 62)
-    """Least and most bytes of a row."""
+    """Smallest and largest number of bytes per row."""
     programs: tuple[int, int] = (1, 1 << 62)
-    """Least and most programs of the launch."""
+    """Smallest and largest number of programs in the launch."""
     overlap: tuple[float, float] = (0, 1)
-    """Least and most share of a step's rows that the step before has read."""
+    """Smallest and largest fraction of a step's rows that the step before has read."""
 
     def match(self, record: Record) -> bool:
-        """Whether `record` is of this kind."""
+        """Whether `record` passes the filter."""
         if record.text("family") != self.family or self.state not in (None, record.cells.get("l2_state", "cold")):
             return False
         row_bytes = record.whole("row_bytes", 1)
@@ -53,14 +53,14 @@ class RowFilter:
 
 @dataclass(frozen=True)
 class Fit:
-    """A number and the rows that it is fitted on."""
+    """A parameter and the rows on which it is fitted."""
 
     key: str
-    """Its dotted name, as in an override."""
+    """Dotted name, as in an override."""
     rows: tuple[tuple[RowFilter, ...], ...]
-    """Kinds of rows, in order of preference: the first entry of which a file has any is used."""
+    """Filters in order of preference: the first entry that matches any row of the files is used."""
     why: str
-    """Why these rows speak of it."""
+    """Why these rows determine the parameter."""
 
 
 FITS = (
@@ -111,4 +111,4 @@ FITS = (
         "cold reads after a buffer was rewritten: the lines that have to be written back first",
     ),
 )
-"""The numbers, in the order in which they are fitted."""
+"""The parameters, in the order of fitting."""

@@ -1,4 +1,5 @@
-"""Predictions of rows while numbers of a chip vary: each is simulated once for a set of numbers, several at a time."""
+"""Predictions of rows while parameters of a chip vary. Each row is simulated once per set of parameters, several at a
+time."""
 
 from __future__ import annotations
 
@@ -20,22 +21,22 @@ Overrides = Mapping[str, Any]
 
 
 class Predictor:
-    """Predicted times of rows of one chip, remembered."""
+    """Predicts times of rows of one chip and caches them."""
 
     def __init__(self, chip: str, records: Sequence[Record], jobs: int) -> None:
         self.chip, self.records = chip, records
         self.simulated = 0
-        """Simulations so far."""
+        """Number of simulations so far."""
         self._pool = Processes(jobs)
         self._known: dict[tuple[str, int], float] = {}
 
     def error(self, settings: Overrides, rows: Sequence[int]) -> float:
-        """Mean absolute relative error of the time of these rows (their places in the list)."""
+        """Mean absolute relative error of the time of these rows, given by index."""
         errors = self.errors(settings, rows)
         return sum(map(abs, errors)) / len(errors)
 
     def errors(self, settings: Overrides, rows: Sequence[int]) -> list[float]:
-        """Relative error of the time of each of these rows; raises HardwareError, WorkloadError or SimulationError."""
+        """Relative error of the time of each of these rows. Raises HardwareError, WorkloadError or SimulationError."""
         setting = repr(sorted(settings.items()))
         missing = [row for row in rows if (setting, row) not in self._known]
         if missing:
@@ -45,7 +46,7 @@ class Predictor:
         return [self._known[setting, row] / time - 1 for row, time in zip(rows, measured, strict=True)]
 
     def stop(self) -> None:
-        """End the processes, whatever they are doing."""
+        """Stop the worker processes immediately."""
         self._pool.stop()
 
     def _simulate(self, settings: Overrides, rows: Sequence[int]) -> list[float]:

@@ -23,6 +23,7 @@ from memgrain.plots.tornado import MOST, tornado
 from memgrain.runs.options import RunOptions
 from memgrain.runs.task import Task
 from memgrain.runs.validated import Joint
+from memgrain.runs.validated import law as error_law
 from memgrain.uncertainty import (
     Quantiles,
     SampledPoints,
@@ -200,18 +201,21 @@ def test_the_same_seed_gives_the_same_rows_which_are_not_run_again(
 def test_the_models_error_is_added(sampled: SampledPoints) -> None:
     found = uncertain_result(sampled, "time_us", "time", lambda first, second: first)
     assert found.model is not None
-    ends = [found.model.low / found.nominal, found.model.high / found.nominal]
-    assert ends == pytest.approx(sampled.points[0].trust(round(found.nominal * 1e6)).factors, rel=5e-3)
+    own = [found.model.low / found.nominal, found.model.high / found.nominal]
+    assert own == pytest.approx(sampled.points[0].trust(round(found.nominal * 1e6)).factors, rel=5e-3)
     assert found.assumptions is not None
     assert found.combined.low < found.assumptions.low
     assert found.combined.high > found.assumptions.high
     ratio = uncertain_result(sampled, "time_us", "ratio", np.divide)
     assert ratio.model is not None
-    share = np.log(ratio.model.high / ratio.model.low) / np.log(found.model.high / found.model.low)
-    assert share < 1.2  # of two independent errors: 1.41
+    times = sampled.nominal_values("time_us")
+    joint = error_law().joint([p.subject().in_time(round(time * 1e6)) for p, time in zip(sampled.points, times, strict=True)])
+    assert joint.covariance[0, 1] > 0, "what both points share cancels in their ratio"
+    ends = [ratio.model.low / ratio.nominal, ratio.model.high / ratio.nominal]
+    assert ends == pytest.approx([joint.quantile(level, (1, -1)) for level in (0.05, 0.95)], rel=5e-3)
     effective = uncertain_result(sampled, "effective_bandwidth_share", "share", lambda first, second: first)
     assert effective.model is not None
-    assert effective.model.high / effective.nominal == pytest.approx(1 / ends[0], rel=5e-3)
+    assert effective.model.high / effective.nominal == pytest.approx(1 / own[0], rel=5e-3)
     bytes_read = uncertain_result(sampled, "dram_read_bytes", "bytes", lambda first, second: first)
     assert bytes_read.model is None
     assert bytes_read.notes[0].endswith("that is an error of times, so none is counted for dram_read_bytes")
