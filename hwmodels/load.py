@@ -8,6 +8,7 @@ holds for everything in it.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,6 @@ from memgrain.hwmodels.errors import HardwareError
 from memgrain.hwmodels.interconnect import Interconnect, Protocol, Tier
 from memgrain.hwmodels.spec import Cache, Chip, Core, Pages, Scratchpad
 from memgrain.hwmodels.standard import DramStandard
-from memgrain.words import suggest
 
 try:
     from yaml import CSafeLoader as SafeLoader  # a chip in 13 ms instead of 50
@@ -121,8 +121,13 @@ def _find(name: str | Path, folder: str, what: str, known: list[str]) -> Path:
     if str(name) in known:
         return FOLDER / folder / f"{name}.yaml"
     raise HardwareError(
-        f"no {what} '{name}'{suggest(str(name), known, 1)}; known: {', '.join(known)}; or give a .yaml file"
+        f"no {what} '{name}'{_suggest(str(name), known)}; known: {', '.join(known)}; or give a .yaml file"
     )
+
+
+def _suggest(word: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(word, known, 1)
+    return f"; did you mean '{close[0]}'?" if close else ""
 
 
 def _read(path: Path, seen: list[Path]) -> tuple[dict[str, Any], dict[str, Provenance]]:
@@ -240,7 +245,7 @@ def _override(tree: dict[str, Any], dotted: str, value: Any, file: str) -> None:
     keys = rest or [first]
     if node is None:
         known = [*records, *Chip.model_fields]
-        raise HardwareError(f"{file}: no '{first}' to override{suggest(first, known, 1)}; known: {', '.join(known)}")
+        raise HardwareError(f"{file}: no '{first}' to override{_suggest(first, known)}; known: {', '.join(known)}")
     for key in keys[:-1]:
         if isinstance(node, list) and key.isdigit() and int(key) < len(node):
             node = node[int(key)]
@@ -249,7 +254,7 @@ def _override(tree: dict[str, Any], dotted: str, value: Any, file: str) -> None:
     if not isinstance(node, dict) or not (keys[-1] in node or keys[-1] in _OPTIONAL):
         known = list(node) if isinstance(node, dict) else []
         raise HardwareError(
-            f"{file}: no '{dotted}' to override{suggest(keys[-1], known, 1)}; keys there: {', '.join(known)}"
+            f"{file}: no '{dotted}' to override{_suggest(keys[-1], known)}; keys there: {', '.join(known)}"
         )
     try:
         node[keys[-1]] = yaml.load(value, Loader=_Loader) if isinstance(value, str) else value
@@ -276,7 +281,7 @@ def _embed_standards(tree: dict[str, Any], path: Path, provenance: dict[str, Pro
             known = list(content.get("timings", {}))
             if timing not in known:
                 raise HardwareError(
-                    f"{path.name}: {name} has no timing '{timing}'{suggest(str(timing), known, 1)}; known: "
+                    f"{path.name}: {name} has no timing '{timing}'{_suggest(str(timing), known)}; known: "
                     f"{', '.join(known)} @ {prefix}.timings"
                 )
         record["standard"] = _merge(content, own) | {"name": found.stem}

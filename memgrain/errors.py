@@ -1,5 +1,5 @@
-"""The one exception of this package."""
+"""The exception of the rooms above the simulator."""
 
 
 class MemgrainError(ValueError):
-    """A question cannot be asked or a sweep cannot go on; one line that names the value, the rule and the mend."""
+    """A request is invalid or a run cannot continue; the message is one line with the value, the rule and the mend."""

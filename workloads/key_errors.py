@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from memgrain.words import closest as spelled_like
-from memgrain.words import did_you_mean
 from memgrain.workloads.errors import WorkloadError
 
 Spec = TypeVar("Spec", bound=BaseModel)
@@ -67,14 +66,15 @@ def _rule(name: str, error: ErrorDetails) -> str:
 
 def _pick(context: Mapping[str, Any]) -> str:
     tags = str(context["expected_tags"]).replace("'", "").split(", ")
-    return did_you_mean(spelled_like(str(context["tag"]), tags, 1)) or "choose one of them"
+    close = difflib.get_close_matches(str(context["tag"]), tags, 1)
+    return f"did you mean '{close[0]}'?" if close else "choose one of them"
 
 
 def closest(key: str, keys: list[str]) -> str:
     """The mend for a key that does not exist."""
     siblings = [k for k in keys if k.rpartition(".")[0] == key.rpartition(".")[0]]
-    close = spelled_like(key, siblings, 3, 0.5) or spelled_like(key, keys, 3, 0.5)
-    return did_you_mean(close) or "leave it out"
+    close = difflib.get_close_matches(key, siblings, 3, 0.5) or difflib.get_close_matches(key, keys, 3, 0.5)
+    return f"did you mean {' or '.join(repr(k) for k in close)}?" if close else "leave it out"
 
 
 def _dotted(error: ErrorDetails, known: list[str]) -> str:

@@ -16,9 +16,9 @@ from memgrain.analysis.readers import readers
 from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip, ChipFile, Provenance, chip_names, read_chip
 from memgrain.hwmodels.units import format_bandwidth, format_bytes, format_duration, format_frequency
+from memgrain.inputs.spelling import suggest
 from memgrain.sim import METRICS
 from memgrain.sim.breakdown.glossary import meaning
-from memgrain.words import suggest
 from memgrain.workloads import Workload, known_keys
 
 _UNITS = {

@@ -148,7 +148,7 @@ def _compared(name: str, result: Result | ModelRun, metrics: Sequence[str]) -> d
     """The row of a result."""
     if isinstance(result, ModelRun):
         values: dict[str, Any] = {"time_us": result.time / 1e6, "dram_read_bytes": result.read_bytes}
-        place = {"chip": result.asked.chip.name, "workload": result.asked.model.name}
+        place = {"chip": result.request.chip.name, "workload": result.request.model.name}
     else:
         values, place = result.row(), {"chip": result.chip, "workload": result.workload}
         for metric in metrics:

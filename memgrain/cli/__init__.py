@@ -40,7 +40,7 @@ where it has verbs of its own."""
 
 
 RENAMED = {"models": "'memgrain model list' or 'memgrain model show NAME'"}
-"""Verbs of former versions, each with what to write now."""
+"""Verbs of former versions, each with the command that replaces it."""
 
 SIMULATING = frozenset(
     {
@@ -61,7 +61,7 @@ SIMULATING = frozenset(
         "cost",
     }
 )
-"""Verbs that simulate; of a verb with verbs of its own, those that do."""
+"""Verbs that simulate; of a verb with verbs of its own, only these."""
 
 
 def _version(asked: bool) -> None:
@@ -94,7 +94,7 @@ def main() -> None:
 
 
 def call(arguments: list[str]) -> int:
-    """Run a verb and say with which status the process should exit: 0, 2 for an error, 130 for Ctrl-C."""
+    """Run a verb; returns the exit status: 0, 2 for an error, 130 for Ctrl-C."""
     debug = "--debug" in arguments
     if {*arguments[:1], " ".join(arguments[:2])} & SIMULATING and "--help" not in arguments:
         _announce()
@@ -120,7 +120,7 @@ def call(arguments: list[str]) -> int:
 
 
 def _announce() -> None:
-    """Say so if the hot loops have to be compiled first, which takes about a minute and is kept for later processes."""
+    """Print a line if the hot loops have to be compiled first, which takes about a minute, once."""
     from memgrain.sim.native.jit import CACHE_FOLDER, FRESH
 
     if FRESH:
@@ -128,7 +128,7 @@ def _announce() -> None:
 
 
 def _one_line(error: Exception) -> str | None:
-    """The message of an error that a person can mend; None for any other."""
+    """The message of an error that the user can mend; None for any other."""
     if hasattr(error, "format_message"):
         verb = getattr(getattr(error, "ctx", None), "command_path", "memgrain")
         text = str(error.format_message()).rstrip(".")

@@ -1,4 +1,4 @@
-"""What `memgrain run --assumptions` prints: the interval of a time that a chip's assumptions span, number by number."""
+"""Output of `memgrain run --assumptions`: the interval of a time over a chip's assumptions, number by number."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from memgrain.uncertainty.assumptions import interval
 
 
 def show_interval(task: Task, options: RunOptions, as_json: bool) -> None:
-    """Simulate every end, and print a table or one JSON object."""
+    """Simulate both ends of every assumed number; print a table or one JSON object."""
     with predicting("assumptions", options.out) as progress:
         found = interval(task, replace(options, progress=Rounds(progress)))
     if as_json:

@@ -1,4 +1,4 @@
-"""What `memgrain validate` does with rows of a DRAM channel: the errors by standard and pattern, and the worst rows."""
+"""Output of `memgrain validate` for rows of a DRAM channel: errors by standard and pattern, and the worst rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from memgrain.validation.channel import ChannelValidation
 
 WORST = 5
-"""Rows of the table of the worst."""
+"""Number of worst rows that are shown."""
 _FIGURES = (
     "bandwidth_median_error",
     "bandwidth_worst_error",

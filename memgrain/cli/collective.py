@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from memgrain.validation.collectives import CollectiveValidation
 
 WORST = 5
-"""Rows of the table of the worst."""
+"""Number of worst rows that are shown."""
 
 
 def command(
@@ -64,7 +64,7 @@ def command(
 
 
 def _numbers(chip: Chip, done: Collective) -> dict[str, object]:
-    """What `--json` prints of one operation."""
+    """The JSON object of one operation."""
     return {
         "chip": chip.name,
         "op": done.op,
@@ -126,7 +126,7 @@ def _show(chip: Chip, done: Collective) -> None:
 
 
 def _label(chip: Chip, done: Collective) -> str:
-    """What validation says of a collective: tables of measured ones end at a node, and not every chip has one."""
+    """The validation label of a collective: measured tables cover one node, and only some chips."""
     from memgrain.validation.external import SYSTEMS
 
     if "network" in done.tiers:

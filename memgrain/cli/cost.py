@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from memgrain.cost import Amount, Bill, BreakEven, ChipCost, CostInput, Driver
 
 SHOWN = 5
-"""Numbers that are shown of those that move the cost."""
+"""Number of inputs that are shown of those that move the cost."""
 
 
 def command(
@@ -103,8 +103,8 @@ def _answer(first: TokenCost, second: TokenCost | None, moving: list[Driver], ev
     """Everything as plain values; amounts as [low, value, high]."""
     decode = first.work.decode
     against = second and {
-        "chip": second.work.decode.asked.chip.name,
-        "chips": second.work.decode.asked.shard.chips,
+        "chip": second.work.decode.request.chip.name,
+        "chips": second.work.decode.request.shard.chips,
         "tokens": {one.phase: _plain(one) for one in second.bills},
         "break_even": {
             even.phase: {"rent_usd_per_hour": _three(even.rent), "price_usd": _three(even.price)} for even in evens
@@ -112,11 +112,11 @@ def _answer(first: TokenCost, second: TokenCost | None, moving: list[Driver], ev
         "costs": second.cost.model_dump(mode="json"),
     }
     return {
-        "chip": decode.asked.chip.name,
-        "model": decode.asked.model.name,
-        "context": decode.asked.step.context,
-        "batch": decode.asked.step.batch * decode.asked.shard.data,
-        "chips": decode.asked.shard.chips,
+        "chip": decode.request.chip.name,
+        "model": decode.request.model.name,
+        "context": decode.request.step.context,
+        "batch": decode.request.step.batch * decode.request.shard.data,
+        "chips": decode.request.shard.chips,
         "decode_time_us": decode.time / 1e6,
         "tokens": {one.phase: _plain(one) for one in first.bills},
         "against": against,
@@ -144,11 +144,11 @@ def _three(amount: Amount) -> list[float]:
 def _print(first: TokenCost, second: TokenCost | None, moving: list[Driver], evens: list[BreakEven]) -> None:
     from memgrain.cli.terminal import console
 
-    screen, asked = console(), first.work.decode.asked
-    screen.print(f"[bold]{asked.model.title} on {_many(first)}[/bold]")
-    sequences = asked.step.batch * asked.shard.data
+    screen, request = console(), first.work.decode.request
+    screen.print(f"[bold]{request.model.title} on {_many(first)}[/bold]")
+    sequences = request.step.batch * request.shard.data
     screen.print(
-        f"decode of {sequences:,} sequence{'s' * (sequences > 1)} of {asked.step.context:,} tokens, a prompt of that "
+        f"decode of {sequences:,} sequence{'s' * (sequences > 1)} of {request.step.context:,} tokens, a prompt of that "
         f"length, and the read of its cache; {first.work.decode.trust.sentence}\n",
         markup=False,
     )
@@ -157,11 +157,11 @@ def _print(first: TokenCost, second: TokenCost | None, moving: list[Driver], eve
     if second is not None:
         screen.print(f"\n[bold]against {_many(second)}[/bold]\n")
         _bills(screen, second.bills)
-        _even(screen, evens, asked.chip.name)
+        _even(screen, evens, request.chip.name)
 
 
 def _many(side: TokenCost) -> str:
-    count, title = side.work.decode.asked.shard.chips, side.work.decode.asked.chip.title
+    count, title = side.work.decode.request.shard.chips, side.work.decode.request.chip.title
     return f"{count} x {title}" if count > 1 else title
 
 

@@ -64,7 +64,7 @@ def command(
 
 
 def _numbers(found: MissRatios) -> dict[str, Any]:
-    """What `--json` prints."""
+    """The JSON object."""
     curve, simulated = found.curve, found.simulated()
     return {
         "chip": found.point.chip.name,
@@ -102,13 +102,13 @@ def _print(found: MissRatios) -> None:
 
 
 def _size(capacity: int) -> str:
-    """Bytes in binary units, four digits."""
+    """Bytes in binary units with four digits."""
     power = min((capacity.bit_length() - 1) // 10, 3)
     return f"{capacity / (1 << 10 * power):.4g} {('B', 'KiB', 'MiB', 'GiB')[power]}"
 
 
 def notes(found: MissRatios) -> list[str]:
-    """What a reader has to know of the table."""
+    """Notes below the table."""
     curve, cache = found.curve, found.point.chip.cache
     said = []
     if cache is not None:

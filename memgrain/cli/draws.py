@@ -1,4 +1,4 @@
-"""The options --uncertainty, --samples, --seed and --metric, and the intervals of a sweep that they ask for."""
+"""The options --uncertainty, --samples, --seed and --metric of a sweep."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Draws:
-    """What is to be drawn."""
+    """Which intervals of a sweep are wanted."""
 
     metric: str
-    """What intervals are of."""
+    """The metric."""
     options: str
-    """As they stand on the command line, behind a space."""
+    """The options as text for a command line, with a space in front."""
 
     @classmethod
     def of(cls, wanted: bool, samples: int | None, seed: int | None, metric: str | None) -> Draws | None:

@@ -13,8 +13,8 @@ def command(
 ) -> None:
     """List them, or print one."""
     from memgrain.errors import MemgrainError
+    from memgrain.inputs.spelling import suggest
     from memgrain.runs.shipped import shipped_files
-    from memgrain.words import suggest
 
     files = shipped_files()
     known = {path.stem: path for paths in files.values() for path in paths}
@@ -32,7 +32,7 @@ def command(
 
 
 def _first_line(path: Path) -> str:
-    """What a file says of itself first: its comment, or its title."""
+    """The first comment of a file, or its title."""
     line = path.read_text(encoding="utf-8").splitlines()[0]
     title = line.removeprefix("title:")
     return line.removeprefix("#").strip() if line.startswith("#") else title.strip() if title != line else ""

@@ -18,7 +18,7 @@ def command(
     chip: Annotated[str | None, typer.Option(help="Only this chip, by name or .yaml file.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print what it is, its unit, its value on each chip with its source, and who reads it."""
+    """Print its meaning, its unit, its value on each chip with the source, and the code that reads it."""
     from rich.table import Table
 
     from memgrain.analysis.explain import explain

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from memgrain.explore import Explored
 
 SHOWN = 30
-"""Rows of the front in the table."""
+"""Most rows of the front in the table."""
 REASONS = 5
-"""Reasons in the list of what was refused."""
+"""Most reasons of refusals in the list."""
 
 
 def command(
@@ -70,7 +70,7 @@ def command(
 
 
 def _numbers(found: Explored) -> dict[str, Any]:
-    """What `--json` prints."""
+    """The JSON object."""
     volume, share = found.hypervolume()
     frame = found.frame()
     front = [
@@ -132,7 +132,7 @@ def _varying(found: Explored) -> list[str]:
 
 
 def _footer(found: Explored, front: int) -> list[str]:
-    """What stands below the table: the hypervolume, and what was tried."""
+    """Lines below the table: the hypervolume and the trials."""
     lines = [f"{front - SHOWN} more are in the figure and in --json"] if front > SHOWN else []
     if found.feasible and len(found.search.objectives) > 1:
         volume, share = found.hypervolume()
@@ -168,7 +168,7 @@ def _notes(found: Explored) -> list[str]:
 
 
 def _draw(found: Explored, folder: Path) -> list[Path]:
-    """The figures, and where they are."""
+    """Write the figures; returns their paths."""
     from memgrain.errors import MemgrainError
     from memgrain.plots.coordinates import coordinates
     from memgrain.plots.pareto import pareto

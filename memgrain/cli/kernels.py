@@ -15,7 +15,7 @@ def command(
         str | None, typer.Argument(help="Print the description of this kernel, a YAML file to start from.")
     ] = None,
 ) -> None:
-    """List them with their tiles, or print one."""
+    """List the kernels with their tiles, or print one."""
     from rich.table import Table
 
     from memgrain.cli.terminal import console

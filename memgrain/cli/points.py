@@ -1,4 +1,4 @@
-"""What `memgrain validate` does with a file of points: predicted beside measured, the errors by family, hypotheses."""
+"""Output of `memgrain validate` for a file of points: predictions beside measurements, errors by family, hypotheses."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _sums(summary: dict[str, Any]) -> Table:
 
 
 def _hypotheses(frame: pd.DataFrame) -> Table:
-    """What each other hypothesis predicts, and whether a point excludes it."""
+    """Predictions of each other hypothesis, and whether a point excludes it."""
     table = Table(title="other hypotheses", title_justify="left", title_style="bold", box=None)
     for title in ("hypothesis", "id", "quantity", "measured", "predicted", "error", "", "as the chip is"):
         left = title in ("hypothesis", "id", "quantity", "")

@@ -125,7 +125,7 @@ def _scores(found: list[Score]) -> Table:
 
 
 def _score(item: Score) -> dict[str, Any]:
-    """A score as plain data."""
+    """A score as plain values."""
     return {
         **{key: getattr(item, key) for key in ("method", "model", "benchmark", "task", "context", "budget")},
         **{key: getattr(item, key) for key in ("low", "high", "difference")},
@@ -145,8 +145,8 @@ def _score(item: Score) -> dict[str, Any]:
 def _list(as_json: bool, method: str | None = None) -> None:
     """The methods and what papers say beside them, or the rows of one method."""
     from memgrain.cli.terminal import console
+    from memgrain.inputs.spelling import suggest
     from memgrain.quality import CONDITIONS, NOT_A_SCORE, findings, published
-    from memgrain.words import suggest
 
     rows = [row for row in published() if method in (None, row.method)]
     if not rows:
@@ -246,7 +246,7 @@ def _show_recall(words: list[str], as_json: bool) -> None:
 
 
 def _recalled(words: list[str]) -> Recalled:
-    """What KEY=VALUE words ask for."""
+    """The recall that KEY=VALUE words describe."""
     from memgrain.quality import recall
 
     given = {}
@@ -274,7 +274,7 @@ def _number(key: str, value: str) -> int:
 
 
 def _ends(texts: list[str]) -> str:
-    """The first and the last."""
+    """The first and the last text."""
     return " to ".join(dict.fromkeys((texts[0], texts[-1]))) if texts else "–"
 
 

@@ -1,4 +1,4 @@
-"""One result on the terminal: time beside its bound, levels, tensors, breakdown, and how much rests on assumptions."""
+"""One result on the terminal: time beside its bound, levels, tensors, breakdown, share of assumed numbers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _SMALL, _REST = 0.001, "other"
 
 
 def print_result(point: Point, result: Result, provenance: Mapping[str, Provenance]) -> None:
-    """Print everything a person asks first."""
+    """Print a result: time, bound, levels, tensors, breakdown."""
     screen = console()
     kernels = [(kernel.workload, kernel.time) for kernel in result.kernels]
     parts: list[RenderableType] = [
@@ -75,7 +75,7 @@ def _heading(point: Point, result: Result) -> Text:
 
 
 def _limit(result: Result) -> str:
-    """What this design asks most of, beside what no design can beat."""
+    """The limit of this design beside the bound of any design."""
     name = max(result.limits, key=lambda name: result.limits[name])
     return f"limit {_time(result.limits[name])} by {name} ({result.limits[name] / result.time:.0%})"
 
@@ -90,13 +90,13 @@ def causes_text(result: Result) -> str:
 
 
 def _share(result: Result, name: str, cause: Cause) -> str:
-    """What of the time a cause takes, or for how much of it a resource is busy where that is more."""
+    """Share of the time that a cause takes, or for which its resource is busy where that is more."""
     busy = result.limits.get(name, 0) if name != "launch" else 0
     return f"{max(busy, cause.time) / result.time:.0%} {'busy' if busy > cause.time else 'of the time'}"
 
 
 def _parts(result: Result) -> list[tuple[str, int]]:
-    """Where the time went, from the largest part to the smallest; small ones are joined."""
+    """Parts of the time from the largest to the smallest; small parts are joined."""
     parts = sorted(result.breakdown.items(), key=lambda part: -part[1])
     rest = sum(time for _, time in parts if time < _SMALL * result.time)
     found = [(name, time) for name, time in parts if time >= _SMALL * result.time]

@@ -93,7 +93,7 @@ def command(
 
 
 def _check(assumptions: bool, uncertainty: bool, draws: dict[str, object], runs: dict[str, object]) -> None:
-    """Raise MemgrainError for options that nothing would read."""
+    """Raise MemgrainError for options that are not read."""
     from memgrain.errors import MemgrainError
 
     if assumptions and uncertainty:

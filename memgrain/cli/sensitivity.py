@@ -1,4 +1,4 @@
-"""`memgrain sensitivity`: the numbers of a chip ranked by what they do to an answer; what to measure first."""
+"""`memgrain sensitivity`: the numbers of a chip ranked by their effect on a result; what to measure first."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from memgrain.uncertainty.sensitivity import Effect, Sensitivity
 
 QUIET = 5e-4
-"""Effect and elasticity below which a number is counted, not listed, unless --all is given."""
+"""Effect and elasticity below which a number is only counted, unless --all is given."""
 SOURCE = {True: 28, False: 54}
 """Columns for the source, with and without a range beside it; 'memgrain explain' prints all of it."""
 

@@ -1,4 +1,4 @@
-"""`memgrain solve`: for which value of a key does a condition hold, or is a metric best?"""
+"""`memgrain solve`: the value of a key at which a condition holds or a metric is best."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 FIGURE = "contour.png"
-"""The figure of a contour, in the folder of its rows."""
+"""File of a contour's figure, in the folder of its rows."""
 
 
 def command(
@@ -120,7 +120,7 @@ def _show_contour(name: str, answers: list[tuple[Any, SolveResult]], as_json: bo
 
 
 def _numbers(answer: SolveResult) -> dict[str, Any]:
-    """What `--json` prints."""
+    """The JSON object."""
 
     def record(tried: TriedValue | None) -> dict[str, Any] | None:
         return None if tried is None else {"value": tried.value, answer.metric: tried.metric}

@@ -96,7 +96,7 @@ def _print(outcome: Outcome, intervals: Intervals | None) -> None:
 
 
 def _conclude(folder: Path, outcome: Outcome, intervals: Intervals | None, progress: SweepProgress) -> None:
-    """Say where everything is; end with status 2 if some point has no answer, or no interval."""
+    """Print where rows and intervals are; exit with status 2 if a point has no row or no interval."""
     missing = intervals.failures if intervals else []
     for line in missing:
         progress.warn(line)

@@ -1,4 +1,4 @@
-"""Tables without lines, and sizes and times as people write them, for what verbs print."""
+"""Tables without lines, and formats of numbers, sizes and times."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from rich.table import Table
 
 
 def table(*columns: str) -> Table:
-    """A table without lines; columns that begin with > stand to the right."""
+    """A table without lines; columns whose titles begin with > are right-aligned."""
     found = Table(box=None, pad_edge=False, header_style="dim")
     for column in columns:
         right = column.startswith(">")
@@ -15,7 +15,7 @@ def table(*columns: str) -> Table:
 
 
 def number_text(value: float) -> str:
-    """A number in four digits, without an exponent where it has up to twelve before the point; a whole one exactly."""
+    """A number with four digits, without an exponent up to twelve digits before the point; whole numbers exactly."""
     if 1e4 <= abs(value) < 1e12 and float(value).is_integer():
         return f"{value:,.0f}"
     return f"{float(f'{value:.4g}'):,.0f}" if 1e4 <= abs(value) < 1e12 else f"{value:.4g}"

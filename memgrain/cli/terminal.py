@@ -1,4 +1,4 @@
-"""How the verbs write: consoles, and the progress of a sweep as a bar or, where nobody watches, as plain lines."""
+"""Consoles, and the progress of a sweep: a bar on a terminal, otherwise plain lines."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from rich.text import Text
 from memgrain.runs.rows import Row
 
 WIDTH = 120
-"""Columns where the output is no terminal."""
+"""Columns of output that is no terminal."""
 SHORTEST = 0.5
-"""Seconds from the first answer on after which the others tell a speed."""
+"""Seconds after the first row from which a speed is shown."""
 EVERY = 10.0
 """Seconds between two plain lines."""
 
 
 def console(stderr: bool = False) -> Console:
-    """A console that does not break lines early when its output goes to a file."""
+    """A console that does not wrap lines at 80 columns when its output goes to a file."""
     stream = sys.stderr if stderr else sys.stdout
     return Console(stderr=stderr, width=None if stream.isatty() else WIDTH, highlight=False)
 
@@ -38,7 +38,7 @@ class _Rate(ProgressColumn):
 
 
 def rate(speed: float) -> str:
-    """A speed in points per second as people read it."""
+    """A speed in points per second, or seconds per point."""
     if speed <= 0:
         return "–"
     return f"{speed:.1f} points/s" if speed >= 1 else f"{1 / speed:.1f} s/point"
@@ -46,7 +46,7 @@ def rate(speed: float) -> str:
 
 @contextmanager
 def predicting(name: str, out: Path | None) -> Iterator[SweepProgress]:
-    """The progress of predictions; after Ctrl-C, says where finished ones are and ends with status 130."""
+    """The progress of predictions; after Ctrl-C, print where finished rows are and exit with status 130."""
     progress = SweepProgress(name)
     try:
         yield progress
@@ -60,7 +60,7 @@ def predicting(name: str, out: Path | None) -> Iterator[SweepProgress]:
 
 
 class SweepProgress:
-    """Tells the terminal how a sweep goes on: a bar with rate and time left, or a line now and then."""
+    """Shows the progress of a sweep: a bar with rate and time left, or a line every EVERY seconds."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -105,12 +105,12 @@ class SweepProgress:
         self.console.print(f"memgrain: {' '.join(message.split())}", markup=False, soft_wrap=True)
 
     def stop(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self.bar is not None:
             self.bar.stop()
 
     def conclude(self, out: Path | None, failures: Sequence[str]) -> None:
-        """After predictions: say where they are; end with status 2 if some are missing."""
+        """Print where predictions are; exit with status 2 if some are missing."""
         if out is not None:
             self.warn(f"predictions are in {out}")
         if failures:
@@ -128,7 +128,7 @@ class SweepProgress:
             self.warn(f"{self.name}: {self.finished} of {self.total} points{self._pace(now)}")
 
     def _pace(self, now: float) -> str:
-        """Speed and time left, from the first answer on: before it, workers start and the hot loops may be compiled."""
+        """Speed and time left since the first row: before it, workers start and the hot loops may be compiled."""
         since = now - self.first
         if since < SHORTEST or self.finished == self.before:
             return ""

@@ -1,4 +1,4 @@
-"""What validation says of many rows at once, in a few lines."""
+"""Validation labels of many rows in a few lines."""
 
 from __future__ import annotations
 

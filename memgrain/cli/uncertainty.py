@@ -1,4 +1,4 @@
-"""What `memgrain run --uncertainty` prints: the interval of a metric, and which numbers of the chip make it."""
+"""Output of `memgrain run --uncertainty`: the interval of a metric, and the numbers of the chip that cause it."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from memgrain.uncertainty.sampling import Drawn, check_figure, notes_of
 
 
 class Rounds:
-    """A progress that begins anew with every round of points."""
+    """A progress that restarts with every round of points."""
 
     def __init__(self, progress: SweepProgress) -> None:
         self.progress = progress
-        """Who draws the bar."""
+        """The progress that is shown."""
 
     def start(self, total: int, ready: int) -> None:
         """See `options.Progress`."""
@@ -110,7 +110,7 @@ def _cells(quantiles: Quantiles | None) -> list[str]:
 
 
 def notes(found: UncertainResult, drawn: SampledPoints | Drawn) -> list[str]:
-    """What the intervals rest on."""
+    """Notes on the evidence of the intervals."""
     return [*found.notes, *notes_of(drawn)]
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from memgrain.validation.points import Compared
 
 WORST = 10
-"""Rows of the table of the worst."""
+"""Number of worst rows that are shown."""
 
 
 def command(
@@ -100,7 +100,7 @@ def _show(found: Validation | Compared | ChannelValidation, name: str, alternati
 
 
 def _rows(file: Path | None, external: str | None, op: str | None, backend: str | None) -> Path | External:
-    """Where the rows are: in a file, or in a table of others."""
+    """The source of the rows: a file, or an external table."""
     from memgrain.validation import External
 
     if external is not None:

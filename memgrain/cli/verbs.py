@@ -18,18 +18,18 @@ def group(
     verbs that there were."""
 
     class Verbs(TyperGroup):
-        """A group that imports late."""
+        """A group that imports a verb's module when the verb is called."""
 
         def list_commands(self, ctx: Any) -> list[str]:
             """The verbs, in the order of the table."""
             return list(verbs)
 
         def get_command(self, ctx: Any, cmd_name: str) -> Any:
-            """What the list of verbs shows."""
+            """The command of a verb for the list, without its module."""
             return TyperCommand(cmd_name, help=verbs[cmd_name]) if cmd_name in verbs else None
 
         def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-            """The verb itself, with its module."""
+            """The command of a verb, with its module imported."""
             if args and (now := (renamed or {}).get(args[0])):
                 ctx.fail(f"'{args[0]}' is no verb any more: write {now}")
             name, _, rest = super().resolve_command(ctx, args)

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 from memgrain.cost.spec import ChipCost, Site
 from memgrain.errors import MemgrainError
 from memgrain.hwmodels.record import Spec
+from memgrain.inputs.spelling import suggest
 from memgrain.runs.yaml_file import read_mapping
-from memgrain.words import suggest
 from memgrain.workloads.errors import WorkloadError
 from memgrain.workloads.key_errors import checked, closest, known_keys
 

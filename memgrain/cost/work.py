@@ -8,7 +8,7 @@ from typing import Literal
 from memgrain.cost.spec import TokenKind
 from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip
-from memgrain.models import ModelRun, Question, prompt_time, run_model
+from memgrain.models import ModelRequest, ModelRun, prompt_time, run_model
 from memgrain.models.capacity import cache_bytes
 from memgrain.runs.task import budget
 from memgrain.sim import simulate
@@ -62,14 +62,14 @@ def work(
     whole = chips > 1 and any(ffn.routed for ffn in model.ffn.values())
     shard = Shard(tensor=chips // groups, data=groups, expert=whole)
 
-    def asked(phase: TokenKind, sequences: int) -> Question:
+    def request(phase: TokenKind, sequences: int) -> ModelRequest:
         kind: Literal["decode", "prefill"] = "prefill" if phase == "prefill" else "decode"
-        return Question.of(chip, model, kind, context, sequences, shard=shard, weights=weights, cache=cache)
+        return ModelRequest.of(chip, model, kind, context, sequences, shard=shard, weights=weights, cache=cache)
 
-    decode = run_model(asked("decode", groups if batch is None else batch))
-    chunk = run_model(asked("prefill", groups))
+    decode = run_model(request("decode", groups if batch is None else batch))
+    chunk = run_model(request("prefill", groups))
     prompt = context * groups
-    kept = cache_bytes(decode.asked, context)
+    kept = cache_bytes(decode.request, context)
     reading = read_time(chip, kept) if link is None else kept / link * PICOSECONDS
     return TokenWork(
         decode,

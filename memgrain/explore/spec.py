@@ -28,13 +28,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from memgrain.errors import MemgrainError
 from memgrain.explore.condition import Condition, parse_condition
 from memgrain.explore.quality_columns import Quality
+from memgrain.inputs.spelling import suggest
 from memgrain.runs.overrides import CHIP
 from memgrain.runs.shipped import find_search
 from memgrain.runs.task import Task
 from memgrain.runs.tune import Tune
 from memgrain.runs.yaml_file import read_mapping
 from memgrain.sim import MODEL_VERSION
-from memgrain.words import suggest
 from memgrain.workloads import KINDS
 
 KeyName = Annotated[str, Field(min_length=1)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from memgrain.hwmodels.units import format_bytes
-from memgrain.models.question import Question
+from memgrain.models.request import ModelRequest
 from memgrain.workloads.errors import WorkloadError
 from memgrain.workloads.layers.attention import heads_on_chip
 from memgrain.workloads.layers.matrices import draft_bytes, weight_bytes
@@ -45,10 +45,10 @@ class Capacity:
         """Whether memory holds them."""
         return self.need <= self.memory
 
-    def refusal(self, asked: Question) -> str:
+    def refusal(self, request: ModelRequest) -> str:
         """One line that says what does not fit and what would."""
         parts = f"weights {format_bytes(self.weights)}, cache {format_bytes(self.sequences * self.sequence)}"
-        most, enough = self.most_sequences * asked.shard.data, enough_chips(asked, self.activations)
+        most, enough = self.most_sequences * request.shard.data, enough_chips(request, self.activations)
         mends = [f"--chips {enough} would do"] if enough else []
         if self.most_tokens >= FEWEST:
             mends.append(f"shorten the context to {self.most_tokens}")
@@ -57,37 +57,38 @@ class Capacity:
         elif self.most_tokens < FEWEST:
             mends.append("take weights of fewer bits (--weights) or a chip with more memory")
         return (
-            f"{asked.model.name} does not fit {asked.chip.name}: it needs {format_bytes(self.need)} a chip ({parts}), "
-            f"{asked.memory_share:.0%} of {asked.chip.dram.name} are {format_bytes(self.memory)}; {', or '.join(mends)}"
+            f"{request.model.name} does not fit {request.chip.name}: it needs {format_bytes(self.need)} a chip "
+            f"({parts}), {request.memory_share:.0%} of {request.chip.dram.name} are {format_bytes(self.memory)}; "
+            f"{', or '.join(mends)}"
         )
 
 
-def capacity(asked: Question, activations: int) -> Capacity:
+def capacity(request: ModelRequest, activations: int) -> Capacity:
     """What one chip holds; `activations` are bytes of the largest layer's tensors beside weights and cache."""
-    memory, one = int(asked.chip.dram.capacity * asked.memory_share), cache_bytes(asked, asked.step.context)
-    weights = weight_bytes(asked.model, asked.step, asked.shard)
-    if asked.accepted is not None and asked.step.tokens > 1:
-        weights += draft_bytes(asked.model, asked.step, asked.shard)
-    room, wanted = memory - weights - activations, asked.step.batch
-    low, high = 0, asked.model.context or 1 << 20
+    memory, one = int(request.chip.dram.capacity * request.memory_share), cache_bytes(request, request.step.context)
+    weights = weight_bytes(request.model, request.step, request.shard)
+    if request.accepted is not None and request.step.tokens > 1:
+        weights += draft_bytes(request.model, request.step, request.shard)
+    room, wanted = memory - weights - activations, request.step.batch
+    low, high = 0, request.model.context or 1 << 20
     while low < high and room > 0:
         middle = (low + high + 1) // 2
-        low, high = (middle, high) if wanted * cache_bytes(asked, middle) <= room else (low, middle - 1)
+        low, high = (middle, high) if wanted * cache_bytes(request, middle) <= room else (low, middle - 1)
     return Capacity(memory, weights, one, wanted, activations, max(0, room // one), low)
 
 
-def enough_chips(asked: Question, activations: int) -> int | None:
+def enough_chips(request: ModelRequest, activations: int) -> int | None:
     """Chips, twice as many as asked for or four times and so on, on as many groups, that would hold the model; None if
     the chip's links join no such number, or if none of them could share it evenly."""
-    links, many = asked.chip.interconnect, any(ffn.routed for ffn in asked.model.ffn.values())
+    links, many = request.chip.interconnect, any(ffn.routed for ffn in request.model.ffn.values())
     if links is None:
         return None
     most = (links.network.chips if links.network else links.node.chips) or MOST_CHIPS
-    expert, tensor = asked.shard.expert or (asked.shard.chips == 1 and many), 2 * asked.shard.tensor
-    while tensor * asked.shard.data <= most:
-        shard = asked.shard.model_copy(update={"tensor": tensor, "expert": expert})
+    expert, tensor = request.shard.expert or (request.shard.chips == 1 and many), 2 * request.shard.tensor
+    while tensor * request.shard.data <= most:
+        shard = request.shard.model_copy(update={"tensor": tensor, "expert": expert})
         try:
-            if capacity(replace(asked, shard=shard), activations).fits:
+            if capacity(replace(request, shard=shard), activations).fits:
                 return shard.chips
         except WorkloadError:  # these chips cannot share it evenly
             pass
@@ -95,8 +96,8 @@ def enough_chips(asked: Question, activations: int) -> int | None:
     return None
 
 
-def cache_bytes(asked: Question, length: int) -> int:
+def cache_bytes(request: ModelRequest, length: int) -> int:
     """Bytes that one chip keeps of a sequence of `length` tokens."""
-    model, heads = asked.model, heads_on_chip(asked.model, asked.step, asked.shard)
-    kept = model.kept_bytes(length, asked.step.cache)
-    return -(-kept * heads.kv_heads // (model.heads.kv_heads * asked.shard.context))
+    model, heads = request.model, heads_on_chip(request.model, request.step, request.shard)
+    kept = model.kept_bytes(length, request.step.cache)
+    return -(-kept * heads.kv_heads // (model.heads.kv_heads * request.shard.context))

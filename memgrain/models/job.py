@@ -1,51 +1,51 @@
-"""A question as a job: what a pool of processes runs, with an identity and a row."""
+"""A request as a job for a pool of processes, with an identity and a row."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
 from memgrain.models.prompt import prompt_time
-from memgrain.models.question import Question
+from memgrain.models.request import ModelRequest
 from memgrain.models.run import run_model
 from memgrain.runs.identity import chip_inputs, digest
 from memgrain.runs.rows import Row
 
 PROSE = {"title": True, "note": True, "sources": True, "assumed": True, "unchecked": True, "missing": True}
-"""What a model's file tells people."""
+"""Fields of a model for people: no result depends on them."""
 
 
 @dataclass(frozen=True)
 class ModelJob:
     """A step of a model on chips; or a whole prompt, from its first chunk and its last."""
 
-    question: Question
+    request: ModelRequest
     """The step."""
     prompt: bool = False
     """Whether the time of the whole prompt is wanted too."""
 
     def id(self) -> str:
         """Digest of everything the row depends on."""
-        asked = self.question
+        request = self.request
         return digest(
             {
-                "chip": chip_inputs(asked.chip, links=True),
-                "model": asked.model.model_dump(mode="json", exclude=PROSE),
-                "step": asked.step.model_dump(mode="json"),
-                "shard": asked.shard.model_dump(mode="json"),
-                "accepted": asked.accepted,
-                "memory_share": asked.memory_share,
-                "fusions": list(asked.fusions),
-                "ahead": asdict(asked.ahead) if asked.ahead else None,
+                "chip": chip_inputs(request.chip, links=True),
+                "model": request.model.model_dump(mode="json", exclude=PROSE),
+                "step": request.step.model_dump(mode="json"),
+                "shard": request.shard.model_dump(mode="json"),
+                "accepted": request.accepted,
+                "memory_share": request.memory_share,
+                "fusions": list(request.fusions),
+                "prefetch": asdict(request.prefetch) if request.prefetch else None,
                 "prompt": self.prompt,
             }
         )
 
     def run(self) -> Row:
         """The row: times, tokens, bytes."""
-        found = run_model(self.question)
+        found = run_model(self.request)
         return {
             "id": self.id(),
-            "chip": self.question.chip.name,
+            "chip": self.request.chip.name,
             "workload": str(self),
             "time_us": found.time / 1e6,
             "time_per_token_us": found.time_per_token / 1e6,
@@ -55,5 +55,5 @@ class ModelJob:
         }
 
     def __str__(self) -> str:
-        step = self.question.step
-        return f"{self.question.model.name}, {step.phase} at {step.context} tokens, on {self.question.chip.name}"
+        step = self.request.step
+        return f"{self.request.model.name}, {step.phase} at {step.context} tokens, on {self.request.chip.name}"

@@ -1,4 +1,4 @@
-"""A step of a whole model as a point that may be held against a measurement, or run by a worker."""
+"""A step of a whole model as a point that is compared with a measurement."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from memgrain.hwmodels import Chip
 from memgrain.models.job import ModelJob
-from memgrain.models.question import Question
+from memgrain.models.request import ModelRequest
 from memgrain.runs.rows import Row
 from memgrain.runs.validated import Subject
 from memgrain.workloads.key_errors import checked
@@ -19,16 +19,16 @@ from memgrain.workloads.models.model import load_model
 from memgrain.workloads.shape import Phase
 
 KIND = "model_run"
-"""What the YAML of such a point says first."""
+"""Kind of such a point in a YAML file."""
 
 
-class Asked(BaseModel):
-    """A step as a file of points writes it down; see `Question.of`."""
+class StepSpec(BaseModel):
+    """A step as a file of points describes it; see `ModelRequest.of`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["model_run"]
-    """What the YAML says first."""
+    """Kind of the point."""
     name: str = Field(min_length=1)
     """Name of the point."""
     model: str = Field(min_length=1)
@@ -57,33 +57,33 @@ class ModelPoint:
 
     chip: Chip
     """The chip."""
-    asked: Asked
+    spec: StepSpec
     """The step."""
 
     @classmethod
     def of(cls, chip: Chip, raw: Mapping[str, Any]) -> ModelPoint:
         """The point of a raw mapping; raises WorkloadError or MemgrainError, in one line, if it is none."""
-        point = cls(chip, checked(Asked, raw, str(raw.get("name", KIND))))
-        point.question()
+        point = cls(chip, checked(StepSpec, raw, str(raw.get("name", KIND))))
+        point.request()
         return point
 
-    def question(self) -> Question:
-        """The question."""
+    def request(self) -> ModelRequest:
+        """The request; values that the file leaves open are filled in."""
         keys = {"kind", "name", "model", "shard", "phase", "context"}
-        asked, more = self.asked, self.asked.model_dump(exclude=keys)
-        return Question.of(self.chip, load_model(asked.model), asked.phase, asked.context, shard=asked.shard, **more)
+        spec, more = self.spec, self.spec.model_dump(exclude=keys)
+        return ModelRequest.of(self.chip, load_model(spec.model), spec.phase, spec.context, shard=spec.shard, **more)
 
     def subject(self) -> Subject:
         """What validation distinguishes of the step."""
-        return self.question().subject()
+        return self.request().subject()
 
     def id(self) -> str:
         """Identity of the step; see `ModelJob.id`."""
-        return ModelJob(self.question()).id()
+        return ModelJob(self.request()).id()
 
     def run(self) -> Row:
         """The row: times, tokens, bytes."""
-        return {**ModelJob(self.question()).run(), "workload": self.asked.name}
+        return {**ModelJob(self.request()).run(), "workload": self.spec.name}
 
     def __str__(self) -> str:
-        return f"{self.chip.name} {self.asked.name}"
+        return f"{self.chip.name} {self.spec.name}"

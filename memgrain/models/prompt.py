@@ -14,8 +14,8 @@ def prompt_time(last: ModelRun) -> int:
     What selects stops growing at its number of rows, and so does a window: there it is the more too short or too long
     the fewer chunks there are. Errors as `run_model`, which simulates the first chunk.
     """
-    step = last.asked.step
+    step = last.request.step
     if step.tokens == step.context:
         return last.time
-    first = run_model(replace(last.asked, step=step.model_copy(update={"context": step.tokens})))
+    first = run_model(replace(last.request, step=step.model_copy(update={"context": step.tokens})))
     return round((first.time + last.time) / 2 * step.context / step.tokens)

@@ -1,14 +1,14 @@
-"""Each kind of layer of a model is simulated once, kernel by kernel as tiles, and counted as often as it comes."""
+"""Simulates a step of a model: each kind of layer once, kernel by kernel, counted for each layer of the kind."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from memgrain.errors import MemgrainError
 from memgrain.models.capacity import Capacity, capacity
-from memgrain.models.question import Question
+from memgrain.models.request import ModelRequest
 from memgrain.runs.task import budget
 from memgrain.runs.validated import ErrorLabel, trust_in
 from memgrain.sim import Result, simulate_sequence
@@ -26,7 +26,7 @@ from memgrain.workloads.trace import Trace
 DRAFT = "draft"
 """Name of the passes of the layer that makes drafts."""
 HEAD = "head"
-"""Name of what stands before and behind all layers."""
+"""Name of the kernels before and behind all layers."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,10 @@ class Line:
 class ModelRun:
     """A step of a model."""
 
-    asked: Question
-    """The question."""
+    request: ModelRequest
+    """The request."""
     capacity: Capacity
-    """What memory holds."""
+    """Contents of the memory of a chip."""
     lines: tuple[Line, ...]
     """Kernels and exchanges, kind of layer by kind of layer, in order."""
     fused: tuple[tuple[str, int, Fused], ...]
@@ -72,9 +72,9 @@ class ModelRun:
     @property
     def tokens(self) -> float:
         """New tokens of a step that count, of all sequences of all chips."""
-        asked = self.asked
-        each = asked.step.tokens if asked.accepted is None else 1 + asked.accepted
-        return asked.step.batch * asked.shard.data * each
+        request = self.request
+        each = request.step.tokens if request.accepted is None else 1 + request.accepted
+        return request.step.batch * request.shard.data * each
 
     @property
     def tokens_per_second(self) -> float:
@@ -84,7 +84,7 @@ class ModelRun:
     @property
     def time_per_token(self) -> float:
         """Time in ps from a token of a sequence to its next one."""
-        return self.time * self.asked.step.batch * self.asked.shard.data / self.tokens
+        return self.time * self.request.step.batch * self.request.shard.data / self.tokens
 
     def of(self, component: Component) -> tuple[int, int, int]:
         """Time (ps), bytes from memory (exchanges: sent) and multiply-accumulates of a component in the whole step."""
@@ -97,8 +97,8 @@ class ModelRun:
 
     @property
     def trust(self) -> ErrorLabel:
-        """What validation says about the time of the step."""
-        return trust_in(self.asked.subject().in_time(self.time))
+        """The validation error of the step's time."""
+        return trust_in(self.request.subject().in_time(self.time))
 
     @property
     def read_bytes(self) -> int:
@@ -106,69 +106,69 @@ class ModelRun:
         return sum(self.of(component)[1] for component in COMPONENTS if component != "exchange")
 
 
-def run_model(asked: Question) -> ModelRun:
+def run_model(request: ModelRequest) -> ModelRun:
     """Simulate a step.
 
     Raises MemgrainError if the model does not fit the chips, WorkloadError or SimulationError if it cannot be run.
     """
-    places, held = budget(asked.chip), capacity(asked, 0)
+    places, held = budget(request.chip), capacity(request, 0)
     if not held.fits:
-        raise MemgrainError(held.refusal(asked))
-    writer = LayerStages(asked.model, asked.step, asked.shard, places, "auto")
+        raise MemgrainError(held.refusal(request))
+    writer = LayerStages(request.model, request.step, request.shard, places, "auto")
     kinds: dict[str, tuple[int, tuple[Stage, ...]]] = {}
     fused: list[tuple[str, int, Fused]] = []
-    for layer in dict.fromkeys(asked.model.order):
-        name, count, stages = _name(layer), asked.model.order.count(layer), writer.layer(layer)
-        for fusion in asked.fusions:
+    for layer in dict.fromkeys(request.model.order):
+        name, count, stages = _name(layer), request.model.order.count(layer), writer.layer(layer)
+        for fusion in request.fusions:
             stages, changes = fuse(stages, fusion, places)
             fused += [(name, count, change) for change in changes]
         kinds[name] = count, stages
     kinds[HEAD] = 1, writer.head()
-    if asked.accepted is not None and asked.step.tokens > 1:
-        kinds[DRAFT] = asked.step.tokens - 1, _draft(asked)
-    held = capacity(asked, max(_activations(stages) for _, stages in kinds.values()))
+    if request.accepted is not None and request.step.tokens > 1:
+        kinds[DRAFT] = request.step.tokens - 1, _draft(request)
+    held = capacity(request, max(_activations(stages) for _, stages in kinds.values()))
     if not held.fits:
-        raise MemgrainError(held.refusal(asked))
+        raise MemgrainError(held.refusal(request))
     lines, fetched = [], Counter[str]()
     for name, (count, stages) in kinds.items():
-        found, counts = _lines(asked, name, count, stages)
+        found, counts = _lines(request, name, count, stages)
         lines += found
         fetched.update({key: count * number for key, number in counts.items()})
-    return ModelRun(asked, held, tuple(lines), tuple(fused), dict(fetched))
+    return ModelRun(request, held, tuple(lines), tuple(fused), dict(fetched))
 
 
-def _draft(asked: Question) -> tuple[Stage, ...]:
+def _draft(request: ModelRequest) -> tuple[Stage, ...]:
     """A pass of the layer that makes drafts: the product that joins the last token's hidden state with the new one's
     embedding (DeepSeek-V3, arXiv 2412.19437, section 2.2), the layer, and the head."""
-    one = asked.step.model_copy(update={"tokens": 1})
-    writer = LayerStages(asked.model, one, asked.shard, budget(asked.chip), "auto")
-    return (writer.join(), *writer.layer(draft_layer(asked.model)), *writer.head())
+    one = request.step.model_copy(update={"tokens": 1})
+    writer = LayerStages(request.model, one, request.shard, budget(request.chip), "auto")
+    return (writer.join(), *writer.layer(draft_layer(request.model)), *writer.head())
 
 
-def _page_bytes(asked: Question) -> int:
+def _page_bytes(request: ModelRequest) -> int:
     """Bytes of a page of one tensor of the cache, with all heads that a chip has."""
-    rows = asked.model.cache_form(asked.step.cache).rows(asked.model.heads)
-    heads = heads_on_chip(asked.model, asked.step, asked.shard)
-    return asked.step.page * heads.kv_heads * rows.streams[0][1]
+    rows = request.model.cache_form(request.step.cache).rows(request.model.heads)
+    heads = heads_on_chip(request.model, request.step, request.shard)
+    return request.step.page * heads.kv_heads * rows.streams[0][1]
 
 
-def _lines(asked: Question, name: str, count: int, stages: Sequence[Stage]) -> tuple[list[Line], dict[str, int]]:
+def _lines(request: ModelRequest, name: str, count: int, stages: Sequence[Stage]) -> tuple[list[Line], dict[str, int]]:
     """The stages of a kind of layer, simulated one after the other, and what became of prefetches."""
     kernels = in_sequence(tuple(stages))
-    orders = asked.ahead.orders(kernels, _page_bytes(asked)) if asked.ahead else ()
-    result = simulate_sequence(asked.chip, kernels, name=name, prefetch=orders, following=name != HEAD)
+    orders = request.prefetch.orders(kernels, _page_bytes(request)) if request.prefetch else ()
+    result = simulate_sequence(request.chip, kernels, name=name, prefetch=orders, following=name != HEAD)
     ran = iter(result.kernels)
-    lines = [_line(asked, name, count, stage, None if stage.trace is None else next(ran)) for stage in stages]
+    lines = [_line(request, name, count, stage, None if stage.trace is None else next(ran)) for stage in stages]
     counts = {key: result.counters.get(f"prefetch.{key}") for key in COUNTS}
     return lines, {key: count for key, count in counts.items() if count is not None}
 
 
-def _line(asked: Question, name: str, count: int, stage: Stage, ran: Result | None) -> Line:
+def _line(request: ModelRequest, name: str, count: int, stage: Stage, ran: Result | None) -> Line:
     if ran is not None:
         read = ran.counters[f"{ran.dram}.read_bytes"]
         return Line(name, count, stage.name, stage.component, ran.time, read, ran.macs)
     assert stage.exchange is not None
-    passed = collective(asked.chip, stage.exchange.op, stage.exchange.bytes, stage.exchange.chips)
+    passed = collective(request.chip, stage.exchange.op, stage.exchange.bytes, stage.exchange.chips)
     return Line(name, count, stage.name, stage.component, passed.time, passed.sent_bytes, 0)
 
 
@@ -181,8 +181,8 @@ def _activations(stages: Sequence[Stage]) -> int:
     return sum(size for name, size in sizes.items() if name not in KEPT and not name.startswith(WEIGHTS))
 
 
-def _tensors(trace: Trace, names: dict[str, str] | object) -> list[tuple[str, int]]:
-    assert hasattr(names, "get")
+def _tensors(trace: Trace, names: Mapping[str, str]) -> list[tuple[str, int]]:
+    """Name in the step, and bytes, of each tensor of a kernel."""
     return [(names.get(tensor.name, tensor.name), tensor.bytes) for tensor in trace.tensors]
 
 

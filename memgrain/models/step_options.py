@@ -7,8 +7,8 @@ from typing import cast
 
 from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip
-from memgrain.models.ahead import WHAT, Ahead, What, Where
-from memgrain.models.question import MEMORY_SHARE, Question
+from memgrain.models.prefetch_policy import WHAT, PrefetchPolicy, What, Where
+from memgrain.models.request import MEMORY_SHARE, ModelRequest
 from memgrain.runs.quantities import size_of
 from memgrain.workloads.key_errors import checked
 from memgrain.workloads.layers.fusion import FUSIONS, Fusion
@@ -91,12 +91,12 @@ class StepOptions:
                 f"--prefetch-{idle[0]} says how, and nothing is fetched; add --prefetch weights or cache"
             )
 
-    def request(self, chip: Chip, model: Model) -> Question:
+    def request(self, chip: Chip, model: Model) -> ModelRequest:
         """The step on a chip, with open values filled in from chip and model."""
         routed = any(ffn.routed for ffn in model.ffn.values())
         whole = self.experts == "whole" or (self.experts is None and self.chips > 1 and routed)
         shared = {"tensor": self.chips // self.groups, "context": self.context_parts, "data": self.groups}
-        return Question.of(
+        return ModelRequest.of(
             chip,
             model,
             cast("Phase", self.phase),
@@ -110,16 +110,16 @@ class StepOptions:
             self.memory_share,
             accepted=self.accepted,
             fusions=cast("tuple[Fusion, ...]", self.fuse),
-            ahead=self._ahead(chip),
+            prefetch=self._policy(chip),
         )
 
-    def _ahead(self, chip: Chip) -> Ahead | None:
-        """What is fetched ahead, and how; None if nothing is."""
+    def _policy(self, chip: Chip) -> PrefetchPolicy | None:
+        """The prefetch policy; None if nothing is fetched."""
         if not self.prefetch:
             return None
         limit = self.prefetch_limit
         half = chip.cache.capacity // 2 if chip.cache else 1 << 20
-        return Ahead(
+        return PrefetchPolicy(
             tuple(cast("list[What]", list(dict.fromkeys(self.prefetch)))),
             1.0 if self.prefetch_hit is None else self.prefetch_hit,
             1 if self.prefetch_lead is None else self.prefetch_lead,

@@ -44,11 +44,11 @@ def bars(found: ModelRun) -> Figure:
     axis.set_xlabel("time of all layers of the kind (ms)")
     axis.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower center", ncols=len(COMPONENTS), frameon=False)
-    asked = found.asked
-    many = f"{asked.shard.chips} x " if asked.shard.chips > 1 else ""
+    request = found.request
+    many = f"{request.shard.chips} x " if request.shard.chips > 1 else ""
     figure.suptitle(
-        f"{asked.model.title}, {asked.step.phase} at {asked.step.context:,} tokens on {many}{asked.chip.title}: "
-        f"{found.time / 1e9:,.4g} ms",
+        f"{request.model.title}, {request.step.phase} at {request.step.context:,} tokens on "
+        f"{many}{request.chip.title}: {found.time / 1e9:,.4g} ms",
         x=0.01,
         ha="left",
     )

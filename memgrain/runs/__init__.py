@@ -1,1 +1,1 @@
-"""One question asked once, and many asked at once: tasks, rows, sweeps, worker processes, labels."""
+"""Points and sweeps: tasks, rows on disk, worker processes, overrides, tuning, labels of validation."""

@@ -1,4 +1,4 @@
-"""Running a sweep, or other points: they go out to a pool, rows come back and are appended; none is run twice."""
+"""Runs the points of a sweep, or others, in a pool and appends their rows to a file; no point runs twice."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ from memgrain.workloads import WorkloadError
 
 DOMAIN = (HardwareError, WorkloadError, SimulationError, MemgrainError)
 GLANCE = 0.5
-"""Seconds between looks at Ctrl-C while no point finishes."""
+"""Seconds between checks for Ctrl-C while no point finishes."""
 KILLED = "was killed"
 MEND = "if memory ran out, give it more or lower --jobs; 'memgrain run' with the same settings shows more"
 
 
 @dataclass
 class Outcome:
-    """What became of a sweep."""
+    """The outcome of a run of many points."""
 
     path: Path
-    """The rows."""
+    """The file of the rows."""
     total: int
-    """Points of the sweep."""
+    """Number of points."""
     ids: dict[str, None] = field(default_factory=dict)
-    """Ids of its points in the sweep's order, whether their rows were there before or not."""
+    """Ids of the points in order, whether their rows existed before or not."""
     ready: int = 0
-    """Points whose rows were there before."""
+    """Number of points whose rows existed before."""
     failures: list[str] = field(default_factory=list)
-    """A line for each point without an answer."""
+    """A line for each point without a row."""
 
 
 def run_sweep(sweep: Sweep, folder: Path, options: RunOptions = RunOptions()) -> Outcome:
@@ -68,7 +68,7 @@ def run_points(
         if rows.repaired:
             progress.warn(rows.repaired)
         wanted = {point.id(): point for point in points}
-        rows.ask(wanted)
+        rows.note_order(wanted)
         left = [point for name, point in wanted.items() if name not in rows.ids]
         outcome = Outcome(rows.path, len(wanted) + len(refused), dict.fromkeys(wanted), len(wanted) - len(left))
         progress.start(outcome.total, outcome.ready)
@@ -81,7 +81,7 @@ def run_points(
 
 
 class _Run:
-    """One sweep under way."""
+    """A run of many points in progress."""
 
     def __init__(self, rows: RowFile, progress: Progress, outcome: Outcome) -> None:
         self.rows, self.progress, self.outcome = rows, progress, outcome
@@ -90,7 +90,7 @@ class _Run:
         """Run the points. After a worker crash, retry the points in flight one at a time to isolate the culprit."""
         waiting = deque(points)
         running: dict[Future[Row], Job] = {}
-        with _interrupt_asked() as interrupted:
+        with _interrupt_event() as interrupted:
             pool = open_pool(jobs, cluster)
             try:
                 while waiting or running:
@@ -110,12 +110,12 @@ class _Run:
                 pool.stop()
 
     def fail(self, message: str) -> None:
-        """Note that a point has no answer."""
+        """Record that a point has no row."""
         self.outcome.failures.append(message)
         self.progress.failed(message)
 
     def _fill(self, pool: Pool, waiting: deque[Job], running: dict[Future[Row], Job]) -> list[Job]:
-        """Send out as many points as the pool takes; those it could not take because it broke."""
+        """Submit as many points as the pool takes; returns those that it could not take because a worker crashed."""
         width = pool.width()
         while waiting and len(running) < width:
             point = waiting.popleft()
@@ -126,12 +126,12 @@ class _Run:
         return []
 
     def _collect(self, pool: Pool, running: dict[Future[Row], Job]) -> list[Job]:
-        """Settle what has finished within a glance; the points that lost their worker."""
+        """Handle the points that finish within GLANCE; returns those that lost their worker."""
         finished, _ = wait(running, timeout=GLANCE, return_when=FIRST_COMPLETED)
         return [point for future in finished if self._lost(pool, future, point := running.pop(future))]
 
     def _alone(self, pool: Pool, point: Job, interrupted: threading.Event) -> None:
-        """Run a point that lost its worker with nothing beside it, until it answers or has used up its retries."""
+        """Run a point that lost its worker alone, until it gives a row or its retries are used up."""
         how = ""
         for _ in range(pool.max_retries):
             future = pool.submit(point)
@@ -145,8 +145,7 @@ class _Run:
         self.fail(f"{point}: its worker {how or KILLED} each time it ran; {MEND}")
 
     def _lost(self, pool: Pool, future: Future[Row], point: Job) -> str:
-        """Write the row, or report the failure, and return nothing; where the worker was lost, which decides nothing
-        yet, how it ended."""
+        """Write the row or report the failure, and return ""; if the worker was lost, return how it ended."""
         try:
             row = future.result()
         except WorkerLost as error:
@@ -174,7 +173,7 @@ class _Run:
         return ""
 
     def _drain(self, running: dict[Future[Row], Job]) -> None:
-        """Write the rows that had finished when the sweep was stopped, as far as they can be written."""
+        """Write the rows that had finished when the run was interrupted, if they can be written."""
         with suppress(MemgrainError):
             for future in running:
                 if future.done() and not future.cancelled() and future.exception() is None:
@@ -182,20 +181,20 @@ class _Run:
 
 
 @contextmanager
-def _interrupt_asked() -> Iterator[threading.Event]:
-    """An event that Ctrl-C sets, so that it never falls into a write; a second Ctrl-C is not held back."""
-    asked = threading.Event()
+def _interrupt_event() -> Iterator[threading.Event]:
+    """An event that Ctrl-C sets, so that it never interrupts a write. A second Ctrl-C raises KeyboardInterrupt."""
+    event = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield asked
+        yield event
         return
     previous = signal.getsignal(signal.SIGINT)
 
-    def ask(number: int, frame: FrameType | None) -> None:
-        asked.set()
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        event.set()
         signal.signal(signal.SIGINT, previous)
 
-    signal.signal(signal.SIGINT, ask)
+    signal.signal(signal.SIGINT, interrupt)
     try:
-        yield asked
+        yield event
     finally:
         signal.signal(signal.SIGINT, previous)

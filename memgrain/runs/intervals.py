@@ -1,4 +1,4 @@
-"""intervals.csv: the intervals of a sweep's points beside its rows, how they are written, read, and set beside rows."""
+"""intervals.csv: the intervals of a sweep's points, written and read beside its rows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LOW, HIGH = "interval.low", "interval.high"
 
 
 def write_intervals(frame: pd.DataFrame, folder: Path) -> Path:
-    """Write the file in one step, so that it is whole or the one of before."""
+    """Replace the file atomically."""
     path = folder / NAME
     try:
         part = path.with_suffix(".part")
@@ -52,7 +52,7 @@ def read_intervals(folder: Path, metric: str) -> Mapping[str, tuple[float, float
 
 
 def with_intervals(frame: pd.DataFrame, folder: Path, metric: str) -> pd.DataFrame:
-    """Rows with the ends of their intervals in the columns that lines draw; as they are if the folder has none."""
+    """Rows with the ends of their intervals in columns LOW and HIGH; unchanged if the folder has no intervals."""
     known = read_intervals(folder, metric)
     if not known.keys() & set(frame["id"]):
         return frame

@@ -1,4 +1,4 @@
-"""What keys, values and metrics are called where a person reads them: on axes, in tables, in verdicts, with units."""
+"""Labels of keys, values and metrics, with units, for axes, tables and verdicts."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from numbers import Real
 from typing import Any
 
 from memgrain.errors import MemgrainError
+from memgrain.inputs.spelling import suggest
 from memgrain.runs.overrides import CHIP
 from memgrain.sim import METRICS
 from memgrain.sim.metrics import Better
-from memgrain.words import suggest
 
 SHARE = "effective_bandwidth_share"
 """The metric of a sweep's figures unless another is named: useful bytes ÷ time, as a share of the DRAM's peak."""
@@ -80,7 +80,7 @@ def setting(key: str, value: Any) -> str:
 
 
 def scale(metric: str) -> float:
-    """What a metric is multiplied with to be read: shares and rates are read in per cent."""
+    """Factor from a metric to its label's unit: shares and rates are shown in per cent."""
     return 100.0 if metric in METRICS and not METRICS[metric].unit and metric.endswith(("_share", "_rate")) else 1.0
 
 

@@ -1,4 +1,4 @@
-"""Dotted overrides: read from text, and told apart into those of the chip and those of the workload."""
+"""Dotted overrides: parsed from text, and split into those of the chip and those of the workload."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import yaml
 
 from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip, load_chip
-from memgrain.words import suggest
+from memgrain.inputs.spelling import suggest
 from memgrain.workloads import KINDS
 
 CHIP = "chip."
 _NUMBER = re.compile(r"^[+-]?[0-9.]+[eE][+-]?[0-9]+$")
-"""What people write for a float but YAML 1.1 takes for a text: 1e-2."""
+"""A float that YAML 1.1 reads as a text: 1e-2."""
 
 
 def parse(pairs: Iterable[str]) -> dict[str, Any]:

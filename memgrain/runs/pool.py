@@ -1,4 +1,4 @@
-"""Where points run: processes of this machine, or workers of a dask scheduler; both take a point and promise a row."""
+"""Pools that run points: processes of this machine, workers of a dask scheduler, or this process."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ ANSWER = 10
 
 
 class Job(Protocol):
-    """What a pool runs: a point of a sweep, or a case that is held against a measurement; `str` says which it is."""
+    """What a pool runs: a point of a sweep, or a case that is compared with a measurement; `str` names it."""
 
     def id(self) -> str:
-        """Its identity, which is that of its row."""
+        """Identity of the job and of its row."""
 
     def run(self) -> Row:
-        """The row."""
+        """Simulate and return the row."""
 
 
 class Pool(Protocol):
-    """Runs points; the one interface that a sweep knows."""
+    """Runs points."""
 
     lost: tuple[type[BaseException], ...]
-    """What a promise raises when the worker died under it."""
+    """Exceptions that a future raises when its worker was lost."""
     max_retries: int
     """How often a point that lost its worker is run again."""
 
@@ -39,42 +39,42 @@ class Pool(Protocol):
         """Points that can run at once."""
 
     def submit(self, point: Job) -> Future[Row]:
-        """The promise of a row."""
+        """Submit a point; returns the future of its row."""
 
     def restart(self) -> None:
-        """Make the pool usable again after a worker was lost."""
+        """Make the pool usable after a worker was lost."""
 
     def stop(self) -> None:
-        """Give up what is running and let every worker go."""
+        """Cancel running points and end all workers."""
 
 
 class Processes:
-    """Processes of this machine, see `worker`: a thread for each, which hands it one point after the other."""
+    """Processes of this machine (see `worker`), each with a thread that sends it one point after the other."""
 
     lost: tuple[type[BaseException], ...] = (WorkerLost,)
     max_retries = MAX_RETRIES
 
     def __init__(self, jobs: int) -> None:
         self.jobs = jobs
-        """Processes at a time."""
+        """Number of processes."""
         self._said: set[str] = set()
         self._open()
 
     def width(self) -> int:
-        """One point a process, and one in hand so that none waits."""
+        """One point for each process, and one more so that no process waits."""
         return self.jobs + 1
 
     def submit(self, point: Job) -> Future[Row]:
-        """The promise of a row."""
+        """Submit a point; returns the future of its row."""
         return self._threads.submit(self._run, point)
 
     def restart(self) -> None:
-        """A new set of processes."""
+        """Replace all processes."""
         self.stop()
         self._open()
 
     def stop(self) -> None:
-        """End the processes, whatever they are doing."""
+        """Kill the processes."""
         with self._lock:
             self._stopped = True
             for worker in self._workers:
@@ -88,13 +88,13 @@ class Processes:
         self._lock, self._stopped = threading.Lock(), False
 
     def _run(self, point: Job) -> Row:
-        """The row of a point, from a process that is idle or new; one that died under it is not used again."""
+        """The row of a point, from an idle or a new process. A process that was lost is not used again."""
         try:
             worker = self._idle.get_nowait()
         except queue.Empty:
             worker = self._start()
         try:
-            row: Row = worker.ask(point)
+            row: Row = worker.run(point)
         except WorkerLost:
             raise
         except BaseException:
@@ -123,13 +123,13 @@ class InProcess:
         return 1
 
     def submit(self, point: Job) -> Future[Row]:
-        """Run the point; the promise is fulfilled at once."""
-        promise: Future[Row] = Future()
+        """Run the point; the future is done when this returns."""
+        future: Future[Row] = Future()
         try:
-            promise.set_result(point.run())
+            future.set_result(point.run())
         except Exception as error:
-            promise.set_exception(error)
-        return promise
+            future.set_exception(error)
+        return future
 
     def restart(self) -> None:
         """Do nothing: no worker is lost."""
@@ -168,31 +168,31 @@ class Cluster:
         self._executor: Any = self._client.get_executor(pure=False)
 
     def width(self) -> int:
-        """Two points a thread of the cluster, as it is now."""
+        """Two points for each thread that the cluster has now."""
         threads: dict[str, int] = self._client.ncores()
         return max(1, 2 * sum(threads.values()))
 
     def submit(self, point: Job) -> Future[Row]:
-        """The promise of a row."""
-        promise: Future[Row] = self._executor.submit(run_point, point)
-        return promise
+        """Submit a point; returns the future of its row."""
+        future: Future[Row] = self._executor.submit(run_point, point)
+        return future
 
     def restart(self) -> None:
-        """Nothing to do: the scheduler goes on with the workers that are left."""
+        """Do nothing: the scheduler continues with the remaining workers."""
 
     def stop(self) -> None:
-        """Leave the scheduler; it forgets what was asked of it."""
+        """Disconnect from the scheduler, which drops the submitted points."""
         self._executor.shutdown(wait=False)
         self._client.close(timeout=5)
 
 
 def open_pool(jobs: int, cluster: str | None) -> Pool:
-    """A cluster if an address is given, processes of this machine otherwise."""
+    """The pool of a scheduler if its address is given, otherwise processes of this machine."""
     return Cluster(cluster) if cluster else Processes(jobs)
 
 
 def run_point(point: Job) -> Row:
-    """The row of a point, in a worker."""
+    """Run a point in a worker of a cluster."""
     return point.run()
 
 

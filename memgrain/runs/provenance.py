@@ -1,4 +1,4 @@
-"""How much of a chip is known and how much assumed, and a number as its file writes it."""
+"""How many of a chip's numbers are assumed, and values as their file writes them."""
 
 from __future__ import annotations
 

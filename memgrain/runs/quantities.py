@@ -25,18 +25,18 @@ from memgrain.hwmodels.units import (
 
 @dataclass(frozen=True)
 class Unit:
-    """What a quantity is measured in."""
+    """A kind of quantity with its base unit."""
 
     name: str
-    """What it is: a size, a bandwidth, a duration, a frequency."""
+    """size, bandwidth, duration or frequency."""
     base: str
     """Its base unit."""
     parse: Callable[[Any], int]
-    """From text to base units; raises ValueError of a text in another unit."""
+    """Reads a text into base units; raises ValueError for a text with another unit."""
     format: Callable[[float], str]
-    """From base units to text, as people write it."""
+    """Writes base units as a text."""
     step: int
-    """Base units between two values that are worth telling apart."""
+    """Smallest difference, in base units, that a search distinguishes."""
 
     def text(self, value: float) -> str:
         """A value as a text that reads back as that value."""
@@ -55,7 +55,7 @@ UNITS = (
 
 Number = int | float
 TIMES = {"": 1, "K": 1 << 10, "M": 1 << 20}
-"""What a letter multiplies a number of tokens by: contexts are powers of two."""
+"""Factor of a letter behind a number of tokens; contexts are powers of two."""
 _TOKENS = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([KkMm]?)(?: tokens?)?")
 _OTHER = re.compile(r"([0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)\s*(%|nCK)")
 """Shares and clocks of a DRAM, which have no base unit here but an order."""
@@ -102,7 +102,7 @@ def plain(value: Any) -> float | None:
 
 
 def write(value: Number, unit: Unit | None) -> Any:
-    """What a key is set to: the number itself, or a text with its unit."""
+    """The value that a key is set to: the number, or a text with its unit."""
     return value if unit is None else unit.text(value)
 
 
@@ -132,7 +132,7 @@ def numbers(values: Sequence[Any]) -> list[float] | None:
 
 
 def identity(value: Any) -> Hashable:
-    """What tells values of a key apart: True is not 1, and what cannot be hashed is its text."""
+    """A hashable identity of a value: True is not 1, and a value that cannot be hashed is its text."""
     return isinstance(value, bool), value if isinstance(value, Hashable) else str(value)
 
 

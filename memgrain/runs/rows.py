@@ -1,4 +1,4 @@
-"""rows.jsonl: one JSON object a line, only ever appended to, by one writer; and how it is read back as a frame."""
+"""rows.jsonl: one JSON object a line, appended to by one writer; read back as a frame."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 NAME = "rows.jsonl"
 ORDER = "order.txt"
-"""Name of the file beside the rows that has the ids of points in the order in which sweeps asked for them: rows come in
-the order in which they finish."""
+"""Name of the file beside the rows that lists the ids of points in the order of their sweeps. Rows are in the order in
+which they finished."""
 Row = dict[str, Any]
 
 
 class RowFile:
-    """An open rows.jsonl: knows the ids in it, and appends rows that are on disk when `append` returns.
+    """An open rows.jsonl with the ids in it; a row is on disk when `append` returns.
 
     While it is open no other sweep can open it. A last line that a killed writer left unfinished is cut off on opening.
     """
@@ -32,7 +32,7 @@ class RowFile:
         self.path = folder / NAME
         """The file."""
         self.repaired = ""
-        """What was cut off on opening, as a sentence; empty if nothing."""
+        """A sentence about the line that was cut off on opening; empty if none was."""
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
@@ -48,7 +48,7 @@ class RowFile:
             raise
 
     def append(self, row: Row) -> None:
-        """Write one row as one line and wait until it is on disk; a row whose id is there already is ignored."""
+        """Write one row as one line and wait until it is on disk; a row whose id is in the file is ignored."""
         if row["id"] in self.ids:
             return
         line = (json.dumps(row, default=_plain, separators=(",", ":")) + "\n").encode()
@@ -64,8 +64,8 @@ class RowFile:
             ) from None
         self.ids.add(row["id"])
 
-    def ask(self, ids: Iterable[str]) -> None:
-        """Note the order in which points are asked for, of those that were not asked for before."""
+    def note_order(self, ids: Iterable[str]) -> None:
+        """Append the ids to ORDER, in order, if they are not in it yet."""
         path = self.path.with_name(ORDER)
         known = read_order(path)
         new = [name for name in ids if name not in known]
@@ -99,7 +99,7 @@ class RowFile:
 
 
 def read_rows(path: Path, strict: bool = False) -> Iterator[Row]:
-    """The rows of the file, in its order; an id that comes twice counts once.
+    """The rows of the file, in its order; the first row of an id counts.
 
     An unfinished last line is skipped with a warning, or is an error if `strict`. Raises MemgrainError for any other
     line that is not a row; the file is never changed.
@@ -143,7 +143,7 @@ def find_rows(path: str | Path) -> Path:
 
 
 def read_order(path: Path) -> dict[str, int]:
-    """The place of each id in a file of ORDER; none if there is no such file."""
+    """The position of each id in an ORDER file; empty if there is no such file."""
     try:
         names = path.read_text(encoding="utf-8").split()
     except OSError:
@@ -185,7 +185,7 @@ def _parse(line: bytes) -> Row | None:
 
 
 def _plain(value: Any) -> Any:
-    """A NumPy number as a Python one."""
+    """A NumPy number as a Python number."""
     return value.item()
 
 

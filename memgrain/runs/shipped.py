@@ -6,7 +6,7 @@ from pathlib import Path
 
 from memgrain import workloads
 from memgrain.errors import MemgrainError
-from memgrain.words import suggest
+from memgrain.inputs.spelling import suggest
 
 SWEEPS = Path(__file__).parent / "sweeps"
 SEARCHES = Path(__file__).parents[1] / "explore" / "searches"

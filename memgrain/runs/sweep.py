@@ -21,12 +21,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from memgrain.errors import MemgrainError
 from memgrain.hwmodels import HardwareError
+from memgrain.inputs.spelling import suggest
 from memgrain.runs.overrides import CHIP
 from memgrain.runs.shipped import find_sweep
 from memgrain.runs.task import Files, Point, Task
 from memgrain.runs.tune import Tune
 from memgrain.runs.yaml_file import read_mapping
-from memgrain.words import suggest
 from memgrain.workloads import Workload, WorkloadError
 
 Key = Annotated[str, Field(min_length=1)]

@@ -1,4 +1,4 @@
-"""A task: one chip, one workload and the state before it; what a row of a sweep is the answer to."""
+"""A task: one chip, one workload and the state of the caches before it; a row of a sweep is its result."""
 
 from __future__ import annotations
 
@@ -40,17 +40,16 @@ from memgrain.workloads import (
 Before = Literal["cold", "dirty", "warm"]
 BEFORE: tuple[Before, ...] = ("cold", "dirty", "warm")
 GENERIC = "generic tiles"
-"""In place of a kernel's name, where tiles are chosen without one."""
+"""Stands for a kernel's name where tiles are chosen without a described kernel."""
 CROSSINGS = 4
-"""Ways through the first shared level on which the scores of a tile go to the vector unit and back: two writes, two
-reads."""
+"""Transfers of a tile's scores through the first shared level, to the vector unit and back: two writes, two reads."""
 Files = dict[str, Any]
 """Chips and workloads already read, by name and overrides, so that a sweep reads each once."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """A task with its files read: all that a worker needs to know."""
+    """A task with its files read: everything that a worker needs."""
 
     chip: Chip
     """The validated chip, overrides applied."""
@@ -59,16 +58,15 @@ class Point:
     before: Before
     """State of the caches before the run: cold, dirty or warm."""
     overrides: dict[str, Any] = field(default_factory=dict)
-    """What was set, by column name; for the row only, no part of the identity."""
+    """Overrides by column name, for the row; not part of the identity."""
     fold: float | None = None
     """Tolerance at which long repeats are counted instead of simulated, see `memgrain.sim.engine.fold`; None simulates
     all."""
     tune: tuple[str, ...] = ()
-    """Keys of the tiling of which the best values are found, see `memgrain.runs.tune`; none: the tiling as it
-    stands."""
+    """Keys of the tiling whose best values are searched, see `memgrain.runs.tune`; empty: the tiling is not tuned."""
 
     def id(self) -> str:
-        """SHA-256 of the resolved inputs and the model's version: equal inputs, however written, have equal ids."""
+        """SHA-256 of the resolved inputs and the model's version: equal inputs have equal ids."""
         asked = self.workload.model_dump(mode="json")
         attended, inner = attention_of(self.workload), asked.get("attention", asked)
         if attended is not None and isinstance(attended.selection, RecordedSelection):
@@ -85,7 +83,7 @@ class Point:
         return digest(inputs)
 
     def kernels(self) -> tuple[Trace, ...]:
-        """What the workload does on a machine with this chip's cores and scratchpad, kernel by kernel."""
+        """The traces of the workload's kernels, cut for this chip's cores and scratchpads."""
         if isinstance(self.workload, Workload):
             return (attention(self.workload, budget(self.chip)),)
         if isinstance(self.workload, Indexed):
@@ -97,7 +95,7 @@ class Point:
         return (self.workload.trace(),)
 
     def simulate(self, intervals: bool = False) -> Result:
-        """What happens, with `intervals` without folding; raises WorkloadError or SimulationError."""
+        """Simulate; with `intervals`, repeats are not folded. Raises WorkloadError or SimulationError."""
         if self.tune:
             from memgrain.runs.tune import tune
 
@@ -109,18 +107,18 @@ class Point:
         return simulate_sequence(self.chip, kernels, self.before, intervals, self.workload.name, fold=fold)
 
     def subject(self) -> Subject:
-        """What validation distinguishes of the point."""
+        """The properties of the point that validation distinguishes."""
         asked = self.workload if isinstance(self.workload, Workload) else None
         kernel = kernel_of(asked, budget(self.chip)) if asked else None
         return subject_of(self.chip, self.workload, self.before, kernel)
 
     def trust(self, time: int = 0) -> ErrorLabel:
-        """What validation says about the time of the point; with its predicted `time` in ps, errors of short calls
-        count too."""
+        """The validation error of the point's time. With the predicted `time` in ps it includes the errors of short
+        calls."""
         return trust_in(self.subject().in_time(time))
 
     def run(self) -> Row:
-        """One row: identity, inputs, metrics, counters, breakdown, and what was tuned."""
+        """Simulate and return the row: identity, inputs, metrics, counters, breakdown, tuned values."""
         if not self.tune:
             return self.row(self.simulate())
         from memgrain.runs.tune import tune
@@ -170,7 +168,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Task:
-    """A question as it is written down: names and overrides."""
+    """A chip, a workload and overrides, by name."""
 
     chip: str
     """Name of a shipped chip, or a YAML file."""
@@ -185,7 +183,7 @@ class Task:
     fold: float | None = None
     """Tolerance of folding; see `Point.fold`."""
     tune: tuple[str, ...] = ()
-    """Keys of the tiling of which the best values are found; see `memgrain.runs.tune.keys_of`."""
+    """Keys of the tiling whose best values are searched; see `memgrain.runs.tune.keys_of`."""
 
     @classmethod
     def of(
@@ -227,7 +225,7 @@ class Task:
         return self.resolve().id()
 
     def run(self) -> Row:
-        """The row that answers the task."""
+        """Simulate the task and return its row."""
         return self.resolve().run()
 
 
@@ -238,7 +236,7 @@ def attention_of(workload: AnyWorkload) -> Workload | None:
 
 
 def budget(chip: Chip) -> Budget:
-    """What a kernel may use of a chip: cores, bytes of scratchpad, programs on a core."""
+    """The resources of a chip that a kernel may use: cores, bytes of scratchpad, programs on a core."""
     pad = chip.scratchpad
     if pad is None:
         raise MemgrainError(
@@ -257,7 +255,7 @@ def budget(chip: Chip) -> Budget:
 
 
 def pace(chip: Chip) -> Pace:
-    """How fast a chip feeds the programs on its cores."""
+    """The rates and latencies of a chip that a launcher uses to choose tiles."""
     core, companion, pad = chip.matmul_core, chip.vector_core, chip.scratchpad
     assert core.matmul is not None
     assert companion.vector is not None

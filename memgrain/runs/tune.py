@@ -1,4 +1,4 @@
-"""A point at its best: tile sizes, splits and stages that an author of its kernel would find by trying.
+"""Tuning: the tile sizes, splits and stages with which a point is fastest.
 
 The values that a launcher reckons to be good (`workloads.reckon`) are simulated, with those that are taken without
 tuning, and the quickest is kept.
@@ -16,25 +16,25 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator
 
 from memgrain.errors import MemgrainError
+from memgrain.inputs.spelling import suggest
 from memgrain.runs.options import NoProgress, RunOptions
 from memgrain.runs.rows import Row
 from memgrain.runs.task import Files, Point, Task, attention_of, budget
 from memgrain.sim import Result, SimulationError
-from memgrain.words import suggest
 from memgrain.workloads import Indexed, Workload, WorkloadError, fit, reckon, tiled
 
 TUNABLE = ("splits", "block_kv", "stages", "block_q")
-"""Keys of a tiling that can be tuned, in the order in which they are tried."""
+"""Keys of a tiling that can be tuned, in the order of the search."""
 TRIED = 10
-"""Tilings that are simulated for a point, beside the one that it has without tuning."""
+"""Most tilings that are simulated for a point, besides its own tiling."""
 ALIKE = 3
-"""Of them, those that have one value of the first key in common."""
+"""Most of these tilings that share one value of the first key."""
 LARGEST = 4096
-"""Rows and tokens of the largest tile that is tried."""
+"""Rows or tokens of the largest tile that is tried."""
 WIDEST = 8
-"""Splits up to which every number is tried; above, those that fill whole waves, and powers of two."""
+"""Number of splits up to which every number is tried; above it, those that fill whole waves, and powers of two."""
 COLUMN = "tuned."
-"""What the columns of tuned keys begin with."""
+"""Prefix of the columns of tuned keys."""
 PLAIN_TIME = f"{COLUMN}plain_time_us"
 """Column of the time without tuning."""
 Values = dict[str, int]
@@ -42,21 +42,21 @@ Values = dict[str, int]
 
 @dataclass(frozen=True)
 class Tuned:
-    """A point, its best values, and what they gave."""
+    """A tuned point: its best values and their result."""
 
     point: Point
     """The point with these values set; it is not tuned again."""
     result: Result
-    """What was simulated with them."""
+    """The result with these values."""
     values: dict[str, int]
     """The values by key, such as tiling.splits; none where the launcher's own choice was the best."""
     plain_time: int
     """Time in ps without tuning."""
     tried: int
-    """Tilings that were simulated."""
+    """Number of tilings that were simulated."""
 
     def columns(self) -> dict[str, Any]:
-        """What a row says of it."""
+        """The columns of a row."""
         own = {COLUMN + key: value for key, value in self.values.items()}
         return {**own, PLAIN_TIME: self.plain_time / 1e6, f"{COLUMN}tried": self.tried}
 
@@ -134,7 +134,7 @@ def candidates(asked: Workload, point: Point, keys: Sequence[str]) -> list[Value
 
 
 def _count(seen: Counter[int], value: int) -> int:
-    """How often a value was seen, this time included."""
+    """Count a value; returns how often it was seen, this time included."""
     seen[value] += 1
     return seen[value]
 
@@ -161,12 +161,12 @@ def hold(tasks: Sequence[Task], folder: Path, options: RunOptions = RunOptions()
 
 
 def held(task: Task, row: Row) -> Task:
-    """The task with the values set that its row was found to be best with."""
+    """The task with the tuned values of its row set."""
     return replace(task, workload_set={**task.workload_set, **tuned_values(row)}, tune=())
 
 
 def tuned_values(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The tuned keys of a row, with their values."""
+    """The tuned keys of a row with their values."""
     keys = (key for key in row if str(key).startswith(COLUMN) and "tiling." in str(key))
     return {key.removeprefix(COLUMN): row[key] for key in keys if row[key] is not None}
 
@@ -176,7 +176,7 @@ def _prefix(point: Point) -> str:
 
 
 def _with(point: Point, values: Values) -> Point:
-    """The point with values of its tiling set."""
+    """The point with these values of its tiling."""
     asked = attention_of(point.workload)
     assert asked is not None
     tiling = asked.tiling.model_copy(update=values)
@@ -187,14 +187,14 @@ def _with(point: Point, values: Values) -> Point:
 
 
 def _fitted(asked: Workload, point: Point) -> Values:
-    """The values that are taken without tuning."""
+    """The values of the tiling without tuning."""
     places = budget(point.chip)
     fitted = fit(tiled(asked, places), places)
     return {name: getattr(fitted, name) for name in TUNABLE}
 
 
 def _values(key: str, asked: Workload, own: Values, cores: int) -> list[int]:
-    """Values of a key that are looked at, its own among them."""
+    """Values of a key that are considered, its own among them."""
     powers = [1 << power for power in range(13)]
     if key == "splits":
         if asked.phase == "prefill":

@@ -1,4 +1,4 @@
-"""A process that answers jobs: both ends of it, the caller's handle and what runs in the process.
+"""A process that runs jobs: the caller's handle and the program of the process.
 
 The process is a fresh interpreter that imports this package and nothing of the caller's main module, so that a script
 without an `if __name__ == "__main__"` guard, a program from standard input and a notebook can start workers alike.
@@ -17,15 +17,15 @@ import threading
 from typing import IO, Any
 
 START = "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); from memgrain.runs.worker import main; main()"
-"""What the process runs: the caller's search path is the first thing it is sent."""
+"""Program of the process; the first message that it receives is the caller's search path."""
 
 
 class WorkerLost(Exception):
-    """The process ended before it answered; the text says how, to follow the words 'its worker'."""
+    """The process ended before it returned a result; the text says how and follows the words 'its worker'."""
 
 
 class Worker:
-    """The caller's handle of one process. One thread at a time may ask it."""
+    """The caller's handle of one process, for one thread at a time."""
 
     def __init__(self, said: set[str]) -> None:
         flags = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)  # on Windows alone
@@ -39,11 +39,11 @@ class Worker:
         self._said = said
         self._reader = threading.Thread(target=self._repeat, daemon=True)
         self._reader.start()
-        with contextlib.suppress(OSError):  # a process that is gone already is noticed by `ask`
+        with contextlib.suppress(OSError):  # a process that is gone already is noticed by `run`
             self._send(sys.path)
 
-    def ask(self, job: Any) -> Any:
-        """What `job.run()` returns or raises there. Raises WorkerLost if the process ended meanwhile."""
+    def run(self, job: Any) -> Any:
+        """Run `job.run()` in the process: returns its value or raises its exception; WorkerLost if the process ends."""
         assert self.process.stdout is not None
         try:
             self._send(pickle.dumps(job))
@@ -55,7 +55,7 @@ class Worker:
         return value
 
     def kill(self) -> None:
-        """End the process, whatever it is doing."""
+        """Kill the process."""
         self.process.kill()
         self.process.wait()
         self._reader.join(timeout=1)
@@ -90,10 +90,10 @@ class Worker:
 
 
 def main() -> None:
-    """Answer jobs from standard input one after the other; end when the input does, even in the midst of a job."""
+    """Run jobs from standard input one after the other; exit when the input ends, even during a job."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a job prints must not fall among the answers
+    os.dup2(2, 1)  # output that a job prints must not mix with the results
     jobs: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(sys.stdin.buffer, jobs), daemon=True).start()
     while True:
@@ -102,7 +102,7 @@ def main() -> None:
 
 
 def _read(stream: IO[bytes], jobs: queue.SimpleQueue[bytes]) -> None:
-    """Take jobs in as they come; the input ends when the caller is gone, even if it was killed."""
+    """Queue jobs as they arrive. The input ends when the caller exits, even if it was killed."""
     while True:
         try:
             jobs.put(pickle.load(stream))
@@ -111,11 +111,11 @@ def _read(stream: IO[bytes], jobs: queue.SimpleQueue[bytes]) -> None:
 
 
 def _answer(job: bytes) -> tuple[Any, Exception | None]:
-    """The value of a job and None, or None and the exception."""
+    """Run a job: its value and None, or None and its exception."""
     try:
         return pickle.loads(job).run(), None
     except Exception as error:
         try:
             return None, pickle.loads(pickle.dumps(error))
-        except Exception:  # one that does not survive the journey goes as text
+        except Exception:  # an exception that cannot be pickled is sent as text
             return None, RuntimeError(f"{type(error).__name__}: {error}")

@@ -1,4 +1,4 @@
-"""A mapping from a YAML file, or one line that says why there is none."""
+"""Reads a mapping from a YAML file, with errors in one line."""
 
 from __future__ import annotations
 

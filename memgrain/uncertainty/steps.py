@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from memgrain.hwmodels import Chip, load_chip, read_chip
-from memgrain.models import ModelJob, ModelRun, Question
+from memgrain.models import ModelJob, ModelRequest, ModelRun
 from memgrain.runs.options import RunOptions
 from memgrain.uncertainty.hypercube import Drawable
 from memgrain.uncertainty.parameters import uncertain_parameters
@@ -30,8 +30,8 @@ class ModelStep:
     """Name or file of the chip."""
     chip_set: Mapping[str, Any]
     """Dotted overrides of the chip."""
-    ask: Callable[[Chip], Question]
-    """The question on a chip; what it leaves open is filled in anew from the numbers of each draw."""
+    ask: Callable[[Chip], ModelRequest]
+    """The request for a chip; open values are filled in anew from the parameters of each draw."""
     found: ModelRun
     """The result with nominal parameters."""
     whole_prompt: int | None = None
@@ -43,18 +43,18 @@ class ModelStep:
         time of the step."""
         if self.whole_prompt is not None:
             return "prompt_time_us"
-        return "time_per_token_us" if self.found.asked.step.phase == "decode" else "time_us"
+        return "time_per_token_us" if self.found.request.step.phase == "decode" else "time_us"
 
     @property
     def nominal(self) -> float:
         """The nominal time in us."""
         if self.whole_prompt is not None:
             return self.whole_prompt / 1e6
-        return (self.found.time_per_token if self.found.asked.step.phase == "decode" else self.found.time) / 1e6
+        return (self.found.time_per_token if self.found.request.step.phase == "decode" else self.found.time) / 1e6
 
     def drawable(self) -> Drawable[ModelJob]:
         """The step on a chip with drawn parameters."""
-        several = self.found.asked.shard.chips > 1
+        several = self.found.request.shard.chips > 1
         return Drawable(
             tuple(uncertain_parameters(read_chip(self.chip, self.chip_set), self.chip_set, links=several)),
             lambda numbers: ModelJob(
@@ -77,8 +77,8 @@ def interval_of_step(
             [step.drawable()], (), options.draws(FEW), options.seed, lambda points: answers(points, folder, options)
         )
     values = [[value_of(row, step.metric) for row in rows] for rows in drawn.draws]
-    trust, name = step.found.trust, step.found.asked.chip.name
-    what = f"{step.found.asked.step.phase} of {step.found.asked.model.name} on {name}"
+    trust, name = step.found.trust, step.found.request.chip.name
+    what = f"{step.found.request.step.phase} of {step.found.request.model.name} on {name}"
     note = f"{what}: {trust.sentence}{'' if trust.bounded else UNKNOWN}"
     spread = uncertain_result_of(
         step.metric,

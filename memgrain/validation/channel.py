@@ -17,6 +17,7 @@ import pandas as pd
 
 from memgrain.errors import MemgrainError
 from memgrain.hwmodels import DramStandard, load_standard
+from memgrain.inputs.spelling import suggest
 from memgrain.runs.execute import run_points
 from memgrain.runs.options import RunOptions
 from memgrain.runs.rows import Row, read_rows
@@ -24,7 +25,6 @@ from memgrain.sim.dram.channel import CAPACITY, Queues, keep_busy, one_channel
 from memgrain.validation.cases import source_digest
 from memgrain.validation.channel_speed import STANDARDS, at_speed, known_standard
 from memgrain.validation.records import Record
-from memgrain.words import suggest
 
 COLUMNS = ("pattern", "parameter_bytes", "cycles")
 """Columns that every such file has."""

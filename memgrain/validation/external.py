@@ -32,11 +32,11 @@ import pandas as pd
 
 from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip, load_chip
+from memgrain.inputs.spelling import suggest
 from memgrain.validation.calls import AUTO
 from memgrain.validation.external_modules import MODULES, READ, Cells
 from memgrain.validation.external_products import REPLAY, product_cells
 from memgrain.validation.records import Record
-from memgrain.words import suggest
 
 AICONFIGURATOR = "aiconfigurator"
 SOURCES = (AICONFIGURATOR,)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from memgrain.errors import MemgrainError
-from memgrain.words import suggest
+from memgrain.inputs.spelling import suggest
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "stream": ("row_bytes", "n_rows"),

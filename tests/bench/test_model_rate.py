@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from memgrain import hwmodels
-from memgrain.models import Question, run_model
+from memgrain.models import ModelRequest, run_model
 from memgrain.workloads import Shard, load_model
 from tests.bench.figure import Figure, Report, seconds
 
@@ -27,6 +27,6 @@ LARGE = 1 << 20
 def test_seconds_of_a_step(chip: str, model: str, context: int, chips: int, report: Report) -> None:
     described = load_model(model)
     shard = Shard(tensor=chips, expert=any(ffn.routed for ffn in described.ffn.values()))
-    asked = Question.of(hwmodels.load_chip(chip), described, "decode", context, shard=shard)
-    wall = seconds(lambda: run_model(asked), 1)
+    request = ModelRequest.of(hwmodels.load_chip(chip), described, "decode", context, shard=shard)
+    wall = seconds(lambda: run_model(request), 1)
     report(Figure(f"a token of {model} at {context >> 10}K on {chips} {chip}", wall, "s", GOAL, less=True))

@@ -9,7 +9,7 @@ import pytest
 
 from memgrain.hwmodels import Chip
 from memgrain.models.point import ModelPoint
-from memgrain.models.question import Question
+from memgrain.models.request import ModelRequest
 from memgrain.runs.task import Point, budget
 from memgrain.sim.breakdown.bounds import bounds
 from memgrain.validation.calls import Gather
@@ -68,7 +68,7 @@ def test_no_published_time_beats_the_bound_of_its_workload(file: str) -> None:
     assert number >= 20
 
 
-def of_step(question: Question) -> float:
+def of_step(question: ModelRequest) -> float:
     """The bound of a token of a step of a model: of its kernels one by one, without exchanges and drafts."""
     writer = LayerStages(question.model, question.step, question.shard, budget(question.chip), "auto")
     kinds = {layer: writer.layer(layer) for layer in dict.fromkeys(question.model.order)}
@@ -84,7 +84,7 @@ def test_no_published_step_beats_the_bounds_of_its_kernels() -> None:
         for point in load_points(path).points:
             asked = resolve(path, point, {}, {})
             assert isinstance(asked, ModelPoint)
-            yield point.id, of_step(asked.question()), point.measured["time_per_token_us"]
+            yield point.id, of_step(asked.request()), point.measured["time_per_token_us"]
 
     number, wrong = beaten(found())
     assert wrong == []

@@ -283,7 +283,7 @@ def test_seconds_of_a_token_are_those_of_the_model_run(small: str) -> None:
     alone = work(chip, model, 512, batch=4)
     assert alone.seconds["decode"] == pytest.approx(alone.decode.time / 4 / 1e12)
     assert alone.seconds["prefill"] == pytest.approx(alone.chunk.time / 512 / 1e12)  # one chunk
-    assert cache_bytes(alone.decode.asked, 512) == 512 * KEPT
+    assert cache_bytes(alone.decode.request, 512) == 512 * KEPT
     assert alone.seconds["cached"] == pytest.approx(read_time(chip, 512 * KEPT) / 512 / 1e12)
     twice = work(chip, model, 512, batch=8, chips=2, groups=2)
     assert twice.seconds == pytest.approx(alone.seconds)

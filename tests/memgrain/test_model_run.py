@@ -18,7 +18,7 @@ from matplotlib.patches import Rectangle
 from memgrain import MemgrainError
 from memgrain.cli import call
 from memgrain.hwmodels import load_chip
-from memgrain.models import Ahead, ModelRun, Question, prompt_time, run_model
+from memgrain.models import ModelRequest, ModelRun, PrefetchPolicy, prompt_time, run_model
 from memgrain.models.capacity import Capacity, cache_bytes, capacity
 from memgrain.models.run import DRAFT, HEAD
 from memgrain.plots.model_run import bars
@@ -73,8 +73,8 @@ def model(kind: str = "small", context: int | None = None) -> Model:
     return Model.model_validate({**raw, "sources": {"T": {"cite": "invented for tests", "of": keys}}})
 
 
-def question(asked: Model | None = None, phase: str = "decode", context: int = 512, **dials: Any) -> Question:
-    return Question.of(load_chip("toy"), asked or model(), phase, context, **dials)  # type: ignore[arg-type]
+def question(asked: Model | None = None, phase: str = "decode", context: int = 512, **dials: Any) -> ModelRequest:
+    return ModelRequest.of(load_chip("toy"), asked or model(), phase, context, **dials)  # type: ignore[arg-type]
 
 
 @cache
@@ -97,7 +97,7 @@ def file(tmp_path: Path) -> Callable[..., str]:
 
 
 def test_a_step_adds_up() -> None:
-    found, chip = decode(), decode().asked.chip
+    found, chip = decode(), decode().request.chip
     assert {line.layer: line.layers for line in found.lines} == {"full, dense": 1, "window, moe": 3, HEAD: 1}
     assert found.time == sum(found.of(component)[0] for component in COMPONENTS)
     assert found.read_bytes == sum(line.layers * line.read_bytes for line in found.lines)
@@ -203,9 +203,9 @@ def test_exchanges_take_the_time_of_their_collectives(shard: Shard, wanted: dict
     lines = {line.stage: line for line in found.lines if line.component == "exchange" and line.layer == "window, moe"}
     assert set(lines) == set(wanted)
     for name, (op, size, chips) in wanted.items():
-        assert lines[name].time == collective(found.asked.chip, op, size, chips).time
+        assert lines[name].time == collective(found.request.chip, op, size, chips).time
     logits = next(line for line in found.lines if line.stage == "logits")
-    assert logits.time == collective(found.asked.chip, "all_gather", 2 * VOCAB, shard.tensor).time
+    assert logits.time == collective(found.request.chip, "all_gather", 2 * VOCAB, shard.tensor).time
     assert found.tokens == shard.data
 
 
@@ -234,8 +234,8 @@ def test_fused_kernels_read_less_and_are_fewer(fusion: str) -> None:
 
 
 def test_what_is_prefetched_is_counted() -> None:
-    ahead = Ahead(("weights", "cache"), 1.0, 1, 1 << 18)
-    plain, found = decode(), run_model(question(ahead=ahead))
+    ahead = PrefetchPolicy(("weights", "cache"), 1.0, 1, 1 << 18)
+    plain, found = decode(), run_model(question(prefetch=ahead))
     assert plain.fetched == {}
     counts = found.fetched
     assert 0 < counts["used_bytes"] <= counts["bytes"]
@@ -243,7 +243,7 @@ def test_what_is_prefetched_is_counted() -> None:
     assert counts["wrong_bytes"] == 0
     assert found.time < plain.time, "kernels between products leave the memory idle"
     assert [line.stage for line in found.lines] == [line.stage for line in plain.lines]
-    none = run_model(question(ahead=replace(ahead, limit=0)))
+    none = run_model(question(prefetch=replace(ahead, limit=0)))
     assert none.fetched["bytes"] == 0
     assert [line.time for line in none.lines] == [line.time for line in plain.lines]
 
@@ -336,13 +336,13 @@ def test_the_figure(file: Callable[..., str], tmp_path: Path) -> None:
 def test_chips_that_are_proposed_would_do() -> None:
     chip = load_chip("h100_sxm")
     for name in ("llama31_70b", "deepseek_v3", "kimi_k2"):
-        asked = Question.of(chip, load_model(name), "decode", 32768)
+        asked = ModelRequest.of(chip, load_model(name), "decode", 32768)
         with pytest.raises(MemgrainError, match=r"--chips \d+ would do") as refused:
             run_model(asked)
         chips = int(re.search(r"--chips (\d+)", str(refused.value)).group(1))  # type: ignore[union-attr]
         many = any(ffn.routed for ffn in asked.model.ffn.values())
 
-        def held(chips: int, asked: Question = asked, many: bool = many) -> Capacity:
+        def held(chips: int, asked: ModelRequest = asked, many: bool = many) -> Capacity:
             return capacity(replace(asked, shard=Shard(tensor=chips, expert=many)), 0)
 
         assert held(chips).fits

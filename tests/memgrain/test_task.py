@@ -94,7 +94,7 @@ def test_who_makes_a_chip_changes_no_result_and_no_identity() -> None:
     points = [ModelPoint.of(one, raw) for one in (chip, renamed)]
     assert len({point.id() for point in points}) == 1
     assert len({point.run()["time_us"] for point in points}) == 1
-    assert ModelJob(points[0].question()).id() == points[0].id()
+    assert ModelJob(points[0].request()).id() == points[0].id()
     elsewhere = chip.model_copy(update={"architecture": "ampere"})
     assert ModelPoint.of(elsewhere, raw).id() != points[0].id()
 

@@ -209,7 +209,8 @@ def test_the_models_error_is_added(sampled: SampledPoints) -> None:
     ratio = uncertain_result(sampled, "time_us", "ratio", np.divide)
     assert ratio.model is not None
     times = sampled.nominal_values("time_us")
-    joint = error_law().joint([p.subject().in_time(round(time * 1e6)) for p, time in zip(sampled.points, times, strict=True)])
+    timed = zip(sampled.points, times, strict=True)
+    joint = error_law().joint([point.subject().in_time(round(time * 1e6)) for point, time in timed])
     assert joint.covariance[0, 1] > 0, "what both points share cancels in their ratio"
     ends = [ratio.model.low / ratio.nominal, ratio.model.high / ratio.nominal]
     assert ends == pytest.approx([joint.quantile(level, (1, -1)) for level in (0.05, 0.95)], rel=5e-3)

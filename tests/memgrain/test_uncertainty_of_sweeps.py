@@ -16,7 +16,7 @@ import memgrain
 from memgrain import MemgrainError
 from memgrain.cli import call
 from memgrain.hwmodels import Chip, load_chip, read_chip
-from memgrain.models import Ahead, ModelJob, Question, run_model
+from memgrain.models import ModelJob, ModelRequest, PrefetchPolicy, run_model
 from memgrain.plots.lines import lines
 from memgrain.runs.intervals import with_intervals
 from memgrain.runs.options import RunOptions
@@ -223,8 +223,8 @@ def step(files: Path, chips: int = 1, phase: str = "decode") -> ModelStep:
     model, chip = load_model(str(files / "small.yaml")), str(files / "mine.yaml")
     shard = Shard.model_validate({"tensor": chips, "context": 1, "data": 1, "expert": False})
 
-    def ask(where: Chip) -> Question:
-        return Question.of(where, model, phase, 512, shard=shard)  # type: ignore[arg-type]
+    def ask(where: Chip) -> ModelRequest:
+        return ModelRequest.of(where, model, phase, 512, shard=shard)  # type: ignore[arg-type]
 
     return ModelStep(chip, KNOWN, ask, run_model(ask(load_chip(chip, KNOWN))))
 
@@ -255,12 +255,12 @@ def test_links_are_drawn_where_several_chips_share_a_model(files: Path) -> None:
 
 
 def test_a_step_has_an_identity(files: Path) -> None:
-    question = step(files).found.asked
-    ahead = Ahead(("weights",), 1.0, 1, 1 << 20)
+    question = step(files).found.request
+    ahead = PrefetchPolicy(("weights",), 1.0, 1, 1 << 20)
     jobs = [ModelJob(question), ModelJob(question, prompt=True)]
-    jobs += [ModelJob(replace(question, ahead=ahead)), ModelJob(replace(question, fusions=("ffn",)))]
+    jobs += [ModelJob(replace(question, prefetch=ahead)), ModelJob(replace(question, fusions=("ffn",)))]
     assert len({job.id() for job in jobs}) == 4
-    assert ModelJob(step(files).found.asked).id() == jobs[0].id()
+    assert ModelJob(step(files).found.request).id() == jobs[0].id()
 
 
 def test_the_command_tells_the_interval_of_a_token_and_the_models_error(

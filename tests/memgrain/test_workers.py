@@ -130,15 +130,15 @@ def test_a_worker_that_dies_is_one_line(what: str, how: str, tmp_path: Path, cap
 def test_what_a_job_prints_or_raises_does_no_harm(capfd: pytest.CaptureFixture[str]) -> None:
     worker = Worker(set())
     try:
-        assert worker.ask(Does("print")) == {"id": "print"}
+        assert worker.run(Does("print")) == {"id": "print"}
         with pytest.raises(RuntimeError, match="Stubborn: not again"):
-            worker.ask(Does("fail"))
-        assert worker.ask(Does("print")) == {"id": "print"}
+            worker.run(Does("fail"))
+        assert worker.run(Does("print")) == {"id": "print"}
     finally:
         worker.kill()  # after which all that it wrote has been passed on
     assert "noise" in capfd.readouterr().err
     with pytest.raises(WorkerLost):
-        worker.ask(Does("print"))
+        worker.run(Does("print"))
 
 
 def test_a_pool_is_stopped_at_once_and_leaves_nothing() -> None:

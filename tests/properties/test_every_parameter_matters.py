@@ -10,7 +10,7 @@ import pytest
 
 from memgrain import hwmodels
 from memgrain.hwmodels.load import read_chip
-from memgrain.models.question import Question
+from memgrain.models.request import ModelRequest
 from memgrain.runs.task import budget
 from memgrain.sim import Result, SimulationError, simulate
 from memgrain.sim.network.collectives import collective
@@ -249,7 +249,7 @@ def test_pages_are_those_of_a_models_step() -> None:
     model, entries = load_model("qwen3_8b"), []
     for rows in (64, 128):
         chip = hwmodels.load_chip("mlu370_x4", {"pages.rows": rows})
-        asked = Question.of(chip, model, "decode", 8192)
+        asked = ModelRequest.of(chip, model, "decode", 8192)
         stages = LayerStages(model, asked.step, asked.shard, budget(chip), "auto").layer(model.order[0])
         tensors = [tensor for stage in stages if stage.trace for tensor in stage.trace.tensors]
         entries.append(sum(tensor.bytes for tensor in tensors if tensor.name == "table"))

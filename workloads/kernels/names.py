@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 from typing import Literal
 
-from memgrain.words import closest, did_you_mean
 from memgrain.workloads.errors import WorkloadError
 
 FOLDER = Path(__file__).parent
@@ -79,6 +79,6 @@ def find_kernel(name: str, use: Use) -> str:
 def unknown(name: str) -> WorkloadError:
     """What to say of a name that is none."""
     known = {plain(kernel): kernel for kernel in kernel_names()}
-    close = [known.get(word, word) for word in closest(plain(name), [*known, *ALIASES], 1)]
-    mend = did_you_mean(close) or f"known: {', '.join(known.values())}"
+    close = difflib.get_close_matches(plain(name), [*known, *ALIASES], 1)
+    mend = f"did you mean '{known.get(close[0], close[0])}'?" if close else f"known: {', '.join(known.values())}"
     return WorkloadError(f"no kernel '{name}'; {mend}")

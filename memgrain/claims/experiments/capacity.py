@@ -23,7 +23,7 @@ class Fill(BaseModel):
 
     def find(self, options: ExperimentOptions) -> ExperimentResult:
         """The needed memory of a chip as a fraction of the usable memory, without activations."""
-        asked = self.step.question()
-        held = capacity(asked, 0)
-        note = f"{asked.memory_share:.0%} of the memory may be taken"
+        request = self.step.request()
+        held = capacity(request, 0)
+        note = f"{request.memory_share:.0%} of the memory may be taken"
         return ExperimentResult(ValueInterval.of(held.need / held.memory), "", self.step.command(), note)

@@ -101,7 +101,7 @@ def _ends(steps: Sequence[ModelRun], powers: Sequence[float]) -> tuple[float, fl
 
 def _note(step: ModelRun) -> str:
     """The basis of the error of the time."""
-    return f"{step.asked.model.name} on {step.asked.chip.name}: {step.trust.sentence}"
+    return f"{step.request.model.name} on {step.request.chip.name}: {step.trust.sentence}"
 
 
 def _as_given(site: Site) -> Site:

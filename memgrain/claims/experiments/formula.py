@@ -15,7 +15,7 @@ from memgrain.claims.options import ExperimentOptions
 from memgrain.claims.result import ExperimentResult
 from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip, HardwareError, read_chip
-from memgrain.words import suggest
+from memgrain.inputs.spelling import suggest
 
 
 class ClaimNumber(BaseModel):

@@ -13,7 +13,7 @@ from memgrain.claims.interval import ValueInterval
 from memgrain.claims.options import ExperimentOptions
 from memgrain.claims.result import ExperimentResult
 from memgrain.errors import MemgrainError
-from memgrain.words import suggest
+from memgrain.inputs.spelling import suggest
 
 CONTEXTS = (FITTED_FROM, FITTED_FROM << 2, FITTED_FROM << 4)
 """Context lengths over which the exponent is fitted."""

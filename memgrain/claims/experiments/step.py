@@ -11,8 +11,8 @@ from memgrain.claims.interval import ValueInterval
 from memgrain.claims.options import ExperimentOptions
 from memgrain.claims.result import ExperimentResult
 from memgrain.hwmodels import load_chip
-from memgrain.models import Ahead, ModelRun, Question, run_model
-from memgrain.models.ahead import What
+from memgrain.models import ModelRequest, ModelRun, PrefetchPolicy, run_model
+from memgrain.models.prefetch_policy import What
 from memgrain.runs.validated import bounded
 from memgrain.uncertainty.uncertain_result import uncertain_result_of
 from memgrain.workloads.key_errors import checked
@@ -35,14 +35,14 @@ class StepOf(BaseModel):
     fuse: list[Fusion] = Field(default_factory=list, description="kernels that are fused")
     prefetch: list[What] = Field(default_factory=list, description="what is prefetched before its kernel begins")
 
-    def question(self) -> Question:
-        """The question; raises MemgrainError, WorkloadError or HardwareError for what cannot be."""
+    def request(self) -> ModelRequest:
+        """The request; raises MemgrainError, WorkloadError or HardwareError for what cannot be."""
         chip, model = load_chip(self.chip), load_model(self.model)
         experts = self.chips > 1 and any(ffn.routed for ffn in model.ffn.values())
         shard = checked(Shard, {"tensor": self.chips, "context": 1, "data": 1, "expert": experts}, "chips")
         room = chip.cache.capacity // 2 if chip.cache else 1 << 20
-        ahead = Ahead(tuple(self.prefetch), 1.0, 1, room, "cache") if self.prefetch else None
-        return Question.of(
+        policy = PrefetchPolicy(tuple(self.prefetch), 1.0, 1, room, "cache") if self.prefetch else None
+        return ModelRequest.of(
             chip,
             model,
             "decode",
@@ -51,12 +51,12 @@ class StepOf(BaseModel):
             shard=shard,
             page=self.page,
             fusions=tuple(self.fuse),
-            ahead=ahead,
+            prefetch=policy,
         )
 
     def run(self) -> ModelRun:
         """The step."""
-        return run_model(self.question())
+        return run_model(self.request())
 
     def command(self) -> str:
         """The command that runs it."""
@@ -81,9 +81,9 @@ class StepRatio(BaseModel):
         """The ratio of the times per token. Its interval holds nine of ten draws of both steps' errors."""
         runs = self.over.run(), self.under.run()
         times = np.array([run.time_per_token for run in runs], float)
-        notes = [f"{run.asked.model.name} on {run.asked.chip.name}: {run.trust.sentence}" for run in runs]
+        notes = [f"{run.request.model.name} on {run.request.chip.name}: {run.trust.sentence}" for run in runs]
         errors = bounded([run.trust for run in runs])
-        chips = [run.asked.chip.name for run in runs]
+        chips = [run.request.chip.name for run in runs]
         found = uncertain_result_of(
             "ratio", times, np.empty((0, 2)), errors, 1, np.divide, notes, chips, options.run.seed
         )

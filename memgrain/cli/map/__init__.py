@@ -24,7 +24,7 @@ RENAMED = {"waste": "'memgrain map overfetch'"}
 """Verbs of former versions, each with what to write now."""
 
 FIGURES = (".png", ".pdf", ".svg")
-"""Kinds of file that a figure is written as."""
+"""File types of figures."""
 
 app = typer.Typer(
     cls=group(VERBS, __name__, {}, RENAMED), add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False

@@ -35,7 +35,7 @@ def command(
         ),
     ] = None,
 ) -> None:
-    """Simulate the grid, which goes on where it was stopped; print the times, draw."""
+    """Simulate the grid, continuing an interrupted run; print the times, draw."""
     from memgrain.api.maps import DIMS, RATIOS, latency_grid
     from memgrain.cli.answers import print_answers
     from memgrain.cli.map import draw, place

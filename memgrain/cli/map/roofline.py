@@ -40,7 +40,7 @@ def command(
 
 
 def _answer(found: Roofline) -> dict[str, Any]:
-    """What `--json` prints."""
+    """The JSON object."""
     name, allowed = found.lowest()
     return {
         "chip": found.point.chip.name,
@@ -100,5 +100,5 @@ def _print(found: Roofline) -> None:
 
 
 def _digits(number: float) -> str:
-    """A number with four digits and no exponent."""
+    """A number with four digits and without exponent."""
     return f"{float(f'{number:.4g}'):,g}"

@@ -54,7 +54,7 @@ def command(
 
 
 def _label(bar: Simulated, several: bool) -> str:
-    """What stands beside a bar: the workload where there are several, and what was set for it."""
+    """Label of a bar: the workload if there are several, and the settings of this bar."""
     from memgrain.runs.labels import setting
 
     words = [setting(key, value) for key, value in bar.varied.items()]

@@ -88,7 +88,7 @@ def _print_causes(why: dict[str, dict[str, int]]) -> None:
 
 
 def _answer(counts: list[TensorCount], lost: list[TensorCount], useful: dict[str, int]) -> dict[str, Any]:
-    """What `--json` prints."""
+    """The JSON object."""
     levels: dict[str, dict[str, Any]] = {}
     for count in [*counts, *lost]:
         levels.setdefault(count.level, {})[count.name] = dict(count.by)

@@ -1,4 +1,4 @@
-"""The interval that `memgrain model run --uncertainty` gives, with its progress."""
+"""The interval of `memgrain model run --uncertainty`, with its progress."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from memgrain.cli.terminal import SweepProgress
 from memgrain.cli.uncertainty import Rounds
 from memgrain.hwmodels import Chip
-from memgrain.models import ModelRun, Question
+from memgrain.models import ModelRequest, ModelRun
 from memgrain.runs.options import RunOptions
 from memgrain.uncertainty import UncertainResult
 from memgrain.uncertainty.sampling import Drawn
@@ -21,13 +21,13 @@ from memgrain.uncertainty.steps import ModelStep, interval_of_step
 def interval_of(
     chip: str,
     chip_set: Mapping[str, Any],
-    ask: Callable[[Chip], Question],
+    ask: Callable[[Chip], ModelRequest],
     found: ModelRun,
     whole_prompt: int | None,
     options: RunOptions,
 ) -> tuple[UncertainResult, Drawn]:
     """The interval of a step's time, and what was drawn for it; ends with status 130 after Ctrl-C."""
-    progress = SweepProgress(f"{found.asked.model.name}, draws")
+    progress = SweepProgress(f"{found.request.model.name}, draws")
     step = ModelStep(chip, chip_set, ask, found, whole_prompt)
     try:
         return interval_of_step(step, replace(options, progress=Rounds(progress)))

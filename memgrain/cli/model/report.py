@@ -1,4 +1,4 @@
-"""What `memgrain model run` writes: tables, plain values for --json, and the figure of where the time goes."""
+"""Output of `memgrain model run`: tables, JSON, and the figure of the parts of the time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TIMES = {
     "time_per_token_us": "time from token to token",
     "prompt_time_us": "time of the whole prompt",
 }
-"""What intervals may be of, in words."""
+"""Times that may have an interval, in words."""
 
 
 def draw(found: ModelRun, out: Path) -> None:
@@ -41,12 +41,12 @@ def answer(
     found: ModelRun, whole_prompt: int | None, interval: tuple[UncertainResult, Drawn] | None = None
 ) -> dict[str, Any]:
     """Everything as plain values; times in us, `whole_prompt` in ps, `interval` that of a time if one was made."""
-    asked, held = found.asked, found.capacity
+    request, held = found.request, found.capacity
     return {
-        "chip": asked.chip.name,
-        "model": asked.model.name,
-        "step": asked.step.model_dump(),
-        "shard": {**asked.shard.model_dump(), "chips": asked.shard.chips},
+        "chip": request.chip.name,
+        "model": request.model.name,
+        "step": request.step.model_dump(),
+        "shard": {**request.shard.model_dump(), "chips": request.shard.chips},
         "time_us": found.time / 1e6,
         "time_per_token_us": found.time_per_token / 1e6,
         "tokens_per_second": found.tokens_per_second,
@@ -95,7 +95,7 @@ def _plain(spread: UncertainResult, drawn: Drawn) -> dict[str, object]:
 
 
 def show(found: ModelRun, whole_prompt: int | None) -> None:
-    """Print what was asked, its time, where that goes, and what memory holds."""
+    """Print the request, its time, where the time goes, and what memory holds."""
     screen = console()
     _show_times(screen, found, whole_prompt)
     _show_parts(screen, found)
@@ -103,7 +103,7 @@ def show(found: ModelRun, whole_prompt: int | None) -> None:
 
 
 def show_interval(spread: UncertainResult, drawn: Drawn) -> None:
-    """Print the interval of a time, and what it rests on."""
+    """Print the interval of a time, and notes on its evidence."""
     from memgrain.cli.uncertainty import intervals_table, notes
 
     screen = console()
@@ -114,13 +114,13 @@ def show_interval(spread: UncertainResult, drawn: Drawn) -> None:
 
 
 def _show_times(screen: Console, found: ModelRun, whole_prompt: int | None) -> None:
-    asked = found.asked
-    step, shard = asked.step, asked.shard
+    request = found.request
+    step, shard = request.step, request.shard
     sequences = step.batch * shard.data
     many = f"{shard.chips} x " if shard.chips > 1 else ""
-    screen.print(f"[bold]{asked.model.title}[/bold] on {many}{asked.chip.title}")
+    screen.print(f"[bold]{request.model.title}[/bold] on {many}{request.chip.title}")
     new = "a token" if step.tokens == 1 else f"{step.tokens:,} tokens"
-    new += "" if asked.accepted is None else f" of which {1 + asked.accepted:g} count"
+    new += "" if request.accepted is None else f" of which {1 + request.accepted:g} count"
     groups = f" in each of {shard.data} groups of {shard.tensor}" if shard.data > 1 else ""
     screen.print(
         f"{step.phase} of {new} of {step.batch:,} sequence{'s' * (step.batch > 1)} of {step.context:,} tokens{groups}; "

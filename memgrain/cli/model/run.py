@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from memgrain.runs.options import RunOptions
 
 FIGURES = (".png", ".pdf", ".svg")
-"""Kinds of file that a figure is written as."""
+"""File types of figures."""
 
 
 def command(
@@ -150,8 +150,8 @@ def _run(
     from memgrain.models import prompt_time, run_model
     from memgrain.workloads.models.model import load_model
 
-    asked = load_model(model)
-    found = run_model(step.request(load_chip(chip, chip_set), asked))
+    described = load_model(model)
+    found = run_model(step.request(load_chip(chip, chip_set), described))
     whole_prompt = prompt_time(found) if prompt else None
     if out is not None:
         draw(found, out)
@@ -161,7 +161,7 @@ def _run(
     if draws is not None:
         from memgrain.cli.model.draws import interval_of
 
-        interval = interval_of(chip, chip_set, lambda where: step.request(where, asked), found, whole_prompt, draws)
+        interval = interval_of(chip, chip_set, lambda where: step.request(where, described), found, whole_prompt, draws)
     if as_json:
         print(json.dumps(answer(found, whole_prompt, interval), indent=2))
     elif interval:

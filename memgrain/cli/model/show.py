@@ -51,7 +51,7 @@ def command(
 
 
 def _numbers(model: Model, form: str, lengths: tuple[int, ...], contexts: tuple[int, ...]) -> dict[str, Any]:
-    """What `--json` prints."""
+    """The JSON object."""
     return {
         **summary(model),
         "cache": form,
@@ -67,7 +67,7 @@ def _numbers(model: Model, form: str, lengths: tuple[int, ...], contexts: tuple[
 
 
 def summary(model: Model) -> dict[str, Any]:
-    """What the list says of a model; bytes a token are those of its first cache at its longest context, or at 1M."""
+    """A model's line of the list; bytes a token are those of its first cache form at its longest context, or at 1M."""
     length = model.context or LENGTHS[-1]
     return {
         "name": model.name,
@@ -112,7 +112,7 @@ def weights(model: Model) -> dict[str, Any] | None:
 
 
 def _show(screen: Console, model: Model, form: str, lengths: tuple[int, ...], contexts: tuple[int, ...]) -> None:
-    """Print all that is known of a model, its bytes with that form of its cache."""
+    """Print a model: sizes, layers, bytes with that form of its cache, sources."""
     screen.print(f"[bold]{model.title}[/bold] ({model.name})")
     if model.note:
         screen.print(model.note, markup=False)
@@ -204,7 +204,7 @@ def _print_bytes(screen: Console, model: Model, form: str, what: str, lengths: t
 
 
 def _print_weights(screen: Console, model: Model) -> None:
-    """What the weights are, and what a decode step reads of them, by sequences that it is for."""
+    """Print the bytes of the weights, and those that a decode step reads, by number of sequences."""
     from memgrain.cli.tables import size_text
 
     known = weights(model)

@@ -31,7 +31,7 @@ def command(
     ] = None,
     kernel: Annotated[str | None, typer.Option(help="Only this kernel of a workload of several.")] = None,
 ) -> None:
-    """Write, and say what and where."""
+    """Write the file; print its content and its size."""
     from memgrain.cli.trace.source import read
     from memgrain.errors import MemgrainError
     from memgrain.hwmodels.units import format_bytes

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from memgrain.workloads.selection.fit import Fitted
 
 LABELS = {"overlap": "overlap at lag", "misses": "LRU misses, entries / K", "pages": "pages touched, tokens"}
-"""How the judged statistics are called."""
+"""Labels of the judged statistics."""
 OTHERS = {
     "run_length": "mean run, tokens",
     "union": "share of context ever selected",
@@ -61,7 +61,7 @@ def command(
 
 
 def figures(found: Fitted, layer: int | None) -> dict[str, Any]:
-    """Dials, statistics, errors and verdicts as plain data."""
+    """Parameters, statistics, errors and verdicts as plain values."""
     within = found.within()
     return {
         "layer": "all" if layer is None else layer,
@@ -75,7 +75,7 @@ def figures(found: Fitted, layer: int | None) -> dict[str, Any]:
 
 
 def dials(found: Fitted) -> dict[str, Any]:
-    """What was fitted, with the kind and the seed that the figures belong to."""
+    """The fitted parameters, with kind and seed."""
     kept = {
         "kind",
         "tokens",

@@ -62,7 +62,7 @@ def command(
 
 
 def _holds_arrays(file: Path) -> bool:
-    """Whether a file is one of numpy's, and no trace."""
+    """Whether a file is a NumPy file and not a trace."""
     if file.suffix != ".npz":
         return file.suffix == ".npy"
     try:

@@ -1,4 +1,4 @@
-"""What `memgrain trace` is asked about: the kernels of a workload on a chip, or of a trace file, and the granule."""
+"""The source of `memgrain trace`: the kernels of a workload on a chip, or of a trace file, and the granule."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from memgrain.workloads import Trace
 from memgrain.workloads.formats import GRANULE, check_format, check_granule, format_of, load
 
 CHIP = "h100_sxm"
-"""The chip whose cores and scratchpad cut a call into programs where none is named."""
+"""The default chip, whose cores and scratchpads cut a call into programs."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """Traces and how finely to look at them."""
+    """Traces, and the granule of their accesses."""
 
     name: str
     """The workload's name, or the file's."""

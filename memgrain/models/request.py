@@ -1,4 +1,4 @@
-"""What is asked of a model on a chip, with everything that is left open filled in from both."""
+"""The request for a step of a model on chips, with open values filled in from chip and model."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip
-from memgrain.models.ahead import Ahead
+from memgrain.models.prefetch_policy import PrefetchPolicy
 from memgrain.runs.validated import Subject
 from memgrain.runs.validated.subject import NODES, ONE_CHIP, ONE_NODE, STEP, WHOLE, chip_name
 from memgrain.workloads.key_errors import checked
@@ -22,7 +22,7 @@ MEMORY_SHARE = 0.9
 
 
 @dataclass(frozen=True)
-class Question:
+class ModelRequest:
     """A model, a chip, a step, and how chips share the model."""
 
     chip: Chip
@@ -30,21 +30,21 @@ class Question:
     model: Model
     """The model."""
     step: Step
-    """What one group of chips that holds the model does; its batch is that of the group."""
+    """The step of one group of chips that holds the model; its batch is that of the group."""
     shard: Shard
-    """The chips."""
+    """How chips share the model."""
     memory_share: float
-    """Share of a chip's memory that may be taken."""
+    """Share of a chip's memory that weights, cache and activations may take."""
     accepted: float | None = None
-    """Drafts that are accepted in a step, on average, where the model's own draft layer makes `step.tokens - 1` of them
-    before each step (multi-token prediction); None: no such passes, and every new token counts."""
+    """Mean number of drafts that a step accepts. The model's own draft layer makes `step.tokens - 1` drafts before each
+    step (multi-token prediction). None: no draft passes, and every new token counts."""
     fusions: tuple[Fusion, ...] = ()
-    """Which kernels are made into one."""
-    ahead: Ahead | None = None
+    """Kernels that are fused."""
+    prefetch: PrefetchPolicy | None = None
     """What is fetched before its kernel begins; None: nothing."""
 
     def subject(self) -> Subject:
-        """What validation distinguishes of the step."""
+        """The properties of the step that validation distinguishes."""
         chips, near = self.shard.chips, self.chip.interconnect.node.chips if self.chip.interconnect else None
         links = ONE_CHIP if chips == 1 else NODES if near is not None and chips > near else ONE_NODE
         return Subject(
@@ -74,12 +74,12 @@ class Question:
         seed: int = 0,
         accepted: float | None = None,
         fusions: tuple[Fusion, ...] = (),
-        ahead: Ahead | None = None,
-    ) -> Question:
-        """The question whose open ends are filled in; `batch` counts the sequences of all chips together.
+        prefetch: PrefetchPolicy | None = None,
+    ) -> ModelRequest:
+        """The request with open values filled in; `batch` counts the sequences of all chips together.
 
-        On a chip without fp8, weights of 8 and 4 bits are integers and the cache is in the first form whose elements
-        it has a rate for. Raises MemgrainError or WorkloadError for what cannot be.
+        On a chip without fp8, weights of 8 and 4 bits are integers, and the cache has the first form whose elements the
+        chip has a rate for. Raises MemgrainError or WorkloadError for a value that cannot be.
         """
         shard = shard or Shard()
         if shard.context > 1 and phase == "prefill":
@@ -130,7 +130,7 @@ class Question:
             "index_product": "fp8" if floats else "int8" if "int8" in rates else "bf16",
             "seed": seed,
         }
-        return cls(chip, model, checked(Step, step, "step"), shard, memory_share, accepted, fusions, ahead)
+        return cls(chip, model, checked(Step, step, "step"), shard, memory_share, accepted, fusions, prefetch)
 
 
 def _product(model: Model, weights: Stored | None, rates: set[str]) -> DType:

@@ -1,4 +1,4 @@
-"""Which kernels of a layer have their weights or their part of the cache fetched before they begin."""
+"""The policy by which weights, or a part of the K/V cache, are fetched before the kernel that reads them."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ PIECE = 1 << 16
 
 
 @dataclass(frozen=True)
-class Ahead:
-    """Dials of a prefetch; see `memgrain.workloads.steps.prefetch.Prefetch`."""
+class PrefetchPolicy:
+    """Parameters of a prefetch; see `memgrain.workloads.steps.prefetch.Prefetch`."""
 
     what: tuple[What, ...]
     """What is fetched."""
     hit_probability: float
     """Probability that a piece is one that the kernel will read."""
     lead: int
-    """Kernels ahead."""
+    """Number of kernels by which a prefetch is ahead."""
     limit: int
-    """Bytes for a kernel at most."""
+    """Most bytes that are fetched for a kernel."""
     into: Where = "cache"
-    """Where to."""
+    """Destination: the last cache or the scratchpads."""
 
     def orders(self, kernels: Sequence[Trace], page_bytes: int) -> tuple[Prefetch, ...]:
-        """An order for each kernel that reads such tensors and has another before it; pieces of the cache are pages of
-        so many bytes."""
+        """An order for each kernel that reads such tensors and that another kernel precedes. Pieces of the cache are
+        pages of `page_bytes`."""
         found = []
         for number, kernel in enumerate(kernels):
             read = {int(i) for chunk in kernel.chunks() for i in chunk.runs["tensor"][chunk.runs["op"] == READ]}
