@@ -5,6 +5,7 @@ from memgrain.sim.curves.curve import AXES, MOST_WAYS, Axis, Curve, count_lru, m
 from memgrain.sim.curves.read_causes import ReadCauses, read_causes
 from memgrain.sim.curves.tap import Shape
 from memgrain.sim.errors import SimulationError
+from memgrain.sim.levels.peaks import LevelPeak, level_peaks, matmul_peak
 from memgrain.sim.metrics import METRICS, Metric
 from memgrain.sim.reference.engine import Interval
 from memgrain.sim.result import Result
@@ -22,12 +23,15 @@ __all__ = [
     "Bounds",
     "Curve",
     "Interval",
+    "LevelPeak",
     "Metric",
     "ReadCauses",
     "Result",
     "Shape",
     "SimulationError",
     "count_lru",
+    "level_peaks",
+    "matmul_peak",
     "miss_ratio_curve",
     "read_causes",
     "simulate",

@@ -39,7 +39,7 @@ ROOMS = {
         ["memgrain/sim/dram/dram.py", "memgrain/sim/dram/channel.py"],
         ["tests/sim/test_dram.py", "tests/sim/test_dram_reference.py", SMALL],
     ),
-    "machine": (["memgrain/sim/*.py", "memgrain/sim/**/*.py"], ["tests/sim", "tests/memgrain/test_waste.py"]),
+    "machine": (["memgrain/sim/*.py", "memgrain/sim/**/*.py"], ["tests/sim", "tests/memgrain/test_over_fetch.py"]),
 }
 """Files that are changed, and the tests that are run, by room."""
 CONFIG = """

@@ -14,7 +14,7 @@ import pytest
 from memgrain.runs.validated import EVIDENCE, evidence
 from memgrain.runs.validated.law import COMPONENTS, read_components
 from memgrain.sim import MODEL_VERSION
-from memgrain.validation.cases import Maker
+from memgrain.validation.cases import CaseMaker
 from memgrain.validation.channel import read_cases
 from memgrain.validation.compare import report
 from memgrain.validation.points import load_points, resolve
@@ -71,7 +71,7 @@ BY_NAME = {source.name: source for source in SOURCES}
 
 def kernels(source: Source, names: list[str]) -> dict[str, dict[str, float]]:
     """Predictions of rows of kernels, by id."""
-    maker = Maker(None, source.chip_set, True, source.kernel)
+    maker = CaseMaker(None, source.chip_set, True, source.kernel)
     rows = [maker.make(record).run() for record in read_records(source.measured) if record.id in names]
     return {row["row"]: row for row in rows}
 

@@ -19,7 +19,7 @@ from memgrain.runs.validated.evidence import read_evidence
 from memgrain.runs.validated.fit import estimate
 from memgrain.runs.validated.subject import CHANGED, FIELDS
 from memgrain.sim import MODEL_VERSION
-from memgrain.validation.cases import KERNELS, Maker, source_digest
+from memgrain.validation.cases import KERNELS, CaseMaker, source_digest
 from memgrain.validation.channel import ERRORS, PREDICTED, validate_channel
 from memgrain.validation.channel import MEASURED as CHANNEL_MEASURED
 from memgrain.validation.compare import with_errors
@@ -235,7 +235,7 @@ def evidence() -> Iterator[Evidence]:
 def _of_kernels(source: Source) -> Iterator[Evidence]:
     """The rows of a file of kernels, from the state that they were measured in, and from dirty caches if they have a
     time of that too; a chip that was set otherwise counts as the chip, as it was predicted so."""
-    maker, kept = Maker(None, source.chip_set, False, source.kernel), read(source).set_index("id")
+    maker, kept = CaseMaker(None, source.chip_set, False, source.kernel), read(source).set_index("id")
     for record in read_records(source.measured):
         if record.id not in kept.index:
             continue

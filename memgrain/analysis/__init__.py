@@ -1,1 +1,2 @@
-"""What a design's figures mean: curves, roofs, over-fetch, prefetch, scaling, what-ifs, explanations of names."""
+"""Analyses of a design: miss-ratio curves, rooflines, over-fetch, prefetch, scaling, what-ifs, explanations of
+names."""

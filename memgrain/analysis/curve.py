@@ -1,4 +1,4 @@
-"""How often reads miss, tensor by tensor, at capacities around that of a chip's last cache."""
+"""Miss ratios of reads by tensor, at capacities around that of a chip's last cache."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ if TYPE_CHECKING:
     import pandas as pd
 
 WAYS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
-"""Ways of the table, beside the chip's own."""
+"""Numbers of ways in the table, in addition to the chip's own."""
 BELOW, ABOVE = 6, 5
 """Halvings and doublings of the chip's capacity in the table."""
 DRAWN = 160
-"""Capacities of a line of the figure."""
+"""Number of capacities along a line of the figure."""
 ALL = "all"
-"""What stands for all tensors together."""
+"""Name of the line for all tensors together."""
 
 
 @dataclass(frozen=True, eq=False)
 class MissRatios:
-    """The curve of a workload on a chip."""
+    """The miss-ratio curve of a workload on a chip."""
 
     point: Point
     """The chip and the workload."""
     curve: Curve
-    """What was counted."""
+    """The counts."""
 
     @property
     def title(self) -> str:
-        """Workload, what was set, chip."""
+        """Workload, overrides and chip as a title."""
         settings = "".join(f" {key}={value}" for key, value in self.point.overrides.items())
         return f"{self.point.workload.name}{settings} on {self.point.chip.title}"
 
@@ -50,7 +50,8 @@ class MissRatios:
         return [*read, ALL]
 
     def capacities(self) -> list[int]:
-        """Those of the table, in bytes: the chip's own and some around it; without one, up to where nothing changes."""
+        """Capacities of the table in bytes: the chip's own and some around it; without a cache, up to where nothing
+        changes."""
         curve = self.curve
         if curve.axis == "ways":
             own = curve.own // curve.step if curve.own else WAYS[0]
@@ -63,7 +64,7 @@ class MissRatios:
         return sorted(capacity for capacity in found if capacity >= curve.step)
 
     def drawn(self) -> list[int]:
-        """Those of the figure, from the first to the last of the table."""
+        """Capacities of the figure, from the first to the last of the table."""
         table, step = self.capacities(), self.curve.step
         if self.curve.axis == "ways":
             return [step * ways for ways in range(1, MOST_WAYS + 1)]
@@ -75,7 +76,7 @@ class MissRatios:
         return self.curve.ratios(capacities)[self._read()]
 
     def errors(self, capacities: Sequence[int]) -> NDArray[np.float64]:
-        """Their standard errors."""
+        """Standard errors of the miss ratios: [name, capacity]."""
         return self.curve.errors(capacities)[self._read()]
 
     def simulated(self) -> float:
@@ -83,8 +84,8 @@ class MissRatios:
         return float(self.curve.simulated_ratios()[-1])
 
     def rows(self) -> list[dict[str, Any]]:
-        """The table: a row for each capacity, with the miss ratio of each tensor and of all, and of a sample their
-        errors; None where a sample cannot tell."""
+        """The table: one row per capacity, with the miss ratios of each tensor and of all, and of a sampled curve their
+        standard errors; None where the sample is too small."""
         capacities, curve = self.capacities(), self.curve
         columns = zip(self.ratios(capacities).T, self.errors(capacities).T, strict=True)
         found: list[dict[str, Any]] = []
@@ -123,10 +124,10 @@ def miss_ratios(
     sets: tuple[Mapping[str, Any], Mapping[str, Any]] = ({}, {}),
     hypothetical: tuple[int | None, int | None] = (None, None),
 ) -> MissRatios:
-    """Simulate `workload` on `chip`, with the overrides `sets` of either, and count what the last cache is asked.
+    """Simulate `workload` on `chip`, with the overrides `sets` of either, and count the requests to the last cache.
 
-    `hypothetical` are the line, in bytes, and the sets of a cache that a chip without one is thought to have. Raises
-    MemgrainError if these do not fit, and what Task and `sim.miss_ratio_curve` raise.
+    `hypothetical` are the line size in bytes and the number of sets of an imaginary cache, for a chip without one.
+    Raises MemgrainError if these do not fit, and the errors of Task and `sim.miss_ratio_curve`.
     """
     if axis not in AXES:
         raise MemgrainError(f"axis '{axis}' is none of {', '.join(AXES)}; choose one of them")

@@ -1,4 +1,5 @@
-"""What a dotted name means: sentence and unit from the specification, value and source on each chip, readers."""
+"""Meaning of a dotted name: description and unit from the specification, value and source on each chip, and the
+functions that read it."""
 
 from __future__ import annotations
 
@@ -29,15 +30,15 @@ _UNITS = {
 
 
 @dataclass(frozen=True)
-class Value:
-    """A number on one chip."""
+class ChipValue:
+    """Value of a number on one chip."""
 
     chip: str
     """Name of the chip."""
     text: str
     """The value with its unit."""
     provenance: Provenance | None
-    """Where it comes from; None for what is derived from other numbers."""
+    """Source of the value; None if it is derived from other numbers."""
 
 
 @dataclass(frozen=True)
@@ -47,38 +48,38 @@ class Explanation:
     path: str
     """The name."""
     sentence: str
-    """What it is."""
+    """Description."""
     unit: str
-    """Its unit, type or choices."""
-    values: list[Value] = field(default_factory=list)
-    """Its value on each chip that has it."""
+    """Unit, type or choices."""
+    values: list[ChipValue] = field(default_factory=list)
+    """Value on each chip that has it."""
     without: list[str] = field(default_factory=list)
-    """Chips that have no such number."""
+    """Chips without such a number."""
     readers: list[str] | None = field(default_factory=list)
-    """Functions that read it, as 'file:function'; None of what a result says, which nobody reads."""
+    """Functions that read it, as 'file:function'; None for a name in a result."""
     change: str = ""
-    """Of what takes time in a result: what to change."""
+    """For a part of the time in a result: what to change."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a chip keeps a number."""
+class FieldLocation:
+    """Location of a number in a chip's records."""
 
     owner: type[BaseModel]
-    """The kind of record that it is in."""
+    """Class of the record that contains it."""
     name: str
-    """Its field or property there."""
+    """Field or property of that class."""
     value: Any
-    """The number, in base units."""
+    """The number in base units."""
     info: FieldInfo | None
-    """What is known of the field; None of a property."""
+    """Metadata of the field; None for a property."""
     key: str
-    """The last part of its dotted name: the field, or the key in a mapping that the field holds."""
+    """Last part of the dotted name: the field, or the key in a mapping inside the field."""
 
 
 def explain(path: str, chip: str | None = None) -> Explanation:
-    """The explanation of a number of a chip, a key of a workload, a metric, or a name in a result: a part of the time,
-    a bound, a limit, a counter; raises MemgrainError if it is none."""
+    """Explain a number of a chip, a key of a workload, a metric, or a name in a result (a part of the time, a bound, a
+    limit, a counter). Raises MemgrainError if the name is none of these."""
     if path in METRICS:
         metric = METRICS[path]
         return Explanation(path, metric.sentence, metric.unit or "ratio", readers=readers(path, None))
@@ -96,7 +97,7 @@ def explain(path: str, chip: str | None = None) -> Explanation:
 
 
 def _name_in_results(path: str, chips: list[Chip]) -> Explanation | None:
-    """What a name that results of these chips have means, or a record of several numbers."""
+    """The explanation of a name in results of these chips, or of a record of several numbers."""
     found = {chip.name: said for chip in chips if (said := meaning(path, chip)) is not None}
     without = [chip.name for chip in chips if chip.name not in found]
     if found:
@@ -118,7 +119,7 @@ def _unit_in_results(path: str) -> str:
     )
 
 
-def _chip_number(path: str, files: list[ChipFile], found: dict[str, Place]) -> Explanation:
+def _chip_number(path: str, files: list[ChipFile], found: dict[str, FieldLocation]) -> Explanation:
     place = next(iter(found.values()))
     if place.info is None:
         sentence, unit, write = (
@@ -129,7 +130,7 @@ def _chip_number(path: str, files: list[ChipFile], found: dict[str, Place]) -> E
     else:
         sentence, (unit, write) = place.info.description or "", _unit(place.info)
     values = [
-        Value(name, _text(found[name].value, write), file.provenance.get(path))
+        ChipValue(name, _text(found[name].value, write), file.provenance.get(path))
         for file in files
         if (name := file.chip.name) in found
     ]
@@ -144,14 +145,14 @@ def _chip_number(path: str, files: list[ChipFile], found: dict[str, Place]) -> E
     )
 
 
-def locate(chip: Chip, path: str) -> Place | None:
-    """Where a chip keeps the number of that dotted name, and what it is; None if it has none."""
+def locate(chip: Chip, path: str) -> FieldLocation | None:
+    """Locate the number with that dotted name in a chip; None if there is none."""
     place = _place(chip, path)
     return place if place and not isinstance(place.value, BaseModel | list | dict) else None
 
 
-def _place(chip: Chip, path: str) -> Place | None:
-    """Where a chip keeps what has that dotted name, be it a number or a record of several."""
+def _place(chip: Chip, path: str) -> FieldLocation | None:
+    """Locate the number or record with that dotted name in a chip."""
     first, *rest = path.split(".")
     records = {
         record.name: record
@@ -159,14 +160,14 @@ def _place(chip: Chip, path: str) -> Place | None:
     }
     node: Any = records.get(first, chip)
     parts = rest if first in records else [first, *rest]
-    place: Place | None = None
+    place: FieldLocation | None = None
     for part in parts:
         if isinstance(node, dict) and part in node and place is not None:
-            place = Place(place.owner, place.name, node[part], place.info, part)
+            place = FieldLocation(place.owner, place.name, node[part], place.info, part)
         elif isinstance(node, BaseModel) and part in type(node).model_fields:
-            place = Place(type(node), part, getattr(node, part), type(node).model_fields[part], part)
+            place = FieldLocation(type(node), part, getattr(node, part), type(node).model_fields[part], part)
         elif isinstance(node, BaseModel) and isinstance(getattr(type(node), part, None), property):
-            place = Place(type(node), part, getattr(node, part), None, part)
+            place = FieldLocation(type(node), part, getattr(node, part), None, part)
         else:
             return None
         node = place.value
@@ -174,7 +175,7 @@ def _place(chip: Chip, path: str) -> Place | None:
 
 
 def _record(chip: Chip, path: str) -> Explanation | None:
-    """A record of several numbers of a chip: what it is, and the names of what it holds."""
+    """The explanation of a record of several numbers of a chip, with the names of its fields."""
     cores = {core.name: core for core in chip.cores}
     place = _place(chip, path)
     value = place.value if place is not None else cores.get(path)
@@ -190,7 +191,7 @@ def _record(chip: Chip, path: str) -> Explanation | None:
 
 
 def _unit(info: FieldInfo) -> tuple[str, Any]:
-    """The unit of a field in words, and how its values are written."""
+    """The unit of a field in words, and the function that formats its values."""
     for item in [*info.metadata, *_metadata(info.annotation)]:
         name = getattr(getattr(item, "func", None), "__name__", "")
         if name in _UNITS:
@@ -199,14 +200,14 @@ def _unit(info: FieldInfo) -> tuple[str, Any]:
 
 
 def _metadata(annotation: Any) -> Iterator[Any]:
-    """What `Annotated` says anywhere inside a type."""
+    """All `Annotated` metadata inside a type."""
     yield from getattr(annotation, "__metadata__", ())
     for inner in get_args(annotation):
         yield from _metadata(inner)
 
 
 def _type(annotation: Any) -> str:
-    """A type in words."""
+    """Describe a type in words."""
     plain = {int: "whole number", float: "number", bool: "true or false", str: "text"}
     if annotation in plain:
         return plain[annotation]
@@ -221,7 +222,7 @@ def _text(value: Any, write: Any) -> str:
 
 
 def _containers(owner: type[BaseModel]) -> set[str]:
-    """Names of the records through which one reaches a record of the class, the chip's first."""
+    """Names of the record classes on the path from the chip to a record of the class `owner`."""
     found: set[str] = set()
 
     def reaches(model: type[BaseModel]) -> bool:
@@ -246,7 +247,7 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def _workload_key(path: str) -> Explanation:
-    """A key of a workload, with the sentence that stands under the field in the source."""
+    """The explanation of a workload's key, with the docstring of its field."""
     models: list[type[BaseModel]] = [Workload]
     *parts, last = path.split(".")
     for part in parts:

@@ -1,7 +1,7 @@
-"""How much of what memory moves was asked for: bytes fetched ÷ needed by head dimension, element type, layout, granule.
+"""Over-fetch: bytes fetched ÷ bytes needed by head dimension, element type, layout and access granularity.
 
-By the closed formula of `memgrain.sim.levels.granules`, and held against the simulator, which counts lookups and bursts
-and does not know it.
+The ratio follows from the closed formula of `memgrain.sim.levels.granules` and is compared with the simulator, which
+counts lookups and bursts independently of it.
 """
 
 from __future__ import annotations
@@ -17,50 +17,51 @@ from memgrain.sim.levels.granules import fetched, granule_of
 from memgrain.workloads import DType, Trace, element_bytes, gather, stream, stride
 
 GRANULES = (32, 64, 128, 256, 512)
-"""Granules of the map: from a sector of an NVIDIA L2 to a line of an Ascend's."""
+"""Access granularities of the map in bytes: from a sector of an NVIDIA L2 to a line of an Ascend's."""
 HEAD_DIMS = (64, 80, 96, 112, 128, 192, 256)
 DTYPES: tuple[DType, ...] = ("bf16", "fp8")
 NZ_PIECE = 32
-"""Bytes of a piece of a row in the Ascend's fractal order (16 elements of two bytes)."""
+"""Bytes of a row fragment in the Ascend's fractal order (16 elements of two bytes)."""
 SIMULATED_BYTES = 1 << 21
-"""Bytes that a simulation asks for at least."""
+"""Minimum number of bytes requested by a simulation."""
 SIMULATED_PIECES = 512
-"""Pieces that it asks for at least."""
+"""Minimum number of fragments requested by a simulation."""
 BLOCK = 64
-"""Rows of a program of a gathered trace."""
+"""Rows per program of a gathered trace."""
 EXACT = 1e-9
-"""Difference below which two shares of whole bytes are the same."""
+"""Relative difference below which two ratios count as equal."""
 
 
 @dataclass(frozen=True)
-class Row:
-    """A row of the map: what one head keeps of one token."""
+class MapRow:
+    """A row of the map: the data of one head and one token."""
 
     label: str
-    """What people call it: '96', '656 B'."""
+    """Label, such as '96' or '656 B'."""
     bytes: int
-    """Its size."""
+    """Size."""
     dtype: str
-    """Its element type; empty for a row that is given in bytes."""
+    """Element type; empty for a row given in bytes."""
 
 
 @dataclass(frozen=True)
 class Read:
-    """How a row is read: in pieces that lie `stride` bytes apart, with or without their neighbours."""
+    """Access pattern of a row: fragments at a distance of `stride` bytes, with or without their neighbours."""
 
     bytes: int
-    """Size of a piece."""
+    """Size of a fragment."""
     stride: int
-    """Bytes between the begins of neighbouring pieces, at least `bytes`; the first begins at a multiple of every
-    granule."""
+    """Distance between the starts of neighbouring fragments, at least `bytes`. The first one is aligned to every
+    granularity."""
     pieces: int = 1
-    """Pieces of a row, so far apart that they share no granule."""
+    """Fragments of a row, which share no granule."""
     density: float = 0.0
-    """Share of all pieces that is read: 0 for one whose neighbours are not, 1 for a stream; between, at random."""
+    """Fraction of all fragments that is read: 0 for isolated ones, 1 for a stream, in between for a random
+    selection."""
 
     def ratio(self, granule: int, cached: bool = True) -> float:
-        """Bytes fetched ÷ needed; see `memgrain.sim.levels.granules`. Raises MemgrainError if a row's own pieces share
-        granules."""
+        """Bytes fetched ÷ bytes needed; see `memgrain.sim.levels.granules`. Raises MemgrainError if fragments of one
+        row share granules."""
         if self.pieces > 1 and self.stride % granule:
             raise MemgrainError(
                 f"pieces {self.stride} B apart share granules of {granule} B; use a page of at least "
@@ -69,8 +70,8 @@ class Read:
         return fetched(self.bytes, self.stride, granule, self.density, cached) / self.bytes
 
     def trace(self, granule: int, programs: int) -> Trace:
-        """Reads of this kind, as `programs` programs make them, over whole repeat periods for granules up to
-        `granule`; its one tensor that is read is X."""
+        """A trace of such reads by `programs` programs, over whole alignment periods for granularities up to `granule`.
+        The tensor that is read is X."""
         period = granule // math.gcd(self.stride, granule)
         count = max(SIMULATED_PIECES, SIMULATED_BYTES // self.bytes)
         count = -(-count // period) * period
@@ -84,20 +85,20 @@ class Read:
 
 
 @dataclass(frozen=True)
-class Terms:
-    """What layouts are asked with."""
+class LayoutOptions:
+    """Options of the layouts."""
 
     page: int = 16
-    """Tokens of a page; 16 is vLLM's default."""
+    """Tokens per page; 16 is vLLM's default."""
     tile: int = 64
-    """Tokens of a tile; 64 is what tilings here are fitted to."""
+    """Tokens per tile; the tilings here are fitted to 64."""
     stride: int | None = None
     """Bytes between rows of the padded layout; None: the next power of two."""
     ratio: float = 0.05
-    """Share of the tokens that the random layout reads."""
+    """Fraction of the tokens that the random layout reads."""
 
     def __post_init__(self) -> None:
-        """Raises MemgrainError for what no layout can be."""
+        """Raise MemgrainError for invalid options."""
         for name, count in (("page", self.page), ("tile", self.tile), ("stride", self.stride)):
             if count is not None and count < 1:
                 raise MemgrainError(f"{name} is {count}, must be at least 1; raise it")
@@ -106,103 +107,107 @@ class Terms:
 
 
 @dataclass(frozen=True)
-class Layout:
-    """How rows lie in memory and which of them are read."""
+class RowLayout:
+    """Placement of rows in memory, and which of them are read."""
 
-    title: Callable[[Terms], str]
-    """What people call it."""
-    read: Callable[[int, Terms], Read | None]
-    """How a row of so many bytes is read; None where a row cannot lie so."""
+    title: Callable[[LayoutOptions], str]
+    """Title of the layout with these options."""
+    read: Callable[[int, LayoutOptions], Read | None]
+    """Access pattern of a row of that many bytes; None if the layout does not apply to it."""
 
 
-LAYOUTS: dict[str, Layout] = {
-    "rows": Layout(lambda terms: "rows, no neighbour", lambda row, terms: Read(row, row)),
-    "random": Layout(
+LAYOUTS: dict[str, RowLayout] = {
+    "rows": RowLayout(lambda terms: "rows, no neighbour", lambda row, terms: Read(row, row)),
+    "random": RowLayout(
         lambda terms: f"rows, {100 * terms.ratio:g} % at random",
         lambda row, terms: Read(row, row, density=terms.ratio),
     ),
-    "padded": Layout(
+    "padded": RowLayout(
         lambda terms: f"rows padded to {f'{terms.stride} B' if terms.stride else 'a power of two'}",
         lambda row, terms: Read(row, _padded(row, terms.stride)),
     ),
-    "nz": Layout(
+    "nz": RowLayout(
         lambda terms: f"rows in NZ, page of {terms.page}",
         lambda row, terms: None if row % NZ_PIECE else Read(NZ_PIECE, terms.page * NZ_PIECE, row // NZ_PIECE),
     ),
-    "page": Layout(
+    "page": RowLayout(
         lambda terms: f"whole pages of {terms.page}",
         lambda row, terms: Read(terms.page * row, terms.page * row),
     ),
-    "tile": Layout(
+    "tile": RowLayout(
         lambda terms: f"stream of tiles of {terms.tile}",
         lambda row, terms: Read(terms.tile * row, terms.tile * row, density=1.0),
     ),
 }
-"""The layouts of the map, by name. `rows` are adjacent rows of which a gather takes one and no neighbour, whether heads
-lie apart or side by side; `nz` is the Ascend's fractal order, in which a token's row is pieces of 32 bytes."""
+"""The layouts of the map, by name. `rows` are adjacent rows of which a gather reads isolated ones, whether heads are
+separate or interleaved; `nz` is the Ascend's fractal order, in which a token's row consists of fragments of 32
+bytes."""
 
 
 @dataclass(frozen=True)
-class Cell:
-    """A number of the map."""
+class OverFetchCell:
+    """A cell of the map."""
 
     layout: str
     """Name of the layout."""
-    row: Row
-    """What is read."""
+    row: MapRow
+    """Row that is read."""
     granule: int
-    """Bytes that the memory fetches at a time."""
+    """Access granularity in bytes."""
     ratio: float | None
-    """Bytes fetched ÷ needed, by the formula; None where such a row cannot lie so."""
+    """Bytes fetched ÷ bytes needed by the formula; None if the layout does not apply to the row."""
     simulated: float | None = None
-    """The same as the chip's levels counted it; None where no chip was asked."""
+    """The same ratio from the counters of a chip's simulation; None without a chip."""
 
     @property
     def difference(self) -> float:
-        """Simulation over formula, less one; 0 where there is nothing to compare."""
+        """Simulated ratio ÷ formula - 1; 0 if one of them is missing."""
         return self.simulated / self.ratio - 1 if self.simulated and self.ratio else 0.0
 
 
-def rows_of(head_dims: Sequence[int], dtypes: Sequence[str]) -> list[Row]:
-    """The rows of head dimensions in some element types; raises MemgrainError for a type that has no size here."""
+def rows_of(head_dims: Sequence[int], dtypes: Sequence[str]) -> list[MapRow]:
+    """The rows of these head dimensions and element types. Raises MemgrainError for an unknown type."""
     known: dict[str, DType] = {name: name for name in ("bf16", "fp16", "fp8", "int8", "fp32")}
     for name in dtypes:
         if name not in known:
             raise MemgrainError(f"dtype '{name}' is none of {', '.join(known)}; choose one of them")
-    return [Row(str(dim), dim * element_bytes(known[name]), name) for name in dtypes for dim in head_dims]
+    return [MapRow(str(dim), dim * element_bytes(known[name]), name) for name in dtypes for dim in head_dims]
 
 
-def waste(
-    rows: Sequence[Row], granules: Sequence[int], layouts: Sequence[str] = tuple(LAYOUTS), terms: Terms | None = None
-) -> list[Cell]:
-    """The map by formula, a cell for each layout, row and granule; raises MemgrainError for values that are none."""
-    terms = terms or Terms()
+def over_fetch_map(
+    rows: Sequence[MapRow],
+    granules: Sequence[int],
+    layouts: Sequence[str] = tuple(LAYOUTS),
+    terms: LayoutOptions | None = None,
+) -> list[OverFetchCell]:
+    """The map by formula, one cell per layout, row and granularity. Raises MemgrainError for invalid values."""
+    terms = terms or LayoutOptions()
     return [
-        Cell(name, row, granule, None if read is None else read.ratio(granule))
+        OverFetchCell(name, row, granule, None if read is None else read.ratio(granule))
         for name, row, read in _reads(rows, layouts, terms)
         for granule in _granules(granules)
     ]
 
 
 def on_chip(
-    chip: Chip, rows: Sequence[Row], layouts: Sequence[str] = tuple(LAYOUTS), terms: Terms | None = None
-) -> list[Cell]:
-    """The map at the chip's own granule, by formula and by simulation."""
-    terms, (_, granule) = terms or Terms(), granule_of(chip)
+    chip: Chip, rows: Sequence[MapRow], layouts: Sequence[str] = tuple(LAYOUTS), terms: LayoutOptions | None = None
+) -> list[OverFetchCell]:
+    """The map at the chip's own granularity, by formula and by simulation."""
+    terms, (_, granule) = terms or LayoutOptions(), granule_of(chip)
     counted: dict[Read, float] = {}
     cells = []
     for name, row, read in _reads(rows, layouts, terms):
         if read is None:
-            cells.append(Cell(name, row, granule, None))
+            cells.append(OverFetchCell(name, row, granule, None))
             continue
         if read not in counted:
             counted[read] = simulated(chip, read)
-        cells.append(Cell(name, row, granule, read.ratio(granule, chip.cache is not None), counted[read]))
+        cells.append(OverFetchCell(name, row, granule, read.ratio(granule, chip.cache is not None), counted[read]))
     return cells
 
 
 def simulated(chip: Chip, read: Read) -> float:
-    """Bytes fetched ÷ needed of reads of that kind, as the chip's DRAM counts bursts."""
+    """Bytes fetched ÷ bytes needed of an access pattern, from the bursts that the chip's DRAM counts."""
     core = chip.matmul_core
     assert core.matmul is not None
     trace = read.trace(granule_of(chip)[1], core.count * (core.max_programs or 1))
@@ -210,8 +215,8 @@ def simulated(chip: Chip, read: Read) -> float:
     return result.counters[f"{result.dram}.X.read_bytes"] / trace.tensors[0].useful_bytes
 
 
-def agreement(cells: Sequence[Cell]) -> str:
-    """How far simulation and formula are apart, in a sentence."""
+def agreement(cells: Sequence[OverFetchCell]) -> str:
+    """A sentence on the agreement of simulation and formula."""
     asked = [cell for cell in cells if cell.simulated is not None]
     exact = [cell for cell in asked if abs(cell.difference) < EXACT]
     text = f"simulated as the formula says in {len(exact)} of {len(asked)} cells"
@@ -221,8 +226,10 @@ def agreement(cells: Sequence[Cell]) -> str:
     return f"{text}, {100 * worst.difference:+.2f} % at worst ({worst.layout}, {worst.row.label} {worst.row.dtype})"
 
 
-def _reads(rows: Sequence[Row], layouts: Sequence[str], terms: Terms) -> Iterator[tuple[str, Row, Read | None]]:
-    """How each row is read in each layout; raises MemgrainError for a layout or a row that is none."""
+def _reads(
+    rows: Sequence[MapRow], layouts: Sequence[str], terms: LayoutOptions
+) -> Iterator[tuple[str, MapRow, Read | None]]:
+    """The access pattern of each row in each layout. Raises MemgrainError for an unknown layout or an empty row."""
     for row in rows:
         if row.bytes < 1:
             raise MemgrainError(f"row of {row.bytes} B ({row.label}) must have at least one byte; raise it")
@@ -241,7 +248,7 @@ def _granules(granules: Sequence[int]) -> Sequence[int]:
 
 
 def _padded(row: int, stride: int | None) -> int:
-    """The stride of padded rows."""
+    """Stride of padded rows."""
     if stride is None:
         return 1 << (row - 1).bit_length()
     if stride < row:

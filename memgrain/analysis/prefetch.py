@@ -1,10 +1,9 @@
-"""Does prefetch pay? The time of a sequence of kernels with it over that without, by how often the guess is right and
-how far ahead it begins.
+"""Benefit of prefetch: time of a kernel sequence with prefetch ÷ time without, by hit probability and lead time.
 
-The article that this project puts to the test says that weights of attention heads are loaded into SRAM before they
-are needed, by a prediction of which heads will be. What there is of this: CANN's `npu_prefetch`, which copies whole
-weight tensors into the L2 beside a running kernel and guesses nothing, and FlashMemory's lookahead indexer, which
-guesses chunks of K and V. Both can gain only the time in which the kernels before leave the memory idle.
+The article that this project tests says that weights of attention heads are loaded into SRAM before they are needed,
+using a prediction of the heads. Existing mechanisms are CANN's `npu_prefetch`, which copies whole weight tensors into
+the L2 during a running kernel without a prediction, and FlashMemory's lookahead indexer, which predicts chunks of K and
+V. Both can only use the time in which the preceding kernels leave the memory idle.
 """
 
 from __future__ import annotations
@@ -30,28 +29,28 @@ from memgrain.workloads.steps.prefetch import Prefetch
 HITS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Hit probabilities of the study."""
 LEADS = (0.0, 0.25, 0.5, 0.75, 1.0)
-"""When it begins, as shares of the time of the kernels before that it has."""
+"""Lead times of the study, as fractions of the time of the preceding kernels."""
 WEIGHTS = 32 << 20
-"""Bytes of the weights that are read before a workload of one kernel: a projection of 4096 x 4096 in 2 bytes."""
+"""Bytes of weights read before a workload of a single kernel: a projection of 4096 x 4096 in 2 bytes."""
 WEIGHTS_PIECE = 16 << 10
-"""Bytes of a step of that read."""
+"""Bytes per step of that read."""
 PIECE = 512
-"""Bytes of a guess unless said otherwise: what an L2 of the chips here fetches at most (the Ascend 910B's)."""
+"""Default size of a prefetch in bytes: the largest fetch granularity of an L2 here (the Ascend 910B's)."""
 NOTICED = 0.01
-"""Change of the time below which prefetch neither hides nor pollutes."""
+"""Relative change of the time below which prefetch counts as without effect."""
 Into = Literal["cache", "scratchpad"]
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One simulation of the study: a job of a pool."""
+class PrefetchCell:
+    """One simulation of the study, which can run as a job of a pool."""
 
     points: tuple[Point, ...]
     """The workloads in order on one chip."""
     prefetch: Prefetch | None
-    """What is fetched; None: nothing."""
+    """The prefetch; None: no prefetch."""
     lead: float = 0.0
-    """Which of LEADS it is."""
+    """Lead time, one of LEADS."""
 
     def id(self) -> str:
         """SHA-256 of the workloads' identities and the prefetch."""
@@ -59,12 +58,13 @@ class Cell:
         return hashlib.sha256(json.dumps(["prefetch", MODEL_VERSION, *asked]).encode()).hexdigest()
 
     def simulate(self) -> Result:
-        """What happens."""
+        """Simulate the sequence."""
         orders = (self.prefetch,) if self.prefetch else ()
         return simulate_sequence(self.points[0].chip, kernels(self.points), prefetch=orders)
 
     def run(self) -> Row:
-        """One row: the two dials, times of the reading kernel and of those before it, bytes, what became of them."""
+        """The row of the simulation: hit probability, lead, times of the reading kernel and of those before it, bytes,
+        and prefetch counters."""
         result, order = self.simulate(), self.prefetch
         assert order is not None
         reader = result.kernels[order.kernel].time
@@ -86,28 +86,28 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Study:
-    """What the study found."""
+class PrefetchStudy:
+    """Result of the study."""
 
     rows: pd.DataFrame
-    """A row for each hit probability and lead, see `Cell.run`, with `ratio`, `before` and `reader`: times with prefetch
-    over those without, and `traffic`, the same of bytes from DRAM."""
+    """One row per hit probability and lead (see `PrefetchCell.run`). `ratio`, `before` and `reader` are times with
+    prefetch ÷ times without; `traffic` is the same ratio of bytes from DRAM."""
     kernel: str
-    """Name of the kernel that it is for."""
+    """Name of the kernel whose data are prefetched."""
     tensors: tuple[str, ...]
-    """What is fetched."""
+    """Prefetched tensors."""
     time_us: float
-    """Time without."""
+    """Time without prefetch."""
     failures: list[str] = field(default_factory=list)
-    """A line for each cell without an answer."""
+    """A line for each failed simulation."""
 
     def table(self, column: str = "ratio") -> pd.DataFrame:
-        """A column of the rows: hit probability downward from the highest, lead to the right."""
+        """A column of the rows as a table: hit probability in decreasing order by lead."""
         wide = self.rows.pivot_table(index="hit_probability", columns="lead", values=column)
         return wide.sort_index(ascending=False)
 
     def verdict(self) -> list[str]:
-        """Where it hides and where it pollutes, a sentence each."""
+        """Sentences on the largest gain and the largest loss."""
         if self.rows.empty:
             return []
         rows = sorted(self.rows.to_dict("records"), key=lambda row: row["ratio"])
@@ -132,13 +132,13 @@ def study(
     limit: int | None = None,
     sets: tuple[Mapping[str, Any], Mapping[str, Any]] = ({}, {}),
     options: RunOptions = RunOptions(),
-) -> Study:
-    """Simulate a sequence without prefetch, and with it at every one of HITS and LEADS.
+) -> PrefetchStudy:
+    """Simulate a sequence without prefetch, and with prefetch for all combinations of HITS and LEADS.
 
-    `workloads` run one after the other; the last kernel that reads one of the `tensors` (K and V unless given, or all
-    it reads where it has none of these) is what they are fetched for, while everything before it runs. A workload of
-    one kernel alone has a read of WEIGHTS before it. `sets` are overrides of the chip and of the last workload. Raises
-    MemgrainError if no kernel reads such a tensor, and what Task and simulate_sequence raise.
+    `workloads` run one after the other. The prefetch is for the last kernel that reads one of the `tensors` (default: K
+    and V, or all that it reads if it reads neither) and runs during the kernels before it. A single kernel is preceded
+    by a read of WEIGHTS. `sets` are overrides of the chip and of the last workload. Raises MemgrainError if no kernel
+    reads such a tensor, and the errors of Task and simulate_sequence.
     """
     if not workloads:
         raise MemgrainError("no workload to prefetch for; give one at least")
@@ -148,11 +148,11 @@ def study(
     )
     traces = kernels(points)
     reader, names = _reader(traces, tensors, len(points[-1].kernels()))
-    without = Cell(points, None).simulate()
+    without = PrefetchCell(points, None).simulate()
     before = sum(kernel.time for kernel in without.kernels[:reader]) - without.kernels[0].breakdown["launch"]
     order = Prefetch(reader, names, piece, lead=reader, limit=limit, into=into)
     cells = [
-        Cell(points, replace(order, hit_probability=hits, after=round((1 - lead) * before)), lead)
+        PrefetchCell(points, replace(order, hit_probability=hits, after=round((1 - lead) * before)), lead)
         for hits in HITS
         for lead in LEADS
     ]
@@ -166,12 +166,12 @@ def study(
         rows["before"] = rows["before_us"] * 1e6 / sum(kernel.time for kernel in without.kernels[:reader])
         rows["traffic"] = rows["read_bytes"] / max(without.counters[f"{without.dram}.read_bytes"], 1)
         rows = rows.sort_values(["hit_probability", "lead"], ignore_index=True)
-    return Study(rows, traces[reader].name, names, without.time / 1e6, outcome.failures)
+    return PrefetchStudy(rows, traces[reader].name, names, without.time / 1e6, outcome.failures)
 
 
 def kernels(points: Sequence[Point]) -> tuple[Trace, ...]:
-    """The kernels of some workloads one after the other in one memory, weights before a single one; tensors of all
-    workloads but the last bear the number of theirs."""
+    """The kernels of the workloads one after the other in one address space; a single kernel is preceded by a read of
+    weights. Tensors of all workloads but the last are prefixed with the workload's number."""
     groups = [list(point.kernels()) for point in points]
     if sum(map(len, groups)) == 1:
         groups.insert(0, [weights(points[0].chip)])
@@ -184,13 +184,13 @@ def kernels(points: Sequence[Point]) -> tuple[Trace, ...]:
 
 
 def weights(chip: Chip) -> Trace:
-    """All cores read WEIGHTS once and multiply nothing: a projection of a few tokens, which waits for memory."""
+    """A trace in which all cores read WEIGHTS once and compute nothing: a memory-bound projection of a few tokens."""
     programs = chip.matmul_core.count * min(2, chip.matmul_core.max_programs or 1)
     return replace(stream(WEIGHTS, WEIGHTS_PIECE, programs), name="weights", dtype="bf16")
 
 
 def _reader(traces: Sequence[Trace], tensors: Sequence[str], last: int) -> tuple[int, tuple[str, ...]]:
-    """Number of the kernel to prefetch for, among the `last` ones, and what is fetched."""
+    """Index of the kernel to prefetch for, among the `last` ones, and the prefetched tensors."""
     reads = [{name for name, (read, _) in count_bytes(trace).items() if read} for trace in traces]
     wanted = set(tensors) or {"K", "V"}
     for number in range(len(traces) - 1, max(0, len(traces) - last - 1), -1):
@@ -209,7 +209,7 @@ def _where(row: Mapping[Any, Any]) -> str:
 
 
 def _why(row: Mapping[Any, Any]) -> str:
-    """Whose time grew."""
+    """The kernels whose time grew, in words."""
     slowed = [name for name, ratio in (("before", row["before"]), ("reader", row["reader"])) if ratio > 1]
     what = {"before": "the kernels before", "reader": "the reading kernel itself"}
     return f"it slows {' and '.join(what[name] for name in slowed)}"

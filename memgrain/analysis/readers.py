@@ -1,4 +1,4 @@
-"""Who reads a number: found in the source text itself, so that the answer cannot grow stale."""
+"""Find the functions that read a number in the source text itself, so that the result cannot become stale."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 BELOW = ("hwmodels", "workloads", "sim")
-"""Packages that a checkout keeps beside this one, and links to."""
+"""Packages that a checkout keeps beside this one and links to."""
 
 
 def readers(name: str, owners: frozenset[str] | None) -> list[str]:
     """Functions whose source reads an attribute, or a key in quotes, called `name`, as 'file:function'.
 
-    With `owners`, only files count that import or define one of those classes: a number of the same name in another
-    record is read elsewhere. What a function in such a file reads under that name from another record is listed too.
+    With `owners`, only files that import or define one of those classes count, since other files read a number of that
+    name from another record. A function in such a file that reads the name from another record is listed too.
     """
     found, word = list[str](), re.compile(rf"\b{re.escape(name)}\b")
     for where, path in _sources():
@@ -30,7 +30,7 @@ def readers(name: str, owners: frozenset[str] | None) -> list[str]:
 
 
 def _sources() -> Iterator[tuple[str, Path]]:
-    """All source files, each with its path as a checkout has it: sim/simulate.py, memgrain/runs/task.py."""
+    """All source files with their paths in a checkout: sim/simulate.py, memgrain/runs/task.py."""
     for name in BELOW:
         for path in sorted((ROOT / name).rglob("*.py")):
             yield path.relative_to(ROOT).as_posix(), path
@@ -49,7 +49,7 @@ def _classes(tree: ast.Module) -> set[str]:
 
 
 def _functions(node: ast.AST, prefix: str) -> Iterator[tuple[str, ast.AST]]:
-    """The outermost functions of a file and the methods of its classes, with dotted names."""
+    """The top-level functions of a file and the methods of its classes, with dotted names."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.ClassDef):
             yield from _functions(child, f"{prefix}{child.name}.")

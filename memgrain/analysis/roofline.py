@@ -1,10 +1,10 @@
-"""A roofline with a roof for each level and for requests: operational intensity, throughput, what the chip allows.
+"""A roofline with a roof for each memory level and request limit: operational intensity, throughput, and the chip's
+limits.
 
-After Williams, Waterman and Patterson (CACM 2009); with a roof and an intensity for each level as in Ilic, Pratas and
-Sousa (IEEE CAL 2014) and Yang, Kurth and Williams (CCPE 2020). Operations are those that the algorithm needs, two a
-multiply-accumulate; bytes are those that the simulator counted at the level. DMA commands and bytes in flight are roofs
-as well: the bytes that this design moves with a command, or has under way, bound its bandwidth as a level's does
-(Little's law).
+The method is that of Williams, Waterman and Patterson (CACM 2009), with a roof and an intensity for each level as in
+Ilic, Pratas and Sousa (IEEE CAL 2014) and Yang, Kurth and Williams (CCPE 2020). Operations are those of the algorithm,
+two per multiply-accumulate; bytes are those that the simulator counted at the level. DMA commands and bytes in flight
+are roofs too: the bytes per command, or in flight, bound the bandwidth as a level does (Little's law).
 """
 
 from __future__ import annotations
@@ -12,44 +12,41 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from memgrain.errors import MemgrainError
-from memgrain.hwmodels import Chip
-from memgrain.hwmodels.main_memory import Dram
-from memgrain.hwmodels.spec import Core, Level, Scratchpad
+from memgrain.hwmodels.spec import Scratchpad
 from memgrain.runs.task import Point
-from memgrain.sim import Result
+from memgrain.sim import Result, level_peaks, matmul_peak
 from memgrain.sim.breakdown.limits import COMMANDS, IN_FLIGHT, ISSUE
-from memgrain.sim.levels.compute import Units
-from memgrain.sim.levels.level import PS, instances
-from memgrain.sim.levels.machine import PORT
 
+PS = 10**12
+"""Picoseconds per second."""
 REQUESTS = {COMMANDS: "DMA commands", IN_FLIGHT: "bytes in flight"}
-"""Limits of `memgrain.sim.breakdown.limits` that are roofs, and what they are called."""
+"""Limits of `memgrain.sim.breakdown.limits` that are roofs, with their titles."""
 CEILINGS = {ISSUE: "issue slots", "start": "starts of programs", "launch": "launch"}
-"""Those that bound the throughput whatever the bytes."""
+"""Limits that bound the throughput independently of bytes, with their titles."""
 PADDED = 1.02
-"""Multiply-accumulates executed for each useful one from which padding has a ceiling of its own."""
+"""Ratio of executed to useful multiply-accumulates above which padding has its own ceiling."""
 
 
 @dataclass(frozen=True)
 class Roof:
-    """A level of memory, or a way of asking for bytes: what it can move, and what it moved."""
+    """A memory level or a request limit: the bandwidth that it allows, and the bytes that it moved."""
 
     name: str
-    """Its name on the chip."""
+    """Name on the chip."""
     count: int
-    """How many there are."""
+    """Number of instances."""
     bandwidth: float
-    """Bytes per second of all of them."""
+    """Bytes per second of all instances together."""
     bytes: int
-    """Bytes that it moved: read and written; of scratchpads, those they were filled with and emptied of."""
+    """Bytes read and written; for scratchpads, bytes filled and drained."""
 
 
 @dataclass(frozen=True)
 class Ceiling:
-    """A unit: operations per second that it allows, whatever the intensity."""
+    """A compute unit or fixed cost: the operations per second that it allows, independent of the intensity."""
 
     name: str
-    """The unit, and at what."""
+    """Name of the unit or cost."""
     throughput: float
     """Useful operations per second."""
 
@@ -61,14 +58,14 @@ class Roofline:
     point: Point
     """The chip and the workload."""
     result: Result
-    """What happened."""
+    """Result of the simulation."""
     roofs: tuple[Roof, ...]
-    """Levels that moved something, from the cores outward."""
+    """Levels that moved bytes, from the cores outward."""
     requests: tuple[Roof, ...]
-    """DMA commands and bytes in flight, where they need a hundredth of the time."""
+    """DMA commands and bytes in flight, if their limit is at least one hundredth of the time."""
     ceilings: tuple[Ceiling, ...]
-    """Units: the matrix unit, and the vector unit at what the workload asks of it; issue slots, starts of programs and
-    the launch, where they need a hundredth of the time."""
+    """The matrix unit and the vector unit (at the workload's operation mix); issue slots, program starts and the
+    launch, if their limit is at least one hundredth of the time."""
 
     @property
     def throughput(self) -> float:
@@ -76,52 +73,52 @@ class Roofline:
         return 2 * self.result.macs * PS / self.result.time
 
     def intensity(self, roof: Roof) -> float:
-        """Useful operations for each byte that a level moved."""
+        """Useful operations per byte that a level moved."""
         return 2 * self.result.macs / roof.bytes
 
     def reach(self, roof: Roof) -> float:
-        """Bytes per second that a level moved, as a share of what it can."""
+        """Achieved bandwidth of a level as a fraction of its peak."""
         return roof.bytes * PS / (self.result.time * roof.bandwidth)
 
     def lowest(self) -> tuple[str, float]:
-        """The roof or ceiling that is lowest over the result's points, and the throughput that it allows."""
+        """The lowest roof or ceiling for this result, and the throughput that it allows."""
         found = [(roof.name, roof.bandwidth * self.intensity(roof)) for roof in (*self.roofs, *self.requests)]
         found += [(ceiling.name, ceiling.throughput) for ceiling in self.ceilings]
         return min(found, key=lambda item: item[1])
 
 
 def roofline(point: Point) -> Roofline:
-    """Simulate a point and put it below the roofs of its chip.
+    """Simulate a point and compute the roofs of its chip for it.
 
-    Raises MemgrainError if the workload multiplies nothing, and what `Point.simulate` raises.
+    Raises MemgrainError if the workload has no multiplications, and the errors of `Point.simulate`.
     """
     result = point.simulate()
     if not result.macs:
         raise MemgrainError(
-            f"{point.workload.name} multiplies nothing, so it has no operational intensity; name a workload with "
-            "products"
+            f"{point.workload.name} has no multiplications, so it has no operational intensity; choose one "
+            "with products"
         )
     roofs = []
-    for name, prefix, count, bandwidth in _levels(point.chip):
-        moved = _moved(result, prefix)
-        if moved:
-            roofs.append(Roof(name, count, bandwidth * count, moved))
+    for level in level_peaks(point.chip):
+        if moved := _moved(result, level.prefix):
+            roofs.append(Roof(level.name, level.count, level.bandwidth * level.count, moved))
     return Roofline(point, result, tuple(roofs), _requests(point, result), _ceilings(point, result))
 
 
 def _counts(result: Result, name: str) -> bool:
-    """Whether a limit needs a hundredth of the time."""
+    """Whether a limit is at least one hundredth of the time."""
     return 100 * result.limits.get(name, 0) >= result.time
 
 
 def _requests(point: Point, result: Result) -> tuple[Roof, ...]:
-    """Roofs of what is asked for: the bytes of the busiest scratchpad's commands, and of loads under way."""
+    """Roofs of requests: bytes of the busiest scratchpad's DMA commands, and bytes of loads in flight."""
     moved = {IN_FLIGHT: (result.counters["core.flight_bytes"], point.chip.matmul_core.count)}
+    counts = {level.name: level.count for level in level_peaks(point.chip)}
     for core in point.chip.cores:
         for level in core.near:
             if isinstance(level, Scratchpad) and level.dma_startup:
-                number = instances(level.scope, core)[0]
-                moved[COMMANDS] = max(moved.get(COMMANDS, (0, 0)), (_moved(result, level.name), number))
+                found = _moved(result, level.name), counts[level.name]
+                moved[COMMANDS] = max(moved.get(COMMANDS, (0, 0)), found)
     return tuple(
         Roof(REQUESTS[name], number, count * PS / result.limits[name], count)
         for name, (count, number) in moved.items()
@@ -129,24 +126,8 @@ def _requests(point: Point, result: Result) -> tuple[Roof, ...]:
     )
 
 
-def _levels(chip: Chip) -> list[tuple[str, str, int, int]]:
-    """Name, prefix of the counters, number and bandwidth of each of a chip's levels, from the cores outward."""
-    found = []
-    for core in chip.cores:
-        names = [level.name for level in core.near]
-        found += [(level.name, level.name, *_one(level, core)) for level in core.near]
-        port = PORT if core is chip.matmul_core else f"{core.name}_{PORT}"
-        found.append((f"{core.name} {port}" if port in names else port, port, core.count, core.bandwidth))
-    return [*found, *((level.name, level.name, *_one(level, chip.matmul_core)) for level in chip.memory)]
-
-
-def _one(level: Level, core: Core) -> tuple[int, int]:
-    """How many of a level there are, and the bandwidth of one."""
-    return 1 if isinstance(level, Dram) else instances(level.scope, core)[0], level.bandwidth
-
-
 def _moved(result: Result, name: str) -> int:
-    """Bytes that a level moved, by the prefix of its counters."""
+    """Bytes that a level moved, from the counters with that prefix."""
     counted = result.counters
     if f"{name}.moved_bytes" in counted:
         return counted[f"{name}.moved_bytes"]
@@ -156,15 +137,16 @@ def _moved(result: Result, name: str) -> int:
 
 
 def _ceilings(point: Point, result: Result) -> tuple[Ceiling, ...]:
-    """What the units allow: the matrix unit its peak, or between the peaks where kernels multiply in several types; the
-    vector unit, which computes exponentials, as many operations as this workload has for those."""
-    core, items = point.chip.matmul_core, result.bounds.items
+    """Ceilings of the units. For the matrix unit it is the peak, or a weighted mean of peaks if kernels use several
+    element types. For the vector unit, which computes exponentials, it follows from the workload's ratio of products to
+    exponentials."""
+    items = result.bounds.items
 
     def allowed(name: str) -> float:
         return 2 * result.macs * PS / result.limits[name]
 
     dtypes = list(dict.fromkeys(trace.dtype for trace in point.kernels()))
-    peak = 2 * Units(point.chip, dtypes[0]).macs_per_second * core.count
+    peak = 2 * matmul_peak(point.chip, dtypes[0])
     mixed = 2 * result.macs * PS / items["matmul"] if len(dtypes) > 1 and items["matmul"] else peak
     found = [Ceiling(f"matmul {', '.join(dtypes)}", float(mixed))]
     if result.counters["core.issued_macs"] > PADDED * result.macs and result.limits.get("matmul"):

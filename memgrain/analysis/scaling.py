@@ -1,9 +1,9 @@
-"""How the cost of a decode step grows with the context: bytes, operations and time of attention mechanisms.
+"""Growth of a decode step's cost with the context length: bytes, operations and time of attention mechanisms.
 
-The article that this project puts to the test says that hierarchical sparse attention makes the whole O(n log n), so
-that a step costs O(log n). The exponent e of a step, fitted as cost ~ n^e over the longer contexts, tells: 0 is a step
-whose cost does not grow, 1 one that reads everything, so n^2 for a sequence. Between 64K and 1M tokens log n grows as
-n^0.08.
+The article that this project tests says that hierarchical sparse attention is O(n log n) for a sequence, so that a step
+costs O(log n). The exponent e of a step is fitted as cost ~ n^e over the longer contexts: 0 means that the cost of a
+step does not grow, 1 that the step reads everything, which is n^2 for a sequence. Between 64K and 1M tokens log n grows
+as n^0.08.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ from memgrain.runs.task import Point, Task
 CONTEXTS = tuple(1 << power for power in range(12, 21, 2))
 """Contexts of the study: 4K to 1M tokens."""
 FITTED_FROM = 1 << 16
-"""Context from which on exponents are fitted: below, launches and empty cores hide what grows."""
+"""Smallest context for fitting exponents: below it, launches and idle cores hide the growth."""
 COSTS = {"read_bytes": "bytes from DRAM", "operations": "operations", "time_us": "time"}
-"""Columns of costs, and what they are."""
+"""Cost columns and their titles."""
 WINDOW = 128
-"""Newest tokens that DeepSeek V4's layers read as they are; their rows follow the compressed ones."""
+"""Number of newest tokens that DeepSeek V4's layers read uncompressed; their rows follow the compressed ones."""
 
 
 @dataclass(frozen=True)
 class Mechanism:
-    """A decode step at any context."""
+    """A decode step as a function of the context length."""
 
     name: str
-    """Its name in the table and the figure."""
+    """Name in the table and the figure."""
     workload: str
-    """The example that it is made of."""
+    """Name of the example workload that it is based on."""
     at: Callable[[int], dict[str, Any]]
-    """What is set for a context of so many tokens."""
+    """Overrides for a context of that many tokens."""
     claim: str
-    """What a step should cost by what its makers say, n being the context."""
+    """Cost of a step by its authors' description; n is the context."""
 
 
 MECHANISMS = (
@@ -78,22 +78,23 @@ MECHANISMS = (
     Mechanism("CSA (V4)", "decode_csa", lambda n: {"attention.shape.kv_len": n // 4 + WINDOW}, "n, 17 B each"),
     Mechanism("HCA (V4)", "decode_hca", lambda n: {"attention.shape.kv_len": n // 128 + WINDOW}, "n, 4.6 B each"),
 )
-"""What is compared. The article's pattern reads 5 to 10 % of the distant tokens; the study takes the 5. "hierarchical"
-is the attention alone; beside it stands the step with its choice: by a scan of an index row for each token, as released
-models choose, and by a search that reads O(log n) of them."""
+"""The compared mechanisms. The article's pattern reads 5 to 10 % of the distant tokens; the study uses 5.
+"hierarchical" is the attention alone. The two entries after it include token selection: by a scan of one index row per
+token, as in released models, and by a tree search that reads O(log n) rows."""
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """What the study found."""
+    """Result of the study."""
 
     rows: pd.DataFrame
-    """A row for each mechanism and context: `mechanism`, `context`, and the COSTS."""
+    """One row per mechanism and context: `mechanism`, `context`, and the COSTS."""
     failures: list[str] = field(default_factory=list)
-    """A line for each point without an answer."""
+    """A line for each point that failed."""
 
     def exponents(self) -> pd.DataFrame:
-        """For each mechanism, the exponent of each cost from FITTED_FROM tokens on, by least squares of logarithms."""
+        """The exponent of each cost of each mechanism from FITTED_FROM tokens on, by least squares of the
+        logarithms."""
         found = []
         for name, rows in self.rows[self.rows["context"] >= FITTED_FROM].groupby("mechanism", sort=False):
             line: dict[str, Any] = {"mechanism": name}

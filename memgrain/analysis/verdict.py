@@ -1,5 +1,5 @@
-"""The verdict over rows of one chip: which value of each swept key is best by the metric that is shown, by how much,
-whether the model can tell, and whether a head dimension of 96 is a good one."""
+"""The verdict on rows of one chip: the best value of each swept key by a metric, its margin, whether the margin exceeds
+the model's error, and whether a head dimension of 96 is good."""
 
 from __future__ import annotations
 
@@ -17,52 +17,53 @@ from memgrain.runs.quantities import numbers
 from memgrain.sim import METRICS
 
 FLAT = 0.01
-"""Relative difference up to which values are called alike."""
+"""Values within this relative difference count as equal."""
 DIP = 0.03
-"""Relative distance from the line between its neighbours from which 96 is called off the trend."""
+"""Relative distance from the line between its neighbours above which 96 counts as off the trend."""
 PRESENT = 0.5
-"""Share of the points at which a value must have a row, so that others are compared with it."""
+"""Fraction of the points at which a value must have a row to be compared with others."""
 RATIO = "selection.ratio"
 ASKING = ("shape.kv_len", "shape.q_len", "shape.batch", RATIO)
-"""Keys that say what is asked for rather than how it is done: no value of theirs is called the best."""
+"""Keys that define the problem rather than its implementation; no value of theirs is called best."""
 SUBJECT, BOUND = "validated_subject", "measured_over_predicted_low"
-"""Columns that say what was predicted, and whether its error has bounds; see `memgrain.runs.validated`."""
+"""Columns with the subject of a prediction and the lower end of its error; see `memgrain.runs.validated`."""
 SAMPLED = 32
-"""Points at which errors of ratios are looked at; those of one sweep differ little."""
+"""Number of points at which errors of ratios are evaluated; those of one sweep differ little."""
 TIMED = ("_us", "_gb_s", "tflop_s", "bound_share", SHARE)
-"""Ends of the metrics that are made of simulated time, whose error validation knows."""
+"""Suffixes of metrics that depend on simulated time, whose error is validated."""
 
 
 @dataclass(frozen=True)
 class Error:
-    """What is known of the error of a metric."""
+    """The error of a metric, as far as it is known."""
 
     size: float | None
-    """Relative; None if the rows carry none."""
+    """Relative error; None if the rows have none."""
     words: str
-    """What it is, as a part of a sentence; empty where a metric has no error to speak of."""
+    """Description as part of a sentence; empty for a metric without an error."""
 
 
 @dataclass(frozen=True)
 class Standing:
-    """The values of one key beside each other, at points where all else is equal."""
+    """The values of one key compared at points where all other keys are equal."""
 
     key: str
     """The key."""
     values: list[Any]
-    """Its values in the order of an axis, at least two."""
+    """The compared values in the order of an axis, at least two."""
     scores: NDArray[np.float64]
-    """Of each value: the metric's geometric mean over the points, its mean where some is not above zero."""
+    """Score of each value: the geometric mean of the metric over the points, or the arithmetic mean if it is not always
+    positive."""
     cells: NDArray[np.float64]
-    """The metric by value and point."""
+    """The metric: [value, point]."""
     omitted: list[Any]
-    """Values with rows at too few of the points."""
+    """Values with rows at too few points."""
     all_points: int
-    """Points at which any value has a row."""
+    """Number of points at which any value has a row."""
 
     @property
     def points(self) -> int:
-        """Points at which all values have one."""
+        """Number of points at which all values have a row."""
         return int(self.cells.shape[1])
 
     def text(self, place: int) -> str:
@@ -71,10 +72,10 @@ class Standing:
 
 
 def verdict(frame: pd.DataFrame, metric: str = SHARE, keys: list[str] | None = None) -> str:
-    """The verdict on the rows of one chip, a line for each of the keys, or of all that vary, the head dimension first;
-    empty if the rows cannot say.
+    """The verdict on the rows of one chip: one line for each of `keys`, or for each key that varies, the head dimension
+    first. It is empty if the rows do not allow a comparison.
 
-    Values of a key are compared at the points, combinations of the other keys, at which all of them have a row. Raises
+    Values of a key are compared at the points (combinations of the other keys) at which all of them have a row. Raises
     MemgrainError if the rows lack the metric.
     """
     vary = varying(frame)
@@ -95,8 +96,9 @@ def verdict(frame: pd.DataFrame, metric: str = SHARE, keys: list[str] | None = N
 
 
 def error_in(frame: pd.DataFrame, metric: str, others: list[str]) -> Error:
-    """The relative error of a difference in a metric between values of a key, `others` being all else that varies: half
-    the width of the rows' intervals where they have some, else what validation says of a ratio of simulated times."""
+    """The relative error of a difference in a metric between values of a key; `others` are the other keys that vary. It
+    is half the width of the rows' intervals if there are any, else the validated error of a ratio of simulated
+    times."""
     if {LOW, HIGH} <= set(frame.columns) and frame[LOW].notna().any():
         half = (frame[HIGH] - frame[LOW]).abs() / 2 / pd.to_numeric(frame[metric], errors="coerce").abs()
         size = float(half.replace(np.inf, np.nan).median())
@@ -112,8 +114,8 @@ def error_in(frame: pd.DataFrame, metric: str, others: list[str]) -> Error:
 
 
 def _of_ratios(frame: pd.DataFrame, others: list[str]) -> float | None:
-    """The median over all pairs of rows that are alike in `others` of how far their ratio may be off; None if rows do
-    not say what was predicted, or its time has no bounds."""
+    """The median error of the ratio over all pairs of rows that agree in `others`; None if the rows have no subject, or
+    their times have no bounded error."""
     from memgrain.runs.validated import HIGH as LEVEL
     from memgrain.runs.validated import from_text, law
 
@@ -129,7 +131,7 @@ def _of_ratios(frame: pd.DataFrame, others: list[str]) -> float | None:
 
 
 def standing(frame: pd.DataFrame, metric: str, key: str, others: list[str]) -> Standing | None:
-    """The values of a key beside each other; None if fewer than two can be compared at any point."""
+    """Compare the values of a key; None if fewer than two can be compared at any point."""
     data = pd.DataFrame({"key": comparable(frame, key), "value": series(frame, metric)})
     columns = [comparable(frame, other).map(lambda value, name=other: words(name, value)) for other in others]
     data["point"] = list(map(" ".join, zip(*columns, strict=True))) if columns else ""
@@ -148,7 +150,7 @@ def standing(frame: pd.DataFrame, metric: str, key: str, others: list[str]) -> S
 
 
 def _best(found: Standing, metric: str, error: Error) -> str:
-    """Which value is best, how far the others are, and whether that can be told."""
+    """The line on the best value, the distance of the others, and whether it exceeds the error."""
     name, way, what = key_name(found.key), better(metric), _short(metric)
     low, high = int(np.argmin(found.scores)), int(np.argmax(found.scores))
     apart = _beyond(found.scores[low], found.scores[high])
@@ -183,13 +185,13 @@ def _best(found: Standing, metric: str, error: Error) -> str:
 
 
 def _order(found: Standing, way: str) -> list[int]:
-    """Places of the values, the best first."""
+    """Indices of the values, the best first."""
     signed = found.scores if way == "less" else -found.scores
     return [int(place) for place in np.argsort(signed, kind="stable")]
 
 
 def _asked(found: Standing, metric: str, error: Error, frame: pd.DataFrame) -> str:
-    """Whether 96 is good here: against the best, and against the line between the values on either side of it."""
+    """The line on a head dimension of 96: compared with the best value, and with the line between its neighbours."""
     way, place = better(metric), found.values.index(ASKED)
     best = _order(found, way)[0]
     gap = _beyond(found.scores[best], found.scores[place])
@@ -213,7 +215,7 @@ def _asked(found: Standing, metric: str, error: Error, frame: pd.DataFrame) -> s
 
 
 def _dip(found: Standing, place: int, way: str) -> float:
-    """How much worse a value is than the line between its neighbours, relative; 0 at an end."""
+    """Relative distance of a value from the line between its neighbours, positive if it is worse; 0 at an end."""
     at = numbers(found.values)
     if at is None or not 0 < place < len(at) - 1:
         return 0.0
@@ -225,14 +227,14 @@ def _dip(found: Standing, place: int, way: str) -> float:
 
 
 def _beyond(best: float, other: float) -> float:
-    """How far a score is from the best one, as a share of the best; infinite beside a best of zero."""
+    """Distance of a score from the best one relative to the best; infinite if the best is zero."""
     if best == other:
         return 0.0
     return abs(float(other - best)) / abs(float(best)) if best else float("inf")
 
 
 def _over(found: Standing) -> str:
-    """Over how many points the values were compared."""
+    """The number of compared points in words."""
     text = f"{found.points} point{'s' if found.points > 1 else ''}"
     if found.points < found.all_points:
         text += f" of {found.all_points}, where all have one"
@@ -242,7 +244,7 @@ def _over(found: Standing) -> str:
 
 
 def _edge(found: Standing, best: int) -> str:
-    """That the best value is the last of a row of numbers, beyond which nothing was tried."""
+    """A note if the best value is the smallest or largest of at least three numbers."""
     at = numbers(found.values)
     if at is None or len(at) < 3 or best not in (0, len(at) - 1):
         return ""
@@ -250,17 +252,17 @@ def _edge(found: Standing, best: int) -> str:
 
 
 def _short(metric: str) -> str:
-    """A metric without its unit."""
+    """Label of a metric without its unit."""
     return metric_label(metric).partition(" (")[0]
 
 
 def _percent(share: float) -> str:
-    """A relative difference."""
+    """Format a relative difference."""
     return f"{share:.1%}" if share >= 0.0005 else f"{100 * share:.1g}%"
 
 
 def _behind(gap: float, way: str) -> str:
-    """A distance from the best in words: per cent up to twice as much, a multiple above."""
+    """A distance from the best in words: in per cent, or as a multiple from twice as much on."""
     if way == "more":
         return f"{_percent(gap)} less"
     if not np.isfinite(gap):
@@ -269,5 +271,5 @@ def _behind(gap: float, way: str) -> str:
 
 
 def _sentence(text: str) -> str:
-    """Words begin with a capital letter, a dotted counter stays as it is."""
+    """Capitalise the first letter, unless the text begins with a dotted counter."""
     return text if "." in text.split()[0] else text[:1].upper() + text[1:]

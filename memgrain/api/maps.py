@@ -9,7 +9,17 @@ from typing import Any
 
 import pandas as pd
 
-from memgrain.analysis.over_fetch import DTYPES, GRANULES, HEAD_DIMS, LAYOUTS, Row, Terms, on_chip, rows_of, waste
+from memgrain.analysis.over_fetch import (
+    DTYPES,
+    GRANULES,
+    HEAD_DIMS,
+    LAYOUTS,
+    LayoutOptions,
+    MapRow,
+    on_chip,
+    over_fetch_map,
+    rows_of,
+)
 from memgrain.analysis.roofline import Roofline
 from memgrain.analysis.roofline import roofline as below_roofs
 from memgrain.api.points import WORKLOAD, sweep
@@ -52,9 +62,9 @@ def over_fetch(
     between padded rows, `ratio` the share of tokens read in layout random. Columns: layout, label, bytes, dtype,
     granule, ratio, simulated.
     """
-    terms = Terms(page, tile, stride, ratio)
-    rows = [Row(f"{size} B", size, "") for size in sizes] or rows_of(head_dims, dtypes)
-    cells = waste(rows, granules, layouts, terms)
+    terms = LayoutOptions(page, tile, stride, ratio)
+    rows = [MapRow(f"{size} B", size, "") for size in sizes] or rows_of(head_dims, dtypes)
+    cells = over_fetch_map(rows, granules, layouts, terms)
     if chip is not None:
         cells += on_chip(load_chip(chip, set or {}), rows, layouts, terms)
     found = [

@@ -10,13 +10,13 @@ from typing import Any, cast
 import pandas as pd
 
 from memgrain.cost import (
-    PHASES,
+    TOKEN_KINDS,
     Bill,
     BreakEven,
     ChipCost,
     Driver,
     Site,
-    Work,
+    TokenWork,
     bill,
     break_even,
     drivers,
@@ -83,7 +83,7 @@ class TokenCost:
     """Costs of a chip."""
     site: Site
     """Costs of the site."""
-    work: Work
+    work: TokenWork
     """Seconds of work for each token."""
     bills: list[Bill]
     """What tokens cost, by kind: decode, prefill, cached."""
@@ -95,7 +95,7 @@ class TokenCost:
     def break_even(self, other: TokenCost) -> list[BreakEven]:
         """At which price or rent of this chip tokens cost what they cost on the other, by kind."""
         mine, theirs = self.work.seconds, other.work.seconds
-        return [break_even(self.cost, other.cost, self.site, kind, mine[kind], theirs[kind]) for kind in PHASES]
+        return [break_even(self.cost, other.cost, self.site, kind, mine[kind], theirs[kind]) for kind in TOKEN_KINDS]
 
     def frame(self) -> pd.DataFrame:
         """A row for each kind of token and amount: phase, amount, low, value, high."""
@@ -152,4 +152,4 @@ def token_cost(
         cache,
         rate,
     )
-    return TokenCost(cost, site, done, [bill(cost, site, kind, done.seconds[kind]) for kind in PHASES])
+    return TokenCost(cost, site, done, [bill(cost, site, kind, done.seconds[kind]) for kind in TOKEN_KINDS])

@@ -10,15 +10,15 @@ import pandas as pd
 
 from memgrain.analysis import scaling as growth
 from memgrain.analysis.curve import MissRatios, miss_ratios
-from memgrain.analysis.prefetch import PIECE, Study, study
+from memgrain.analysis.prefetch import PIECE, PrefetchStudy, study
 from memgrain.analysis.scaling import CONTEXTS, Scaling
 from memgrain.analysis.whatif import what_if
 from memgrain.api.points import WORKLOAD
 from memgrain.errors import MemgrainError
-from memgrain.explore.candidates import Bounds
+from memgrain.explore.candidate_grid import GridBounds
 from memgrain.explore.condition import parse_condition
 from memgrain.explore.explored import Explored
-from memgrain.explore.solver import Answer, Question, best
+from memgrain.explore.solver import SolveQuery, SolveResult, best
 from memgrain.explore.solver import solve as smallest
 from memgrain.hwmodels import load_chip
 from memgrain.runs.options import RunOptions
@@ -127,7 +127,7 @@ def prefetch(
     limit: int | str | None = None,
     set: Settings | None = None,
     options: RunOptions = RunOptions(),
-) -> Study:
+) -> PrefetchStudy:
     """Whether fetching ahead pays, by how often the guess is right and how far ahead it begins: `rows`, `verdict()`.
 
     `workloads` run one after the other; see `memgrain.analysis.prefetch.study`.
@@ -190,7 +190,7 @@ def solve(
     before: str = "cold",
     fold: float | None = None,
     options: RunOptions = RunOptions(),
-) -> Answer:
+) -> SolveResult:
     """The smallest (or `largest`) value of a key for which a condition such as 'l2.hit_rate >= 0.95' holds, or the
     value at which the metric `minimise` or `maximise` is best.
 
@@ -205,8 +205,8 @@ def solve(
         raise MemgrainError("--largest goes with --for; write --maximise METRIC to seek a metric's largest value")
     if key in (set or {}):
         raise MemgrainError(f"'{key}' is sought and set; leave it out of --set")
-    bounds = Bounds(low, high, step, tuple(values))
-    request = Question(key, str(chip), workload, set or {}, bounds, before, fold)
+    bounds = GridBounds(low, high, step, tuple(values))
+    request = SolveQuery(key, str(chip), workload, set or {}, bounds, before, fold)
     if condition is not None:
         return smallest(request, parse_condition(condition), largest, options.out)
     return best(request, str(minimise or maximise), maximise is not None, options.out)

@@ -1,4 +1,4 @@
-"""Kernels that do nothing: their rows (measurements/h100_launch.csv) and what is simulated for them."""
+"""Empty kernels: their rows (measurements/h100_launch.csv) and their simulation."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from memgrain.workloads.trace import PROGRAM, RUN, STEP, Chunk
 
 @dataclass(frozen=True)
 class EmptyCase:
-    """A launch of programs that do nothing, in the form of a case of measured rows."""
+    """A launch of empty programs, with the interface of a validation case."""
 
     chip: Chip
     """The chip."""
     number: str
-    """The row's own id."""
+    """Id of the row."""
     programs: int
     """Programs launched."""
 
     def id(self) -> str:
-        """Identity of the row."""
+        """Id of the row."""
         return self.number
 
     def __str__(self) -> str:
         return f"row {self.number} ({self.programs} empty programs)"
 
     def run(self) -> Row:
-        """The time that is predicted."""
+        """Predict the time."""
         return {"id": self.number, "predicted_time_us": simulate(self.chip, empty(self.programs)).time / 1e6}
 
 
@@ -49,7 +49,7 @@ def empty(programs: int) -> Trace:
 
 
 def is_empty_file(path: Path) -> bool:
-    """Whether a file has rows of empty kernels, by its header."""
+    """Whether a file has rows of empty kernels, judged by its header."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             header = {name.strip() for name in next(csv.reader(file), [])}
@@ -59,7 +59,7 @@ def is_empty_file(path: Path) -> bool:
 
 
 def read_empty(path: Path) -> list[Record]:
-    """The rows of such a file, numbered by line; raises MemgrainError if there are none."""
+    """Read the rows of such a file, numbered by line. Raises MemgrainError if there are none."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = [{k.strip(): (v or "").strip() for k, v in row.items() if k} for row in csv.DictReader(file)]
     if not rows:

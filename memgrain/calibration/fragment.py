@@ -1,4 +1,4 @@
-"""The outcome of a calibration as a chip file that extends the chip, and as plain figures."""
+"""The result of a calibration as a chip file that extends the chip, and as plain figures."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from memgrain.calibration.run import Calibration, Fitted
+from memgrain.calibration.run import Calibration, FittedNumber
 from memgrain.hwmodels import Chip
 from memgrain.sim import MODEL_VERSION
 
 WIDTH = 120
 SOURCE = "CAL"
-"""Key of the source that the fragment gives."""
+"""Key of the source in the chip file."""
 
 
 def figures(found: Calibration) -> dict[str, Any]:
-    """What `--json` prints: each number, errors by family before and after; fractions; None where not known yet."""
+    """The content of `--json`: each parameter, and errors by family before and after as fractions; None if not known
+    yet."""
     return {
         "chip": found.file.chip.name,
         "rows": len(found.sample),
@@ -29,7 +30,7 @@ def figures(found: Calibration) -> dict[str, Any]:
 
 
 def fragment(found: Calibration) -> str:
-    """YAML of the numbers found so far, to be loaded as a chip that extends the calibrated one."""
+    """YAML of the parameters found so far, which can be loaded as a chip that extends the calibrated one."""
     chip = found.file.chip
     names = ", ".join(path.name for path in found.files)
     families = [
@@ -64,7 +65,7 @@ def fragment(found: Calibration) -> str:
     )
 
 
-def _figures(item: Fitted) -> dict[str, Any]:
+def _figures(item: FittedNumber) -> dict[str, Any]:
     found = item.found
     return {
         "value": item.value,
@@ -80,8 +81,8 @@ def _figures(item: Fitted) -> dict[str, Any]:
     }
 
 
-def _idle(item: Fitted) -> bool:
-    """Whether the errors of its rows hardly depend on a number."""
+def _idle(item: FittedNumber) -> bool:
+    """Whether the errors of its rows hardly depend on the parameter."""
     return item.found is not None and item.found.idle
 
 
@@ -90,8 +91,8 @@ def _before_and_after(found: Calibration) -> dict[str, dict[str, float | None]]:
     return {family: {"before": before[family], "after": after.get(family)} for family in before}
 
 
-def _entry(item: Fitted) -> dict[str, Any]:
-    """Value, kind, source, range and reason as chip files have them."""
+def _entry(item: FittedNumber) -> dict[str, Any]:
+    """Value, kind, source, range and reason as in chip files."""
     assert item.found is not None
     rows = f"{len(item.rows)} row{'s' if len(item.rows) != 1 else ''}"
     reason = f"fitted to {rows} ({item.fit.why}), off by {_percent(item.before)} % with "
@@ -106,7 +107,7 @@ def _entry(item: Fitted) -> dict[str, Any]:
 
 
 def _put(tree: dict[str, Any], chip: Chip, path: list[str], entry: dict[str, Any]) -> None:
-    """Hang an entry where the chip file has the number: cores and levels are named records of lists."""
+    """Insert an entry at the parameter's location in the chip file; cores and levels are named records in lists."""
     if len(path) == 1:
         tree[path[0]] = entry
         return
@@ -132,7 +133,7 @@ def _named(records: list[dict[str, Any]], name: str) -> dict[str, Any]:
 
 
 def _written(node: Mapping[str, Any], indent: int) -> list[str]:
-    """A mapping as block YAML; what carries its provenance as one flow mapping, as the shipped chips have it."""
+    """A mapping as block YAML; a parameter with its provenance becomes one flow mapping, as in the shipped chips."""
     lines: list[str] = []
     space = " " * indent
     for key, item in node.items():

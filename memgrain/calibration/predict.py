@@ -1,4 +1,5 @@
-"""Predictions of rows while numbers of a chip vary: each is simulated once for a set of numbers, several at a time."""
+"""Predictions of rows while parameters of a chip vary. Each row is simulated once per set of parameters, several at a
+time."""
 
 from __future__ import annotations
 
@@ -12,30 +13,30 @@ from memgrain.errors import MemgrainError
 from memgrain.hwmodels import load_chip
 from memgrain.runs.pool import Processes
 from memgrain.runs.rows import Row
-from memgrain.validation.cases import Case, Maker
+from memgrain.validation.cases import CaseMaker, ValidationCase
 from memgrain.validation.records import Record
 
-Settings = Mapping[str, Any]
+Overrides = Mapping[str, Any]
 """Dotted overrides of the chip."""
 
 
 class Predictor:
-    """Predicted times of rows of one chip, remembered."""
+    """Predicts times of rows of one chip and caches them."""
 
     def __init__(self, chip: str, records: Sequence[Record], jobs: int) -> None:
         self.chip, self.records = chip, records
         self.simulated = 0
-        """Simulations so far."""
+        """Number of simulations so far."""
         self._pool = Processes(jobs)
         self._known: dict[tuple[str, int], float] = {}
 
-    def error(self, settings: Settings, rows: Sequence[int]) -> float:
-        """Mean absolute relative error of the time of these rows (their places in the list)."""
+    def error(self, settings: Overrides, rows: Sequence[int]) -> float:
+        """Mean absolute relative error of the time of these rows, given by index."""
         errors = self.errors(settings, rows)
         return sum(map(abs, errors)) / len(errors)
 
-    def errors(self, settings: Settings, rows: Sequence[int]) -> list[float]:
-        """Relative error of the time of each of these rows; raises HardwareError, WorkloadError or SimulationError."""
+    def errors(self, settings: Overrides, rows: Sequence[int]) -> list[float]:
+        """Relative error of the time of each of these rows. Raises HardwareError, WorkloadError or SimulationError."""
         setting = repr(sorted(settings.items()))
         missing = [row for row in rows if (setting, row) not in self._known]
         if missing:
@@ -45,11 +46,11 @@ class Predictor:
         return [self._known[setting, row] / time - 1 for row, time in zip(rows, measured, strict=True)]
 
     def stop(self) -> None:
-        """End the processes, whatever they are doing."""
+        """Stop the worker processes immediately."""
         self._pool.stop()
 
-    def _simulate(self, settings: Settings, rows: Sequence[int]) -> list[float]:
-        maker = Maker(self.chip, settings, False)
+    def _simulate(self, settings: Overrides, rows: Sequence[int]) -> list[float]:
+        maker = CaseMaker(self.chip, settings, False)
         cases = [self._case(maker, settings, self.records[row]) for row in rows]
         slowest = sorted(range(len(rows)), key=lambda i: self.records[rows[i]].real("kernel_time_us") or 0.0)[::-1]
         try:
@@ -63,7 +64,7 @@ class Predictor:
         self.simulated += len(rows)
         return times
 
-    def _case(self, maker: Maker, settings: Settings, record: Record) -> Case | EmptyCase:
+    def _case(self, maker: CaseMaker, settings: Overrides, record: Record) -> ValidationCase | EmptyCase:
         if record.text("family") == EMPTY:
             return EmptyCase(load_chip(self.chip, settings), record.id, record.whole("grid"))
         return maker.make(record)

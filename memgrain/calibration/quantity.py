@@ -1,4 +1,4 @@
-"""Numbers of a chip that can be varied: read from the YAML's text with its range, and written as such a text again."""
+"""Parameters of a chip that can be fitted: read from the YAML with their ranges, and written as YAML values again."""
 
 from __future__ import annotations
 
@@ -7,40 +7,40 @@ from typing import Any
 
 from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip, ChipFile
-from memgrain.uncertainty.numbers import read_amount, write_amount
+from memgrain.uncertainty.parameters import read_amount, write_amount
 
 DIGITS = 4
-"""Digits to which a fitted number is written."""
+"""Significant digits of a fitted number."""
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """A number of a chip and the range that it may be fitted in, in base units."""
+    """A parameter of a chip and its range, in base units."""
 
     key: str
     """Dotted name."""
     value: float
-    """What the YAML says."""
+    """Value in the YAML."""
     low: float
     """Lower end of its range."""
     high: float
     """Upper end of its range."""
     kind: str
-    """What it is: count, real, size, bandwidth, duration or frequency."""
+    """Kind: count, real, size, bandwidth, duration or frequency."""
 
     @property
     def whole(self) -> bool:
-        """Whether only whole numbers will do."""
+        """Whether only whole numbers are allowed."""
         return self.kind in ("count", "size")
 
     def text(self, value: float) -> Any:
-        """`value` as the YAML would have it, in not more digits than it is worth."""
+        """`value` as the YAML writes it, rounded to DIGITS."""
         rounded = value if self.whole else float(f"{value:.{DIGITS}g}")
         return f"{int(rounded)} B" if self.kind == "size" else write_amount(self.kind, rounded)
 
 
 def read_quantity(file: ChipFile, key: str) -> Quantity:
-    """The number of that name with the range of its YAML; raises MemgrainError if it has none or is no number."""
+    """Read the parameter of that name with its range. Raises MemgrainError if it has no range or is not a number."""
     item = file.provenance.get(key)
     if item is None:
         raise MemgrainError(f"{file.chip.name} has no '{key}'")
@@ -54,7 +54,7 @@ def read_quantity(file: ChipFile, key: str) -> Quantity:
 
 
 def _read(text: Any, chip: Chip) -> tuple[str, float]:
-    """Kind and value of a number as the YAML has it."""
+    """Kind and value of a number as the YAML writes it."""
     found = read_amount(text, chip)
     if found is None:
         raise MemgrainError(f"{text!r} is no number that can be fitted; fit it by hand")

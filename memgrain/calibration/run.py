@@ -1,4 +1,4 @@
-"""Calibrating: rows of microbenchmarks in, the numbers of a chip that fit them best out, and how well known."""
+"""Run a calibration: from rows of microbenchmarks to the best-fitting parameters of a chip and their intervals."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from memgrain.calibration.empty import is_empty_file, read_empty
 from memgrain.calibration.fits import ATTENTION, DIRTY, FITS, Fit
 from memgrain.calibration.predict import Predictor
 from memgrain.calibration.quantity import Quantity, read_quantity
-from memgrain.calibration.search import Found, Unknown, search
+from memgrain.calibration.search import Found, SearchVariable, search
 from memgrain.errors import MemgrainError
 from memgrain.hwmodels import ChipFile, chip_names, load_chip, read_chip
 from memgrain.runs.options import RunOptions
@@ -21,34 +21,34 @@ from memgrain.validation.cases import DEVICES
 from memgrain.validation.records import Record, read_records
 
 ROWS = 24
-"""Rows that are simulated if nobody says how many."""
+"""Default number of simulated rows."""
 Say = Callable[[str], None]
-"""Hears, a line at a time, how it goes on."""
+"""Receives progress messages, one line each."""
 
 
 @dataclass
-class Fitted:
-    """A number under calibration."""
+class FittedNumber:
+    """A parameter under calibration."""
 
     fit: Fit
-    """What is fitted."""
+    """The parameter and its rows."""
     quantity: Quantity
-    """What the YAML says of it."""
+    """Its value and range in the YAML."""
     rows: list[int]
-    """Places of its rows in the sample."""
+    """Indices of its rows in the sample."""
     before: float | None = None
-    """Mean absolute relative error of its rows with the YAML's numbers."""
+    """Mean absolute relative error of its rows with the YAML's parameters."""
     found: Found | None = None
-    """What is known of it so far."""
+    """The result so far."""
 
     @property
     def value(self) -> Any:
-        """The number found, as the YAML would have it; the YAML's own before anything was found."""
+        """The fitted value as the YAML writes it; the YAML's own value before the fit."""
         return self.quantity.text(self.quantity.value if self.found is None else self.found.value)
 
     @property
     def range(self) -> tuple[Any, Any] | None:
-        """Where the error of its rows is hardly higher, as the YAML would have it."""
+        """The interval in which the error of its rows is hardly higher, as the YAML writes it."""
         if self.found is None or self.found.interval is None:
             return None
         return self.quantity.text(self.found.interval[0]), self.quantity.text(self.found.interval[1])
@@ -56,29 +56,29 @@ class Fitted:
 
 @dataclass
 class Calibration:
-    """A chip under calibration; what is in it is what was found so far."""
+    """A chip under calibration, with the results so far."""
 
     chip: str
     """Name or file of the chip."""
     files: list[Path]
-    """Where the rows come from."""
+    """Files of the rows."""
     file: ChipFile
-    """The chip as its YAML has it."""
+    """The chip with the parameters of its YAML."""
     available: int
-    """Rows that the files have."""
+    """Number of rows in the files."""
     sample: list[Record]
-    """Rows that are simulated."""
-    fitted: list[Fitted] = field(default_factory=list)
-    """The numbers, in the order in which they are fitted."""
+    """Rows that are simulated and fitted to."""
+    fitted: list[FittedNumber] = field(default_factory=list)
+    """The parameters, in the order of fitting."""
     skipped: dict[str, str] = field(default_factory=dict)
-    """Listed numbers that are not fitted, and why."""
+    """Listed parameters that are not fitted, with the reasons."""
     before: list[float] = field(default_factory=list)
-    """Relative error of the time of each row of the sample, with the YAML's numbers."""
+    """Relative error of the time of each row of the sample, with the YAML's parameters."""
     after: list[float] = field(default_factory=list)
-    """The same with the numbers found; empty until all are."""
+    """The same with the fitted parameters; empty until all are fitted."""
 
     def settings(self) -> dict[str, Any]:
-        """The numbers found so far, as overrides of the chip."""
+        """The parameters fitted so far, as overrides of the chip."""
         return {item.fit.key: item.value for item in self.fitted if item.found is not None}
 
     def run(self, options: RunOptions, say: Say) -> None:
@@ -106,7 +106,7 @@ class Calibration:
             predictor.stop()
 
     def families(self, errors: Sequence[float]) -> dict[str, float]:
-        """Mean absolute relative error by family; nothing if there are no errors yet."""
+        """Mean absolute relative error by family; empty if there are no errors yet."""
         if not errors:
             return {}
         found: dict[str, list[float]] = {}
@@ -115,22 +115,22 @@ class Calibration:
             found.setdefault(record.text("family") + dirty, []).append(error)
         return {name: _mean(values) for name, values in found.items()}
 
-    def _unknown(self, item: Fitted, predictor: Predictor) -> Unknown:
+    def _unknown(self, item: FittedNumber, predictor: Predictor) -> SearchVariable:
         quantities = {other.fit.key: other.quantity for other in self.fitted}
 
         def objective(values: Mapping[str, float]) -> float:
             return predictor.error({key: quantities[key].text(value) for key, value in values.items()}, item.rows)
 
         quantity = item.quantity
-        return Unknown(item.fit.key, quantity.value, quantity.low, quantity.high, quantity.whole, objective)
+        return SearchVariable(item.fit.key, quantity.value, quantity.low, quantity.high, quantity.whole, objective)
 
 
 def open_calibration(files: Sequence[Path], chip: str, rows: int = ROWS, fits: Sequence[Fit] = FITS) -> Calibration:
-    """What is to be fitted on which rows; nothing is simulated yet.
+    """Prepare a calibration: choose the parameters and their rows. Nothing is simulated yet.
 
-    `rows` of the files' rows are taken: as many for each number, spread over its rows, and the rest of other kinds.
-    Raises MemgrainError if a file or the number of rows is wrong, a row is of an attention kernel or of another chip,
-    or nothing can be fitted; HardwareError if the chip is wrong.
+    `rows` of the files' rows are used: equally many for each parameter, spread over its rows, and the rest from other
+    rows. Raises MemgrainError if a file or the number of rows is invalid, a row is of an attention kernel or of another
+    chip, or nothing can be fitted; HardwareError if the chip is invalid.
     """
     records = [record for path in files for record in _read(path)]
     file = read_chip(chip)
@@ -154,7 +154,7 @@ def open_calibration(files: Sequence[Path], chip: str, rows: int = ROWS, fits: S
             continue
         for end in (quantity.low, quantity.high):
             load_chip(chip, {fit.key: quantity.text(end)})
-        found.fitted.append(Fitted(fit, quantity, []))
+        found.fitted.append(FittedNumber(fit, quantity, []))
         chosen[fit.key] = matching
     if not found.fitted:
         raise MemgrainError(f"nothing to fit: {'; '.join(found.skipped.values())}")
@@ -174,7 +174,7 @@ def open_calibration(files: Sequence[Path], chip: str, rows: int = ROWS, fits: S
 
 
 def _read(path: Path) -> list[Record]:
-    """The rows of a file; one that was measured from dirty caches too is another row."""
+    """The rows of a file. A time from dirty caches becomes a separate row."""
     if is_empty_file(path):
         return read_empty(path)
     records = read_records(path)
@@ -208,7 +208,7 @@ def _matching(records: Sequence[Record], kinds: Sequence[Any]) -> list[Record]:
 
 
 def _spread(records: Sequence[Record], count: int) -> list[Record]:
-    """`count` of the records, evenly spaced in the order of family and time."""
+    """`count` records, evenly spaced in the order of family and time."""
     ordered = sorted(records, key=lambda record: (record.text("family"), record.real("kernel_time_us") or 0.0))
     if count >= len(ordered):
         return ordered

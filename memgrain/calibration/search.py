@@ -1,4 +1,4 @@
-"""The search: one number after another, each within its bounds on an objective of its own, until none moves."""
+"""Coordinate descent: one variable after another, each within its bounds on its own objective, until none moves."""
 
 from __future__ import annotations
 
@@ -10,86 +10,88 @@ from typing import Literal
 from scipy.optimize import brentq, minimize_scalar
 
 PASSES = 8
-"""Passes over all numbers at most."""
+"""Maximum number of passes over all variables."""
 SETTLED = 0.01
-"""Share of its bounds' distance by which a number may still move when it counts as found."""
+"""A variable has converged if it moves by at most this fraction of its bounds' width."""
 AGAIN = 0.15
-"""From the second pass on a number is sought within this share of its bounds' distance of where it stands."""
+"""From the second pass on, the search is limited to this fraction of the bounds' width around the present value."""
 STIRRED = 0.02
-"""It is sought again only if the other numbers have changed its objective by this share, and by more than FLOOR."""
+"""A variable is searched again only if the others have changed its objective by this fraction and by more than
+FLOOR."""
 STEPS = 15
-"""Evaluations of one search at most."""
+"""Maximum number of evaluations per search."""
 RISE, FLOOR = 0.1, 0.001
-"""By how much the objective may rise within the interval: this share of itself, and no less than this."""
+"""Allowed rise of the objective within the interval: this fraction, but at least FLOOR."""
 WORTH, SHARE = 0.0002, 0.05
-"""A number stays where it is, or goes to its bound, if the objective is better elsewhere by no more than this, or by no
-more than that share of itself."""
+"""A variable keeps its value, or moves to its bound, if the objective elsewhere is better by no more than WORTH or by
+no more than the fraction SHARE."""
 ENDS = 8
-"""Evaluations for one end of an interval at most."""
+"""Maximum number of evaluations per end of an interval."""
 
 Objective = Callable[[Mapping[str, float]], float]
-"""A mean absolute error that numbers give, by name."""
-Told = Callable[["Found"], None]
-"""Hears of each number as it is settled in a pass."""
+"""The mean absolute error as a function of the variables by name."""
+OnSettled = Callable[["Found"], None]
+"""Called with each variable's result in a pass."""
 
 
 @dataclass(frozen=True)
-class Unknown:
-    """A number to be found."""
+class SearchVariable:
+    """A variable of the search."""
 
     name: str
-    """Its name."""
+    """Name of the variable."""
     start: float
-    """Where it stands."""
+    """Start value."""
     low: float
-    """Its lower bound."""
+    """Lower bound."""
     high: float
-    """Its upper bound."""
+    """Upper bound."""
     whole: bool
     """Whether it must be a whole number."""
     objective: Objective
-    """What is to be small, given all numbers."""
+    """Objective to minimise, as a function of all variables."""
 
     @property
     def width(self) -> float:
-        """Distance of the bounds."""
+        """Width of the bounds."""
         return self.high - self.low
 
     def clip(self, value: float) -> float:
-        """`value` within the bounds, whole where it must be."""
+        """`value` clipped to the bounds, and rounded if it must be whole."""
         inside = min(max(value, self.low), self.high)
         return float(round(inside)) if self.whole else inside
 
 
 @dataclass(frozen=True)
 class Found:
-    """What is known of a number after a pass."""
+    """The result of a variable after a pass."""
 
     name: str
-    """Its name."""
+    """Name of the variable."""
     value: float
-    """Where it stands now."""
+    """Present value."""
     error: float
-    """The objective there."""
+    """Objective at that value."""
     bound: Literal["low", "high"] | None
-    """The bound that it stopped at."""
+    """The bound at which it stopped, if any."""
     interval: tuple[float, float] | None = None
-    """Where the objective ends to be as good as `error`, with all else as found; None until it is known."""
+    """Interval in which the objective is about as good as `error`, all other variables fixed; None until it is
+    known."""
     open_low: bool = False
-    """Whether the interval ends at the lower bound without the objective having risen."""
+    """Whether the objective does not rise up to the lower bound."""
     open_high: bool = False
-    """The same at the upper bound."""
+    """Whether the objective does not rise up to the upper bound."""
 
     @property
     def idle(self) -> bool:
-        """Whether the objective hardly depends on the number."""
+        """Whether the objective hardly depends on the variable."""
         return self.open_low and self.open_high
 
 
-def search(unknowns: Sequence[Unknown], told: Told) -> dict[str, Found]:
-    """Find every number with all others held, again and again; then say how far each may move.
+def search(unknowns: Sequence[SearchVariable], told: OnSettled) -> dict[str, Found]:
+    """Minimise over each variable in turn with all others fixed, repeatedly; then determine the interval of each.
 
-    Coordinate descent: a number that alone decides its objective is found in one pass, others by turns.
+    A variable that alone determines its objective is found in one pass, others by alternation.
     """
     values = {unknown.name: unknown.clip(unknown.start) for unknown in unknowns}
     found: dict[str, Found] = {}
@@ -113,8 +115,8 @@ def search(unknowns: Sequence[Unknown], told: Told) -> dict[str, Found]:
     return found
 
 
-def _minimum(unknown: Unknown, values: Mapping[str, float], first: bool) -> tuple[float, float]:
-    """Where the objective is least, and what it is there."""
+def _minimum(unknown: SearchVariable, values: Mapping[str, float], first: bool) -> tuple[float, float]:
+    """The minimum of the objective and its value there."""
     here = values[unknown.name]
     if first:
         return _minimum_between(unknown, values, unknown.low, unknown.high)
@@ -126,8 +128,10 @@ def _minimum(unknown: Unknown, values: Mapping[str, float], first: bool) -> tupl
     return value, error
 
 
-def _minimum_between(unknown: Unknown, values: Mapping[str, float], low: float, high: float) -> tuple[float, float]:
-    """The same between two values; the number stays where it is if nothing there is worth a move."""
+def _minimum_between(
+    unknown: SearchVariable, values: Mapping[str, float], low: float, high: float
+) -> tuple[float, float]:
+    """The minimum between two values. The variable keeps its value if no other is sufficiently better."""
     here = values[unknown.name]
     if unknown.whole and high - low < STEPS:
         tried = [float(value) for value in range(int(low), int(high) + 1)]
@@ -148,17 +152,17 @@ def _minimum_between(unknown: Unknown, values: Mapping[str, float], low: float, 
     return best, error
 
 
-def _stirred(unknown: Unknown, values: Mapping[str, float], error: float) -> bool:
-    """Whether the objective where the number stands is another than `error`, since other numbers have moved."""
+def _stirred(unknown: SearchVariable, values: Mapping[str, float], error: float) -> bool:
+    """Whether the objective at the present value differs from `error`, because other variables have moved."""
     change = abs(_at(unknown, values, values[unknown.name]) - error)
     return change > max(STIRRED * error, FLOOR)
 
 
-def _with_interval(unknown: Unknown, values: Mapping[str, float]) -> Found:
-    """What is found of a number, with the interval in which its objective hardly rises.
+def _with_interval(unknown: SearchVariable, values: Mapping[str, float]) -> Found:
+    """The result of a variable, with the interval in which its objective hardly rises.
 
-    No end is nearer than the search's own step. A number whose objective rises at neither bound is put back where it
-    began: the rows say nothing of it.
+    No end is closer than the step of the search. A variable whose objective rises at neither bound is reset to its
+    start value, because the rows do not determine it.
     """
     value = values[unknown.name]
     error = _at(unknown, values, value)
@@ -185,11 +189,11 @@ def _with_interval(unknown: Unknown, values: Mapping[str, float]) -> Found:
     return Found(unknown.name, value, error, _bound(unknown, value), (ends[0], ends[1]), stay[0], stay[1])
 
 
-def _at(unknown: Unknown, values: Mapping[str, float], value: float) -> float:
+def _at(unknown: SearchVariable, values: Mapping[str, float], value: float) -> float:
     return unknown.objective({**values, unknown.name: unknown.clip(value)})
 
 
-def _bound(unknown: Unknown, value: float) -> Literal["low", "high"] | None:
+def _bound(unknown: SearchVariable, value: float) -> Literal["low", "high"] | None:
     if value - unknown.low < SETTLED * unknown.width:
         return "low"
     return "high" if unknown.high - value < SETTLED * unknown.width else None

@@ -1,4 +1,5 @@
-"""The ledger of claims: what the article says, put to the test by experiments, as told and with the facts."""
+"""Claims of the article, each decided by experiments: as claimed (the article's numbers) and with the facts
+(sources)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The criterion of a case, and how an interval or a text is held against it."""
+"""The criterion of a case, applied to an interval or a text."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from memgrain.claims.interval import Interval
+from memgrain.claims.interval import ValueInterval
 
 
 class Criterion(BaseModel):
-    """What must be true of a finding for the claim to hold in a case."""
+    """The condition under which the claim holds in a case."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -29,8 +29,8 @@ class Criterion(BaseModel):
             raise ValueError(f"at_least {self.at_least} is above at_most {self.at_most}; exchange them")
         return self
 
-    def holds(self, found: Interval | str) -> bool | None:
-        """Whether it is met: True if the whole interval meets it, False if none of it does, else None."""
+    def holds(self, found: ValueInterval | str) -> bool | None:
+        """Whether the criterion is met: True if the whole interval meets it, False if no part of it does, else None."""
         if isinstance(found, str):
             return self.one_of is not None and found in self.one_of
         low = float("-inf") if self.at_least is None else self.at_least
@@ -41,7 +41,7 @@ class Criterion(BaseModel):
 
     @property
     def text(self) -> str:
-        """In words."""
+        """The criterion in words."""
         if self.one_of is not None:
             return " or ".join(self.one_of)
         if self.at_least is not None and self.at_most is not None:

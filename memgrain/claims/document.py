@@ -1,12 +1,12 @@
-"""The ledger as a page: verdicts, what each case found, the commands that show it, and a figure for each claim."""
+"""The claims as a page: verdicts, the result of each case, the commands that reproduce it, and a figure for each
+claim."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from memgrain.claims.finding import Matrix
-from memgrain.claims.matrices import matrices
+from memgrain.claims.result import ResultMatrix
 from memgrain.claims.run import CaseResult, ClaimResult
 from memgrain.errors import MemgrainError
 from memgrain.sim import MODEL_VERSION
@@ -28,7 +28,8 @@ MARKS = {True: "yes", False: "no", None: "open"}
 
 
 def write_document(results: Sequence[ClaimResult], path: Path) -> None:
-    """Write the page, and the figures into a folder of its name; raises MemgrainError if they cannot be written."""
+    """Write the page, and the figures into a folder of the same name. Raises MemgrainError if they cannot be
+    written."""
     from memgrain.claims.figure import claim_figure
 
     folder = path.with_suffix("")
@@ -45,14 +46,14 @@ def _summary(results: Sequence[ClaimResult]) -> str:
     lines = ["| claim | as told | with the facts |", "| --- | --- | --- |"]
     for result in results:
         link = f"[{result.claim.title}](#{_anchor(result.claim.title)})"
-        lines.append(f"| {link} | {result.told or '–'} | {result.sourced or '–'} |")
+        lines.append(f"| {link} | {result.as_claimed or '–'} | {result.sourced or '–'} |")
     return "\n".join(lines) + "\n"
 
 
 def _section(result: ClaimResult, folder: Path) -> str:
     claim = result.claim
     words = "\n>\n".join(f"> {' '.join(part.split())}" for part in claim.words)
-    verdicts = [f"**As told:** {result.told}." if result.told else ""]
+    verdicts = [f"**As told:** {result.as_claimed}." if result.as_claimed else ""]
     verdicts += [f"**With the facts:** {result.sourced}." if result.sourced else ""]
     parts = [
         f"## {claim.title}\n",
@@ -60,7 +61,7 @@ def _section(result: ClaimResult, folder: Path) -> str:
         f"{claim.meaning}\n",
         "\n\n".join(part for part in verdicts if part) + "\n",
         _table(result.cases),
-        *(_matrix(matrix) for matrix in matrices(result.cases)),
+        *(_matrix(matrix) for matrix in result.matrices()),
         f"![{claim.title}]({folder.name}/{claim.name}.png)\n",
         f"{claim.remark}\n" if claim.remark else "",
         _commands(result.cases),
@@ -73,14 +74,14 @@ def _table(cases: Sequence[CaseResult]) -> str:
     for found in cases:
         case = found.case
         text = found.failure or (found.finding.text if found.finding else "")
-        kind = "told" if case.told else "facts"
+        kind = "told" if case.as_claimed else "facts"
         lines.append(
             f"| {kind} | {MARKS[found.holds]} | {case.condition} | {case.measure} | {text} | {case.criterion.text} |"
         )
     return "\n".join(lines) + "\n"
 
 
-def _matrix(matrix: Matrix) -> str:
+def _matrix(matrix: ResultMatrix) -> str:
     lines = [f"| {matrix.title} | {' | '.join(matrix.columns)} |", f"| --- |{' ---: |' * len(matrix.columns)}"]
     lines += [f"| {name} | {' | '.join(f'{number:.2f}' for number in numbers)} |" for name, numbers in matrix.rows]
     return "\n".join(lines) + "\n"
@@ -95,5 +96,5 @@ def _commands(cases: Sequence[CaseResult]) -> str:
 
 
 def _anchor(title: str) -> str:
-    """The anchor that GitHub gives a heading."""
+    """The anchor that GitHub generates for a heading."""
     return "".join(letter for letter in title.lower().replace(" ", "-") if letter.isalnum() or letter in "-_")

@@ -1,4 +1,5 @@
-"""A claim's cases as intervals beside what the claim asks for, and below them what its designs cost on its chips."""
+"""A figure of a claim: the interval of each case beside its criterion, and below them the matrices of the
+experiments."""
 
 from __future__ import annotations
 
@@ -10,24 +11,23 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from memgrain.claims.finding import Matrix, number_text
-from memgrain.claims.interval import Interval
-from memgrain.claims.matrices import matrices
+from memgrain.claims.interval import ValueInterval
+from memgrain.claims.result import ResultMatrix, number_text
 from memgrain.claims.run import CaseResult, ClaimResult
 from memgrain.plots.heatmap import REVERSED, ink
 
 DPI = 150
 WIDTH = 46
-"""Letters of a line of a case."""
+"""Characters in a line of a case's label."""
 STYLES = {True: ("o", "#1f6f8b", "holds"), False: ("X", "#b5460f", "does not hold"), None: ("D", "#777777", "open")}
-"""Marker, colour and word of a case by whether the claim holds in it; apart in grey too, by their shapes."""
+"""Marker, colour and word of a case by whether the claim holds. The shapes differ, so that greyscale suffices."""
 
 
 def claim_figure(result: ClaimResult) -> Figure:
-    """A row for each case with a number: its interval, and in grey what the claim asks for; then its matrices."""
-    rows = [case for case in result.cases if case.finding is not None and isinstance(case.finding.found, Interval)]
+    """Draw a row for each case, its interval and in grey the criterion, followed by the matrices."""
+    rows = [case for case in result.cases if case.finding is not None and isinstance(case.finding.found, ValueInterval)]
     texts = [case for case in result.cases if case.finding is not None and isinstance(case.finding.found, str)]
-    shown, tables = [*rows, *texts], matrices(result.cases)
+    shown, tables = [*rows, *texts], result.matrices()
     heights = [*(1.0 for _ in rows), *(0.45 for _ in texts)] or [1.0]
     inches = [0.8 + 0.72 * sum(heights), *(0.9 + 0.4 * len(matrix.rows) for matrix in tables)]
     figure = Figure(figsize=(9.5, sum(inches)), dpi=DPI, layout="constrained")
@@ -44,8 +44,8 @@ def claim_figure(result: ClaimResult) -> Figure:
     return figure
 
 
-def _matrix(axis: Axes, matrix: Matrix) -> None:
-    """Numbers of 1 and more as cells, darker where they are larger, by the logarithm."""
+def _matrix(axis: Axes, matrix: ResultMatrix) -> None:
+    """Draw a matrix of numbers of at least 1 as cells, shaded by the logarithm of the number."""
     values = np.array([numbers for _, numbers in matrix.rows])
     norm = LogNorm(1.0, max(2.0, float(values.max())))
     axis.imshow(values, cmap=REVERSED, norm=norm, aspect="auto")
@@ -60,11 +60,11 @@ def _matrix(axis: Axes, matrix: Matrix) -> None:
 
 
 def _row(axis: Axes, case: CaseResult) -> None:
-    """One case on an axis of its own: cases differ in what they measure."""
+    """Draw one case on its own axis, since cases measure different quantities."""
     marker, colour, word = STYLES[case.holds]
     finding, criterion = case.finding, case.case.criterion
     assert finding is not None
-    label = f"{'told' if case.case.told else 'facts'}: {case.case.condition}"
+    label = f"{'told' if case.case.as_claimed else 'facts'}: {case.case.condition}"
     axis.set_yticks([0], ["\n".join(textwrap.wrap(label, WIDTH))], fontsize=7.5)
     axis.spines[["top", "right", "left"]].set_visible(False)
     axis.tick_params(axis="y", length=0)

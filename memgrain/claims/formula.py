@@ -1,5 +1,5 @@
-"""Formulas as claims write them: numbers, names with dots, + - * / **, and a few functions; read by Python's parser and
-worked out here, so that a file cannot run code."""
+"""Formulas of claims: numbers, dotted names, + - * / **, and a few functions. Python's parser reads them and this
+module evaluates the tree, so that a file cannot run code."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _FUNCTIONS: dict[str, Callable[..., float]] = {"min": min, "max": max, "log2": m
 
 @dataclass(frozen=True)
 class Formula:
-    """A formula that has been read."""
+    """A parsed formula."""
 
     text: str
-    """As it was written."""
+    """The text of the formula."""
     tree: ast.expr
-    """As it was understood."""
+    """The syntax tree."""
     names: tuple[str, ...]
-    """The names in it, each once."""
+    """The distinct names in the formula."""
 
     def __call__(self, numbers: Mapping[str, float]) -> float:
-        """Its value; raises MemgrainError where it has none."""
+        """Evaluate the formula. Raises MemgrainError if it has no value for these numbers."""
         try:
             return float(_worked_out(self.tree, numbers))
         except (ZeroDivisionError, OverflowError, ValueError) as error:
@@ -42,7 +42,7 @@ class Formula:
 
 
 def read_formula(text: str) -> Formula:
-    """The formula; raises MemgrainError, in one line, if it is none."""
+    """Parse a formula. Raises MemgrainError if the text is not one."""
     try:
         tree = ast.parse(text.strip(), mode="eval").body
     except SyntaxError:
@@ -51,7 +51,7 @@ def read_formula(text: str) -> Formula:
 
 
 def _names(node: ast.expr, text: str) -> list[str]:
-    """The names of a formula; raises MemgrainError for what is none of its parts."""
+    """The names in a formula. Raises MemgrainError for a construct that is not allowed."""
     name = _name(node)
     if name is not None:
         return [name]
@@ -70,7 +70,7 @@ def _names(node: ast.expr, text: str) -> list[str]:
 
 
 def _name(node: ast.expr) -> str | None:
-    """A name, dots included; None for anything else."""
+    """The dotted name that a node stands for; None for any other node."""
     if isinstance(node, ast.Name):
         return node.id
     if isinstance(node, ast.Attribute):

@@ -1,4 +1,4 @@
-"""An interval: a value with the lowest and the highest that it may be, and what follows for a formula of such."""
+"""A value with its lowest and highest possible value, and the interval of a formula of such values."""
 
 from __future__ import annotations
 
@@ -9,45 +9,48 @@ from dataclasses import dataclass
 from memgrain.errors import MemgrainError
 
 MOST_CORNERS = 16
-"""Uncertain numbers that a formula may have: it is worked out at every combination of their ends."""
+"""Maximum number of uncertain numbers in a formula, which is evaluated at every combination of their ends."""
 
 
 @dataclass(frozen=True)
-class Interval:
-    """A value and how far it may be off."""
+class ValueInterval:
+    """A value and the interval that contains it."""
 
     low: float
     """Lowest."""
     value: float
-    """What is taken where one number is needed."""
+    """The nominal value."""
     high: float
     """Highest."""
 
     @classmethod
-    def of(cls, value: float, ends: tuple[float, float] | None = None) -> Interval:
-        """A value between its ends in any order, or one that is certain; the value widens ends that miss it."""
+    def of(cls, value: float, ends: tuple[float, float] | None = None) -> ValueInterval:
+        """A value with `ends` in any order, or a certain value if there are none. Ends that exclude the value are
+        widened."""
         low, high = (value, value) if ends is None else (min(ends), max(ends))
         return cls(min(low, value), value, max(high, value))
 
     @property
     def certain(self) -> bool:
-        """Whether it is one number."""
+        """Whether the interval has no width."""
         return self.low == self.high
 
 
-def spread(formula: Callable[[Mapping[str, float]], float], numbers: Mapping[str, Interval]) -> Interval:
-    """A formula of independent numbers: its value, and its extremes over all combinations of their ends, which are its
-    extremes everywhere if it rises or falls throughout in each of them.
+def interval_of_formula(
+    formula: Callable[[Mapping[str, float]], float], numbers: Mapping[str, ValueInterval]
+) -> ValueInterval:
+    """The value of a formula of independent numbers, with its extremes over all combinations of their ends. If the
+    formula is monotone in each number, these are its extremes over the whole ranges.
 
     Raises MemgrainError for more than MOST_CORNERS uncertain numbers.
     """
     unsure = [name for name, number in numbers.items() if not number.certain]
     if len(unsure) > MOST_CORNERS:
         raise MemgrainError(f"{len(unsure)} uncertain numbers in one formula, {MOST_CORNERS} at most; split it")
-    usual = {name: number.value for name, number in numbers.items()}
+    nominal = {name: number.value for name, number in numbers.items()}
     found = [
-        formula({**usual, **dict(zip(unsure, ends, strict=True))})
+        formula({**nominal, **dict(zip(unsure, ends, strict=True))})
         for ends in itertools.product(*((numbers[name].low, numbers[name].high) for name in unsure))
     ]
-    value = formula(usual)
-    return Interval(min([value, *found]), value, max([value, *found]))
+    value = formula(nominal)
+    return ValueInterval(min([value, *found]), value, max([value, *found]))

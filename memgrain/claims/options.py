@@ -1,4 +1,4 @@
-"""Options of experiments, and the point that most of them simulate."""
+"""Options of experiments, and the point that most experiments simulate."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ExperimentOptions:
     run: RunOptions = RunOptions()
     """How points are run, and how many draws an interval rests on: SAMPLES unless another number is given."""
     draw: bool = True
-    """Whether the chips' uncertain numbers are drawn; if not, the numbers of their files are taken as they stand."""
+    """Whether the chips' uncertain parameters are drawn; if not, their nominal values are used."""
     known: dict[Hashable, Any] = field(default_factory=dict, compare=False)
     """Results that several cases need, by their request; valid for one run of the claims, as files may change after
     it."""
@@ -43,7 +43,7 @@ class ExperimentOptions:
 
 
 class PointOf(BaseModel):
-    """A workload on a chip."""
+    """A workload on a chip, as a claim's file names it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -54,12 +54,12 @@ class PointOf(BaseModel):
     tune: Tune = Field(default=(), description="keys of the tiling that are tuned; see memgrain run --tune")
 
     def task(self, more: Mapping[str, Any] | None = None) -> Task:
-        """The task, with more set if that is given."""
+        """The task, with the further overrides `more`."""
         on_chip, rest = split({**self.set, **(more or {})}, self.chip)
         return Task(self.chip, on_chip, self.workload, rest, "cold", self.fold, self.tune)
 
     def command(self, more: Mapping[str, Any] | None = None) -> str:
-        """The command that runs it."""
+        """The command that runs the point."""
         settings = [f"--set {shlex.quote(f'{key}={value}')}" for key, value in {**self.set, **(more or {})}.items()]
         fold = [f"--fold {self.fold}"] if self.fold else []
         fold += [f"--tune {','.join(self.tune)}"] if self.tune else []
@@ -67,5 +67,5 @@ class PointOf(BaseModel):
 
 
 def design_text(design: Mapping[str, Any]) -> str:
-    """A design as a person reads it: each key's last word and value."""
+    """A design in words: the last part of each key with its value."""
     return ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in design.items())

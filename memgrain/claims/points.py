@@ -1,5 +1,5 @@
-"""A metric of several points, and an interval for a figure made of it: over draws of the chips' uncertain numbers and
-the model's error, or without them where chips are taken as they are told."""
+"""A metric of several points, and the interval of a figure computed from it: over draws of the chips' uncertain
+parameters and the model's error, or a single value if nothing is drawn."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from memgrain.claims.interval import Interval
+from memgrain.claims.interval import ValueInterval
 from memgrain.claims.options import ExperimentOptions
 from memgrain.errors import MemgrainError
 from memgrain.runs.execute import run_points
 from memgrain.runs.rows import read_rows
 from memgrain.runs.task import Point, Task
 from memgrain.runs.tune import hold
-from memgrain.uncertainty import sample, spread
-from memgrain.uncertainty.spread import Combine
+from memgrain.uncertainty import sample, uncertain_result
+from memgrain.uncertainty.uncertain_result import Combine
 
 
 def values_of(points: Sequence[Point], metric: str, options: ExperimentOptions) -> NDArray[np.float64]:
-    """The metric of each point; raises MemgrainError if one fails or has no such number."""
+    """The metric of each point. Raises MemgrainError if a point fails or its row has no such number."""
     outcome = run_points(points, [], options.folder, options.run)
     if outcome.failures:
         raise MemgrainError(outcome.failures[0])
@@ -33,11 +33,12 @@ def values_of(points: Sequence[Point], metric: str, options: ExperimentOptions) 
 
 def interval_of(
     tasks: Sequence[Task], metric: str, combine: Combine, options: ExperimentOptions
-) -> tuple[Interval, str]:
-    """What `combine` makes of the metric of each task, with an interval of nine draws in ten, and what it rests on."""
+) -> tuple[ValueInterval, str]:
+    """`combine` applied to the metric of each task, with an interval of nine draws in ten, and the basis of the
+    interval."""
     tasks = hold(tasks, options.folder, options.run)
     if not options.draw:
         values = values_of([task.resolve() for task in tasks], metric, options)
-        return Interval.of(float(combine(*values[:, np.newaxis])[0])), "numbers of the chips as they are told"
-    found = spread(sample(tasks, options.placed), metric, metric, combine, options.run.seed)
-    return Interval.of(found.usual, (found.combined.low, found.combined.high)), "; ".join(found.notes)
+        return ValueInterval.of(float(combine(*values[:, np.newaxis])[0])), "numbers of the chips as they are told"
+    found = uncertain_result(sample(tasks, options.placed), metric, metric, combine, options.run.seed)
+    return ValueInterval.of(found.nominal, (found.combined.low, found.combined.high)), "; ".join(found.notes)

@@ -1,29 +1,30 @@
-"""Every case of every claim decided: what was found, whether the claim holds in it, and the verdicts."""
+"""Decide claims: run the experiment of every case, apply its criterion, and derive the verdicts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from memgrain.claims.finding import Finding
 from memgrain.claims.options import ExperimentOptions
-from memgrain.claims.spec import Case, Claim
+from memgrain.claims.result import ExperimentResult, ResultMatrix
+from memgrain.claims.spec import Claim, ClaimCase
 from memgrain.claims.verdict import Decided, verdict
 from memgrain.runs.execute import DOMAIN
 
 
 @dataclass(frozen=True)
 class CaseResult:
-    """A case and its answer."""
+    """A case and its result."""
 
-    case: Case
+    case: ClaimCase
     """The case."""
-    finding: Finding | None
-    """What its experiment found; None if it failed."""
+    finding: ExperimentResult | None
+    """The result of its experiment; None if it failed."""
     holds: bool | None
-    """Whether the claim holds in it; None if its interval lies on both sides of the criterion, or it failed."""
+    """Whether the claim holds in the case; None if the interval lies on both sides of the criterion, or the case
+    failed."""
     failure: str = ""
-    """Why it failed, in one line."""
+    """Reason of the failure, one line."""
 
 
 @dataclass(frozen=True)
@@ -36,24 +37,39 @@ class ClaimResult:
     """Its cases."""
 
     @property
-    def told(self) -> str:
-        """The verdict for chips and numbers as the article tells them; empty if no case supposes them."""
+    def as_claimed(self) -> str:
+        """The verdict with the article's chips and numbers; empty if no case uses them."""
         return self._verdict(True)
 
     @property
     def sourced(self) -> str:
-        """The verdict for chips and numbers as sources have them; empty if no case supposes them."""
+        """The verdict with chips and numbers from sources; empty if no case uses them."""
         return self._verdict(False)
 
-    def _verdict(self, told: bool) -> str:
-        cases = [Decided(found.case.condition, found.holds) for found in self.cases if found.case.told == told]
+    def _verdict(self, as_claimed: bool) -> str:
+        cases = [
+            Decided(found.case.condition, found.holds) for found in self.cases if found.case.as_claimed == as_claimed
+        ]
         return verdict(cases) if cases else ""
+
+    def matrices(self) -> list[ResultMatrix]:
+        """Matrices of the cases in order. Those with the same title and columns are merged; equal rows occur once."""
+        found: dict[tuple[str, tuple[str, ...]], ResultMatrix] = {}
+        for result in self.cases:
+            own = result.finding.matrix if result.finding else None
+            if own is None:
+                continue
+            rows = [(name or result.case.condition, numbers) for name, numbers in own.rows]
+            key = (own.title, own.columns)
+            before = found[key].rows if key in found else ()
+            found[key] = replace(own, rows=tuple(dict.fromkeys((*before, *rows))))
+        return list(found.values())
 
 
 def run_claims(
     claims: Sequence[Claim], options: ExperimentOptions, done: Callable[[ClaimResult], None] = lambda result: None
 ) -> list[ClaimResult]:
-    """Decide claims one after the other; `done` is told of each. A case that fails leaves the others as they are."""
+    """Decide claims one after the other and call `done` with each result. A failing case does not affect the others."""
     found = []
     for claim in claims:
         found.append(ClaimResult(claim, tuple(_decide(case, options) for case in claim.cases)))
@@ -61,10 +77,10 @@ def run_claims(
     return found
 
 
-def _decide(case: Case, options: ExperimentOptions) -> CaseResult:
-    """The answer of a case; what the article tells is taken as it is told, not drawn from what it might be."""
+def _decide(case: ClaimCase, options: ExperimentOptions) -> CaseResult:
+    """The result of a case. Cases as claimed use the article's numbers and draw nothing."""
     try:
-        finding = case.experiment.find(replace(options, draw=False) if case.told else options)
+        finding = case.experiment.find(replace(options, draw=False) if case.as_claimed else options)
     except DOMAIN as error:
         return CaseResult(case, None, None, " ".join(str(error).split()))
     return CaseResult(case, finding, case.criterion.holds(finding.found))

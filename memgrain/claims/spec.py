@@ -1,11 +1,11 @@
-"""CLAIM.yaml: the article's words, experiments that put them to the test, and what would have to come out.
+"""CLAIM.yaml: the article's words, the experiments that test them, and the criteria.
 
 title: The 910B has cache lines of 128 bytes
-words: ["the 128-byte cache line of the Ascend 910B"]     # as the article says it
+words: ["the 128-byte cache line of the Ascend 910B"]     # quoted from the article
 meaning: one sentence that can be tested
 cases:
   - if: the chip is the 910B1 of the vendor's papers      # ends the sentence 'holds only if ...'
-    told: false                                           # true: chips and numbers as the article tells them
+    told: false                                           # true: chips and numbers as the article claims
     measure: bytes of a line of the L2
     experiment: {kind: formula, chip: ascend_910b1, formula: l2.line, unit: B}
     criterion: {at_least: 128, at_most: 128}
@@ -24,19 +24,23 @@ from memgrain.errors import MemgrainError
 from memgrain.runs.shipped import claim_names, find_claim
 from memgrain.runs.yaml_file import read_mapping
 
-Text = Annotated[str, Field(min_length=1)]
+NonEmptyText = Annotated[str, Field(min_length=1)]
 
 
-class Case(BaseModel):
-    """One reading of a claim, decided by one experiment."""
+class ClaimCase(BaseModel):
+    """One interpretation of a claim, decided by one experiment."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    condition: Text = Field(alias="if", description="what it supposes; ends the sentence 'holds only if ...'")
-    told: bool = Field(description="whether chips and numbers are as the article tells them, not as sources do")
-    measure: Text = Field(description="what the experiment's number is")
-    experiment: Experiment = Field(description="what is worked out or simulated")
-    criterion: Criterion = Field(description="what must come out for the claim to hold")
+    condition: NonEmptyText = Field(
+        alias="if", description="the assumption of the case; completes the sentence 'holds only if ...'"
+    )
+    as_claimed: bool = Field(
+        alias="told", description="whether chips and numbers are as the article claims, not as sources say"
+    )
+    measure: NonEmptyText = Field(description="the quantity that the experiment determines")
+    experiment: Experiment = Field(description="the experiment")
+    criterion: Criterion = Field(description="the condition under which the claim holds")
 
 
 class Claim(BaseModel):
@@ -44,22 +48,22 @@ class Claim(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Text = Field(description="name of its file")
-    title: Text = Field(description="the claim in a few words")
-    words: list[Text] = Field(min_length=1, description="the article's own words")
-    meaning: Text = Field(description="what is tested, in a sentence or two")
-    cases: list[Case] = Field(min_length=1, description="readings, each decided by itself")
-    remark: str = Field(default="", description="what a reader of the verdict should know")
+    name: NonEmptyText = Field(description="name of its file")
+    title: NonEmptyText = Field(description="the claim in a few words")
+    words: list[NonEmptyText] = Field(min_length=1, description="the article's own words")
+    meaning: NonEmptyText = Field(description="what is tested, in one or two sentences")
+    cases: list[ClaimCase] = Field(min_length=1, description="interpretations, each decided on its own")
+    remark: str = Field(default="", description="remark on the verdict")
 
 
 def load_claims(names: Sequence[str] = (), tune: Sequence[str] = ()) -> list[Claim]:
-    """The claims of these names or files, or all of the ledger; see `load_claim`."""
+    """Load the claims of these names or files, or all shipped claims; see `load_claim`."""
     return [load_claim(name, tune) for name in names or claim_names()]
 
 
 def load_claim(name: str, tune: Sequence[str] = ()) -> Claim:
-    """The claim of that name, or of that YAML file, with keys to `tune` in place of its own where some are named;
-    raises MemgrainError in one line."""
+    """Load a claim by its name or from a YAML file. Keys in `tune` replace the claim's own tuned keys. Raises
+    MemgrainError with one line."""
     path = find_claim(name)
     raw = read_mapping(path, "begin with title:")
     if tune:
@@ -73,7 +77,7 @@ def load_claim(name: str, tune: Sequence[str] = ()) -> Claim:
 
 
 def _tuned(part: Any, keys: list[str]) -> Any:
-    """A part of a claim's file in which every experiment on a workload tunes these keys."""
+    """A part of a claim's file, changed so that every experiment on a workload tunes these keys."""
     if isinstance(part, list):
         return [_tuned(item, keys) for item in part]
     if not isinstance(part, dict):

@@ -1,4 +1,4 @@
-"""From the cases of a claim to its verdict: for the chips as the article tells them, and for what sources say."""
+"""The verdict of a claim from its cases."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ ONLY_IF = "holds only if"
 
 @dataclass(frozen=True)
 class Decided:
-    """A case and whether the claim holds in it."""
+    """A case and whether the claim holds in the case."""
 
     condition: str
-    """What the case supposes, as the end of a sentence that begins with 'holds only if'."""
+    """The assumption of the case, which completes the sentence 'holds only if ...'."""
     holds: bool | None
-    """None if the interval of its finding lies on both sides of the criterion."""
+    """None if the interval of the result lies on both sides of the criterion."""
 
 
 def verdict(cases: Sequence[Decided]) -> str:
-    """The verdict of cases that suppose different things.
+    """The verdict of cases with different assumptions.
 
-    It holds if it does in every case, and does not if it does in none. If it does in some, it holds only if one of
-    these is so; cases that nothing decides are named. If no case holds and one is open, nothing can be said.
+    The claim holds if it holds in every case, and does not hold if it holds in none. If it holds in some cases, it
+    holds only if one of their assumptions is true, and undecided cases are named. If it holds in no case and some are
+    undecided, the verdict is open for these.
     """
     true = [case.condition for case in cases if case.holds]
     unsure = [case.condition for case in cases if case.holds is None]

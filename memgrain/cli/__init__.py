@@ -18,7 +18,7 @@ VERBS = {
     "prefetch": "Say whether fetching ahead pays, and where it harms.",
     "collective": "Time an operation over several chips, such as an all-reduce.",
     "curve": "Say how often reads miss at other capacities or ways of the last cache.",
-    "map": "Draw waste, lines of equal time, rooflines, stalls, misses by tensor.",
+    "map": "Draw over-fetch, lines of equal time, rooflines, stalls, misses by tensor.",
     "explore": "Search designs for a Pareto front; run again, it goes on.",
     "solve": "Find the smallest, largest or best value of a key for which something holds.",
     "claims": "Put the claims of the article to the test.",

@@ -40,7 +40,6 @@ def command(
 ) -> None:
     """Work out every case of the claims, then print verdicts, as told and with the facts."""
     from memgrain.claims import ExperimentOptions, load_claims, run_claims
-    from memgrain.claims.matrices import matrices
     from memgrain.cli.tables import table
     from memgrain.cli.terminal import console
     from memgrain.errors import MemgrainError
@@ -68,7 +67,7 @@ def command(
             screen.print(f"\n{result.claim.title}", style="bold")
             screen.print(_short(result), soft_wrap=True)
             screen.print(_cases(result))
-            for matrix in matrices(result.cases):
+            for matrix in result.matrices():
                 shown = table(matrix.title, *(f">{column}" for column in matrix.columns))
                 for name, numbers in matrix.rows:
                     shown.add_row(name, *(f"{number:.2f}" for number in numbers))
@@ -86,7 +85,7 @@ def answer(result: ClaimResult) -> dict[str, Any]:
         "title": result.claim.title,
         "words": result.claim.words,
         "meaning": result.claim.meaning,
-        "as_told": result.told or None,
+        "as_told": result.as_claimed or None,
         "with_the_facts": result.sourced or None,
         "cases": [_plain(case) for case in result.cases],
     }
@@ -97,7 +96,7 @@ def _plain(found: CaseResult) -> dict[str, Any]:
     number = finding.found if finding else None
     return {
         "if": found.case.condition,
-        "told": found.case.told,
+        "told": found.case.as_claimed,
         "measure": found.case.measure,
         "criterion": found.case.criterion.text,
         "holds": found.holds,
@@ -111,7 +110,7 @@ def _plain(found: CaseResult) -> dict[str, Any]:
 
 
 def _short(result: ClaimResult) -> str:
-    parts = [("as told", result.told), ("with the facts", result.sourced)]
+    parts = [("as told", result.as_claimed), ("with the facts", result.sourced)]
     return "; ".join(f"{when}: {verdict}" for when, verdict in parts if verdict)
 
 
@@ -122,7 +121,7 @@ def _cases(result: ClaimResult) -> Table:
     for case in result.cases:
         finding = case.failure or (case.finding.text if case.finding else "")
         found.add_row(
-            "told" if case.case.told else "facts",
+            "told" if case.case.as_claimed else "facts",
             MARKS[case.holds],
             case.case.condition,
             case.case.measure,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from memgrain.api.models import TokenCost
-    from memgrain.cost import Amount, Bill, BreakEven, ChipCost, Driver, Figure
+    from memgrain.cost import Amount, Bill, BreakEven, ChipCost, CostInput, Driver
 
 SHOWN = 5
 """Number of inputs that are shown of those that move the cost."""
@@ -225,5 +225,5 @@ def _short(value: float, digits: int = 3) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.{digits}g}"
 
 
-def _range(figure: Figure) -> str:
+def _range(figure: CostInput) -> str:
     return "–" if figure.range is None else f"{_short(figure.low)} .. {_short(figure.high)}"

@@ -10,7 +10,7 @@ import typer
 from memgrain.cli.options import AsJson, ChipName, Jobs, RowsFolder
 
 if TYPE_CHECKING:
-    from memgrain.analysis.prefetch import Study
+    from memgrain.analysis.prefetch import PrefetchStudy
 
 
 def command(
@@ -62,7 +62,7 @@ def command(
     progress.conclude(out, found.failures)
 
 
-def _print(found: Study) -> None:
+def _print(found: PrefetchStudy) -> None:
     from rich.table import Table
 
     from memgrain.cli.terminal import console

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from memgrain.quality.recall import Recalled
-    from memgrain.quality.tables import Row, Score
+    from memgrain.quality.tables import PublishedScore, Score
 
 RECALL_KEYS = ("ratio", "page", "selection", "share", "context")
 
@@ -166,7 +166,7 @@ def _list(as_json: bool, method: str | None = None) -> None:
         screen.print(note, markup=False)
 
 
-def _methods(rows: list[Row]) -> Table:
+def _methods(rows: list[PublishedScore]) -> Table:
     """A line for each method and benchmark: its averages, where they were measured, and how far from full attention;
     single tasks are counted."""
     from memgrain.cli.tables import table
@@ -194,7 +194,7 @@ def _methods(rows: list[Row]) -> Table:
     return shown
 
 
-def _rows(rows: list[Row]) -> Table:
+def _rows(rows: list[PublishedScore]) -> Table:
     """Each row of a method; a budget that follows from the other is in brackets."""
     from memgrain.cli.tables import table
 
@@ -278,12 +278,12 @@ def _ends(texts: list[str]) -> str:
     return " to ".join(dict.fromkeys((texts[0], texts[-1]))) if texts else "–"
 
 
-def _budget(row: Row) -> str:
+def _budget(row: PublishedScore) -> str:
     """The budget as the source gives it."""
     return f"{row.budget:g}" if row.given == "share" else f"{row.budget:,.0f} tokens"
 
 
-def _asked(row: Row) -> str:
+def _asked(row: PublishedScore) -> str:
     return row.benchmark if row.task == "average" else f"{row.benchmark} {row.task}"
 
 

@@ -47,7 +47,8 @@ def command(
     with predicting("sensitivity", out) as progress:
         found = sensitivity(task, metric, RunOptions(out, jobs, progress=Rounds(progress)))
     if as_json:
-        print(json.dumps(asdict(found), indent=2))
+        plain = {"usual" if name == "nominal" else name: value for name, value in asdict(found).items()}
+        print(json.dumps(plain, indent=2))
         return
     _print(found, f"{workload} on {chip}", everything)
 
@@ -58,7 +59,7 @@ def _print(found: Sensitivity, title: str, everything: bool) -> None:
     from memgrain.runs.provenance import with_unit
 
     screen = console()
-    screen.print(f"{title}: {found.metric} {number_text(found.usual)}", style="bold", markup=False)
+    screen.print(f"{title}: {found.metric} {number_text(found.nominal)}", style="bold", markup=False)
     ranged = [item for item in found.effects if item.effect is not None]
     exact = [item for item in found.effects if item.effect is None]
     for name, items in (("numbers with a range: what to measure", ranged), ("numbers without a range", exact)):

@@ -13,7 +13,7 @@ from memgrain.cli.options import AsJson, CacheState, ChipName, Folding, SetEithe
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from memgrain.explore.solver import Answer, Tried
+    from memgrain.explore.solver import SolveResult, TriedValue
 
 
 FIGURE = "contour.png"
@@ -57,7 +57,7 @@ def command(
 
     overrides = parse(set_ or [])
 
-    def answer_with(more: dict[str, Any]) -> Answer:
+    def answer_with(more: dict[str, Any]) -> SolveResult:
         return solve(
             key,
             chip,
@@ -98,8 +98,8 @@ def _value(text: str | None) -> Any:
 
 
 def _contour(
-    contour: str, taken: set[str], answer_with: Callable[[dict[str, Any]], Answer]
-) -> tuple[str, list[tuple[Any, Answer]]]:
+    contour: str, taken: set[str], answer_with: Callable[[dict[str, Any]], SolveResult]
+) -> tuple[str, list[tuple[Any, SolveResult]]]:
     """The other key, and the answer for each of its values."""
     from memgrain.errors import MemgrainError
 
@@ -110,7 +110,7 @@ def _contour(
     return name, [(value, answer_with({name: value})) for value in map(_value, values.split(","))]
 
 
-def _show_contour(name: str, answers: list[tuple[Any, Answer]], as_json: bool) -> None:
+def _show_contour(name: str, answers: list[tuple[Any, SolveResult]], as_json: bool) -> None:
     """Print the answers, as a table or one JSON list."""
     if as_json:
         print(json.dumps([{name: value} | _numbers(answer) for value, answer in answers], indent=2))
@@ -119,10 +119,10 @@ def _show_contour(name: str, answers: list[tuple[Any, Answer]], as_json: bool) -
     _say_sizes(answers, as_json)
 
 
-def _numbers(answer: Answer) -> dict[str, Any]:
+def _numbers(answer: SolveResult) -> dict[str, Any]:
     """The JSON object."""
 
-    def record(tried: Tried | None) -> dict[str, Any] | None:
+    def record(tried: TriedValue | None) -> dict[str, Any] | None:
         return None if tried is None else {"value": tried.value, answer.metric: tried.metric}
 
     return {
@@ -139,7 +139,7 @@ def _numbers(answer: Answer) -> dict[str, Any]:
     }
 
 
-def _print(answer: Answer) -> None:
+def _print(answer: SolveResult) -> None:
     from memgrain.cli.tables import table
     from memgrain.cli.terminal import console
     from memgrain.runs.labels import key_label, metric_label
@@ -157,7 +157,7 @@ def _print(answer: Answer) -> None:
         screen.print(line, markup=False, soft_wrap=True)
 
 
-def _verdict(answer: Answer) -> str:
+def _verdict(answer: SolveResult) -> str:
     """The answer in a sentence."""
     first, last = answer.ends
     if answer.found is None:
@@ -172,7 +172,7 @@ def _verdict(answer: Answer) -> str:
     return f"{at} is the {end} for {answer.wanted}; at {after} it is {_number(answer, answer.beyond)}"
 
 
-def _text(answer: Answer, value: str) -> str:
+def _text(answer: SolveResult, value: str) -> str:
     """A value with the unit in which it is read."""
     from memgrain.runs.labels import key_label
 
@@ -180,7 +180,7 @@ def _text(answer: Answer, value: str) -> str:
     return f"{value} {unit}".rstrip()
 
 
-def _after(answer: Answer) -> bool:
+def _after(answer: SolveResult) -> bool:
     """Whether the value that fails comes after the one that was found."""
     order = [tried.text for tried in answer.tried]
     assert answer.found is not None
@@ -188,7 +188,7 @@ def _after(answer: Answer) -> bool:
     return order.index(answer.beyond.text) > order.index(answer.found.text)
 
 
-def _how(answer: Answer) -> list[str]:
+def _how(answer: SolveResult) -> list[str]:
     """How it was found, and how sure it is."""
     first, last = answer.ends[0], _text(answer, answer.ends[1])
     refused = [tried for tried in answer.tried if tried.refused]
@@ -212,19 +212,19 @@ def _how(answer: Answer) -> list[str]:
     return lines
 
 
-def _note(answer: Answer, tried: Tried) -> str:
+def _note(answer: SolveResult, tried: TriedValue) -> str:
     if answer.best:
         return answer.wanted if answer.found is not None and tried.text == answer.found.text else ""
     return "holds" if tried.holds else "fails"
 
 
-def _number(answer: Answer, tried: Tried) -> str:
+def _number(answer: SolveResult, tried: TriedValue) -> str:
     from memgrain.runs.labels import scale
 
     return "–" if tried.metric is None else f"{scale(answer.column) * tried.metric:.6g}"
 
 
-def _print_contour(name: str, answers: list[tuple[Any, Answer]]) -> None:
+def _print_contour(name: str, answers: list[tuple[Any, SolveResult]]) -> None:
     from memgrain.cli.tables import table
     from memgrain.cli.terminal import console
     from memgrain.runs.labels import key_label, metric_label, words
@@ -251,7 +251,7 @@ def _print_contour(name: str, answers: list[tuple[Any, Answer]]) -> None:
     screen.print(shown)
 
 
-def _say_sizes(answers: list[tuple[Any, Answer]], as_json: bool) -> None:
+def _say_sizes(answers: list[tuple[Any, SolveResult]], as_json: bool) -> None:
     """What is to be said of quality where the answers are of several head dimensions or numbers of heads."""
     from memgrain.cli.terminal import console
     from memgrain.quality import size_notes
@@ -261,7 +261,7 @@ def _say_sizes(answers: list[tuple[Any, Answer]], as_json: bool) -> None:
         console(stderr=as_json).print(note, markup=False, soft_wrap=True)
 
 
-def _draw(name: str, answers: list[tuple[Any, Answer]], largest: bool, path: Path) -> None:
+def _draw(name: str, answers: list[tuple[Any, SolveResult]], largest: bool, path: Path) -> None:
     """Write the figure of a contour, and say where it is."""
     from memgrain.cli.terminal import console
     from memgrain.errors import MemgrainError

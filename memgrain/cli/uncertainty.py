@@ -15,9 +15,9 @@ from memgrain.runs.options import RunOptions
 from memgrain.runs.provenance import with_unit
 from memgrain.runs.rows import Row
 from memgrain.runs.task import Task
-from memgrain.uncertainty import Quantiles, Sampled, Spread, sample, spread
+from memgrain.uncertainty import Quantiles, SampledPoints, UncertainResult, sample, uncertain_result
 from memgrain.uncertainty.ends import Span, spans
-from memgrain.uncertainty.numbers import unknowns
+from memgrain.uncertainty.parameters import uncertain_parameters
 from memgrain.uncertainty.sampling import Drawn, check_figure, notes_of
 
 
@@ -49,25 +49,25 @@ class Rounds:
 def show_uncertainty(task: Task, metric: str, options: RunOptions, as_json: bool) -> None:
     """Simulate draws and ends; print tables or one JSON object; a folder `out` keeps rows and has a tornado."""
     check_figure(metric)
-    numbers = unknowns(read_chip(task.chip, task.chip_set), task.chip_set)
+    numbers = uncertain_parameters(read_chip(task.chip, task.chip_set), task.chip_set)
     out = options.out
     with predicting("uncertainty", out) as progress:
         watched = replace(options, progress=Rounds(progress))
         sampled = sample([task], watched)
-        found = spread(sampled, metric, metric, lambda value: value, options.seed)
-        usual, bars = spans(task, numbers, metric, watched)
-    telling = [bar for bar in bars if bar.reach(usual)[0] < bar.reach(usual)[1]]
+        found = uncertain_result(sampled, metric, metric, lambda value: value, options.seed)
+        nominal, bars = spans(task, numbers, metric, watched)
+    telling = [bar for bar in bars if bar.reach(nominal)[0] < bar.reach(nominal)[1]]
     if out is not None and telling:
         from memgrain.plots.tornado import tornado
 
-        tornado(bars, usual, metric, str(sampled.points[0])).savefig(out / "tornado.png")
+        tornado(bars, nominal, metric, str(sampled.points[0])).savefig(out / "tornado.png")
         progress.warn(f"the tornado is in {out / 'tornado.png'}")
     if as_json:
         listed = {**interval_object(found, sampled), "numbers": [asdict(bar) for bar in bars]}
         print(json.dumps(listed, indent=2))
         return
     screen = console()
-    screen.print(f"{sampled.points[0]}: {metric} {number_text(found.usual)}", style="bold", markup=False)
+    screen.print(f"{sampled.points[0]}: {metric} {number_text(found.nominal)}", style="bold", markup=False)
     screen.print(intervals_table(found))
     for note in notes(found, sampled):
         screen.print(note, markup=False, soft_wrap=True)
@@ -90,7 +90,7 @@ def spans_table(bars: Sequence[Span], metric: str) -> Table:
     return found
 
 
-def intervals_table(found: Spread) -> Table:
+def intervals_table(found: UncertainResult) -> Table:
     """The three intervals of a figure."""
     lines = table("", ">5 %", ">median", ">95 %")
     named = {
@@ -109,17 +109,17 @@ def _cells(quantiles: Quantiles | None) -> list[str]:
     return [number_text(value) for value in (quantiles.low, quantiles.median, quantiles.high)]
 
 
-def notes(found: Spread, drawn: Sampled | Drawn) -> list[str]:
+def notes(found: UncertainResult, drawn: SampledPoints | Drawn) -> list[str]:
     """Notes on the evidence of the intervals."""
     return [*found.notes, *notes_of(drawn)]
 
 
-def interval_object(found: Spread, drawn: Sampled | Drawn) -> dict[str, object]:
+def interval_object(found: UncertainResult, drawn: SampledPoints | Drawn) -> dict[str, object]:
     """An interval as plain values."""
     named = {"assumptions": found.assumptions, "model": found.model, "combined": found.combined}
     return {
         "metric": found.what,
-        "usual": found.usual,
+        "usual": found.nominal,
         **{name: asdict(quantiles) if quantiles else None for name, quantiles in named.items()},
         "notes": list(found.notes),
         "draws": len(drawn.draws),

@@ -1,22 +1,22 @@
-"""Money and energy: what tokens of a model cost on a chip that is bought or rented, every number with its source."""
+"""Money and energy per token of a model on a bought or rented chip. Every input number has a source."""
 
 from memgrain.cost.bill import Amount, Bill, BreakEven, Driver, bill, break_even, drivers
-from memgrain.cost.figure import Figure
+from memgrain.cost.cost_input import CostInput
 from memgrain.cost.load import cost_names, load_cost, load_site
-from memgrain.cost.spec import PHASES, ChipCost, Phase, Site
-from memgrain.cost.work import Work, work
+from memgrain.cost.spec import TOKEN_KINDS, ChipCost, Site, TokenKind
+from memgrain.cost.work import TokenWork, work
 
 __all__ = [
-    "PHASES",
+    "TOKEN_KINDS",
     "Amount",
     "Bill",
     "BreakEven",
     "ChipCost",
+    "CostInput",
     "Driver",
-    "Figure",
-    "Phase",
     "Site",
-    "Work",
+    "TokenKind",
+    "TokenWork",
     "bill",
     "break_even",
     "cost_names",

@@ -1,7 +1,7 @@
-"""What tokens cost on a chip: amounts as intervals, the numbers that move them, and the break-even between two chips.
+"""Cost of tokens on a chip: amounts with intervals, the inputs that dominate them, and the break-even of two chips.
 
-Every amount is monotone in each number, so its interval has the numbers at those ends of their ranges that make it
-least and greatest: nothing is sampled. The time of a token is taken as simulated, without an interval.
+Every amount is monotone in each input, so its interval follows from the ends of the input ranges; nothing is sampled.
+The simulated time of a token enters without an interval.
 """
 
 from __future__ import annotations
@@ -9,74 +9,74 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from memgrain.cost.figure import End, Figure
-from memgrain.cost.spec import ChipCost, Phase, Site
-from memgrain.cost.tco import HOUR, HOURS, Numbers, annuity, busy_joules, owned_second, rented_second, tco_year
+from memgrain.cost.cost_input import CostInput, InputEnd
+from memgrain.cost.spec import ChipCost, Site, TokenKind
+from memgrain.cost.tco import HOUR, HOURS, CostValues, annuity, busy_joules, owned_second, rented_second, tco_year
 
 MILLION = 1e6
-ENDS: tuple[End, End, End] = ("low", "value", "high")
-OTHER: dict[End, End] = {"low": "high", "value": "value", "high": "low"}
+ENDS: tuple[InputEnd, InputEnd, InputEnd] = ("low", "value", "high")
+OTHER: dict[InputEnd, InputEnd] = {"low": "high", "value": "value", "high": "low"}
 SAVES = frozenset({"lifetime", "utilisation"})
-"""Numbers that make tokens cheaper as they grow; all others make them dearer."""
-Sum = Callable[[Numbers], float]
+"""Inputs of which a larger value makes tokens cheaper; all others make them more expensive."""
+CostFormula = Callable[[CostValues], float]
 
 
 @dataclass(frozen=True)
 class Amount:
-    """A sum of money or energy and between what it may lie."""
+    """An amount of money or energy with its interval."""
 
     low: float
-    """With every number at the end that makes it least."""
+    """Every input at the end of its range that minimises the amount."""
     value: float
-    """With every number as its file gives it."""
+    """Every input at the value in its file."""
     high: float
-    """With every number at the end that makes it greatest."""
+    """Every input at the end of its range that maximises the amount."""
 
 
 @dataclass(frozen=True)
 class Bill:
-    """What a kind of tokens costs."""
+    """Cost of one kind of tokens."""
 
-    phase: Phase
-    """Which tokens."""
+    phase: TokenKind
+    """Kind of tokens."""
     chip_seconds: float
-    """Seconds of work for one of them, over all chips."""
+    """Chip-seconds of work per token (time x number of chips)."""
     rented: Amount
-    """USD a million of them, on rented chips."""
+    """USD per million tokens on rented chips."""
     owned: Amount
-    """USD a million of them, on owned chips."""
+    """USD per million tokens on owned chips."""
     joules: Amount
-    """Joules a token, at the building's meter: with all power drawn at the upper end."""
+    """Joules per token at the building's meter. The upper end assumes that the chip draws its full power."""
     tco_year: Amount
-    """USD a year of owning one chip that does nothing else."""
+    """USD per year of owning one chip that does only this work."""
 
 
 @dataclass(frozen=True)
 class Driver:
-    """A number and the USD for a million tokens with it alone at the ends of its range."""
+    """The effect of one input: USD per million tokens with it alone at the ends of its range."""
 
     name: str
-    """Its name, `site.` before those of the site."""
-    figure: Figure
-    """The number."""
+    """Name of the input; inputs of the site have the prefix `site.`."""
+    figure: CostInput
+    """The input."""
     ends: tuple[float, float]
-    """With it at its lowest and at its highest."""
+    """USD per million tokens with the input at its lowest and at its highest value."""
 
 
 @dataclass(frozen=True)
 class BreakEven:
-    """Where tokens of a chip and of another cost the same."""
+    """The rent and price of a chip at which its tokens cost as much as another chip's."""
 
-    phase: Phase
-    """Which tokens."""
+    phase: TokenKind
+    """Kind of tokens."""
     rent: Amount
-    """USD an hour of the chip, against the other rented."""
+    """USD per hour of the chip, if the other is rented."""
     price: Amount
-    """USD of the chip, against the other owned; below 0: it would cost more even as a gift."""
+    """USD of the chip, if the other is owned. Negative: its tokens cost more even at a price of zero."""
 
 
-def figures(cost: ChipCost, site: Site, phase: Phase) -> dict[str, Figure]:
-    """The numbers of a bill by the names of `Numbers`."""
+def figures(cost: ChipCost, site: Site, phase: TokenKind) -> dict[str, CostInput]:
+    """The inputs of a bill by the field names of `CostInputs`."""
     return {
         "price": cost.price,
         "rent": cost.rent,
@@ -88,8 +88,8 @@ def figures(cost: ChipCost, site: Site, phase: Phase) -> dict[str, Figure]:
     }
 
 
-def bill(cost: ChipCost, site: Site, phase: Phase, chip_seconds: float) -> Bill:
-    """What tokens cost that take so many seconds of work each, over all chips."""
+def bill(cost: ChipCost, site: Site, phase: TokenKind, chip_seconds: float) -> Bill:
+    """Cost of tokens that take `chip_seconds` of work each (time x number of chips)."""
     found = figures(cost, site, phase)
     token = MILLION * chip_seconds
     return Bill(
@@ -102,14 +102,14 @@ def bill(cost: ChipCost, site: Site, phase: Phase, chip_seconds: float) -> Bill:
     )
 
 
-def drivers(cost: ChipCost, site: Site, phase: Phase, chip_seconds: float) -> list[Driver]:
-    """What each number does to the cost of a million tokens on owned chips, the most telling first."""
+def drivers(cost: ChipCost, site: Site, phase: TokenKind, chip_seconds: float) -> list[Driver]:
+    """Effect of each uncertain input on the cost of a million tokens on owned chips, the largest first."""
     found = figures(cost, site, phase)
-    usual = {name: figure.value for name, figure in found.items()}
+    nominal = {name: figure.value for name, figure in found.items()}
     chip = _own(cost)
 
     def cost_with(name: str, value: float) -> float:
-        return owned_second(Numbers(**{**usual, name: value})) * MILLION * chip_seconds
+        return owned_second(CostValues(**{**nominal, name: value})) * MILLION * chip_seconds
 
     moved = [
         Driver(
@@ -124,16 +124,16 @@ def drivers(cost: ChipCost, site: Site, phase: Phase, chip_seconds: float) -> li
 
 
 def break_even(
-    cost: ChipCost, other: ChipCost, site: Site, phase: Phase, chip_seconds: float, other_seconds: float
+    cost: ChipCost, other: ChipCost, site: Site, phase: TokenKind, chip_seconds: float, other_seconds: float
 ) -> BreakEven:
-    """The rent and the price of a chip at which its tokens cost what those of another cost, both at one site.
+    """The rent and the price of a chip at which its tokens cost as much as another chip's at the same site.
 
-    The cost of an owned chip is linear in its price, so both have closed forms; of the rent, utilisation drops out. The
-    intervals have the chips' numbers at their ends, those of the site as they are: they hold for both chips at once.
+    The cost of an owned chip is linear in its price, so both have closed forms; utilisation cancels out of the rent.
+    For the intervals, only the chips' own inputs move to their ends: the site's inputs are common to both chips.
     """
     ours, theirs = figures(cost, site, phase), figures(other, site, phase)
 
-    def price(end: End) -> float:
+    def price(end: InputEnd) -> float:
         n = _of_chip(ours, cost, OTHER[end], price=0.0)
         slope = (annuity(n.interest, n.lifetime) + n.upkeep) / (HOURS * HOUR * n.utilisation)
         target = owned_second(_of_chip(theirs, other, end)) * other_seconds
@@ -143,22 +143,22 @@ def break_even(
     return BreakEven(phase, Amount(*rents), Amount(*(price(end) for end in ENDS)))
 
 
-def _amount(found: dict[str, Figure], of: Sum, saves: frozenset[str] = SAVES) -> Amount:
+def _amount(found: dict[str, CostInput], of: CostFormula, saves: frozenset[str] = SAVES) -> Amount:
     return Amount(*(of(_at(found, end, saves)) for end in ENDS))
 
 
-def _at(found: dict[str, Figure], end: End, saves: frozenset[str]) -> Numbers:
-    """All numbers at the ends that make an amount least, usual or greatest."""
-    return Numbers(**{name: figure.at(OTHER[end] if name in saves else end) for name, figure in found.items()})
+def _at(found: dict[str, CostInput], end: InputEnd, saves: frozenset[str]) -> CostValues:
+    """All inputs at the ends that give an amount's low, nominal or high value."""
+    return CostValues(**{name: figure.at(OTHER[end] if name in saves else end) for name, figure in found.items()})
 
 
-def _of_chip(found: dict[str, Figure], cost: ChipCost, end: End, price: float | None = None) -> Numbers:
-    """The chip's own numbers at one end, the site's as they are."""
+def _of_chip(found: dict[str, CostInput], cost: ChipCost, end: InputEnd, price: float | None = None) -> CostValues:
+    """The chip's own inputs at one end of their ranges, the site's at their values."""
     own = _own(cost)
     numbers = {name: figure.at(end) if name in own else figure.value for name, figure in found.items()}
-    return Numbers(**{**numbers, **({} if price is None else {"price": price})})
+    return CostValues(**{**numbers, **({} if price is None else {"price": price})})
 
 
 def _own(cost: ChipCost) -> set[str]:
-    """Names of the numbers that are the chip's and not the site's."""
+    """Names of the inputs that belong to the chip, not to the site."""
     return {"price", "power", "busy", "idle"} | (set() if cost.server is None else {"server"})

@@ -1,7 +1,7 @@
-"""From YAML to a chip's costs and to a site: `extends`, sources, numbers set by the user, and errors of one line.
+"""Load the costs of a chip or a site from YAML: `extends`, sources, user overrides, and one-line errors.
 
 A number is written `price: {value: 30000 USD, kind: derived, source: KEY, range: [25000 USD, 40000 USD], reason: ...}`
-as chips write theirs; `source` is a key of the file's `sources`, or a list of them. A number without is refused.
+as in chip files. `source` is a key of the file's `sources`, or a list of keys. A number without a source is refused.
 """
 
 from __future__ import annotations
@@ -21,26 +21,27 @@ from memgrain.workloads.key_errors import checked, closest, known_keys
 FOLDER = Path(__file__).parent
 SITE = FOLDER / "site.yaml"
 SET = "set by the user"
-"""Source of a number that was overridden."""
+"""Source of an overridden number."""
 _Record = TypeVar("_Record", bound=Spec)
 
 
 def cost_names() -> list[str]:
-    """Names of the chips whose costs come with the package."""
+    """Names of the chips with costs in the package."""
     return sorted(path.stem for path in (FOLDER / "chips").glob("*.yaml"))
 
 
 def load_cost(name: str | Path, changes: Mapping[str, Any] | None = None) -> ChipCost:
-    """The costs of the chip of that name, or of that YAML file, with numbers such as {"price": "20000 USD"} set.
+    """Load the costs of a chip by its name or from a YAML file. `changes` overrides numbers, as in {"price": "20000
+    USD"}.
 
-    Raises MemgrainError if there are none, or if the file or a number is wrong.
+    Raises MemgrainError if there is no such file or if the file or a number is invalid.
     """
     path = _find(name)
     return _record(ChipCost, {**_tree(path, ()), "name": path.stem}, changes or {}, path.name)
 
 
 def load_site(path: Path | None = None, changes: Mapping[str, Any] | None = None) -> Site:
-    """The site that comes with the package, or that of a file, with numbers such as {"pue": 1.1} set; errors as
+    """Load the package's site, or the one in `path`. `changes` overrides numbers, as in {"pue": 1.1}. Errors as in
     `load_cost`."""
     return _record(Site, _tree(path or SITE, ()), changes or {}, (path or SITE).name)
 
@@ -59,7 +60,7 @@ def _find(name: str | Path) -> Path:
 
 
 def _tree(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
-    """The numbers of a file with citations in place of keys, on top of those of the file that it extends."""
+    """The content of a file with source keys replaced by citations, merged over the file that it extends."""
     if path in seen:
         raise MemgrainError(
             f"{path.name}: extends itself by way of {' -> '.join(p.name for p in seen)}; break the circle"
@@ -77,7 +78,7 @@ def _tree(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
 
 
 def _cited(node: Any, sources: Mapping[str, Any], error: str) -> Any:
-    """`node` with citations in place of the keys of sources."""
+    """`node` with source keys replaced by citations."""
     if not isinstance(node, dict):
         return node
     if "value" not in node:
@@ -92,7 +93,7 @@ def _cited(node: Any, sources: Mapping[str, Any], error: str) -> Any:
 
 
 def _laid(base: Any, top: Any) -> Any:
-    """`top` over `base`: numbers are replaced as a whole, what holds numbers is laid key by key."""
+    """Merge `top` over `base`: a number is replaced as a whole, a mapping of numbers key by key."""
     if isinstance(base, dict) and isinstance(top, dict) and "value" not in base:
         return {**base, **top}
     return top

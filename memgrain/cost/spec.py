@@ -1,4 +1,4 @@
-"""What a chip costs to have and to feed, and where it stands: the records that the YAML files of this package fill."""
+"""Cost records of a chip and of its site, as the YAML files of this package define them."""
 
 from __future__ import annotations
 
@@ -6,34 +6,34 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from memgrain.cost.figure import (
+from memgrain.cost.cost_input import (
     Dollars,
     DollarsAKilowattHour,
     DollarsAKilowattMonth,
     DollarsAnHour,
-    Ratio,
+    Unitless,
     Watts,
     Years,
 )
 from memgrain.hwmodels.record import Spec
 
-Phase = Literal["decode", "prefill", "cached"]
-PHASES: tuple[Phase, ...] = ("decode", "prefill", "cached")
+TokenKind = Literal["decode", "prefill", "cached"]
+TOKEN_KINDS: tuple[TokenKind, ...] = ("decode", "prefill", "cached")
 """Kinds of tokens that are paid for: new ones, prompt tokens that are computed, prompt tokens found in a cache."""
 
 
-class Draw(Spec):
-    """What a chip draws, as shares of its power."""
+class PowerDraw(Spec):
+    """Power draw of a chip as fractions of its power rating."""
 
-    decode: Ratio
-    """While it decodes, or reads a cache."""
-    prefill: Ratio
-    """While it reads prompts."""
-    idle: Ratio
-    """While it waits."""
+    decode: Unitless
+    """While decoding or reading a cache."""
+    prefill: Unitless
+    """While computing prompts."""
+    idle: Unitless
+    """While idle."""
 
     @model_validator(mode="after")
-    def _fits(self) -> Draw:
+    def _fits(self) -> PowerDraw:
         for busy in (self.decode, self.prefill):
             pairs = ((self.idle.low, busy.low), (self.idle.value, busy.value), (self.idle.high, busy.high))
             if any(idle > at_work for idle, at_work in pairs) or busy.high > 1:
@@ -42,45 +42,45 @@ class Draw(Spec):
 
 
 class ChipCost(Spec):
-    """Price, rent and power of a chip: of what `hwmodels` calls a chip, which may be one of two on a card."""
+    """Price, rent and power of a chip in the sense of `hwmodels`, which may be one of two on a card."""
 
     name: str = Field(min_length=1)
     """The chip's name in `hwmodels`; the file's name."""
     note: str = ""
-    """What a reader should know of these numbers."""
+    """Remarks on these numbers."""
     price: Dollars
-    """To buy it."""
+    """Purchase price."""
     rent: DollarsAnHour
-    """To rent it, with all that it needs: server, network, power, cooling."""
+    """Rent, including server, network, power and cooling."""
     power: Watts
     """Thermal design power or board power."""
-    draw: Draw
-    """Shares of it."""
+    draw: PowerDraw
+    """Fractions of that power."""
     server: Dollars | None = None
-    """Its part of server and network, if other than the site's: 0 where the price has it already."""
+    """The chip's part of server and network, if it differs from the site's; 0 if the price includes it."""
 
 
 class Site(Spec):
-    """Where chips stand and how they are paid for."""
+    """A data centre: energy, hosting and capital costs, lifetime and utilisation."""
 
     electricity: DollarsAKilowattHour
     """Price of energy."""
-    pue: Ratio
-    """Power of the whole building over that of its computers (power usage effectiveness): cooling and conversion."""
-    server_power: Ratio
-    """Power of a server over that of the chips in it."""
+    pue: Unitless
+    """Power usage effectiveness: power of the building ÷ power of its computers; covers cooling and conversion."""
+    server_power: Unitless
+    """Power of a server ÷ power of the chips in it."""
     server: Dollars
-    """A chip's part of server, network cards and switches."""
+    """Price of a chip's part of server, network cards and switches."""
     hosting: DollarsAKilowattMonth
-    """Rent of space and cooling plant, for each kilowatt that servers may draw; energy is paid apart."""
-    upkeep: Ratio
-    """Staff and repairs a year, as a share of what was invested."""
-    interest: Ratio
-    """Cost of capital a year."""
+    """Rent of space and cooling plant per kilowatt of rated server power; energy is extra."""
+    upkeep: Unitless
+    """Staff and repairs per year, as a fraction of the investment."""
+    interest: Unitless
+    """Cost of capital per year."""
     lifetime: Years
-    """After which a chip and its server are worth nothing."""
-    utilisation: Ratio
-    """Share of all hours in which a chip makes tokens at the rate that is simulated."""
+    """Time after which a chip and its server have no value."""
+    utilisation: Unitless
+    """Fraction of all hours in which a chip produces tokens at the simulated rate."""
 
     @model_validator(mode="after")
     def _fits(self) -> Site:

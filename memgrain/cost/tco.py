@@ -1,4 +1,4 @@
-"""What a chip costs a year and a second of its work: plain arithmetic over plain numbers, all of one chip."""
+"""Cost formulas of one chip: per year of ownership and per second of work."""
 
 from __future__ import annotations
 
@@ -6,77 +6,77 @@ import math
 from dataclasses import dataclass
 
 HOURS = 8760.0
-"""Hours of a year."""
+"""Hours per year."""
 HOUR = 3600.0
-"""Seconds of an hour, and kilojoules of a kilowatt-hour."""
+"""Seconds per hour, and kilojoules per kilowatt-hour."""
 
 
 @dataclass(frozen=True)
-class Numbers:
-    """The numbers of a bill, each at one point of its range; see `spec.ChipCost` and `spec.Site`."""
+class CostValues:
+    """The inputs of a bill, each at one point of its range; see `spec.ChipCost` and `spec.Site`."""
 
     price: float
     """USD."""
     rent: float
-    """USD an hour."""
+    """USD per hour."""
     power: float
     """W."""
     busy: float
-    """Share of the power that is drawn at work."""
+    """Fraction of the power drawn at work."""
     idle: float
-    """Share of the power that is drawn while waiting."""
+    """Fraction of the power drawn while idle."""
     server: float
     """USD."""
     electricity: float
-    """USD a kWh."""
+    """USD per kWh."""
     pue: float
-    """Power of the building over that of its computers."""
+    """Power of the building ÷ power of its computers."""
     server_power: float
-    """Power of a server over that of its chips."""
+    """Power of a server ÷ power of its chips."""
     hosting: float
-    """USD a kW and month."""
+    """USD per kW and month."""
     upkeep: float
-    """Share of what was invested, a year."""
+    """Fraction of the investment per year."""
     interest: float
-    """Share of what is owed, a year."""
+    """Fraction of the outstanding debt per year."""
     lifetime: float
     """Years."""
     utilisation: float
-    """Share of all hours at work."""
+    """Fraction of all hours at work."""
 
 
 def annuity(interest: float, years: float) -> float:
-    """Share of a sum that is paid back each year, interest included, so that nothing is owed after that many years."""
+    """Annual payment per unit of a loan, interest included, that repays it in `years`."""
     return interest / -math.expm1(-years * math.log1p(interest)) if interest else 1 / years
 
 
-def held_year(n: Numbers) -> float:
-    """USD a year for having the chip, at work or not: capital, upkeep, hosting of what its server may draw."""
+def held_year(n: CostValues) -> float:
+    """USD per year of ownership, independent of use: capital, upkeep, and hosting of the rated server power."""
     capital = (n.price + n.server) * (annuity(n.interest, n.lifetime) + n.upkeep)
     return capital + n.hosting * 12 * n.power * n.server_power / 1000
 
 
-def at_meter(n: Numbers, share: float) -> float:
-    """Watts at the building's meter while the chip draws that share of its power."""
+def at_meter(n: CostValues, share: float) -> float:
+    """Watts at the building's meter while the chip draws `share` of its power."""
     return n.power * share * n.server_power * n.pue
 
 
-def tco_year(n: Numbers) -> float:
-    """USD a year of owning the chip: `held_year` and the energy of work and of waiting."""
+def tco_year(n: CostValues) -> float:
+    """USD per year of ownership: `held_year` plus the energy at work and while idle."""
     watts = n.utilisation * at_meter(n, n.busy) + (1 - n.utilisation) * at_meter(n, n.idle)
     return held_year(n) + watts / 1000 * HOURS * n.electricity
 
 
-def busy_joules(n: Numbers) -> float:
-    """Joules at the meter for a second of work, the waiting that goes with it included: (1 - u) / u seconds of it."""
+def busy_joules(n: CostValues) -> float:
+    """Joules at the meter per second of work, including (1 - u) / u seconds of idling for each."""
     return at_meter(n, n.busy) + at_meter(n, n.idle) * (1 - n.utilisation) / n.utilisation
 
 
-def owned_second(n: Numbers) -> float:
-    """USD for a second of work of a chip that is owned: its part of the year and its energy."""
+def owned_second(n: CostValues) -> float:
+    """USD per second of work on an owned chip: its share of the yearly cost plus its energy."""
     return held_year(n) / (HOURS * HOUR * n.utilisation) + busy_joules(n) / 1000 / HOUR * n.electricity
 
 
-def rented_second(n: Numbers) -> float:
-    """USD for a second of work of a chip that is rented by the hour, waiting included."""
+def rented_second(n: CostValues) -> float:
+    """USD per second of work on a chip rented by the hour, including idle hours."""
     return n.rent / HOUR / n.utilisation

@@ -1,11 +1,11 @@
-"""How many seconds of work a token takes, over all chips that make it: asked of the model run and of the simulator."""
+"""Chip-seconds of work per token, from a model run and from the simulator."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
-from memgrain.cost.spec import Phase
+from memgrain.cost.spec import TokenKind
 from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip
 from memgrain.models import ModelRequest, ModelRun, prompt_time, run_model
@@ -17,24 +17,24 @@ from memgrain.workloads.layers.step import Shard, Stored
 from memgrain.workloads.models.model import Model
 
 STREAM = 256 << 20
-"""Bytes that are read at most to learn how fast a chip reads."""
+"""Maximum number of simulated bytes when measuring the read bandwidth of a chip."""
 LARGEST_PIECE = 1 << 20
-"""Bytes of a piece of such a read at most."""
+"""Maximum size of one piece of that read, in bytes."""
 STAGES = 4
-"""Pieces that a program of it has room for."""
+"""Pieces in flight per program."""
 PICOSECONDS = 1e12
 
 
 @dataclass(frozen=True)
-class Work:
-    """Seconds of work of all chips for one token."""
+class TokenWork:
+    """Chip-seconds of work per token."""
 
     decode: ModelRun
-    """The step of new tokens."""
+    """The decode step."""
     chunk: ModelRun
     """The last chunk of the prompt."""
-    seconds: dict[Phase, float]
-    """Seconds by kind of token."""
+    seconds: dict[TokenKind, float]
+    """Chip-seconds by kind of token."""
 
 
 def work(
@@ -47,22 +47,22 @@ def work(
     weights: Stored | None = None,
     cache: str | None = None,
     link: int | None = None,
-) -> Work:
+) -> TokenWork:
     """Simulate a decode step of `batch` sequences of `context` tokens, a prompt of that length, and the read of its
-    cache; `groups` of chips have sequences of their own, and `batch` counts those of all (one a group if left out).
+    cache. The chips form `groups` with sequences of their own; `batch` counts the sequences of all groups (default: one
+    per group).
 
-    A token of the prompt that is found in a prefix cache costs, in place of its computation, one read of what is kept
-    of it: from the chips' own memory at the speed of a stream, all chips their part at once, or over a link of so many
-    bytes a second into each chip. That is the least that a hit can cost: it pays nothing for keeping the prefix until
-    it is asked for again, nor for the last token of a prompt, which is computed always. Raises MemgrainError if the
-    model does not fit, and what `run_model` raises.
+    A prompt token found in a prefix cache costs one read of its cached bytes in place of its computation. The read
+    comes from the chips' own memory at streaming speed, all chips in parallel, or over a `link` of that many bytes per
+    second into each chip. This is a lower bound: it leaves out the storage of the prefix and the last token of a
+    prompt, which is always computed. Raises MemgrainError if the model does not fit, and the errors of `run_model`.
     """
     if min(chips, groups) < 1 or chips % groups:
         raise MemgrainError(f"{chips} chips cannot be {groups} groups of as many; choose a divisor of {chips}")
     whole = chips > 1 and any(ffn.routed for ffn in model.ffn.values())
     shard = Shard(tensor=chips // groups, data=groups, expert=whole)
 
-    def request(phase: Phase, sequences: int) -> ModelRequest:
+    def request(phase: TokenKind, sequences: int) -> ModelRequest:
         kind: Literal["decode", "prefill"] = "prefill" if phase == "prefill" else "decode"
         return ModelRequest.of(chip, model, kind, context, sequences, shard=shard, weights=weights, cache=cache)
 
@@ -71,7 +71,7 @@ def work(
     prompt = context * groups
     kept = cache_bytes(decode.request, context)
     reading = read_time(chip, kept) if link is None else kept / link * PICOSECONDS
-    return Work(
+    return TokenWork(
         decode,
         chunk,
         {
@@ -83,8 +83,8 @@ def work(
 
 
 def read_time(chip: Chip, size: int) -> float:
-    """Picoseconds in which all cores of a chip read so many bytes of its memory, in pieces that fill their scratchpads;
-    a large read is simulated in part."""
+    """Picoseconds in which all cores of a chip read `size` bytes of memory, in pieces that fill their scratchpads. Of a
+    large read only a part is simulated and scaled."""
     room = budget(chip)
     piece = min(LARGEST_PIECE, 1 << (room.scratchpad_bytes // STAGES).bit_length() - 1)
     part = -(-min(size, STREAM) // piece) * piece

@@ -1,5 +1,5 @@
-"""The axes along which a search moves: lists of options, or stretches of numbers; products that must stay are made into
-one axis, so that nothing is proposed that breaks them."""
+"""The axes of a search space: lists of options, or ranges of numbers. The keys of a fixed product form one axis, so
+that no proposal violates the product."""
 
 from __future__ import annotations
 
@@ -10,57 +10,57 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from memgrain.errors import MemgrainError
-from memgrain.explore.spec import Kept, Range, Search
+from memgrain.explore.spec import FixedProduct, Search, ValueRange
 from memgrain.runs.quantities import Number, Unit, read, write
 
 if TYPE_CHECKING:
     import optuna
 
 MOST = 100_000
-"""Options of one axis at most."""
+"""Maximum number of options of one axis."""
 CHIP_AXIS = "chip"
-"""The axis of the chip, where there are several."""
+"""Name of the chip's axis, if there are several chips."""
 DIGITS = 6
-"""Digits of a real number that is proposed."""
+"""Significant digits of a proposed real number."""
 
 
 @dataclass(frozen=True)
-class Options:
-    """An axis of single options; a proposal is the place of one in the list."""
+class OptionAxis:
+    """An axis of discrete options. A proposal is the index of an option."""
 
     name: str
-    """The keys that it sets."""
+    """The keys that the axis sets."""
     options: tuple[dict[str, Any], ...]
-    """What each option sets."""
+    """The values that each option sets, by key."""
     ordered: bool
-    """Whether neighbours are alike, so that a sampler may reason from one to the next."""
+    """Whether neighbouring options are similar, so that a sampler may interpolate between them."""
 
     def ask(self, trial: optuna.Trial) -> dict[str, Any]:
-        """What the trial's sampler proposes."""
+        """Ask the trial's sampler for an option."""
         if self.ordered:
             return self.options[trial.suggest_int(self.name, 0, len(self.options) - 1)]
         return self.options[trial.suggest_categorical(self.name, range(len(self.options)))]
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """An axis of all numbers from one to another."""
+class RangeAxis:
+    """An axis of all numbers in a range."""
 
     name: str
-    """The key that it sets."""
+    """The key that the axis sets."""
     low: Number
-    """The smallest, in units of `grain` where it has one."""
+    """Smallest value, in units of `grain` if there is one."""
     high: Number
-    """The largest."""
+    """Largest value, in the same units."""
     log: bool
-    """Whether proposals are spread evenly over the logarithm."""
+    """Whether proposals are uniform in the logarithm."""
     grain: int | None
-    """Base units of one step, for whole numbers; None: real numbers."""
+    """Step of whole numbers in base units; None: real numbers."""
     unit: Unit | None
-    """The unit, if there is one."""
+    """Unit of the values, if there is one."""
 
     def ask(self, trial: optuna.Trial) -> dict[str, Any]:
-        """What the trial's sampler proposes."""
+        """Ask the trial's sampler for a value."""
         if self.grain is not None:
             whole = trial.suggest_int(self.name, int(self.low), int(self.high), log=self.log)
             return {self.name: write(whole * self.grain, self.unit)}
@@ -68,48 +68,49 @@ class Stretch:
         return {self.name: float(f"{real:.{DIGITS}g}")}
 
 
-Axis = Options | Stretch
+SearchAxis = OptionAxis | RangeAxis
 
 
-def axes(search: Search) -> list[Axis]:
-    """The axes of a search: the chip's, those of products, then the others in order; raises MemgrainError."""
-    found: list[Axis] = []
+def axes(search: Search) -> list[SearchAxis]:
+    """The axes of a search: the chip's, those of fixed products, then the others in the order of the file. Raises
+    MemgrainError."""
+    found: list[SearchAxis] = []
     if len(search.chips) > 1:
-        found.append(Options(CHIP_AXIS, tuple({CHIP_AXIS: chip} for chip in search.chips), ordered=False))
+        found.append(OptionAxis(CHIP_AXIS, tuple({CHIP_AXIS: chip} for chip in search.chips), ordered=False))
     kept = {key for group in search.keep for key in group.keys}
     found += [_products(groups, search) for groups in _together(search.keep)]
     for key, values in search.space.items():
         if key not in kept:
-            found.append(_stretch(key, values) if isinstance(values, Range) else _list(key, values))
+            found.append(_stretch(key, values) if isinstance(values, ValueRange) else _list(key, values))
     return found
 
 
-def size(found: Sequence[Axis]) -> int | None:
-    """Points of the space; None if an axis has no options but a stretch."""
-    lengths = [len(axis.options) for axis in found if isinstance(axis, Options)]
+def size(found: Sequence[SearchAxis]) -> int | None:
+    """Number of points in the space; None if an axis is a range."""
+    lengths = [len(axis.options) for axis in found if isinstance(axis, OptionAxis)]
     return math.prod(lengths) if len(lengths) == len(found) else None
 
 
-def place(found: Sequence[Axis], params: Mapping[str, Any]) -> int:
-    """The number of a point among all points of a space of options, given the place on each axis."""
+def place(found: Sequence[SearchAxis], params: Mapping[str, Any]) -> int:
+    """The index of a point in a space of options, from its index on each axis."""
     number = 0
     for axis in found:
-        assert isinstance(axis, Options)
+        assert isinstance(axis, OptionAxis)
         number = number * len(axis.options) + int(params[axis.name])
     return number
 
 
-def params(found: Sequence[Axis], number: int) -> dict[str, int]:
-    """The place on each axis of the point of that number."""
+def params(found: Sequence[SearchAxis], number: int) -> dict[str, int]:
+    """The index on each axis of the point with index `number`."""
     places: dict[str, int] = {}
     for axis in reversed(found):
-        assert isinstance(axis, Options)
+        assert isinstance(axis, OptionAxis)
         number, places[axis.name] = divmod(number, len(axis.options))
     return places
 
 
-def _list(key: str, values: Sequence[Any]) -> Options:
-    """A list as an axis; ordered if its values are numbers that grow."""
+def _list(key: str, values: Sequence[Any]) -> OptionAxis:
+    """A list as an axis. It is ordered if its values are increasing numbers."""
     numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
     if len(numbers) < len(values):
         try:
@@ -117,23 +118,23 @@ def _list(key: str, values: Sequence[Any]) -> Options:
         except MemgrainError:
             numbers = []
     grows = len(numbers) == len(values) and all(a < b for a, b in itertools.pairwise(numbers))
-    return Options(key, tuple({key: value} for value in values), ordered=grows)
+    return OptionAxis(key, tuple({key: value} for value in values), ordered=grows)
 
 
-def _stretch(key: str, values: Range) -> Axis:
-    """A range as an axis: of options if it has a step."""
+def _stretch(key: str, values: ValueRange) -> SearchAxis:
+    """A range as an axis, of options if it has a step."""
     low, high, unit, whole = _ends(key, values)
     if values.step is not None:
-        return Options(key, tuple({key: write(v, unit)} for v in _steps(key, values, low, high, unit)), ordered=True)
+        return OptionAxis(key, tuple({key: write(v, unit)} for v in _steps(key, values, low, high, unit)), ordered=True)
     if values.log and low <= 0:
         raise MemgrainError(f"{key}: log needs low above 0, got {values.low!r}; raise low or leave log out")
     if not whole:
-        return Stretch(key, low, high, values.log, None, None)
+        return RangeAxis(key, low, high, values.log, None, None)
     grain = unit.step if unit is not None and low >= unit.step else 1
-    return Stretch(key, int(low) // grain, int(high) // grain, values.log, grain, unit)
+    return RangeAxis(key, int(low) // grain, int(high) // grain, values.log, grain, unit)
 
 
-def _ends(key: str, values: Range) -> tuple[Number, Number, Unit | None, bool]:
+def _ends(key: str, values: ValueRange) -> tuple[Number, Number, Unit | None, bool]:
     low, unit = read(values.low, f"{key}.low")
     high, other = read(values.high, f"{key}.high")
     if unit is not other:
@@ -143,7 +144,7 @@ def _ends(key: str, values: Range) -> tuple[Number, Number, Unit | None, bool]:
     return low, high, unit, isinstance(low, int) and isinstance(high, int)
 
 
-def _steps(key: str, values: Range, low: Number, high: Number, unit: Unit | None) -> list[Number]:
+def _steps(key: str, values: ValueRange, low: Number, high: Number, unit: Unit | None) -> list[Number]:
     step, other = read(values.step, f"{key}.step")
     if unit is not other or step <= 0:
         raise MemgrainError(f"{key}: step {values.step!r} must be above 0 and have the unit of low; correct it")
@@ -157,9 +158,9 @@ def _steps(key: str, values: Range, low: Number, high: Number, unit: Unit | None
     return [float(f"{low + i * step:.12g}") for i in range(count)]
 
 
-def _together(kept: Sequence[Kept]) -> list[list[Kept]]:
-    """The products by what they share: those with a key in common belong together."""
-    found: list[list[Kept]] = []
+def _together(kept: Sequence[FixedProduct]) -> list[list[FixedProduct]]:
+    """Group fixed products that have keys in common."""
+    found: list[list[FixedProduct]] = []
     for group in kept:
         touched = [others for others in found if any(set(group.keys) & set(other.keys) for other in others)]
         found = [others for others in found if others not in touched]
@@ -167,8 +168,8 @@ def _together(kept: Sequence[Kept]) -> list[list[Kept]]:
     return found
 
 
-def _products(groups: Sequence[Kept], search: Search) -> Options:
-    """All choices of values of the groups' keys for which each product is right, as one axis."""
+def _products(groups: Sequence[FixedProduct], search: Search) -> OptionAxis:
+    """One axis with all combinations of values for which every product of the groups is met."""
     keys = list(dict.fromkeys(key for group in groups for key in group.keys))
     given = [key for key in keys if key in search.space or key in search.set]
     for group in groups:
@@ -186,11 +187,11 @@ def _products(groups: Sequence[Kept], search: Search) -> Options:
         raise MemgrainError(f"no values in space make {wanted}; correct product or the values")
     found.sort(key=lambda option: list(option.values()))
     alone = len({next(iter(option.values())) for option in found}) == len(found)
-    return Options(" x ".join(keys), tuple(found), ordered=alone)
+    return OptionAxis(" x ".join(keys), tuple(found), ordered=alone)
 
 
-def _completed(group: Kept, chosen: dict[str, int]) -> bool:
-    """Whether the product is right, with the one missing value put in if there is one."""
+def _completed(group: FixedProduct, chosen: dict[str, int]) -> bool:
+    """Whether the product can be met; a single missing value is computed and added to `chosen`."""
     missing = [key for key in group.keys if key not in chosen]
     rest, odd = divmod(group.product, math.prod(chosen[key] for key in group.keys if key in chosen))
     if odd or rest < 1 or (not missing and rest != 1):
@@ -200,16 +201,16 @@ def _completed(group: Kept, chosen: dict[str, int]) -> bool:
 
 
 def _whole(key: str, search: Search) -> list[int]:
-    """The whole numbers that a factor may be."""
+    """The whole numbers that a factor may take."""
     if key in search.set:
         values = [search.set[key]]
     else:
         given = search.space[key]
-        if isinstance(given, Range):
+        if isinstance(given, ValueRange):
             low, high, unit, _ = _ends(key, given)
             if given.log:
                 raise MemgrainError(f"{key}: a factor of a product cannot have log; write a list")
-            step = Range(low=given.low, high=given.high, step=1 if given.step is None else given.step)
+            step = ValueRange(low=given.low, high=given.high, step=1 if given.step is None else given.step)
             values = list(_steps(key, step, low, high, unit))
         else:
             values = given

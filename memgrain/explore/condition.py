@@ -1,4 +1,4 @@
-"""A condition on a row: a column, a comparison, a number; read by a pattern, never evaluated as code."""
+"""A condition on a row: a column, a comparison and a number. It is parsed by a pattern and never evaluated as code."""
 
 from __future__ import annotations
 
@@ -22,36 +22,36 @@ _COMPARE: dict[str, Callable[[float, float], bool]] = {
     "==": operator.eq,
 }
 NEVER = 1e6
-"""Violation of a condition on something that a row has no number for: more than any that can be computed."""
+"""Violation of a condition if the row has no number in the column; larger than any computed violation."""
 
 
 @dataclass(frozen=True)
 class Condition:
-    """A comparison that a row meets or not."""
+    """A comparison of a row's column with a number."""
 
     text: str
-    """As it was written."""
+    """Text of the condition."""
     metric: str
     """The column: a metric, a counter or a key that was set; `l2.hit_rate` is the metric l2_hit_rate."""
     sign: str
     """One of <=, >=, <, >, ==."""
     bound: float
-    """What it is compared with, in the column's unit."""
+    """The number, in the column's unit."""
 
     def value(self, row: Row) -> float | None:
-        """What the row has for the column, quantities in base units; None if that is no number.
+        """The row's value in the column, quantities in base units; None if it is not a number.
 
-        Raises MemgrainError if it has no such column.
+        Raises MemgrainError if there is no such column.
         """
         return plain(row[column(self.metric, row)])
 
     def holds(self, row: Row) -> bool:
-        """Whether the row meets it; a row without a number does not."""
+        """Whether the row meets the condition. A row without a number does not."""
         found = self.value(row)
         return found is not None and _COMPARE[self.sign](found, self.bound)
 
     def violation(self, row: Row) -> float:
-        """How far the row is from meeting it, as a share of the bound: 0 or less if it does, as samplers want it."""
+        """Distance from meeting the condition, relative to the bound; 0 or less if it is met, as samplers expect."""
         found = self.value(row)
         if found is None:
             return NEVER
@@ -64,9 +64,9 @@ class Condition:
 
 
 def parse_condition(text: str) -> Condition:
-    """The condition that a text such as "dram_read_bytes <= 2 GiB" states; raises MemgrainError.
+    """Parse a condition such as "dram_read_bytes <= 2 GiB". Raises MemgrainError.
 
-    The number may have a % behind it, a size (for columns in bytes) or a duration (for columns in us).
+    The number may be a percentage, a size (for columns in bytes) or a duration (for columns in us).
     """
     match = _PATTERN.match(text)
     if match is None:
@@ -78,7 +78,7 @@ def parse_condition(text: str) -> Condition:
 
 
 def column(name: str, columns: Iterable[str]) -> str:
-    """The column of that name, or of that name with dots as underscores; raises MemgrainError if there is none."""
+    """The column `name`, or `name` with dots replaced by underscores. Raises MemgrainError if there is none."""
     known = list(columns)
     if name in known:
         return name

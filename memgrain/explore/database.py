@@ -1,4 +1,4 @@
-"""The study of a search in its database: made or found again, held, and cleared of what dead processes left."""
+"""The study of a search in its database: create or open it, lock it, and fail trials that dead processes left."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ if TYPE_CHECKING:
     import optuna
 
 DATABASE = "study.db"
-"""The file of a study, where no URL is given."""
+"""File name of the study's database if no URL is given."""
 ASKING = "study.lock"
-"""The file that whoever opens the study or asks it for a point holds meanwhile."""
+"""Lock file, held while a process opens the study or asks it for a point."""
 USERS = "study.users"
-"""The file that every process at work on the study holds."""
+"""Lock file that every process working on the study holds."""
 BUSY = 120
-"""Seconds that a process waits for another one's write to the database."""
+"""Seconds to wait for another process's write to the database."""
 DIGEST = "memgrain.search"
-"""Attribute of a study: the digest of its search."""
+"""Attribute of a study with the digest of its search."""
 
 
 @dataclass(frozen=True)
 class _Database:
-    """A database that is open."""
+    """An open database."""
 
     storage: optuna.storages.RDBStorage
-    """What Optuna asks."""
+    """Optuna's storage."""
     where: str
-    """Its file, or its URL without a password."""
+    """Its file, or its URL without the password."""
 
 
 @contextmanager
 def opened(search: Search, folder: Path, storage: str | None) -> Iterator[optuna.Study]:
-    """The study of a search, made if there is none; raises MemgrainError if it is of another search, or the database
-    fails."""
+    """Open the study of a search, or create it. Raises MemgrainError if the study belongs to another search or the
+    database fails."""
     from sqlalchemy.exc import SQLAlchemyError
 
     with warnings.catch_warnings():
-        # Of a bar of progress in a notebook, which Optuna loads and this project does not show.
+        # The warning is about a notebook progress bar, which Optuna loads and this project does not show.
         warnings.filterwarnings("ignore", message="IProgress not found")
         import optuna
 
@@ -57,7 +57,7 @@ def opened(search: Search, folder: Path, storage: str | None) -> Iterator[optuna
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             with ExitStack() as open_:
-                with locked(folder / ASKING):  # the tables too are made by one process at a time
+                with locked(folder / ASKING):  # one process at a time creates the tables
                     study = _study(search, open_.enter_context(_connected(folder, storage)))
                     if presence.alone() and storage is None:
                         give_up(study)
@@ -65,7 +65,7 @@ def opened(search: Search, folder: Path, storage: str | None) -> Iterator[optuna
     except (SQLAlchemyError, optuna.exceptions.OptunaError, ImportError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         mend = (
-            "run the same again: what was told is kept"
+            "run the same command again: finished trials are kept"
             if storage is None
             else "check --storage and its driver (pip install), or leave it out for a file in the folder; rows are kept"
         )
@@ -75,7 +75,7 @@ def opened(search: Search, folder: Path, storage: str | None) -> Iterator[optuna
 
 
 def _readable(url: str) -> str:
-    """A database's URL as it may be shown, without its password; raises MemgrainError where it keeps nothing."""
+    """A database's URL for display, without its password. Raises MemgrainError if the database is not persistent."""
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
 
@@ -94,7 +94,7 @@ def _readable(url: str) -> str:
 
 
 def give_up(study: optuna.Study) -> None:
-    """Mark trials as failed that were asked for and never told: their process is gone."""
+    """Mark running trials as failed, because their process is gone."""
     from optuna.trial import TrialState
 
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
@@ -103,7 +103,7 @@ def give_up(study: optuna.Study) -> None:
 
 @contextmanager
 def _connected(folder: Path, url: str | None) -> Iterator[_Database]:
-    """The database at a URL, or the folder's own; every connection to it is closed at the end."""
+    """Connect to the database at a URL, or to the folder's own. All connections are closed at the end."""
     import optuna
 
     arguments = _arguments(folder, url)
@@ -118,14 +118,15 @@ def _connected(folder: Path, url: str | None) -> Iterator[_Database]:
 
 
 def _arguments(folder: Path, url: str | None) -> dict[str, Any]:
-    """How SQLAlchemy is to open the database."""
+    """Arguments with which SQLAlchemy opens the database."""
     if url is not None:
         return {"connect_args": {"timeout": BUSY}} if url.startswith("sqlite") else {}
 
     def connect() -> sqlite3.Connection:
         found = sqlite3.connect(folder / DATABASE, timeout=BUSY, check_same_thread=False)
         try:
-            # A commit need not wait for the disk: what a power cut takes is looked up among the rows, which do wait.
+            # A commit need not wait for the disk: after a power cut, lost trials are found again in the rows, which do
+            # wait.
             found.execute("PRAGMA journal_mode=WAL")
             found.execute("PRAGMA synchronous=NORMAL")
         except sqlite3.Error:
@@ -137,8 +138,8 @@ def _arguments(folder: Path, url: str | None) -> dict[str, Any]:
 
 
 def _try(where: str, arguments: dict[str, Any]) -> None:
-    """Read the list of tables and close; raises SQLAlchemyError where that cannot be. Optuna's storage keeps its
-    connections open when it fails on its way to be made, and then nobody can close them."""
+    """Read the list of tables and disconnect. Raises SQLAlchemyError on failure. This check comes first because
+    Optuna's storage, if its constructor fails, leaves connections open that nothing can close."""
     from sqlalchemy import create_engine, inspect
 
     engine = create_engine(where, **arguments)

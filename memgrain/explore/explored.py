@@ -1,4 +1,4 @@
-"""What a search has found: every trial with its answer or its reason, the front, and the hypervolume."""
+"""The state of a search: every trial with its result or refusal, the Pareto front, and the hypervolume."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from memgrain.explore.pareto import Floats, front, hypervolume, worst
+from memgrain.explore.pareto import Points, front, hypervolume, worst
 from memgrain.explore.spec import Search
 from memgrain.runs.labels import words
 from memgrain.runs.quantities import Unit, read
@@ -21,32 +21,32 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DONE = ("COMPLETE", "PRUNED")
-"""States of trials that count: with values, and refused. FAIL is what was interrupted, or proposed twice."""
+"""States of trials that count: with values (COMPLETE) or refused (PRUNED). FAIL: interrupted, or proposed twice."""
 ANSWER = "memgrain"
-"""Attribute of a trial: its chip, its overrides, and its row and what that violates, or why it was refused."""
+"""Attribute of a trial with its chip, its overrides, and either its row and violated constraints or the refusal."""
 FEASIBLE, VIOLATES, REFUSED = "feasible", "violates", "refused"
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A point that was tried."""
+    """A point that was simulated or refused."""
 
     number: int
-    """Its number in the study."""
+    """Number of the trial in the study."""
     chip: str
     """The chip."""
     overrides: dict[str, Any]
-    """What was set, those of the whole search apart."""
+    """Overrides of the trial, without those of the whole search."""
     values: tuple[float, ...]
-    """The objectives in the order of the search; empty if it was refused."""
+    """Objectives in the order of the search; empty if the point was refused."""
     violated: tuple[str, ...]
-    """The constraints that it does not meet."""
+    """Violated constraints."""
     refused: str
-    """Why it cannot be; empty if it can."""
+    """Reason of the refusal; empty if the point was simulated."""
     row: str
-    """Id of its row; empty if it was refused."""
+    """Id of its row; empty if the point was refused."""
     tuned: dict[str, Any] = field(default_factory=dict)
-    """The best values of what was tuned."""
+    """Best values of the tuned keys."""
 
     @property
     def state(self) -> str:
@@ -59,13 +59,13 @@ class Explored:
     """A search and its trials."""
 
     search: Search
-    """The search."""
+    """The specification."""
     path: Path
-    """The rows."""
+    """File of the rows."""
     trials: tuple[Trial, ...]
-    """All trials that count, in the order in which they were asked."""
+    """All trials that count, in the order of their proposals."""
     size: int | None
-    """Points of the space; None if there is no end of them."""
+    """Number of points in the space; None if it is infinite."""
 
     @property
     def keys(self) -> list[str]:
@@ -81,7 +81,7 @@ class Explored:
 
     @property
     def front(self) -> list[Trial]:
-        """Those of them that no other beats, ordered by the first objective, best first; of equal ones, the first."""
+        """Non-dominated feasible trials, ordered by the first objective, best first; of equal trials only the first."""
         feasible = self.feasible
         if not feasible:
             return []
@@ -91,14 +91,15 @@ class Explored:
         return [feasible[place] for place in sorted(kept, key=lambda place: losses[place].tolist())]
 
     def reference(self) -> list[float]:
-        """Where the hypervolume ends, in the objectives' own sign: as given, or the worst of the front."""
+        """Reference point of the hypervolume, in the objectives' own signs: as given, or the worst values of the
+        front."""
         if self.search.reference:
             return [self.search.reference[name] for name in self.search.objectives]
         return list(map(float, worst(self._losses(self.feasible)) * self._signs()))
 
     def hypervolume(self) -> tuple[float, float]:
-        """What the front dominates up to the reference, in the objectives' units multiplied, and as a share of the box
-        between the reference and the best of each objective; zero where nothing is feasible."""
+        """The dominated volume up to the reference, in the product of the objectives' units and as a fraction of the
+        box between the reference and the best value of each objective; zero if nothing is feasible."""
         if not self.feasible:
             return 0.0, 0.0
         losses, limit = self._losses(self.feasible), np.array(self.reference()) * self._signs()
@@ -107,14 +108,14 @@ class Explored:
         return volume, volume / box if box > 0 else 0.0
 
     def reasons(self) -> list[tuple[str, int]]:
-        """Why points are refused or not feasible, and how many, the most frequent first."""
+        """Reasons why points are refused or infeasible with their counts, the most frequent first."""
         counted = Counter(trial.refused or " and ".join(trial.violated) for trial in self.trials)
         del counted[""]
         return counted.most_common()
 
     def frame(self) -> pd.DataFrame:
-        """A row for each trial: number, chip, keys, objectives, state, reason, front; `attrs["units"]` has the units of
-        objectives that are quantities, `attrs["choices"]` the options of keys in the search's order."""
+        """One row per trial with number, chip, keys, objectives, state, reason and front. `attrs["units"]` holds the
+        units of objectives that are quantities, `attrs["choices"]` the options of keys in the order of the search."""
         import pandas as pd
 
         best = {trial.number for trial in self.front}
@@ -150,11 +151,11 @@ class Explored:
                 found[name] = unit
         return found
 
-    def _losses(self, trials: list[Trial]) -> Floats:
-        """Objectives as numbers that are to be small: [trial, objective]."""
+    def _losses(self, trials: list[Trial]) -> Points:
+        """Objectives as numbers to be minimised: [trial, objective]."""
         return np.array([trial.values for trial in trials], dtype=np.float64) * self._signs()
 
-    def _signs(self) -> Floats:
+    def _signs(self) -> Points:
         return np.array([1.0 if way == "minimise" else -1.0 for way in self.search.objectives.values()])
 
 

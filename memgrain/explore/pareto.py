@@ -1,4 +1,4 @@
-"""What is best where several things count: the front of points that no other point beats, and its hypervolume."""
+"""Pareto front of points with several objectives, and its hypervolume."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+Points = NDArray[np.float64]
 
 
-def front(points: Floats) -> NDArray[np.bool_]:
-    """Which of `points` [point, objective] are not dominated, all objectives to be small.
+def front(points: Points) -> NDArray[np.bool_]:
+    """Mask of the non-dominated `points` [point, objective]; all objectives are minimised.
 
-    A point is dominated by one that is nowhere worse and somewhere better; of equal points each stays.
+    A point is dominated by another that is no worse in any objective and better in at least one. Equal points all stay.
     """
     kept = np.ones(len(points), dtype=bool)
     for place, point in enumerate(points):
@@ -23,25 +23,26 @@ def front(points: Floats) -> NDArray[np.bool_]:
     return kept
 
 
-def worst(points: Floats) -> Floats:
-    """The worst value of each objective among the front of `points`: the usual reference of a hypervolume."""
-    found: Floats = points[front(points)].max(axis=0)
+def worst(points: Points) -> Points:
+    """The worst value of each objective on the front of `points`, a common reference point of a hypervolume."""
+    found: Points = points[front(points)].max(axis=0)
     return found
 
 
-def hypervolume(points: Floats, reference: Sequence[float] | Floats) -> float:
-    """Volume of what `points` [point, objective] dominate up to `reference`, all objectives to be small.
+def hypervolume(points: Points, reference: Sequence[float] | Points) -> float:
+    """Volume dominated by `points` [point, objective] up to `reference`; all objectives are minimised.
 
-    Exact for any number of objectives, by cutting along the last one (While, Hingston, Barone and Huband, IEEE TEC 10
-    (2006) 29, "hypervolume by slicing objectives"): n log n for two, n^2 log n for three, each more a factor n.
-    Points that are not better than the reference in every objective add nothing.
+    The result is exact for any number of objectives. The algorithm slices along the last one (While, Hingston, Barone
+    and Huband, IEEE TEC 10 (2006) 29, "hypervolume by slicing objectives"): n log n for two objectives, n^2 log n for
+    three, a factor n for each further one. Points that are not better than the reference in every objective add
+    nothing.
     """
     limit = np.asarray(reference, dtype=np.float64)
     inside = points[(points < limit).all(axis=1)]
     return _volume(inside, limit)
 
 
-def _volume(points: Floats, limit: Floats) -> float:
+def _volume(points: Points, limit: Points) -> float:
     if not len(points):
         return 0.0
     if points.shape[1] == 1:
@@ -59,8 +60,8 @@ def _volume(points: Floats, limit: Floats) -> float:
     return total
 
 
-def _area(points: Floats, limit: Floats) -> float:
-    """The same for two objectives: a staircase."""
+def _area(points: Points, limit: Points) -> float:
+    """The volume for two objectives: the area under a staircase."""
     order = np.lexsort((points[:, 1], points[:, 0]))
     total, ceiling = 0.0, float(limit[1])
     for x, y in points[order].tolist():

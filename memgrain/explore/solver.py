@@ -1,7 +1,7 @@
-"""Questions asked backwards: for which value of a key does a condition hold, or is a metric best?
+"""Inverse queries: the value of a key for which a condition holds, or at which a metric is best.
 
-A few values are simulated first. Where the metric only rises or only falls over them, the answer is found by bisection
-between two of them; otherwise values are tried one after another, and the answer says so.
+A few values are simulated first. If the metric is monotone over them, bisection between two of them finds the result;
+otherwise the values of a grid are tried in order, and the result says so.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from memgrain.errors import MemgrainError
-from memgrain.explore.candidates import Bounds, Lattice, lattice
+from memgrain.explore.candidate_grid import CandidateGrid, GridBounds, candidate_grid
 from memgrain.explore.condition import Condition, column
 from memgrain.explore.store import RowStore
 from memgrain.runs.execute import DOMAIN
@@ -24,115 +24,117 @@ from memgrain.runs.task import Point, Task
 from memgrain.sim import METRICS
 
 SAMPLES = 7
-"""Values at which it is looked whether the metric only rises or only falls."""
+"""Number of values simulated to decide whether the metric is monotone."""
 GRID = 65
-"""Values that are tried one after another at most, where it does not."""
+"""Maximum number of values tried in order if the metric is not monotone."""
 ZOOM = 9
-"""Values between the neighbours of the best one, each time the best is looked for more closely."""
-Course = Literal["rises", "falls", "stays", "varies"]
+"""Number of new values between the neighbours of the best one in each refinement."""
+Trend = Literal["rises", "falls", "stays", "varies"]
 Bracket = tuple[int | None, int]
-"""The last place that fails, None if there is none, and the first that holds."""
+"""Grid index of the last value that fails (None if there is none) and of the first value for which the condition
+holds."""
 
 
 @dataclass(frozen=True)
-class Question:
-    """A key, and all that stays as it is."""
+class SolveQuery:
+    """The key to solve for, and everything that stays fixed."""
 
     key: str
-    """The key whose value is sought."""
+    """The key to solve for."""
     chip: str
-    """The chip."""
+    """Name or file of the chip."""
     workload: str | Path | Mapping[str, Any]
-    """The workload."""
+    """Name, file or content of the workload."""
     overrides: Mapping[str, Any] = field(default_factory=dict)
-    """Overrides of either that hold throughout."""
-    bounds: Bounds = field(default_factory=Bounds)
-    """What is said of the values."""
+    """Fixed overrides of chip and workload."""
+    bounds: GridBounds = field(default_factory=GridBounds)
+    """Restrictions of the values."""
     before: str = "cold"
     """State of the caches before every run."""
     fold: float | None = None
     """Tolerance of folding; see `Point.fold`."""
 
-    def along(self) -> Lattice:
-        """The values of the key; raises MemgrainError, and what `Task.resolve` raises of the workload."""
+    def along(self) -> CandidateGrid:
+        """The grid of the key's values. Raises MemgrainError, and the errors of `Task.resolve`."""
         chip_set, workload_set = split(self.overrides, self.chip)
         workload = Task(self.chip, {}, self.workload, workload_set).resolve().workload
-        return lattice(self.key, self.bounds, self.chip, chip_set, workload)
+        return candidate_grid(self.key, self.bounds, self.chip, chip_set, workload)
 
     def point(self, changes: Mapping[str, Any]) -> Point:
-        """The question's point with further overrides; raises what `Task.resolve` raises."""
+        """The query's point with further overrides. Raises the errors of `Task.resolve`."""
         return self.task(changes).resolve()
 
     def task(self, changes: Mapping[str, Any]) -> Task:
-        """That point as it is written down."""
+        """The unresolved task of that point."""
         chip_set, workload_set = split({**self.overrides, **changes}, self.chip)
         return Task(self.chip, chip_set, self.workload, workload_set, self.before, self.fold)
 
 
 @dataclass(frozen=True)
-class Tried:
-    """A value that was tried."""
+class TriedValue:
+    """A value that was simulated or refused."""
 
     value: Any
-    """The value, as it is set."""
+    """The value as an override."""
     text: str
-    """As a person reads it."""
+    """The value as text."""
     metric: float | None
-    """The metric there; None if it has no number or the value was refused."""
+    """The metric at the value; None if the row has no number or the value was refused."""
     holds: bool
-    """Whether the condition holds; of the best value, whether it is the best."""
+    """Whether the condition holds; in a search for the best value, whether this is the best."""
     refused: str = ""
-    """Why chip or workload do not admit the value; empty if they do."""
+    """Reason why chip or workload refuse the value; empty if they accept it."""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What was found."""
+class SolveResult:
+    """The result of a query."""
 
-    question: Question
-    """The question."""
+    question: SolveQuery
+    """The query."""
     metric: str
-    """The column that was looked at."""
+    """The metric of the query."""
     wanted: str
     """The condition, or 'smallest', 'largest' of the metric."""
-    found: Tried | None
-    """The value; None if the condition holds nowhere."""
-    beyond: Tried | None
-    """The next value that fails; None at the end of the range, or where a best value was sought."""
-    course: Course
+    found: TriedValue | None
+    """The value found; None if the condition holds nowhere."""
+    beyond: TriedValue | None
+    """The next value that fails; None at the end of the range, or in a search for the best value."""
+    course: Trend
     """Whether the metric rises, falls or varies over the samples."""
     bisected: bool
-    """Whether the answer was found by bisection."""
+    """Whether bisection found the result."""
     size: int
-    """Values of the range."""
+    """Number of values in the range."""
     ends: tuple[str, str]
-    """The first and the last of them."""
-    tried: tuple[Tried, ...]
-    """All values that were tried, in order."""
+    """The first and the last value as text."""
+    tried: tuple[TriedValue, ...]
+    """All tried values in order."""
 
     @property
     def best(self) -> bool:
-        """Whether the best value was sought, not where a condition holds."""
+        """Whether the query is for the best value, not for a condition."""
         return self.wanted in ("smallest", "largest")
 
     @property
     def column(self) -> str:
-        """The metric by the name of its column: `l2.hit_rate` is `l2_hit_rate`."""
+        """Column name of the metric: `l2.hit_rate` becomes `l2_hit_rate`."""
         flat = self.metric.replace(".", "_")
         return flat if flat in METRICS else self.metric
 
     @property
     def exact(self) -> bool:
-        """Whether no value of the range can be better, as far as the samples tell."""
+        """Whether, judging by the samples, no value of the range can be better."""
         return self.bisected or self.size <= GRID
 
 
-def solve(question: Question, condition: Condition, largest: bool = False, out: Path | None = None) -> Answer:
-    """The smallest (or largest) value for which the condition holds; rows are kept in `out`, if given.
+def solve(question: SolveQuery, condition: Condition, largest: bool = False, out: Path | None = None) -> SolveResult:
+    """Find the smallest (or largest) value for which the condition holds. Rows are kept in `out`, if given.
 
-    Raises MemgrainError if no value of the range can be simulated, and what the chip or the workload raise as they are.
+    Raises MemgrainError if no value of the range can be simulated, and the errors of chip and workload at their present
+    values.
     """
-    looked = _Look(question, condition.metric, condition, out)
+    looked = _Evaluator(question, condition.metric, condition, out)
     places = looked.along.spread(SAMPLES)
     course = looked.course(places)
     ordered = places[::-1] if largest else places
@@ -142,7 +144,7 @@ def solve(question: Question, condition: Condition, largest: bool = False, out: 
     if bisected:
         bracket, bisected = looked.bisect(ordered)
     if bisected and bracket is not None and bracket[0] is not None and looked.course(sorted(looked.seen)) == "varies":
-        # The samples did not show it, the values between them do.
+        # The metric is monotone over the samples but not over the values between them.
         course, bisected = "varies", False
         bracket = looked.closely(ordered, bracket)
     elif not bisected:
@@ -155,10 +157,10 @@ def solve(question: Question, condition: Condition, largest: bool = False, out: 
     return looked.answer(str(condition), found, beyond, course, bisected)
 
 
-def best(question: Question, metric: str, largest: bool = False, out: Path | None = None) -> Answer:
-    """The value at which the metric is smallest (or largest) among those tried: all of a small range, else a grid that
-    is made finer around the best; of equal ones the first."""
-    looked = _Look(question, metric, None, out)
+def best(question: SolveQuery, metric: str, largest: bool = False, out: Path | None = None) -> SolveResult:
+    """Find the value at which the metric is smallest (or largest). A small range is tried completely, a larger one by a
+    grid that is refined around the best value. Of equal values the first is returned."""
+    looked = _Evaluator(question, metric, None, out)
     sign = -1.0 if largest else 1.0
 
     def loss(place: int) -> float:
@@ -176,27 +178,28 @@ def best(question: Question, metric: str, largest: bool = False, out: Path | Non
             break
         places = sorted({*places, *new})
     found = looked.at(winner)
-    chosen = Tried(found.value, found.text, found.metric, True)
+    chosen = TriedValue(found.value, found.text, found.metric, True)
     return looked.answer("largest" if largest else "smallest", chosen, None, course, False)
 
 
-class _Look:
-    """The values of a question, each simulated once."""
+class _Evaluator:
+    """Evaluates the values of a query, each at most once."""
 
-    def __init__(self, question: Question, metric: str, condition: Condition | None, out: Path | None) -> None:
+    def __init__(self, question: SolveQuery, metric: str, condition: Condition | None, out: Path | None) -> None:
         self.question, self.metric, self.condition = question, metric, condition
         self.along = question.along()
         self.store = RowStore(out) if out is not None else None
-        self.seen: dict[int, Tried] = {}
+        self.seen: dict[int, TriedValue] = {}
 
-    def at(self, place: int) -> Tried:
-        """What comes of the value at that place."""
+    def at(self, place: int) -> TriedValue:
+        """The outcome of the value at index `place`."""
         if place not in self.seen:
             self.seen[place] = self._try(self.along.value(place), self.along.text(place))
         return self.seen[place]
 
-    def course(self, places: list[int]) -> Course:
-        """How the metric goes over those of these places that have a number; raises MemgrainError if none has."""
+    def course(self, places: list[int]) -> Trend:
+        """Whether the metric rises, falls, stays or varies over these indices, ignoring values without a number. Raises
+        MemgrainError if no value has a number."""
         tried = [self.at(place) for place in places]
         values = [item.metric for item in tried if item.metric is not None]
         if not values:
@@ -209,8 +212,8 @@ class _Look:
         return "stays" if rises and falls else "rises" if rises else "falls" if falls else "varies"
 
     def bisect(self, ordered: list[int]) -> tuple[Bracket | None, bool]:
-        """The last place that fails and the first that holds, in the order of `ordered`, and whether this succeeded: a
-        value in between that is refused ends it."""
+        """Bisect for the last index that fails and the first that holds, in the order of `ordered`. The flag is False
+        if a refused value prevented it."""
         first = next((number for number, place in enumerate(ordered) if self.at(place).holds), None)
         if first is None:
             return None, True
@@ -226,7 +229,7 @@ class _Look:
         return (fails, holds), True
 
     def closely(self, ordered: list[int], bracket: Bracket) -> Bracket:
-        """The bracket again, after a look at values between the last sample before it and its end."""
+        """Refine a bracket by trying values between the last sample before it and its end."""
         holds, way = bracket[1], 1 if ordered[-1] > ordered[0] else -1
         before = next(place for place in reversed(ordered) if (holds - place) * way > 0)
         steps = {before + round((holds - before) * part / (2 * ZOOM)) for part in range(1, 2 * ZOOM)}
@@ -236,7 +239,7 @@ class _Look:
         return self.bisect([outer, found[1]])[0] or (outer, found[1])
 
     def first(self, ordered: list[int]) -> Bracket | None:
-        """The first of these places that holds, and the last one before that was not refused."""
+        """The first of these indices that holds, and the last one before it that was not refused."""
         before: int | None = None
         for place in ordered:
             tried = self.at(place)
@@ -246,22 +249,26 @@ class _Look:
                 before = place
         return None
 
-    def answer(self, wanted: str, found: Tried | None, beyond: Tried | None, course: Course, bisected: bool) -> Answer:
-        """What was found, with everything that was tried."""
+    def answer(
+        self, wanted: str, found: TriedValue | None, beyond: TriedValue | None, course: Trend, bisected: bool
+    ) -> SolveResult:
+        """The result, with all tried values."""
         tried = tuple(self.seen[place] for place in sorted(self.seen))
         ends = (self.along.text(0), self.along.text(self.along.size - 1))
-        return Answer(self.question, self.metric, wanted, found, beyond, course, bisected, self.along.size, ends, tried)
+        return SolveResult(
+            self.question, self.metric, wanted, found, beyond, course, bisected, self.along.size, ends, tried
+        )
 
-    def _try(self, value: Any, text: str) -> Tried:
+    def _try(self, value: Any, text: str) -> TriedValue:
         try:
             row = self._row(self.question.point({self.question.key: value}))
         except DOMAIN as error:
-            return Tried(value, text, None, False, " ".join(str(error).split()))
+            return TriedValue(value, text, None, False, " ".join(str(error).split()))
         number = plain(row[column(self.metric, row)])
-        return Tried(value, text, number, self.condition is not None and self.condition.holds(row))
+        return TriedValue(value, text, number, self.condition is not None and self.condition.holds(row))
 
     def _row(self, point: Point) -> Row:
-        """The row of a point, looked up if it is kept."""
+        """The row of a point, from the store if it is there."""
         row = self.store.find(point.id()) if self.store is not None else None
         if row is None:
             row = point.run()

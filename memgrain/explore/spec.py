@@ -1,18 +1,18 @@
-"""SEARCH.yaml: what may vary, what is to be small or large, what must hold, and how long to look.
+"""SEARCH.yaml: the space, the objectives, the constraints, and the number of trials.
 
 name: head_dim_for_910b
-chips: [ascend_910b1]                 # several: the chip varies too
+chips: [ascend_910b1]                 # with several chips, the chip varies too
 workload: decode_topk                 # a shipped name, a file beside this one, or the mapping itself
-set: {shape.kv_len: 32768}            # for every point; keys of the chip begin with 'chip.'
-space:                                # what varies: a list, or a range
+set: {shape.kv_len: 32768}            # overrides of every point; keys of the chip begin with 'chip.'
+space:                                # keys that vary: a list, or a range
   shape.head_dim: [64, 96, 128]
   selection.ratio: {low: 0.01, high: 0.25, log: true}
   chip.l2.capacity: {low: 96 MiB, high: 384 MiB, step: 96 MiB}
-keep:                                 # products that stay as they are; a key that is not in space follows
+keep:                                 # fixed products; a key that is not in space is computed
   - {keys: [shape.head_dim, shape.q_heads], product: 8192}
 objectives: {time_us: minimise, selection.ratio: maximise}
 constraints: [dram_read_bytes <= 1 GB, quality.mass >= 0.9]
-quality: {mass: {selection: tokens}}  # see memgrain/explore/floor.py
+quality: {mass: {selection: tokens}}  # see memgrain/explore/quality_columns.py
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from memgrain.errors import MemgrainError
 from memgrain.explore.condition import Condition, parse_condition
-from memgrain.explore.floor import Quality
+from memgrain.explore.quality_columns import Quality
 from memgrain.inputs.spelling import suggest
 from memgrain.runs.overrides import CHIP
 from memgrain.runs.shipped import find_search
@@ -37,28 +37,32 @@ from memgrain.runs.yaml_file import read_mapping
 from memgrain.sim import MODEL_VERSION
 from memgrain.workloads import KINDS
 
-Key = Annotated[str, Field(min_length=1)]
+KeyName = Annotated[str, Field(min_length=1)]
 Direction = Literal["minimise", "maximise"]
 
 
-class Range(BaseModel):
-    """Values from one to another."""
+class ValueRange(BaseModel):
+    """A range of values."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     low: int | float | str = Field(description="smallest value: a number, or a quantity such as '32 MiB'")
     high: int | float | str = Field(description="largest value")
-    step: int | float | str | None = Field(default=None, description="distance of two values; absent: any between")
-    log: bool = Field(default=False, description="whether small values are looked at as closely as large ones")
+    step: int | float | str | None = Field(
+        default=None, description="distance between values; absent: all values between"
+    )
+    log: bool = Field(default=False, description="whether proposals are uniform in the logarithm")
 
 
-class Kept(BaseModel):
-    """A product that stays as it is, such as the hidden size."""
+class FixedProduct(BaseModel):
+    """A product of keys that stays fixed, such as the hidden size."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    keys: list[Key] = Field(min_length=2, description="its factors; one of them may be missing in space, and follows")
-    product: int = Field(ge=1, description="what their values make when multiplied")
+    keys: list[KeyName] = Field(
+        min_length=2, description="its factors; one of them may be missing in space and is computed"
+    )
+    product: int = Field(ge=1, description="the product of their values")
 
 
 class Search(BaseModel):
@@ -69,54 +73,60 @@ class Search(BaseModel):
     name: str = Field(
         min_length=1, pattern=r"^[\w.-]+$", description="name of the study, and of its folder if none is given"
     )
-    chips: list[str] = Field(min_length=1, description="chips by name or file; of several, one is chosen each time")
-    workload: str | dict[str, Any] = Field(description="workload by name or file, or the mapping itself")
-    set: dict[Key, Any] = Field(default_factory=dict, description="overrides that hold at every point")
-    space: dict[Key, Annotated[list[Any], Field(min_length=1)] | Range] = Field(
-        min_length=1, description="overrides that vary, each with its values or their range"
+    chips: list[str] = Field(
+        min_length=1, description="chips by name or file; if there are several, the chip varies too"
     )
-    keep: list[Kept] = Field(default_factory=list, description="products that stay as they are")
-    objectives: dict[Key, Direction] = Field(min_length=1, description="columns of a row that are to be small or large")
+    workload: str | dict[str, Any] = Field(description="workload by name or file, or the mapping itself")
+    set: dict[KeyName, Any] = Field(default_factory=dict, description="overrides of every point")
+    space: dict[KeyName, Annotated[list[Any], Field(min_length=1)] | ValueRange] = Field(
+        min_length=1, description="keys that vary, each with its values or range"
+    )
+    keep: list[FixedProduct] = Field(default_factory=list, description="fixed products")
+    objectives: dict[KeyName, Direction] = Field(min_length=1, description="columns of a row to minimise or maximise")
     constraints: list[str] = Field(default_factory=list, description="comparisons of a column that must hold")
     quality: Quality = Field(
-        default_factory=Quality, description="where the columns quality.score and quality.mass come from"
+        default_factory=Quality, description="sources of the columns quality.score and quality.mass"
     )
-    reference: dict[Key, float] = Field(
-        default_factory=dict, description="by objective, where the hypervolume ends; absent: the worst of the front"
+    reference: dict[KeyName, float] = Field(
+        default_factory=dict,
+        description="reference point of the hypervolume, by objective; absent: the worst of the front",
     )
-    sampler: Literal["tpe", "nsga2", "random"] = Field(default="tpe", description="how the next point is chosen")
+    sampler: Literal["tpe", "nsga2", "random"] = Field(
+        default="tpe", description="sampler that proposes the next point"
+    )
     startup: int = Field(
-        default=10, ge=2, description="trials at random before tpe begins; with nsga2, trials of a generation"
+        default=10, ge=2, description="random trials before tpe starts; with nsga2, trials per generation"
     )
-    trials: int = Field(default=100, ge=1, description="points to try, those that are refused included")
-    seed: int = Field(default=0, ge=0, description="seed of the choices")
+    trials: int = Field(default=100, ge=1, description="number of points, including refused ones")
+    seed: int = Field(default=0, ge=0, description="seed of the sampler")
     before: Literal["cold", "dirty", "warm"] = Field(default="cold", description="state of the caches before every run")
     fold: float | None = Field(
-        default=None, gt=0, lt=1, description="tolerance at which long repeats are counted instead of simulated"
+        default=None, gt=0, lt=1, description="tolerance at which long repeats are extrapolated instead of simulated"
     )
 
-    tune: Tune = Field(default=(), description="keys of the tiling of which every point gets its best values")
+    tune: Tune = Field(default=(), description="keys of the tiling that are tuned at every point")
 
     @property
     def conditions(self) -> list[Condition]:
-        """The constraints, read."""
+        """The parsed constraints."""
         return [parse_condition(text) for text in self.constraints]
 
     def task(self, chip: str, overrides: Mapping[str, Any]) -> Task:
-        """The task of a point of the space, what holds at every point included."""
+        """The task of a point of the space, including the overrides of every point."""
         every = {**self.set, **overrides}
         on_chip = {key.removeprefix(CHIP): value for key, value in every.items() if key.startswith(CHIP)}
         rest = {key: value for key, value in every.items() if not key.startswith(CHIP)}
         return Task(chip, on_chip, self.workload, rest, self.before, self.fold, self.tune)
 
     def digest(self) -> str:
-        """SHA-256 of what decides the trials, their number and the reference apart."""
+        """SHA-256 of everything that determines the trials, except their number and the reference."""
         inputs = {**self.model_dump(mode="json", exclude={"name", "trials", "reference"}), "model": MODEL_VERSION}
         return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 
 def load_search(source: str | Path | Mapping[str, Any], changes: Mapping[str, Any] | None = None) -> Search:
-    """The search of that file or shipped name, or of a mapping, with top-level keys changed; raises MemgrainError."""
+    """Load a search from a file, a shipped name or a mapping, with top-level keys replaced by `changes`. Raises
+    MemgrainError."""
     if isinstance(source, Mapping):
         return _validate({**source, **(changes or {})}, "the search")
     path = find_search(source)
@@ -129,7 +139,7 @@ def _validate(raw: dict[str, Any], file: str) -> Search:
         search = Search.model_validate(raw)
     except ValidationError as error:
         first = max(error.errors(), key=lambda item: len(item["loc"]))
-        where = ".".join(str(part) for part in first["loc"] if part != Range.__name__)
+        where = ".".join(str(part) for part in first["loc"] if part != ValueRange.__name__)
         if first["type"] == "extra_forbidden":
             name = str(first["loc"][-1])
             message = f"unknown key '{where}'{suggest(name, list(Search.model_fields))}; remove or correct it"
@@ -146,7 +156,7 @@ def _validate(raw: dict[str, Any], file: str) -> Search:
 
 
 def _check(search: Search) -> None:
-    """Raise MemgrainError where parts of a search contradict each other."""
+    """Raise MemgrainError if parts of a search contradict each other."""
     both = sorted(set(search.set) & set(search.space))
     if both:
         raise MemgrainError(f"'{both[0]}' stands in set and in space; keep it in one of them")
@@ -171,7 +181,7 @@ def _check(search: Search) -> None:
 
 
 def _beside(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The search with files named relative to its own folder."""
+    """The search with relative file names resolved against its own folder."""
 
     def place(name: Any) -> Any:
         if not isinstance(name, str) or not name.endswith((".yaml", ".yml")) or Path(name).expanduser().is_absolute():

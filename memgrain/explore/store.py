@@ -1,4 +1,4 @@
-"""The rows of a folder to which several processes add: one rows.jsonl, which each opens for an append only."""
+"""The rows of a folder shared by several processes: one rows.jsonl, which a process opens only to append."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from memgrain.errors import MemgrainError
 from memgrain.runs.rows import NAME, Row, RowFile, read_rows
 
 LOCK = "rows.lock"
-"""The file that whoever reads or appends holds meanwhile; others wait for it."""
+"""Lock file, held while a process reads or appends."""
 
 
 class RowStore:
-    """The rows of a folder: found by id, kept once."""
+    """The rows of a folder by id; each is stored once."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        """The folder."""
+        """Folder of the rows."""
         self._rows: dict[str, Row] = {}
         self._read_bytes = 0
         try:
@@ -30,23 +30,23 @@ class RowStore:
 
     @property
     def path(self) -> Path:
-        """The file of the rows."""
+        """File of the rows."""
         return self.folder / NAME
 
     def find(self, name: str) -> Row | None:
-        """The row of that id, whoever appended it; None if there is none."""
+        """The row with id `name`, by whichever process appended it; None if there is none."""
         if name not in self._rows:
             self._refresh()
         return self._rows.get(name)
 
     def keep(self, row: Row) -> None:
-        """Append the row, unless one with its id is there; it is on disk when this returns."""
+        """Append the row, unless there is one with its id. It is on disk when this returns."""
         with locked(self.folder / LOCK), RowFile(self.folder) as file:
             file.append(row)
         self._rows[row["id"]] = row
 
     def _refresh(self) -> None:
-        """Read what others have appended since."""
+        """Read rows that other processes have appended."""
         if not self.path.exists() or self.path.stat().st_size == self._read_bytes:
             return
         with locked(self.folder / LOCK):
@@ -56,7 +56,8 @@ class RowStore:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a lock file, waiting for whoever holds it; without locks (on Windows) it is held at once."""
+    """Hold a lock file for the block, waiting for other holders. On systems without such locks (Windows) there is no
+    wait."""
     try:
         file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
@@ -69,7 +70,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 class Presence:
-    """A file that every process at work in a folder holds together with the others."""
+    """A lock file that all processes working in a folder share."""
 
     def __init__(self, path: Path) -> None:
         try:
@@ -79,18 +80,18 @@ class Presence:
         _lock(self._file, "LOCK_SH")
 
     def alone(self) -> bool:
-        """Whether no other process holds it; False where there are no locks."""
+        """Whether no other process holds the file; False on systems without such locks."""
         alone = _lock(self._file, "LOCK_EX", "LOCK_NB")
         _lock(self._file, "LOCK_SH")
         return alone
 
     def leave(self) -> None:
-        """Give the file up."""
+        """Release the file."""
         os.close(self._file)
 
 
 def _lock(file: int, *how: str) -> bool:
-    """Lock as `fcntl.flock` does; False if others hold it, or if the system has no such locks."""
+    """Lock by `fcntl.flock`; returns False if another process holds the lock, or on systems without such locks."""
     try:
         import fcntl
     except ImportError:

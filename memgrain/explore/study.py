@@ -1,8 +1,9 @@
-"""A study under way: points are proposed, refused or simulated, and told, until there are enough.
+"""Run a study: propose points, refuse or simulate them, and report results to the sampler, until there are enough
+trials.
 
-A point's row goes to rows.jsonl before the study is told, so that what is killed in between costs a look-up. What one
-process proposes depends on the seed and the trials told so far, and on nothing that the process did before: a study
-that was interrupted ends as one that was not.
+A point's row is written to rows.jsonl before the study hears of it, so that a kill in between costs only a look-up. The
+proposals of one process depend on the seed and the finished trials alone, so that an interrupted study ends like an
+uninterrupted one.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from memgrain.explore.axes import CHIP_AXIS, axes, params, place, size
 from memgrain.explore.condition import NEVER, column
 from memgrain.explore.database import ASKING, opened
 from memgrain.explore.explored import ANSWER, DONE, Explored, read_trials
-from memgrain.explore.floor import Quality
+from memgrain.explore.quality_columns import Quality
 from memgrain.explore.spec import Search
 from memgrain.explore.store import RowStore, locked
 from memgrain.runs.execute import DOMAIN, GLANCE
@@ -33,22 +34,22 @@ from memgrain.runs.worker import WorkerLost
 if TYPE_CHECKING:
     import optuna
 
-Parameters = tuple[tuple[str, Any], ...]
-"""The proposal of a trial, by axis."""
+TrialParameters = tuple[tuple[str, Any], ...]
+"""The proposal of a trial, as sorted pairs of axis and value."""
 PATIENCE = 200
-"""Repeats in a row after which the search has nothing new to propose."""
+"""Number of repeated proposals in a row after which the search stops."""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A trial that is under way."""
+class PendingTrial:
+    """A trial that has no result yet."""
 
     trial: optuna.Trial
-    """What the study knows of it."""
+    """Optuna's trial."""
     point: dict[str, Any]
     """Its chip and overrides."""
     quality: dict[str, float]
-    """Its columns of quality."""
+    """Its quality columns."""
 
 
 def explore(
@@ -64,14 +65,14 @@ def explore(
     with opened(search, folder, storage) as study:
         pool: Pool = InProcess() if options.workers == 1 else Processes(options.workers)
         try:
-            _Run(search, study, store, options.progress, here=storage is None).go(pool, options.workers)
+            _StudyRun(search, study, store, options.progress, here=storage is None).go(pool, options.workers)
         finally:
             pool.stop()
         return Explored(search, store.path, read_trials(study, search), ends)
 
 
-class _Run:
-    """One process's part in a study."""
+class _StudyRun:
+    """The part of one process in a study."""
 
     def __init__(self, search: Search, study: optuna.Study, store: RowStore, progress: Progress, here: bool) -> None:
         self.search, self.study, self.store, self.progress, self.here = search, study, store, progress, here
@@ -79,12 +80,12 @@ class _Run:
         self.size = size(self.axes)
         self.total = search.trials if self.size is None else min(search.trials, self.size)
         self.conditions = search.conditions
-        self.running: dict[Future[Row], tuple[Asked, Point]] = {}
+        self.running: dict[Future[Row], tuple[PendingTrial, Point]] = {}
         self.repeats = 0
         self.files: Files = {}
 
     def go(self, pool: Pool, jobs: int) -> None:
-        """Ask and tell until the trials are done or nothing new is left."""
+        """Propose and evaluate points until the trials are done or nothing new is left."""
         done = sum(trial.state.name in DONE for trial in self.study.get_trials(deepcopy=False))
         self.progress.start(self.total, min(done, self.total))
         try:
@@ -98,9 +99,9 @@ class _Run:
             for asked, _ in self.running.values():
                 self.fail(asked.trial)
 
-    def taken(self) -> list[Parameters]:
-        """The points that are told or under way. In a database of many machines only this process's own count as under
-        way: of others nobody knows whether they live."""
+    def taken(self) -> list[TrialParameters]:
+        """The points that are finished or running. In a database shared by machines only this process's own trials
+        count as running, because others may be dead."""
         live = {asked.trial.number for asked, _ in self.running.values()}
         return [
             _key(trial.params)
@@ -109,9 +110,9 @@ class _Run:
         ]
 
     def ask(self, pool: Pool) -> bool:
-        """Let the sampler propose a point and see to it; False if no further trial is wanted.
+        """Let the sampler propose a point and process it. Returns False if no further trial is wanted.
 
-        One process asks at a time, so that no two propose the same and together they propose no more than is wanted.
+        One process asks at a time, so that no two propose the same point and together they do not propose too many.
         """
         with locked(self.store.folder / ASKING):
             taken = self.taken()
@@ -130,7 +131,7 @@ class _Run:
         return True
 
     def sampler(self, number: int) -> optuna.samplers.BaseSampler:
-        """The sampler of the proposal that follows `number` others, with a seed of its own."""
+        """The sampler for the proposal after `number` others, with its own seed."""
         from optuna.samplers import NSGAIISampler, RandomSampler, TPESampler
 
         seed = int(np.random.SeedSequence([self.search.seed, number]).generate_state(1)[0])
@@ -140,8 +141,8 @@ class _Run:
             return NSGAIISampler(seed=seed, population_size=self.search.startup)
         return RandomSampler(seed=seed)
 
-    def repeat(self, trial: optuna.Trial, taken: list[Parameters]) -> None:
-        """Drop a proposal that was made before; in a space that ends, have an untried one follow."""
+    def repeat(self, trial: optuna.Trial, taken: list[TrialParameters]) -> None:
+        """Drop a repeated proposal. In a finite space, enqueue an untried point instead."""
         self.fail(trial)
         self.repeats += 1
         if self.size is None:
@@ -156,9 +157,9 @@ class _Run:
             self.study.enqueue_trial(params(self.axes, untried))
 
     def see_to(self, pool: Pool, trial: optuna.Trial, chosen: dict[str, Any]) -> None:
-        """Refuse what cannot be, tell what is known, submit the rest."""
+        """Refuse an invalid point, report a known row, or submit the point."""
         chip = chosen.pop(CHIP_AXIS, self.search.chips[0])
-        asked = Asked(trial, {"chip": chip, "overrides": chosen}, {})
+        asked = PendingTrial(trial, {"chip": chip, "overrides": chosen}, {})
         try:
             point = self.search.task(chip, chosen).resolve(self.files)
             if self.search.quality != Quality():
@@ -180,7 +181,7 @@ class _Run:
             raise
 
     def collect(self, pool: Pool) -> None:
-        """Settle what has finished within a glance."""
+        """Process the points that finish within GLANCE seconds."""
         finished, _ = wait(self.running, timeout=GLANCE, return_when=FIRST_COMPLETED)
         for promise in finished:
             try:
@@ -191,7 +192,7 @@ class _Run:
             del self.running[promise]
 
     def restart(self, pool: Pool) -> None:
-        """After a worker died: new workers, and the points that were out once more, each alone; one that kills its
+        """After a worker crash, restart the pool and retry the points in flight one at a time. A point that kills its
         worker again is refused."""
         pool.restart()
         for lost, (asked, point) in list(self.running.items()):
@@ -202,8 +203,8 @@ class _Run:
                 pool.restart()
             del self.running[lost]
 
-    def settle(self, promise: Future[Row], asked: Asked, point: Point) -> None:
-        """Keep the row that was promised and tell the study; or tell it why there is none."""
+    def settle(self, promise: Future[Row], asked: PendingTrial, point: Point) -> None:
+        """Store a finished row and report it to the study, or report the refusal."""
         try:
             row = promise.result()
         except WorkerLost:
@@ -218,8 +219,8 @@ class _Run:
             self.store.keep(row)
             self.tell(asked, row)
 
-    def tell(self, asked: Asked, row: Row) -> None:
-        """Tell the study what a row says of the objectives and the constraints."""
+    def tell(self, asked: PendingTrial, row: Row) -> None:
+        """Report the objectives and constraints of a row to the study."""
         row = row | asked.quality
         values = {name: plain(row[column(name, row)]) for name in self.search.objectives}
         lacking = next((name for name, value in values.items() if value is None), None)
@@ -235,8 +236,8 @@ class _Run:
         self.study.tell(asked.trial, [value for value in values.values() if value is not None])
         self.progress.done(row)
 
-    def refuse(self, asked: Asked, reason: str) -> None:
-        """Tell the study that the point cannot be, and why."""
+    def refuse(self, asked: PendingTrial, reason: str) -> None:
+        """Report to the study that the point is refused, with the reason."""
         from optuna.trial import TrialState
 
         asked.trial.set_user_attr(ANSWER, {**asked.point, "refused": " ".join(reason.split())})
@@ -245,12 +246,12 @@ class _Run:
         self.progress.done({"id": ""})
 
     def fail(self, trial: optuna.Trial) -> None:
-        """Tell the study that nothing became of a trial: it does not count."""
+        """Mark a trial as failed, so that it does not count."""
         from optuna.trial import TrialState
 
         self.study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
 
 
-def _key(parameters: dict[str, Any]) -> Parameters:
-    """What makes two proposals one."""
+def _key(parameters: dict[str, Any]) -> TrialParameters:
+    """Equal for equal proposals."""
     return tuple(sorted(parameters.items()))

@@ -10,7 +10,7 @@ from memgrain.errors import MemgrainError
 from memgrain.models.capacity import Capacity, capacity
 from memgrain.models.request import ModelRequest
 from memgrain.runs.task import budget
-from memgrain.runs.validated import Trust, trust_in
+from memgrain.runs.validated import ErrorLabel, trust_in
 from memgrain.sim import Result, simulate_sequence
 from memgrain.sim.network.collectives import collective
 from memgrain.sim.prefetch.prefetched import COUNTS
@@ -96,7 +96,7 @@ class ModelRun:
         )
 
     @property
-    def trust(self) -> Trust:
+    def trust(self) -> ErrorLabel:
         """The validation error of the step's time."""
         return trust_in(self.request.subject().in_time(self.time))
 

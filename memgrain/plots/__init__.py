@@ -1,4 +1,4 @@
-"""One file a figure; `figures` chooses the one that fits a sweep."""
+"""One file per kind of figure. `figures` chooses the kind that fits the rows of a sweep."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from memgrain.runs.pivot import varying
 def figures(
     frame: pd.DataFrame, metric: str | None = None, x: str | None = None, y: str | None = None, by: str | None = None
 ) -> list[tuple[str, Figure]]:
-    """Figures of a sweep's rows, each with a name for its file.
+    """Draw the rows of a sweep; returns the figures with names for their files.
 
-    Where two or more keys vary, or `y` is named: a heatmap for each chip, panels by the third key. Where one does, or
-    `x` and `by` are named: one figure of lines, one for each chip or value of `by`. Raises MemgrainError if the rows do
-    not fit.
+    If two or more keys vary, or `y` is given, the result is one heatmap per chip with a panel for each value of a third
+    key. If one key varies, or `x` and `by` are given, it is one figure with a line for each chip or value of `by`.
+    Raises MemgrainError if no figure fits the rows.
     """
     metric = metric or SHARE
     free = [key for key in varying(frame) if key not in (x, y, by)]

@@ -1,4 +1,4 @@
-"""Addresses over access number: a panel for each tensor of a trace, a dot for each access, or for one of several."""
+"""Addresses over access number: one panel per tensor of a trace, one dot per access (or per N accesses)."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from memgrain.workloads.trace import Records
 
 DPI = 150
 DOTS = 200_000
-"""Dots at most; of longer traces every second, third and so on access is drawn."""
+"""Maximum number of dots. Of a longer trace only every second, third, … access is drawn."""
 LABELS = (("read", "#31688e"), ("write", "#d1495b"))
 
 
 def picture(blocks: Iterable[Records], total: int, tensors: Sequence[Tensor], title: str) -> Figure:
-    """The figure of `total` accesses (see `memgrain.workloads.formats.flat`) to `tensors`; those never touched have no
-    panel."""
+    """Draw `total` accesses (records of `memgrain.workloads.formats.flat`) to `tensors`. A tensor without an access
+    gets no panel."""
     every = max(1, -(-total // DOTS))
     numbers, dots = _sample(blocks, every)
     touched = [number for number in range(len(tensors)) if (dots["tensor"] == number).any()]
@@ -46,12 +46,12 @@ def picture(blocks: Iterable[Records], total: int, tensors: Sequence[Tensor], ti
     panels[-1].set_xlabel("access number" + (f" (one of every {every:,} drawn)" if every > 1 else ""))
     marks = [mpl.lines.Line2D([], [], marker="o", linestyle="", color=colour, label=label) for label, colour in LABELS]
     figure.legend(handles=marks, loc="outside right upper", frameon=False)
-    figure.suptitle(f"{title} (bytes from its begin)", x=0.01, ha="left", fontsize=10.5)
+    figure.suptitle(f"{title} (bytes from the start of each tensor)", x=0.01, ha="left", fontsize=10.5)
     return figure
 
 
 def _sample(blocks: Iterable[Records], every: int) -> tuple[NDArray[np.int64], Records]:
-    """Every so many accesses, with their numbers."""
+    """Take one of `every` accesses; returns the access numbers and the records."""
     numbers, dots, first = [np.zeros(0, np.int64)], [np.zeros(0, FLAT)], 0
     for block in blocks:
         at = np.arange(-first % every, len(block), every)

@@ -1,4 +1,5 @@
-"""Values of a key along x: where they lie, as numbers if they are some, and ticks that do not lie on each other."""
+"""The x axis of a swept key: positions of its values, numeric where they are quantities, and ticks that do not
+overlap."""
 
 from __future__ import annotations
 
@@ -14,17 +15,19 @@ from memgrain.runs.labels import key_label, words
 from memgrain.runs.quantities import numbers
 
 DECADE = 10.0
-"""Ratio of the largest to the smallest value from which an axis is logarithmic."""
+"""An axis is logarithmic if its largest value is at least this many times its smallest."""
 EVENER = 1.5
-"""How much farther apart the closest two values must lie on a logarithmic axis, so that it is chosen."""
+"""A logarithmic axis is also chosen if the closest two values lie this many times farther apart on it than on a linear
+axis."""
 ROOM = 0.06
-"""Room at either end of an axis, as a share of the values' span."""
+"""Margin at either end of an axis, as a fraction of the values' span."""
 LETTER = 0.12
-"""Width of a letter of a tick in inches, with its share of the space between two."""
+"""Width of one character of a tick label in inches, including its share of the gap between labels."""
 
 
 def wide(values: list[float]) -> bool:
-    """Whether a logarithmic axis shows numbers best: they span a decade, or lie more evenly on it, as powers of two."""
+    """Whether a logarithmic axis suits the numbers: they span a decade, or are spaced more evenly on it (powers of
+    two)."""
     low, high = min(values), max(values)
     if low <= 0 or low == high:
         return False
@@ -32,23 +35,23 @@ def wide(values: list[float]) -> bool:
 
 
 def log_ticks(axis: Axis) -> None:
-    """Ticks of a logarithmic axis at 1, 2 and 5 times powers of ten, as plain numbers."""
+    """Set ticks of a logarithmic axis at 1, 2 and 5 times powers of ten, labelled with plain numbers."""
     axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
     axis.set_minor_locator(NullLocator())
 
 
 def _closest(values: NDArray[np.float64]) -> float:
-    """The least distance between two of several numbers, as a share of their span."""
+    """The smallest distance between two of the numbers, as a fraction of their span."""
     return float(np.diff(np.unique(values)).min() / np.ptp(values))
 
 
 def along(axis: Axes, key: str, values: list[Any], inches: float) -> tuple[list[float], int]:
-    """Put ticks for the values of a key, in the order of an axis, along an axis that is so many inches wide.
+    """Place the values of a key, in the given order, along an x axis that is `inches` wide, and label them.
 
-    Returns where each value lies, and how many of them, from the first on, a line may join: all where they are
-    quantities of one kind, which have a scale of their own, logarithmic where it is wide; else the values lie in equal
-    steps and only the numbers among them are joined.
+    Returns the position of each value and how many of them, from the first on, a line may join. Quantities of one kind
+    get a numeric scale, logarithmic if their range is wide, and all of them may be joined. Other values are spaced
+    equally, and only the leading numbers among them may be joined.
     """
     found = numbers(values)
     at = list(map(float, range(len(values)))) if found is None else found
@@ -64,7 +67,7 @@ def along(axis: Axes, key: str, values: list[Any], inches: float) -> tuple[list[
 
 
 def _ends(at: list[float], log: bool) -> tuple[float, float]:
-    """Ends of an axis with room for the marks at both of its ends."""
+    """Limits of an axis with a margin for the markers at both ends."""
     low, high = (np.log(end) if log else end for end in (min(at), max(at)))
     room = ROOM * (high - low) or 0.5
     ends = low - room, high + room
@@ -72,12 +75,12 @@ def _ends(at: list[float], log: bool) -> tuple[float, float]:
 
 
 def _leading(values: list[Any]) -> int:
-    """How many values from the first on are quantities of one kind."""
+    """Number of leading values that are quantities of one kind."""
     return max((count for count in range(len(values) + 1) if numbers(values[:count]) is not None), default=0)
 
 
 def _ticks(axis: Axes, at: list[float], texts: list[str], log: bool, inches: float) -> None:
-    """A tick for each value, its text where that does not reach into the one before; the last always has one."""
+    """Set a tick for each value. A label that would overlap another is omitted; the last value always has its label."""
     places = np.log(at) if log else np.array(at)
     span = float(np.ptp(places)) or 1.0
     x = (places - places.min()) / span * inches

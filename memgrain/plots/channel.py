@@ -1,4 +1,5 @@
-"""A scatter of DRAM channels: predicted ÷ reference bandwidth and activates, a mark for each row, by standard."""
+"""A scatter of DRAM channels: predicted ÷ reference bandwidth and activates, one marker per row, coloured by
+standard."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from memgrain.plots.ratios import DPI, frame, mark
 
 BAND = 0.05
-"""Errors within which a prediction counts as good."""
+"""Relative error up to which a prediction counts as good."""
 PANELS = (
     ("bandwidth_gb_s", "bandwidth_error", "bandwidth (GB/s)"),
     ("activates", "activates_error", "row activations"),
@@ -18,7 +19,7 @@ PANELS = (
 
 
 def scatter(data: pd.DataFrame) -> Figure:
-    """The figure for rows with `standard`, `bandwidth_gb_s`, `activates` and their errors."""
+    """Draw rows with the columns `standard`, `bandwidth_gb_s`, `activates` and their errors."""
     figure = Figure(figsize=(9.0, 4.2), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, 2)

@@ -23,26 +23,26 @@ from memgrain.runs.pivot import ASKED, HEAD_DIM, panels
 RATIO = "selection.ratio"
 TIME = "time_us"
 LINES = 9
-"""Lines of a figure, about."""
+"""Approximate number of contour lines in a figure."""
 STEPS = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0)
-"""Round numbers that lines are drawn at, and tenfold."""
+"""Round numbers at which lines are drawn, times any power of ten."""
 LETTERS = 95
-"""Letters of a line of the title."""
+"""Characters in a line of the title."""
 SHORT = 0.15
-"""Length, as a share of the axes, of a line that has no room for its time; the colour bar has it."""
+"""A line shorter than this fraction of the axes gets no label; the colour bar shows its time."""
 SHADES = 64
-"""Colours between the shortest time and the longest."""
+"""Number of colours between the shortest and the longest time."""
 SPAN = 1.1
-"""Ratio of the times at the ends of the colours at least."""
+"""Smallest ratio of the times at the two ends of the colour scale."""
 PALE = 0.25
-"""Share of white in the colours between the lines, so that black lines and labels stand out."""
+"""Fraction of white mixed into the colours, so that black lines and labels stand out."""
 
 
 def contours(frame: pd.DataFrame, times: Sequence[float] = ()) -> Figure:
-    """The figure for the rows of one chip; lines at `times` (us), or at round ones.
+    """Draw the rows of one chip with contour lines at `times` (us), or at round numbers if none are given.
 
-    Times lie between simulated points, which are marked: along head dimensions as they are, along the logarithm of the
-    ratio, the logarithm of the time goes straight from point to point. Raises MemgrainError if the rows make no table.
+    Dots mark the simulated points. Between them the logarithm of the time is interpolated linearly over the head
+    dimension and the logarithm of the selection ratio. Raises MemgrainError if the rows do not form a table.
     """
     table = panels(frame, TIME, RATIO, HEAD_DIM, None)[0].table
     low, high = float(np.nanmin(table.to_numpy(float))), float(np.nanmax(table.to_numpy(float)))
@@ -77,13 +77,14 @@ def contours(frame: pd.DataFrame, times: Sequence[float] = ()) -> Figure:
 
 
 def _scale(low: float, high: float) -> Normalize:
-    """The logarithms of the times, over a span of SPAN at least: times that hardly differ look alike."""
+    """A colour scale over the logarithm of the times. It covers at least a ratio of SPAN, so that times that hardly
+    differ look alike."""
     middle, half = np.log(low * high) / 2, max(np.log(high / low), np.log(SPAN)) / 2
     return Normalize(middle - half, middle + half)
 
 
 def _fill(axis: Axes, table: pd.DataFrame, levels: list[float], norm: Normalize, pale: ListedColormap) -> None:
-    """Colours, lines at the `levels`, a dot for each point that was simulated, and ticks at the points' values."""
+    """Draw colours, contour lines at the `levels`, a dot for each simulated point, and ticks at the points' values."""
     x, y = table.columns.to_numpy(float), np.log(table.index.to_numpy(float))
     mesh = np.log(table.to_numpy(float))
     axis.contourf(x, y, mesh, norm.inverse(np.linspace(0.0, 1.0, SHADES + 1)), cmap=pale, norm=norm)
@@ -96,7 +97,7 @@ def _fill(axis: Axes, table: pd.DataFrame, levels: list[float], norm: Normalize,
 
 
 def _name(axis: Axes, drawn: ContourSet) -> None:
-    """Write on each line, in the middle of its longest part, which time it is, if there is room."""
+    """Label each line with its time, in the middle of its longest segment, if there is room."""
     places, size = [], np.array([np.ptp(axis.get_xlim()), np.ptp(axis.get_ylim())])
     for parts in drawn.allsegs:
         ways = [np.append(0.0, np.hypot(*(np.diff(part, axis=0) / size).T).cumsum()) for part in parts if len(part) > 1]
@@ -112,14 +113,14 @@ def _name(axis: Axes, drawn: ContourSet) -> None:
 
 
 def _workload(frame: pd.DataFrame) -> str:
-    """The workload and what was set for all points."""
+    """The workload and the overrides that all points share."""
     first = frame.iloc[0]
     fixed = [key for key in first["overrides"] if key not in (HEAD_DIM, RATIO)]
     return ", ".join([str(first["workload"]), *(setting(key, first[key]) for key in fixed)])
 
 
 def _round(low: float, high: float) -> list[float]:
-    """About LINES round numbers between two, spread evenly over their ratio."""
+    """About LINES round numbers between `low` and `high`, spaced evenly on a logarithmic scale."""
     every = [step * 10.0**power for power in range(-3, 10) for step in STEPS]
     wanted = np.geomspace(low, high, LINES + 2)[1:-1]
     return sorted({min(every, key=lambda value: abs(np.log(value / aim))) for aim in wanted})

@@ -1,4 +1,4 @@
-"""Parallel coordinates: an axis for each key and objective, a line for each trial of a search, the front on top."""
+"""Parallel coordinates: one axis per key and objective, one line per trial of a search, the front drawn on top."""
 
 from __future__ import annotations
 
@@ -24,47 +24,49 @@ from memgrain.runs.quantities import numbers, ordered
 MAP = "viridis"
 DPI = 150
 SINGLE = 10
-"""Values up to which each has its own place and label on an axis."""
+"""Up to this many distinct values, each has its own position and label on an axis."""
 WIDE = 10.0
-"""Ratio of the largest to the smallest value from which an axis is logarithmic."""
+"""An axis is logarithmic if its largest value is more than this many times its smallest."""
 LETTERS = 18
-"""Letters of a line of an axis's label."""
+"""Characters in a line of an axis label."""
 BESIDE = 0.05
-"""Height, as a share of an axis, over which lines of the front through one value are spread, to tell them apart."""
+"""Lines of the front that pass through one value are spread over this fraction of the axis, so that they can be told
+apart."""
 OTHERS = "0.72"
-"""Grey of trials that are not on the front."""
+"""Grey level of trials that are not on the front."""
 
 
 @dataclass(frozen=True)
-class Places:
-    """Where the values of a column lie on an axis from 0 to 1."""
+class AxisPositions:
+    """Positions of a column's values on an axis from 0 to 1."""
 
     positions: NDArray[np.float64]
-    """Of each row; NaN where it has no value."""
+    """Position of each row; NaN where it has no value."""
     ticks: tuple[float, ...]
-    """Of the labels."""
+    """Positions of the tick labels."""
     labels: tuple[str, ...]
-    """What stands there."""
+    """Texts of the tick labels."""
 
 
 def label_of(name: str) -> str:
-    """A key or an objective as the label of an axis."""
+    """The axis label of a key or an objective."""
     return key_label(name) if "." in name else metric_label(name)
 
 
 def factor(name: str) -> float:
-    """What a key or an objective is multiplied with to be read."""
+    """Factor from a key's or an objective's stored value to the displayed one."""
     return 100.0 if name == "selection.ratio" else scale(name)
 
 
 def tick(frame: pd.DataFrame, name: str, value: float) -> str:
-    """A number of an objective, multiplied by `factor`, as the label of a tick."""
+    """The tick label for a value of an objective that is already multiplied by `factor`."""
     unit = frame.attrs.get("units", {}).get(name)
     return f"{value:.3g}" if unit is None else unit.format(value)
 
 
 def label_ticks(axis: Axis, frame: pd.DataFrame, name: str) -> None:
-    """Where an objective is a quantity, put ticks at its values, or at five places between, and write their units."""
+    """If an objective is a quantity, set ticks at its values (five evenly spaced ones if there are many) with their
+    units."""
     unit = frame.attrs.get("units", {}).get(name)
     if unit is None:
         return
@@ -73,8 +75,9 @@ def label_ticks(axis: Axis, frame: pd.DataFrame, name: str) -> None:
     axis.set_ticks(ends, [unit.format(value) for value in ends])
 
 
-def places(frame: pd.DataFrame, name: str) -> Places:
-    """Single places in order for few values and for texts, a scale for many numbers."""
+def places(frame: pd.DataFrame, name: str) -> AxisPositions:
+    """Positions of a column: one position per distinct value for texts and for few values, a numeric scale for many
+    numbers."""
     column = [words(name, value) if isinstance(value, Mapping) else value for value in frame[name].tolist()]
     found = numbers(column)
     unit = frame.attrs.get("units", {}).get(name)
@@ -91,21 +94,21 @@ def places(frame: pd.DataFrame, name: str) -> Places:
         order = [known for known in order if known in texts]
         at = np.linspace(0, 1, len(order)) if len(order) > 1 else np.array([0.5])
         where = dict(zip(order, at.tolist(), strict=True))
-        return Places(np.array([where[text] for text in texts]), tuple(where.values()), tuple(where))
+        return AxisPositions(np.array([where[text] for text in texts]), tuple(where.values()), tuple(where))
     values = np.array(found)
     if len(set(values)) == 1:
-        return Places(np.full(len(values), 0.5), (0.5,), (tick(frame, name, factor(name) * float(values[0])),))
+        return AxisPositions(np.full(len(values), 0.5), (0.5,), (tick(frame, name, factor(name) * float(values[0])),))
     low, high = float(values.min()), float(values.max())
     log = low > 0 and high / low > WIDE
     ends = np.geomspace(low, high, 5) if log else np.linspace(low, high, 5)
     bent, first, last = (np.log(values), math.log(low), math.log(high)) if log else (values, low, high)
     positions: NDArray[np.float64] = (bent - first) / (last - first)
     labels = tuple(tick(frame, name, factor(name) * value) for value in ends.tolist())
-    return Places(positions, (0.0, 0.25, 0.5, 0.75, 1.0), labels)
+    return AxisPositions(positions, (0.0, 0.25, 0.5, 0.75, 1.0), labels)
 
 
 def apart(frame: pd.DataFrame, keys: list[str]) -> dict[str, list[str]]:
-    """The keys that say something of their own, each with those that go with it: one's values tell the other's."""
+    """Group keys whose values determine each other; maps the first key of each group to the others."""
     found: dict[str, list[str]] = {}
     for key in keys:
         codes = pd.factorize(frame[key].map(lambda value, key=key: words(key, value)))[0]
@@ -121,14 +124,14 @@ def apart(frame: pd.DataFrame, keys: list[str]) -> dict[str, list[str]]:
 
 
 def heading(key: str, others: list[str]) -> str:
-    """The label of a key's axis, which names those that go with it."""
+    """The axis label of a group of keys: the first key, followed by the names of the others."""
     return label_of(key) + (f", with {', '.join(map(key_name, others))}" if others else "")
 
 
 def coordinates(frame: pd.DataFrame, keys: list[str], objectives: Mapping[str, str], title: str) -> Figure:
-    """The figure: trials that meet every constraint; the front in colours by the first objective, best in the darkest.
+    """Draw the trials that meet every constraint. The front is coloured by the first objective; the best is darkest.
 
-    `frame` has a column for each key and objective, and `state` and `front` (`Explored.frame`).
+    `frame` has a column for each key and objective, plus `state` and `front` (see `Explored.frame`).
     """
     rows = frame[frame["state"] == "feasible"].reset_index(drop=True)
     rows.attrs.update(frame.attrs)
@@ -165,8 +168,8 @@ def coordinates(frame: pd.DataFrame, keys: list[str], objectives: Mapping[str, s
     return figure
 
 
-def _axis(axis: Axes, number: int, column: Places) -> None:
-    """One of the parallel axes, with its labels on the right."""
+def _axis(axis: Axes, number: int, column: AxisPositions) -> None:
+    """Draw one of the parallel axes, with its labels on the right."""
     axis.plot([number, number], [0, 1], color="0.3", linewidth=1.0, zorder=2)
     for tick, label in zip(column.ticks, column.labels, strict=True):
         axis.annotate(

@@ -1,4 +1,4 @@
-"""Miss ratio against capacity: a line for each tensor and one for all, the chip's own capacity marked."""
+"""Miss ratio against capacity: one line per tensor and one for all; the chip's own capacity is marked."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from memgrain.hwmodels.units import format_bytes
 from memgrain.plots.ratios import DPI
 
 STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
-"""Beside colours, so that tensors stay apart in greyscale."""
+"""Line styles, so that tensors differ in greyscale too."""
 BAND = 2
-"""Standard errors on either side of a sampled line that its band covers."""
+"""Half width of the band around a sampled line, in standard errors."""
 MOST_TICKS = 7
 
 
 def curves(found: MissRatios) -> Figure:
-    """The figure."""
+    """Draw the miss-ratio curves."""
     figure = Figure(figsize=(8.5, 4.6), dpi=DPI, layout="constrained")
     axis, drawn = figure.subplots(), found.drawn()
     _lines(axis, found, drawn)
@@ -40,11 +40,11 @@ def curves(found: MissRatios) -> Figure:
 
 
 def _lines(axis: Axes, found: MissRatios, drawn: list[int]) -> None:
-    """A line for each tensor, and a thick one for all."""
+    """Draw a line for each tensor and a black one for all."""
     ratios, errors = 100 * found.ratios(drawn), 100 * found.errors(drawn)
     colours = mpl.colormaps["viridis"](np.linspace(0.0, 0.8, max(len(found.names) - 1, 2)))
     for place, name in enumerate(found.names):
-        # Those drawn first are wider, so that they show beneath others that lie on them.
+        # Lines drawn first are wider, so that they remain visible under lines that coincide with them.
         wide = 1.6 + 1.1 * min(len(found.names) - 2 - place, 3)
         colour, style, width = ("black", "-", 1.2) if name == ALL else (colours[place], STYLES[place % 6], wide)
         if np.isnan(ratios[place]).all():
@@ -56,7 +56,7 @@ def _lines(axis: Axes, found: MissRatios, drawn: list[int]) -> None:
 
 
 def _own(axis: Axes, found: MissRatios) -> None:
-    """The chip's cache: its capacity, and what the simulation counted."""
+    """Mark the capacity of the chip's cache and the miss ratio that the simulation counted."""
     own, cache = found.curve.own, found.point.chip.cache
     if own is None or cache is None:
         return
@@ -85,7 +85,7 @@ def _own(axis: Axes, found: MissRatios) -> None:
 
 
 def _capacities(axis: Axes, low: int, high: int) -> None:
-    """A logarithmic scale of bytes, marked at powers of two."""
+    """Set a logarithmic scale of bytes with ticks at powers of two."""
     first, last = low.bit_length() - 1, high.bit_length()
     every = -(-(last - first) // MOST_TICKS)
     ticks = [1 << power for power in range(first, last + 1, every) if low <= 1 << power <= high]

@@ -1,4 +1,4 @@
-"""A heatmap: a metric of one chip by two swept keys, a panel for each value of a third, cells with their numbers."""
+"""A heatmap of a metric of one chip over two swept keys, one panel per value of a third; each cell shows its number."""
 
 from __future__ import annotations
 
@@ -19,24 +19,25 @@ from memgrain.runs.labels import SHARE, better, directed_label, key_label, metri
 from memgrain.runs.pivot import ASKED, HEAD_DIM, Panel, panels
 
 MAP = "cividis"
-"""Perceptually uniform, the same to colour-blind eyes, and monotonic in grey."""
+"""Colour map: perceptually uniform, readable with colour blindness, monotonic in greyscale."""
 DPI = 150
 REVERSED = f"{MAP}_r"
-"""The map where less is better: bright is the better end everywhere."""
+"""The colour map for metrics of which less is better. The bright end is always the better one."""
 LETTERS = 13.0
-"""Letters of the verdict to an inch of width."""
+"""Characters of the verdict per inch of width."""
 ROOM = 0.62
-"""Inches above the panels that a title and a line below it take."""
+"""Height in inches above the panels for a title and one line below it."""
 LEAST = 0.1
-"""Span of the colours, as a share of the largest value, at least."""
+"""Smallest span of the colour scale, as a fraction of the largest value."""
 WIDEST = 6
-"""Letters of a label that has room beside others."""
+"""Longest label, in characters, that fits beside its neighbours without rotation."""
 
 
 def heatmap(frame: pd.DataFrame, metric: str, x: str, y: str, by: str | None) -> Figure:
-    """The figure for the rows of one chip; `y` upward in equal steps, colour and number the metric, bright the better.
+    """Draw the rows of one chip. `y` goes upward in equal steps; colour and number show the metric, and bright is
+    better.
 
-    Raises MemgrainError if the rows do not make such tables.
+    Raises MemgrainError if the rows do not form such tables.
     """
     tables = panels(frame, metric, y, x, by)
     rows, columns = max(len(p.table.index) for p in tables), max(len(p.table.columns) for p in tables)
@@ -59,8 +60,8 @@ def heatmap(frame: pd.DataFrame, metric: str, x: str, y: str, by: str | None) ->
 
 
 def shades(values: np.ndarray[Any, Any], from_zero: bool = False) -> Normalize:
-    """One scale for all values, `from_zero` or from the least. It spans a tenth of the largest at least, so that values
-    that hardly differ look alike."""
+    """One colour scale for all values, from zero (`from_zero`) or from the smallest value. It spans at least LEAST of
+    the largest value, so that values that hardly differ look alike."""
     known = values[np.isfinite(values)]
     low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
     if from_zero:
@@ -94,7 +95,7 @@ def _panel(axis: Axes, panel: Panel, norm: Normalize, colours: str, x: str, y: s
 
 
 def _turn(axis: Axes) -> None:
-    """Turn the labels along x where they are too long to stand beside each other."""
+    """Rotate the x labels if they are too long to fit beside each other."""
     if max(len(label.get_text()) for label in axis.get_xticklabels()) > WIDEST:
         axis.tick_params(axis="x", labelrotation=35)
         for label in axis.get_xticklabels():
@@ -102,7 +103,7 @@ def _turn(axis: Axes) -> None:
 
 
 def _emphasise(axis: Axes, row: int, columns: int) -> None:
-    """An outline round one row, and its label in bold."""
+    """Outline one row and set its label in bold."""
     axis.add_patch(
         Rectangle((-0.5, row - 0.5), columns, 1, fill=False, edgecolor="white", linewidth=3.5, clip_on=False, zorder=3)
     )
@@ -114,7 +115,7 @@ def _emphasise(axis: Axes, row: int, columns: int) -> None:
 
 
 def _titles(figure: Figure, frame: pd.DataFrame, metric: str) -> None:
-    """Chip, workload and metric in bold, under them what the figure says, and room for both above the panels."""
+    """Write chip, workload and metric in bold and the verdict below, and make room for both above the panels."""
     width, height = figure.get_size_inches()
     first: Any = frame.iloc[0]
     heads = textwrap.wrap(
@@ -134,7 +135,7 @@ def _titles(figure: Figure, frame: pd.DataFrame, metric: str) -> None:
 
 
 def ink(shade: Any, colours: str = MAP) -> str:
-    """Black or white, whichever stands out against the colour (luminance as in WCAG 2)."""
+    """Black or white, whichever contrasts with the colour (luminance by WCAG 2)."""
     red, green, blue = (
         c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in mpl.colormaps[colours](float(shade))[:3]
     )
@@ -142,7 +143,7 @@ def ink(shade: Any, colours: str = MAP) -> str:
 
 
 def _digits(values: np.ndarray[Any, Any]) -> int:
-    """Decimals that keep the cells apart without crowding them."""
+    """Number of decimals that distinguishes cells without crowding them."""
     largest = float(np.nanmax(np.abs(values))) if np.isfinite(values).any() else 0.0
     return 0 if largest >= 100 else 1 if largest >= 1 else 2
 
@@ -154,5 +155,5 @@ def _number(value: float, digits: int) -> str:
 
 
 def _sentence(text: str) -> str:
-    """Words begin with a capital letter, a dotted key stays as it is."""
+    """Capitalise the first letter, unless the text begins with a dotted key."""
     return text if "." in text.split()[0] else text[:1].upper() + text[1:]

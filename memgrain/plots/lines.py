@@ -1,4 +1,5 @@
-"""Lines: a metric against one swept key, a line for each chip or each value of another key, with intervals if known."""
+"""A metric against one swept key: one line per chip or per value of another key, with intervals if the rows have
+them."""
 
 from __future__ import annotations
 
@@ -21,18 +22,18 @@ from memgrain.runs.pivot import comparable, series, table_of, varying
 DPI = 150
 MARKERS = "osD^vPX*"
 APART = 0.06
-"""Inches between lines side by side where they have intervals, so that these do not cover each other."""
+"""Horizontal offset in inches between lines with intervals, so that the intervals do not cover each other."""
 WIDTH = 6.4
-"""Inches of the axis and the legend together."""
+"""Width of axis and legend together, in inches."""
 ROOM = 0.06
-"""Height above the highest mark, as a share of the axis."""
+"""Margin above the highest marker, as a fraction of the axis."""
 
 
 def lines(frame: pd.DataFrame, metric: str, x: str, by: str | None = None) -> Figure:
-    """The figure, `x` on a scale of numbers where its values are quantities, logarithmic where they span a decade;
-    choices that are none lie in equal steps and are not joined. Raises MemgrainError if rows collide.
+    """Draw the rows. The x axis is numeric if the values of `x` are quantities, and logarithmic if they span a decade.
+    Other values are spaced equally and not joined. Raises MemgrainError if several rows share one point.
 
-    Where the frame has the columns LOW and HIGH, each point has a bar from one to the other.
+    If the frame has the columns LOW and HIGH, each point has an error bar between them.
     """
     split = by or "chip"
     for key in (x, split):
@@ -68,7 +69,7 @@ def lines(frame: pd.DataFrame, metric: str, x: str, by: str | None = None) -> Fi
 def _draw(
     axis: Axes, places: list[float], joined: int, table: pd.DataFrame, bars: Sequence[pd.DataFrame], names: list[str]
 ) -> None:
-    """A line for each column: its first values joined, the others marks alone."""
+    """Draw a line for each column: its first `joined` values are connected, the others are markers only."""
     at, many = np.array(places), len(table.columns)
     colours = mpl.colormaps["viridis"](np.linspace(0.0, 0.85, max(many, 2)))
     for place, name in enumerate(names):
@@ -81,7 +82,7 @@ def _draw(
             for end in (low, high):
                 axis.plot(at, end, color=colour, linestyle="", marker="_", markersize=6, zorder=3, transform=moved)
         there = np.flatnonzero(np.isfinite(values))
-        first = there[there < joined]  # over a gap too: a refused point says nothing of its neighbours
+        first = there[there < joined]  # also across a gap: a refused point does not affect its neighbours
         axis.plot(at[first], values[first], color=colour, linewidth=1.6, zorder=3, transform=moved)
         axis.plot(
             at, values, color=colour, linestyle="", marker=MARKERS[place % len(MARKERS)], markersize=5, zorder=3,
@@ -90,7 +91,7 @@ def _draw(
 
 
 def _upward(axis: Axes, tables: Sequence[pd.DataFrame]) -> None:
-    """From zero where nothing is below, with room for the marks at the top."""
+    """Start the y axis at zero if no value is negative, with a margin for the markers at the top."""
     values = np.concatenate([table.to_numpy(float).ravel() for table in tables])
     values = values[np.isfinite(values)]
     if values.size:
@@ -102,7 +103,7 @@ def _upward(axis: Axes, tables: Sequence[pd.DataFrame]) -> None:
 
 
 def _bars(frame: pd.DataFrame, data: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, ...]:
-    """Lower and upper ends of intervals, as tables like that of the values; none if the frame holds no intervals."""
+    """Lower and upper ends of the intervals as tables of the values' shape; empty if the frame has no intervals."""
     if not {LOW, HIGH} <= set(frame.columns):
         return ()
     ends = (data.assign(value=frame[end].astype(float) * scale(metric)) for end in (LOW, HIGH))

@@ -1,4 +1,4 @@
-"""Where the time of a model's step goes: a bar for each kind of layer, its components side by side."""
+"""Time of a model's step: one bar per kind of layer, divided into components."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from memgrain.plots.ratios import DPI
 from memgrain.workloads.layers.step import COMPONENTS
 
 HATCHES = ("", "//", "..", "\\\\", "xx", "--", "++")
-"""Beside colours, so that components stay apart in greyscale."""
+"""Hatches, so that components differ in greyscale too."""
 
 
 def bars(found: ModelRun) -> Figure:
-    """The figure: milliseconds of all layers of a kind together."""
+    """Draw the milliseconds of all layers of each kind."""
     kinds = list(dict.fromkeys(line.layer for line in found.lines))
     figure = Figure(figsize=(9, 1.6 + 0.55 * len(kinds)), dpi=DPI, layout="constrained")
     axis = figure.subplots()

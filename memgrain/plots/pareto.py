@@ -1,4 +1,5 @@
-"""The Pareto front of a search: objectives against each other, what dominates as a staircase, the others in grey."""
+"""The Pareto front of a search: two objectives against each other, the front as a staircase, dominated trials in
+grey."""
 
 from __future__ import annotations
 
@@ -18,9 +19,9 @@ SIDES = {"minimise": "small is better", "maximise": "large is better"}
 
 
 def pareto(frame: pd.DataFrame, objectives: Mapping[str, str], title: str) -> Figure:
-    """The figure; a third objective is the colour of the front, further ones are in the other figures only.
+    """Draw the front. A third objective gives the colour; further objectives appear in the other figures only.
 
-    `frame` has a column for each objective, and `state` and `front` (`Explored.frame`).
+    `frame` has a column for each objective, plus `state` and `front` (see `Explored.frame`).
     """
     names = list(objectives)
     figure = Figure(figsize=(7.8, 5.0), dpi=DPI, layout="constrained")
@@ -63,7 +64,7 @@ def pareto(frame: pd.DataFrame, objectives: Mapping[str, str], title: str) -> Fi
 
 
 def _others(axis: Axes, data: pd.DataFrame, names: list[str]) -> None:
-    """Trials that are not on the front."""
+    """Draw the trials that are not on the front."""
     beaten = data[(data["state"] == "feasible") & ~data["front"]]
     violating = data[data["state"] == "violates"]
     if len(beaten):
@@ -75,7 +76,7 @@ def _others(axis: Axes, data: pd.DataFrame, names: list[str]) -> None:
 
 
 def _number(axis: Axes, numbers: pd.Series, best: pd.DataFrame, names: list[str]) -> None:
-    """Write the number of its trial, by which tables and files name it, beside each point of the front."""
+    """Write beside each point of the front the number of its trial, which tables and files use too."""
     seen: set[tuple[float, float]] = set()
     for number, x, y in zip(numbers, best[names[0]], best[names[1]], strict=True):
         if (x, y) not in seen:
@@ -87,7 +88,7 @@ def _number(axis: Axes, numbers: pd.Series, best: pd.DataFrame, names: list[str]
 
 
 def _scales(axis: Axes, data: pd.DataFrame, names: list[str]) -> None:
-    """Logarithmic axes where values range widely."""
+    """Use a logarithmic axis where the values range widely."""
     sides = ((names[0], axis.set_xscale, axis.xaxis), (names[1], axis.set_yscale, axis.yaxis))
     for name, set_scale, side in sides:
         values = data[name].dropna()

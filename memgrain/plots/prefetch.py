@@ -1,4 +1,4 @@
-"""Time with prefetch over time without: how often the guess is right upward, how far ahead it begins to the right."""
+"""Time with prefetch ÷ time without: accuracy of the prediction along y, lead time of the prefetch along x."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import numpy as np
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
-from memgrain.analysis.prefetch import Study
+from memgrain.analysis.prefetch import PrefetchStudy
 from memgrain.plots.ratios import DPI
 
 MAP = "PuOr_r"
-"""Diverges at 1, apart to colour-blind eyes: purple is quicker, orange slower."""
+"""Diverging colour map around 1, readable with colour blindness: purple is quicker, orange slower."""
 LEAST = 0.02
-"""Distance from 1 at which the scale ends at least, so that noise stays pale."""
+"""Smallest distance from 1 to the ends of the colour scale, so that noise stays pale."""
 
 
-def grid(found: Study, chip: str) -> Figure:
-    """The figure: a cell for each pair, its colour and number the ratio."""
+def grid(found: PrefetchStudy, chip: str) -> Figure:
+    """Draw a cell for each pair of accuracy and lead; colour and number show the ratio."""
     wide = found.table().sort_index()
     values = wide.to_numpy(float)
     reach = max(LEAST, float(np.nanmax(np.abs(values - 1))))

@@ -1,4 +1,4 @@
-"""Quality against budget: published scores less those of full attention, and attention mass recalled."""
+"""Quality against budget: published scores minus those of full attention, and recalled attention mass."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 from memgrain.errors import MemgrainError
 from memgrain.plots.ratios import DPI
 from memgrain.quality.recall import MODEL, RATIOS, recall
-from memgrain.quality.tables import AVERAGE, Row, published
+from memgrain.quality.tables import AVERAGE, PublishedScore, published
 
 MARKS = "osD^vPX*<>"
 STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
-"""Beside colours, so that lines stay apart in greyscale."""
+"""Line styles, so that lines differ in greyscale too."""
 BANDED = 0
-"""Which of LINES has its layers' range drawn."""
+"""Index in LINES of the line whose range over layers is drawn."""
 LINES = (
     ("tokens", "tokens", 1, "head"),
     ("tokens, one list for all heads", "tokens", 1, "layer"),
@@ -28,13 +28,14 @@ LINES = (
     ("pages of 64 by Quest's bound", "pages_bound", 64, "head"),
     ("4 sinks and newest", "window", 1, "layer"),
 )
-"""Name, selection, page and share of the lines of mass."""
+"""Name, selection, page size in tokens and sharing of each line of recalled mass."""
 
 
 def scores(benchmark: str) -> Figure:
-    """Published scores less full attention's, a panel a model, a mark a method, joined within one context.
+    """Draw published scores minus full attention's: one panel per model, one marker per method; points of one context
+    are joined.
 
-    Where a benchmark's budgets are tokens of texts of many lengths, the axis is in tokens.
+    The axis is in tokens if the benchmark states budgets in tokens because its texts vary in length.
     """
     rows = [row for row in published() if row.benchmark == benchmark and row.task == AVERAGE]
     if not rows:
@@ -56,8 +57,8 @@ def scores(benchmark: str) -> Figure:
     return figure
 
 
-def _model(axis: Axes, rows: list[Row], methods: list[str], in_shares: bool) -> None:
-    """One model's methods."""
+def _model(axis: Axes, rows: list[PublishedScore], methods: list[str], in_shares: bool) -> None:
+    """Draw the methods of one model."""
     colours = mpl.colormaps["viridis"](np.linspace(0.0, 0.85, max(len(methods), 2)))
     axis.axhline(0.0, color="0.4", linewidth=1.0, zorder=1)
     for (method, context), group in groupby(
@@ -93,7 +94,7 @@ def _model(axis: Axes, rows: list[Row], methods: list[str], in_shares: bool) -> 
 
 
 def _budgets(axis: Axes, in_shares: bool, budgets: list[float | None]) -> None:
-    """A logarithmic scale with room at both ends."""
+    """Set a logarithmic scale with margins at both ends."""
     known = [budget for budget in budgets if budget is not None]
     low, high = min(known), max(known)
     axis.set_xscale("log", base=2)
@@ -105,7 +106,8 @@ def _budgets(axis: Axes, in_shares: bool, budgets: list[float | None]) -> None:
 
 
 def masses() -> Figure:
-    """Mass recalled against the ratio, a line a selection; a band over the layers of the exact tokens."""
+    """Draw recalled mass against the selection ratio, one line per selection, with a band over the layers for exact
+    tokens."""
     figure = Figure(figsize=(9.2, 4.8), dpi=DPI, layout="constrained")
     axis = figure.subplots()
     colours = mpl.colormaps["viridis"](np.linspace(0.0, 0.88, len(LINES)))

@@ -1,4 +1,4 @@
-"""What scatters of predicted ÷ measured have in common: the band of good predictions, and a mark for each row."""
+"""Shared parts of the scatters of predicted ÷ measured: the band of good predictions and the markers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MARKERS = "osD^vPX*"
 
 
 def frame(axis: Axes, band: float) -> None:
-    """Draw the line of equality and, in grey, the band of errors up to `band`."""
+    """Draw the line of equality and a grey band of relative errors up to `band`."""
     axis.axhspan(1 - band, 1 + band, color="0.93", zorder=0)
     axis.axhline(1.0, color="0.4", linewidth=1.0, zorder=1)
     axis.grid(axis="y", color="0.9")
@@ -23,7 +23,7 @@ def frame(axis: Axes, band: float) -> None:
 
 
 def mark(axis: Axes, groups: Sequence[str], group: str, measured: pd.Series, error: pd.Series, label: str) -> None:
-    """Mark the rows of one of the `groups` in a colour and shape of its own."""
+    """Draw the rows of one of the `groups` in the group's colour and marker."""
     place = groups.index(group)
     colours = mpl.colormaps["viridis"](np.linspace(0.0, 0.85, max(len(groups), 2)))
     axis.scatter(

@@ -1,4 +1,4 @@
-"""A roofline: a roof for each level of the chip and for requests, ceilings of units, and a point below each roof."""
+"""A roofline plot: one roof per memory level and per request limit, ceilings of compute units, one point per roof."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from memgrain.plots.ratios import DPI
 
 MARKERS = "osD^vPX<>"
 COLOURS = ("#0072b2", "#009e73", "#56b4e9", "#e69f00", "#8c6d31", "#5e3c99", "#666666")
-"""Colours of levels, which colour-blind eyes tell apart (Okabe and Ito, but for the last three)."""
+"""Colours of levels, distinguishable with colour blindness (Okabe and Ito, except the last three)."""
 REQUESTS = (("#d55e00", (0, (4, 1.2))), ("#cc79a7", (0, (1.2, 1))))
-"""Colour and stroke of roofs of requests, which are drawn thicker."""
+"""Colour and line style of request roofs, which are drawn thicker."""
 CEILINGS = (
     *(("0.1", (0, (7, 2))), ("0.45", (0, (2, 1.5))), ("0.3", (0, (5, 1, 1, 1)))),
     *(("0.6", (0, (7, 2, 1, 2))), ("0.2", (0, (1, 2))), ("0.5", (0, (10, 3)))),
 )
-"""Grey and stroke of each ceiling."""
+"""Grey level and line style of each ceiling."""
 MOST_TICKS = 12
-"""Ticks of an axis at 1, 2 and 5 times powers of ten; powers alone if those are more."""
+"""Maximum number of ticks at 1, 2 and 5 times powers of ten; if there were more, only powers of ten are marked."""
 LETTERS = 85
-"""Letters of a line of the title, which ends before the legend."""
+"""Characters in a line of the title, which must end before the legend."""
 MARGIN = 3.0
-"""Factor by which the axes go beyond points and ridges."""
+"""Factor by which the axes extend beyond points and ridges."""
 
 
 def roofs(found: Roofline) -> Figure:
-    """The figure; the vertical way from a point to its own roof is what that level leaves unused."""
+    """Draw the roofline. The vertical distance from a point to its roof is the unused capability of that level."""
     figure = Figure(figsize=(10.5, 5.0), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     axis = figure.subplots()
@@ -77,7 +77,7 @@ def roofs(found: Roofline) -> Figure:
 def _level(
     axis: Axes, found: Roofline, roof: Roof, place: int, span: NDArray[np.float64], peak: float, line: dict[str, Any]
 ) -> None:
-    """The roof of a level up to `peak`, the result below it and, hollow, on it."""
+    """Draw the roof of a level up to `peak`, the result below it, and a hollow marker on it."""
     x, top = found.intensity(roof), min(roof.bandwidth * found.intensity(roof), peak)
     mark: dict[str, Any] = {"marker": MARKERS[place % len(MARKERS)], "markeredgecolor": "black"}
     ridge = peak / roof.bandwidth
@@ -88,7 +88,7 @@ def _level(
 
 
 def _scales(axis: Axes, x: tuple[float, float], y: tuple[float, float]) -> None:
-    """Logarithmic axes with those limits, marked within them at 1, 2 and 5 times powers of ten, or at these alone."""
+    """Set logarithmic axes with these limits and ticks at 1, 2 and 5 times powers of ten, or at powers of ten alone."""
     axis.set(xscale="log", yscale="log", xlim=x, ylim=y)
     for side, (low, high), unit in ((axis.xaxis, x, 1.0), (axis.yaxis, y, 1e12)):
         powers = range(math.floor(math.log10(low)), math.floor(math.log10(high)) + 1)
@@ -105,7 +105,7 @@ def _scales(axis: Axes, x: tuple[float, float], y: tuple[float, float]) -> None:
 
 
 def _digits(number: float) -> str:
-    """A number with four digits and no exponent."""
+    """A number with four significant digits and no exponent."""
     return f"{float(f'{number:.4g}'):,g}"
 
 
@@ -117,7 +117,7 @@ def _label(found: Roofline, roof: Roof) -> str:
 
 
 def _ceilings(axis: Axes, found: Roofline) -> None:
-    """A horizontal line for each unit and each fixed cost, in greys and strokes of its own."""
+    """Draw a horizontal line for each compute unit and each fixed cost, each in its own grey and line style."""
     for place, ceiling in enumerate(found.ceilings):
         label = f"{ceiling.name}: {_digits(ceiling.throughput / 1e12)} TFLOP/s"
         colour, stroke = CEILINGS[place % len(CEILINGS)]

@@ -1,4 +1,4 @@
-"""Costs of a decode step against the context, a panel for each cost and a line for each mechanism."""
+"""Costs of a decode step against the context length: one panel per cost, one line per mechanism."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from memgrain.analysis.scaling import COSTS, Scaling
 from memgrain.plots.ratios import DPI, MARKERS
 
 UNITS = {"read_bytes": (1e6, "MB"), "operations": (1e9, "GFLOP"), "time_us": (1.0, "µs")}
-"""What each cost is divided by, and the unit that this gives."""
+"""Divisor of each cost and the resulting unit."""
 
 
 def curves(found: Scaling, chip: str) -> Figure:
-    """The figure, with the fitted exponents in its legend."""
+    """Draw the costs, with the fitted exponents in the legend."""
     figure = Figure(figsize=(11, 4.6), dpi=DPI, layout="constrained")
     axes = figure.subplots(1, len(COSTS))
     names = list(dict.fromkeys(found.rows["mechanism"]))

@@ -1,4 +1,4 @@
-"""Slices of a search: each objective against each key, a point for each trial, the front marked."""
+"""Slices of a search: each objective against each key, one point per trial, the front marked."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from memgrain.plots.along import log_ticks
 from memgrain.plots.coordinates import DPI, LETTERS, MAP, WIDE, apart, factor, heading, label_of, label_ticks, places
 
 CROSSES = "0.6"
-"""Grey of trials that violate a constraint."""
+"""Grey level of trials that violate a constraint."""
 
 
 def slices(frame: pd.DataFrame, keys: list[str], objectives: Mapping[str, str], title: str) -> Figure:
-    """The figure, a row of panels for each objective; colour is the trial's number, so that one sees where the search
-    went last. Trials that violate a constraint are crosses, refused ones are left out."""
+    """Draw a row of panels for each objective. Colour is the trial's number and shows where the search went last.
+    Trials that violate a constraint are crosses; refused trials are omitted."""
     rows = frame[frame["state"] != "refused"]
     alone = apart(rows, keys)
     keys = list(alone)

@@ -1,4 +1,4 @@
-"""The value of a key that an inverse question finds, over the values of another key."""
+"""The value of a key that an inverse query (`memgrain solve`) finds, over the values of another key."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from memgrain.explore.solver import Answer, Question, Tried
+from memgrain.explore.solver import SolveQuery, SolveResult, TriedValue
 from memgrain.hwmodels import load_chip
 from memgrain.plots.along import DECADE, along, log_ticks
 from memgrain.plots.coordinates import factor
@@ -22,18 +22,19 @@ from memgrain.runs.labels import key_label, key_name, metric_label, scale
 from memgrain.runs.quantities import identity, ordered, plain, read
 
 LETTERS = 88
-"""Letters of a line of the title."""
+"""Characters in a line of the title."""
 WIDTH = 6.0
-"""Inches of the axis along x."""
+"""Width of the x axis in inches."""
 STEPS = (1, 2, 2.5, 5, 10)
-"""Distances of ticks, and tenfold."""
+"""Distances between ticks, times any power of ten."""
 INK, GREY = "#2a6f97", "0.35"
 
 
-def solved(name: str, answers: Sequence[tuple[Any, Answer]], largest: bool = False) -> Figure:
-    """The figure of the answers by the value of the key `name`, at least one of which has found a value.
+def solved(name: str, answers: Sequence[tuple[Any, SolveResult]], largest: bool = False) -> Figure:
+    """Draw the results over the values of the key `name`. At least one of them must have found a value.
 
-    Whether the largest value was sought says at which edge stand those for which the condition holds nowhere.
+    Results for which the condition holds nowhere are drawn at the lower edge if the `largest` value was sought, else at
+    the upper edge.
     """
     figure = Figure(figsize=(7.8, 4.6), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
@@ -65,9 +66,9 @@ def solved(name: str, answers: Sequence[tuple[Any, Answer]], largest: bool = Fal
     return figure
 
 
-def _upward(axis: Axes, question: Question, values: list[Any]) -> tuple[list[float], bool]:
-    """Where the found values lie along y, and whether they are numbers; quantities in the largest's unit, texts in the
-    order in which they were tried."""
+def _upward(axis: Axes, question: SolveQuery, values: list[Any]) -> tuple[list[float], bool]:
+    """Positions of the found values along y, and whether they are numbers. Quantities use the unit of the largest one;
+    texts keep the order in which they were tried."""
     key = question.key
     numbers = [number for number in map(plain, values) if number is not None]
     if len(numbers) < len(values):
@@ -92,8 +93,8 @@ def _upward(axis: Axes, question: Question, values: list[Any]) -> tuple[list[flo
     return [number / base for number in numbers], True
 
 
-def _found(axis: Axes, found: list[tuple[float, Answer, Tried]], heights: list[float]) -> None:
-    """A marker for each value that was found, hollow where the range ends before the condition does, and what it is."""
+def _found(axis: Axes, found: list[tuple[float, SolveResult, TriedValue]], heights: list[float]) -> None:
+    """Draw a labelled marker for each found value; it is hollow if the condition holds up to the end of the range."""
     edge = [answer.beyond is None and not answer.best for _, answer, _ in found]
     kinds = {
         "the next value fails": (False, INK),
@@ -113,14 +114,14 @@ def _found(axis: Axes, found: list[tuple[float, Answer, Tried]], heights: list[f
         drawn.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
 
 
-def _metric(answer: Answer, tried: Tried) -> str:
-    """The metric at the value that was found, with its unit."""
+def _metric(answer: SolveResult, tried: TriedValue) -> str:
+    """The metric at the found value, with its unit."""
     unit = metric_label(answer.column).rpartition("(")[2].rstrip(")") if "(" in metric_label(answer.column) else ""
     return f"{scale(answer.column) * (tried.metric or 0.0):.4g} {unit}".rstrip()
 
 
-def _title(answer: Answer, name: str, largest: bool) -> str:
-    """The question in words: what is sought, and where, the key `name` apart."""
+def _title(answer: SolveResult, name: str, largest: bool) -> str:
+    """The query in words: what is sought, and for which workload and chip, without the key `name`."""
     question = answer.question
     asked = (
         f"{question.key} at which {answer.metric} is {answer.wanted}"

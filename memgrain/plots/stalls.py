@@ -1,4 +1,4 @@
-"""Where the time goes: a bar of shares for each result, parts joined that are below a hundredth of it."""
+"""Time breakdown: one bar of shares per result; parts below one hundredth are merged."""
 
 from __future__ import annotations
 
@@ -19,37 +19,37 @@ from memgrain.plots.model_run import HATCHES
 from memgrain.plots.ratios import DPI
 
 OTHER = "other"
-"""Name of what is joined."""
+"""Name of the merged parts."""
 SMALL = 0.01
-"""Share below which parts are joined."""
+"""Share below which parts are merged."""
 WRITTEN = 0.06
-"""Share from which on a part has room for its number."""
+"""Smallest share with room for its number."""
 LETTERS = 105
-"""Letters of a line of the title."""
+"""Characters in a line of the title."""
 COLUMNS = 6
-"""Entries of a row of the legend, at most."""
+"""Maximum number of entries in a row of the legend."""
 GREY = (0.88, 0.88, 0.88, 1.0)
-"""Colour of what is joined."""
+"""Colour of the merged parts."""
 
 
 @dataclass(frozen=True)
 class Bar:
-    """One result."""
+    """The time breakdown of one result."""
 
     label: str
-    """What stands beside its bar."""
+    """Label beside the bar."""
     time: int
-    """Its time in ps."""
+    """Time in ps."""
     breakdown: Mapping[str, int]
-    """Where that went, in ps."""
+    """Time of each part in ps."""
 
     def shares(self) -> dict[str, float]:
-        """Shares of the time from the largest to the smallest; those below SMALL are joined as OTHER."""
+        """Shares of the time in decreasing order; those below SMALL are merged as OTHER."""
         return joined({part: time / self.time for part, time in self.breakdown.items()})
 
 
 def joined(shares: Mapping[str, float]) -> dict[str, float]:
-    """Shares from the largest to the smallest; those below SMALL are joined as OTHER, which comes last."""
+    """Shares in decreasing order; those below SMALL are merged as OTHER, which comes last."""
     ordered = sorted(shares.items(), key=lambda item: -item[1])
     found = {part: share for part, share in ordered if share >= SMALL}
     rest = sum(share for _, share in ordered if share < SMALL)
@@ -57,7 +57,7 @@ def joined(shares: Mapping[str, float]) -> dict[str, float]:
 
 
 def bars(found: Sequence[Bar], title: str) -> Figure:
-    """The figure: parts in the order of their shares over all bars, the time at the end of each bar."""
+    """Draw the bars. Parts are ordered by their shares over all bars; the time is written at the end of each bar."""
     ends = [format_duration(float(f"{bar.time:.4g}")).replace("us", "µs") for bar in found]
     return stacked([bar.label for bar in found], [bar.shares() for bar in found], ends, title, "share of the time (%)")
 
@@ -65,7 +65,8 @@ def bars(found: Sequence[Bar], title: str) -> Figure:
 def stacked(
     labels: Sequence[str], shares: Sequence[Mapping[str, float]], ends: Sequence[str], title: str, what: str
 ) -> Figure:
-    """A horizontal bar for each of the `labels`, made of `shares` by part, with a text at its end."""
+    """Draw a horizontal bar for each of the `labels`, divided into `shares` by part, with a text of `ends` at its
+    end."""
     sums: dict[str, float] = {}
     for bar in shares:
         for part, share in bar.items():
@@ -97,7 +98,7 @@ def stacked(
 
 
 def _styles(parts: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Colour and hatch of each part, so that neighbours differ in both and in grey."""
+    """Colour and hatch of each part; neighbours differ in both, and in greyscale."""
     coloured = [part for part in parts if part != OTHER]
     colours = mpl.colormaps["viridis"](np.linspace(0.05, 0.95, max(len(coloured), 2)))
     order = [*range(0, len(coloured), 2), *range(1, len(coloured), 2)]
@@ -109,7 +110,7 @@ def _styles(parts: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 
 def _number(axis: Axes, place: int, left: float, share: float) -> None:
-    """The share within its part, on a plate that keeps it readable over the hatch."""
+    """Write the share into its part, on a white box that keeps it readable over the hatch."""
     if share < WRITTEN:
         return
     axis.text(

@@ -1,4 +1,4 @@
-"""Which tensor reads, misses and bytes belong to, and which evicted which: a bar for each count of each level."""
+"""Hits, misses, bytes and evictions by tensor: one bar per counter of each level."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from memgrain.sim.levels.machine import SCORES
 
 
 @dataclass(frozen=True)
-class Count:
-    """A count of one level, by tensor."""
+class TensorCount:
+    """One counter of a level, by tensor."""
 
     level: str
     """Name of the level."""
     name: str
-    """What is counted, in words."""
+    """What the counter counts, in words."""
     unit: str
-    """Empty for numbers of granules, B for bytes."""
+    """Unit: empty for a number of granules or lines, B for bytes."""
     by: Mapping[str, int]
-    """The count of each tensor."""
+    """Count of each tensor."""
 
     @property
     def total(self) -> int:
-        """All tensors together."""
+        """Sum over all tensors."""
         return sum(self.by.values())
 
     @property
@@ -51,38 +51,39 @@ _OF_CACHES = (
 _OF_DRAM = (("read_bytes", "read", "B"), ("write_bytes", "written", "B"))
 
 
-def attribution(point: Point, result: Result) -> list[Count]:
-    """What each cache and the DRAM counted, by tensor, from the cores outward; counts of nothing are left out."""
+def attribution(point: Point, result: Result) -> list[TensorCount]:
+    """Counters of each cache and of the DRAM by tensor, from the cores outward; counters that are zero are omitted."""
     names, found = [*needed(point), SCORES], []
     for level in point.chip.levels:
         kinds = _OF_CACHES if isinstance(level, Cache) else _OF_DRAM if level is point.chip.dram else ()
         for key, name, unit in kinds:
             by = {tensor: result.counters.get(f"{level.name}.{tensor}.{key}", 0) for tensor in names}
-            count = Count(level.name, name, unit, {tensor: part for tensor, part in by.items() if part})
+            count = TensorCount(level.name, name, unit, {tensor: part for tensor, part in by.items() if part})
             if count.total:
                 found.append(count)
     return found
 
 
-def evictors(point: Point, result: Result) -> list[Count]:
-    """For each cache and each tensor that lost lines there, which tensors these made room for."""
+def evictors(point: Point, result: Result) -> list[TensorCount]:
+    """Evictions by cause: for each cache and each tensor that lost lines there, the tensors whose lines replaced
+    them."""
     names, found = [*needed(point), SCORES], []
     for level in point.chip.levels:
         for loser in names:
             key = f"{level.name}.{loser}.evicted_by."
             by = {tensor: count for tensor in names if (count := result.counters.get(f"{key}{tensor}", 0))}
             if by:
-                found.append(Count(level.name, f"{loser} evicted by", "", by))
+                found.append(TensorCount(level.name, f"{loser} evicted by", "", by))
     return found
 
 
 def needed(point: Point) -> dict[str, int]:
-    """Distinct bytes of each tensor that the algorithm moves at least once."""
+    """Distinct bytes of each tensor that the algorithm needs at least once."""
     return {tensor.name: tensor.useful_bytes for trace in point.kernels() for tensor in trace.tensors}
 
 
-def shares(counts: Sequence[Count], title: str) -> Figure:
-    """The figure, totals at the ends of the bars."""
+def shares(counts: Sequence[TensorCount], title: str) -> Figure:
+    """Draw the counters; the totals are at the ends of the bars."""
     labels = [f"{count.level}: {count.name}" for count in counts]
     parts = [joined({tensor: part / count.total for tensor, part in count.by.items()}) for count in counts]
     return stacked(labels, parts, [count.text for count in counts], title, "share of each tensor (%)")

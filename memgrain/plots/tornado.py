@@ -1,4 +1,4 @@
-"""A tornado: what each uncertain number of a chip does to a metric by itself, a bar for each end of its range."""
+"""A tornado plot: the effect of each uncertain parameter of a chip on a metric, one bar for each end of its range."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ from memgrain.runs.provenance import with_unit
 from memgrain.uncertainty.ends import Span
 
 MOST = 12
-"""Bars that are drawn; the others are counted below."""
+"""Maximum number of bars; the title counts the others."""
 HATCHES = {"assumed": "////", "derived": "....", "measured": "", "vendor": "xxxx"}
-"""How a bar tells where its number comes from."""
+"""Hatch of a bar by the kind of its parameter's source."""
 PARTS = (0.95, 0.55)
-"""Places in the colour map of the bars to the lowest and to the highest value."""
+"""Positions in the colour map of the bars for the lowest and the highest value."""
 ROOM = 0.34
-"""Empty width beside the bars, for the texts at their ends, as a share of the widest."""
+"""Margin beside the bars for the texts at their ends, as a fraction of the plotted range."""
 DWARF = 4.0
-"""How many times as long as the next one a bar is that dwarfs it and all that follow."""
+"""A bar dwarfs the following ones if it is this many times as long as the next."""
 CUTS = 2
-"""Bars that are cut off, at most."""
+"""Maximum number of bars that are cut off."""
 CUT = 1.3
-"""Where such bars are cut off, in lengths of the longest of the others."""
+"""Length at which such bars are cut off, relative to the longest of the others."""
 LINE = 100
-"""Letters of a line of the title."""
+"""Characters in a line of the title."""
 
 
-def tornado(bars: Sequence[Span], usual: float, metric: str, title: str) -> Figure:
-    """The figure: the widest bars on top, at each end the value of the number that makes it."""
-    telling = [bar for bar in bars if bar.reach(usual)[0] < bar.reach(usual)[1]]
+def tornado(bars: Sequence[Span], nominal: float, metric: str, title: str) -> Figure:
+    """Draw the bars, the widest on top. The text at each end is the parameter's value there."""
+    telling = [bar for bar in bars if bar.reach(nominal)[0] < bar.reach(nominal)[1]]
     shown, factor = telling[:MOST], scale(metric)
     figure = Figure(figsize=(8.5, 1.9 + 0.34 * max(len(shown), 1)), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     axis = figure.subplots()
-    low, high = _limits(shown, usual, factor)
+    low, high = _limits(shown, nominal, factor)
     for place, bar in enumerate(shown):
-        _draw(axis, place, bar, usual, factor, (low, high))
-    axis.axvline(usual * factor, color="0.2", linewidth=1.0, zorder=3)
+        _draw(axis, place, bar, nominal, factor, (low, high))
+    axis.axvline(nominal * factor, color="0.2", linewidth=1.0, zorder=3)
     width = high - low or 1.0
     axis.set_xlim(low - ROOM * width, high + ROOM * width)
     axis.set_yticks(range(len(shown)), [f"{bar.path} = {with_unit(bar.value)}" for bar in shown])
@@ -66,12 +66,12 @@ def tornado(bars: Sequence[Span], usual: float, metric: str, title: str) -> Figu
     return figure
 
 
-def _limits(shown: Sequence[Span], usual: float, factor: float) -> tuple[float, float]:
-    """Where bars are cut off to the left and to the right: where the longest ends, unless it would dwarf the others."""
-    middle = usual * factor
-    ends = [[abs(bar.reach(usual)[side] * factor - middle) for bar in shown] for side in (0, 1)]
+def _limits(shown: Sequence[Span], nominal: float, factor: float) -> tuple[float, float]:
+    """Left and right limits of the bars: the ends of the longest one, unless it dwarfs the others."""
+    middle = nominal * factor
+    ends = [[abs(bar.reach(nominal)[side] * factor - middle) for bar in shown] for side in (0, 1)]
     lengths = sorted((max(both) for both in zip(*ends, strict=True)), reverse=True) or [0.0]
-    first = 0  # of the bars that are drawn whole
+    first = 0  # index of the first bar that is not cut off
     while first < min(CUTS, len(lengths) - 1) and lengths[first] > DWARF * lengths[first + 1]:
         first += 1
     most = CUT * lengths[first] if first else lengths[0]
@@ -79,16 +79,16 @@ def _limits(shown: Sequence[Span], usual: float, factor: float) -> tuple[float, 
     return middle - left, middle + right
 
 
-def _draw(axis: Axes, place: int, bar: Span, usual: float, factor: float, limits: tuple[float, float]) -> None:
-    """The bars of one number, the longer one behind, and the ends that they stand for; where a bar is cut off at the
-    limits, the value that it reaches stands there too."""
+def _draw(axis: Axes, place: int, bar: Span, nominal: float, factor: float, limits: tuple[float, float]) -> None:
+    """Draw the two bars of one parameter, the longer one behind, and label them with the parameter's values. A bar that
+    is cut off at the limits also shows the metric's value that it reaches."""
     ends = []
     for end, value in enumerate(bar.values):
         if value is not None:
             at = min(max(value * factor, limits[0]), limits[1])
             beyond = "" if at == value * factor else f": {value * factor:,.4g}, cut off"
             ends.append((at, end, with_unit(bar.ends[end]) + beyond))
-    middle = usual * factor
+    middle = nominal * factor
     for value, end, _ in sorted(ends, key=lambda item: -abs(item[0] - middle)):
         axis.barh(
             place,

@@ -1,5 +1,5 @@
-"""A scatter: predicted ÷ measured time against measured time, a mark for each row; the colour is the head dimension and
-the shape the pattern, or both are the family where rows have no head dimension."""
+"""A scatter of predicted ÷ measured time against measured time, one marker per row. Colour shows the head dimension and
+shape the pattern; both show the family if the rows have no head dimension."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 from memgrain.plots.ratios import DPI, MARKERS, frame
 
 BAND = 0.1
-"""Errors within which a prediction counts as good."""
+"""Relative error up to which a prediction counts as good."""
 TICKS = (0.25, 0.5, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 4.0)
 MOST = 24
-"""Characters of a name in the legend."""
+"""Maximum length of a name in the legend, in characters."""
 
 
 def scatter(rows: pd.DataFrame) -> Figure:
-    """The figure for rows with `kernel_time_us`, `predicted_time_us`, `time_error` and `family`; with `head_dim` and
-    `pattern`, these are told apart."""
+    """Draw rows with the columns `kernel_time_us`, `predicted_time_us`, `time_error` and `family`. The columns
+    `head_dim` and `pattern` are optional."""
     data = rows.dropna(subset=["time_error"])
     figure = Figure(figsize=(7.5, 5.0), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
@@ -55,12 +55,12 @@ def scatter(rows: pd.DataFrame) -> Figure:
 
 
 def _shape(rows: pd.DataFrame) -> pd.Series[str]:
-    """Family and pattern, in words."""
+    """Family and pattern as one label."""
     return rows["family"] + " " + rows["pattern"]
 
 
 def _marks(axis: Axes, data: pd.DataFrame, colour: str, shape: str) -> list[Line2D]:
-    """Draw a mark for each row; returns the entries of the legend."""
+    """Draw a marker for each row; returns the entries of the legend."""
     values, shapes = sorted(data[colour].unique()), list(dict.fromkeys(data[shape]))
     colours = dict(zip(values, mpl.colormaps["turbo"](np.linspace(0.05, 0.92, max(len(values), 2))), strict=False))
     markers = {name: MARKERS[place % len(MARKERS)] for place, name in enumerate(shapes)}

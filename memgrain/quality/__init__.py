@@ -1,17 +1,17 @@
-"""Quality as an axis: published scores and what lies between them, and attention mass recalled, which is no score."""
+"""Model quality: published benchmark scores, interpolation between them, and recalled attention mass (not a score)."""
 
 from memgrain.quality.head_dim import CONDITIONS, holds_size, size_notes
 from memgrain.quality.recall import NOT_A_SCORE, Recalled, recall
-from memgrain.quality.tables import Answer, Finding, Row, Score, findings, floor, published
+from memgrain.quality.tables import PublishedFinding, PublishedScore, Score, SourceScore, findings, floor, published
 
 __all__ = [
     "CONDITIONS",
     "NOT_A_SCORE",
-    "Answer",
-    "Finding",
+    "PublishedFinding",
+    "PublishedScore",
     "Recalled",
-    "Row",
     "Score",
+    "SourceScore",
     "findings",
     "floor",
     "holds_size",

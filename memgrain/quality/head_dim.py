@@ -1,4 +1,5 @@
-"""When shapes of another head dimension may be compared as if of one quality: a condition, not a finding."""
+"""The condition under which shapes of different head dimension may be compared at equal quality. It is an
+assumption."""
 
 from __future__ import annotations
 
@@ -14,20 +15,20 @@ CONDITIONS = (
     "size and parameter count are held (q_heads x head_dim and kv_heads x head_dim the same) with the same layers, "
     "training, selected unit and share."
 )
-"""What every output says."""
+"""Note printed with every output."""
 
 
 def holds_size(shapes: Iterable[AttentionShape]) -> bool:
-    """Whether q_heads x head_dim and kv_heads x head_dim, and so the projections' weights, are the same in all.
+    """Whether all shapes have the same q_heads x head_dim and kv_heads x head_dim, and so the same projection weights.
 
-    Layers, the feed-forward part, training and selection are not in a shape: they are for the caller to hold.
+    A shape does not contain layers, feed-forward part, training and selection; the caller must keep them equal.
     """
     return len({(shape.q_heads * shape.head_dim, shape.kv_heads * shape.head_dim) for shape in shapes}) <= 1
 
 
 def size_notes(tasks: Iterable[Task]) -> list[str]:
-    """What an answer that compares these tasks has to say of quality: one line, none if head_dim and heads are the same
-    in all. Tasks without attention, and those that their chip refuses, are left out."""
+    """The note on quality for a comparison of these tasks: one line, or none if head_dim and heads are the same in all.
+    Tasks without attention and tasks that their chip refuses are ignored."""
     shapes = _shapes(tasks)
     if len({(shape.head_dim, shape.q_heads, shape.kv_heads) for shape in shapes}) < 2:
         return []
@@ -42,7 +43,7 @@ def size_notes(tasks: Iterable[Task]) -> list[str]:
 
 
 def _shapes(tasks: Iterable[Task]) -> list[AttentionShape]:
-    """The shapes of tasks; of those that set it alike, the first's."""
+    """The distinct attention shapes of the tasks; tasks with the same workload file and shape overrides count once."""
     files: Files = {}
     found: dict[str, AttentionShape] = {}
     for task in tasks:

@@ -1,7 +1,7 @@
-"""Attention mass that a selection recalls: the share of the probability of a step that falls on what was selected.
+"""Attention mass that a selection recalls: the fraction of a step's attention probability on the selected tokens.
 
-Floats are [head, step, token], zero past a step's own token. A step t sees `seen[t]` tokens. A budget is a share
-of them; where it ends within a token or page, that part of its mass counts, so that a mean over steps is exact.
+Arrays are [head, step, token], zero past a step's own token. Step t attends to `seen[t]` tokens. A budget is a fraction
+of them. If it ends within a token or page, that fraction of its mass counts, so that a mean over steps is exact.
 """
 
 from __future__ import annotations
@@ -12,36 +12,39 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
-Counts = NDArray[np.int64]
+Float32Array = NDArray[np.float32]
+TokenCounts = NDArray[np.int64]
 
 SINKS = 4
-"""First tokens that a window keeps, as in StreamingLLM (Xiao et al., 2309.17453)."""
+"""Number of first tokens that a window keeps, as in StreamingLLM (Xiao et al., 2309.17453)."""
 
 
-def shared(probabilities: Floats, heads: int) -> Floats:
-    """The mean of every `heads` neighbouring heads, [lists, step, token]: what a list that they share is chosen by.
+def shared(probabilities: Float32Array, heads: int) -> Float32Array:
+    """Mean over every `heads` neighbouring heads, [lists, step, token]: the score by which a shared list is selected.
 
-    The mass that a list recalls is linear in the probabilities, so the mean of its heads is recalled of their mean.
+    Recalled mass is linear in the probabilities, so the mass recalled from the mean is the mean over the heads.
     """
     _, steps, tokens = probabilities.shape
-    mean: Floats = probabilities.reshape(-1, heads, steps, tokens).mean(axis=1)
+    mean: Float32Array = probabilities.reshape(-1, heads, steps, tokens).mean(axis=1)
     return mean
 
 
-def paged(values: Floats, page: int, highest: bool = False) -> Floats:
-    """Sums over aligned pages of `page` tokens along the last axis, the last one short; or, if `highest`, maxima."""
+def paged(values: Float32Array, page: int, highest: bool = False) -> Float32Array:
+    """Sums (or maxima, if `highest`) over aligned pages of `page` tokens along the last axis; the last page may be
+    short."""
     starts = np.arange(0, values.shape[-1], page)
-    found: Floats = (np.maximum if highest else np.add).reduceat(values, starts, axis=-1)
+    found: Float32Array = (np.maximum if highest else np.add).reduceat(values, starts, axis=-1)
     return found
 
 
-def recalled(mass: Floats, score: Floats, seen: Counts, unit: int, ratios: Sequence[float]) -> list[float]:
-    """Mean mass of the units of highest `score`, by ratio; `mass` and `score` are [list, step, unit].
+def recalled(
+    mass: Float32Array, score: Float32Array, seen: TokenCounts, unit: int, ratios: Sequence[float]
+) -> list[float]:
+    """Mean mass of the units with the highest `score`, for each ratio. `mass` and `score` are [list, step, unit].
 
-    nan where some step's budget is less than one unit.
+    The result is nan where the budget of a step is less than one unit.
     """
-    if score is mass:  # sorting takes a tenth of the time of sorting by something else
+    if score is mass:  # a plain sort takes a tenth of the time of an argsort with a gather
         best = -np.sort(-mass, axis=-1)
     else:
         best = np.take_along_axis(mass, np.argsort(-score, axis=-1, kind="stable"), axis=-1)
@@ -50,11 +53,12 @@ def recalled(mass: Floats, score: Floats, seen: Counts, unit: int, ratios: Seque
     return [_at(gained, (ratio * units).astype(np.float64)) for ratio in ratios]
 
 
-def windowed(probabilities: Floats, seen: Counts, ratios: Sequence[float]) -> list[float]:
-    """Mean mass of the first SINKS tokens and the newest ones, by ratio; nan where a budget holds no newest token."""
+def windowed(probabilities: Float32Array, seen: TokenCounts, ratios: Sequence[float]) -> list[float]:
+    """Mean mass of the first SINKS tokens and the newest tokens, for each ratio; nan if a budget leaves no newest
+    token."""
     tokens = probabilities.shape[-1]
     place = np.arange(tokens)
-    # Sinks come first, then the others from the newest back; what a step does not see comes last.
+    # Order: sinks, then the other tokens from the newest back, then tokens that the step does not see.
     age = np.where(place < SINKS, place, SINKS + seen[:, None] - 1 - place)
     age = np.where(place < seen[:, None], age, tokens + place)
     order = np.broadcast_to(np.argsort(age, axis=-1), probabilities.shape)
@@ -63,7 +67,8 @@ def windowed(probabilities: Floats, seen: Counts, ratios: Sequence[float]) -> li
 
 
 def _at(gained: NDArray[np.float64], budget: NDArray[np.float64], least: int = 1) -> float:
-    """Mean over lists and steps of running sums [list, step, unit] after `budget` units, a fraction by its part."""
+    """Mean over lists and steps of running sums [list, step, unit] after `budget` units; a fractional unit is
+    interpolated."""
     if budget.min() < least:
         return math.nan
     whole = np.minimum(budget.astype(np.int64), gained.shape[-1])

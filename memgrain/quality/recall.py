@@ -1,7 +1,8 @@
-"""Attention mass recalled by a selection, measured on recorded attention of a small real model. It is not a score.
+"""Recalled attention mass of a selection, measured on recorded attention of a small real model. It is not a score.
 
 recall.csv holds the mean over heads and the last 256 steps of a text, by text, context, selection, page, share and
-layer, a column a ratio; `record.py` made it. A blank is a budget below one page, or below sinks and one newest token.
+layer, with one column per ratio. `record.py` writes it. A blank is a budget below one page, or below the sinks plus one
+newest token.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from memgrain.errors import MemgrainError
 MODEL = "SmolLM2-135M-Instruct (Q4_1)"
 """The recorded model: 30 layers, 9 q heads on 3 kv heads, head dimension 64, at most 8,192 tokens."""
 RATIOS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0)
-"""Budgets that were measured, as shares of the tokens (or pages) that a step sees."""
+"""Measured budgets, as fractions of the tokens (or pages) that a step attends to."""
 KEYS = ("text", "context", "selection", "page", "share", "layer")
-"""What a row of recall.csv is of."""
+"""Columns that identify a row of recall.csv."""
 COLUMNS = (*KEYS, *(f"{ratio:g}" for ratio in RATIOS))
 """Columns of recall.csv."""
 SELECTIONS = {
@@ -32,37 +33,37 @@ SELECTIONS = {
     "pages_bound": "whole pages by Quest's bound from lowest and highest key elements",
     "window": "the first 4 tokens and the newest",
 }
-"""What is selected, by name."""
+"""Selections by name, with descriptions."""
 SHARES = {"head": "a list for each q head", "group": "one for a kv head's group", "layer": "one for all heads"}
-"""Whose list it is; one that several share is chosen by the mean of their probabilities."""
+"""Sharing of the selected list. A shared list is selected by the mean of the heads' probabilities."""
 NOT_A_SCORE = "Recalled mass is not a score: no source ties it to RULER, LongBench or any other benchmark."
-"""What every output says."""
+"""Note printed with every output."""
 SMALL = f"Measured on {MODEL}, dense, exact probabilities; a large or natively sparse model may differ."
-"""What every output says of the model."""
+"""Note on the model, printed with every output."""
 
 Curves = dict[tuple[str, int, str, int, str], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
 class Recalled:
-    """Mass that a selection recalls at a ratio; shares of 1."""
+    """Attention mass recalled by a selection at a ratio, as fractions of 1."""
 
     selection: str
     """A key of SELECTIONS."""
     page: int
-    """Tokens of a page; 1 for tokens."""
+    """Tokens per page; 1 if single tokens are selected."""
     share: str
     """A key of SHARES."""
     context: int
-    """Tokens of the text."""
+    """Context length in tokens."""
     ratio: float
-    """Share of the tokens or pages that a step sees."""
+    """Selected fraction of the tokens or pages that a step attends to."""
     layers: tuple[float, ...]
-    """By layer, the mean of the texts."""
+    """Mean over texts, by layer."""
     texts: dict[str, float]
-    """By text, the mean of the layers."""
+    """Mean over layers, by text."""
     between: tuple[float, ...]
-    """The measured ratio, or the two that `ratio` lies between."""
+    """The measured ratio, or the two measured ratios around `ratio`."""
 
     @property
     def mean(self) -> float:
@@ -71,18 +72,18 @@ class Recalled:
 
     @property
     def low(self) -> tuple[float, int]:
-        """The lowest layer's mass, and which layer."""
+        """The lowest mass of a layer and that layer's index."""
         return min((mass, layer) for layer, mass in enumerate(self.layers))
 
     @property
     def high(self) -> tuple[float, int]:
-        """The highest layer's mass, and which layer."""
+        """The highest mass of a layer and that layer's index."""
         return max((mass, layer) for layer, mass in enumerate(self.layers))
 
 
 @lru_cache
 def curves() -> Curves:
-    """recall.csv as arrays [layer, ratio] by text, context, selection, page and share; nan where it is blank."""
+    """recall.csv as arrays [layer, ratio] by text, context, selection, page and share; blanks are nan."""
     found: dict[tuple[str, int, str, int, str], list[list[float]]] = {}
     with (Path(__file__).parent / "recall.csv").open(encoding="utf-8", newline="") as file:
         for line in csv.DictReader(file):
@@ -94,9 +95,9 @@ def curves() -> Curves:
 def recall(
     ratio: float, selection: str = "tokens", page: int = 1, share: str = "head", context: int | None = None
 ) -> Recalled:
-    """Mass recalled at `ratio`; linear in log(ratio) between measured ratios, never outside.
+    """Mass recalled at `ratio`, interpolated linearly in log(ratio) between measured ratios, never extrapolated.
 
-    `context` is the longest that was measured if left out. Raises MemgrainError where nothing was measured.
+    `context` defaults to the longest measured one. Raises MemgrainError if nothing was measured for these arguments.
     """
     known = sorted({key[1] for key in curves()})
     context = known[-1] if context is None else context

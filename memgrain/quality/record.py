@@ -1,4 +1,4 @@
-"""Measures recalled attention mass on a small real model and writes recall.csv; docs/quality.md says how it was run.
+"""Measure recalled attention mass on a small real model and write recall.csv; docs/quality.md describes the run.
 
 python -m memgrain.quality.record MODEL.gguf NAME=TEXT.txt... -o recall.csv
 """
@@ -15,20 +15,20 @@ from pathlib import Path
 
 import numpy as np
 
-from memgrain.quality.mass import Counts, Floats, paged, recalled, shared, windowed
+from memgrain.quality.mass import Float32Array, TokenCounts, paged, recalled, shared, windowed
 from memgrain.quality.recall import COLUMNS, RATIOS
 from memgrain.quality.small_model import Attended, SmallModel
 
 STEPS = 256
-"""Last positions of a text that are measured."""
+"""Number of last positions of a text that are measured."""
 CONTEXTS = (8192, 2048)
-"""Tokens of a text that the model reads; its longest context is 8,192."""
+"""Context lengths in tokens; the model's longest is 8,192."""
 PAGES = (16, 64, 128)
-"""Tokens of a page."""
+"""Page sizes in tokens."""
 
 
 def main() -> None:
-    """Read the arguments, measure each text at each context, write the table."""
+    """Parse the arguments, measure each text at each context, write the table."""
     parser = argparse.ArgumentParser(description="Measure recalled attention mass.")
     parser.add_argument("model", type=Path)
     parser.add_argument("texts", nargs="+", metavar="NAME=TEXT.txt")
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def _rows(model: SmallModel, tokens: list[int]) -> Iterator[list[object]]:
-    """Selection, page, share and layer of each measurement, then its mass by ratio."""
+    """Yield selection, page, share and layer of each measurement, followed by its mass for each ratio."""
     seen = np.arange(len(tokens) - STEPS + 1, len(tokens) + 1)
     losses: list[float] = []
     for layer, attended in enumerate(model.attended(tokens, STEPS, losses)):
@@ -58,8 +58,8 @@ def _rows(model: SmallModel, tokens: list[int]) -> Iterator[list[object]]:
     print(f"{len(tokens)} tokens: perplexity {math.exp(losses[0]):.2f}", file=sys.stderr)
 
 
-def _measured(attended: Attended, seen: Counts) -> Iterator[tuple[str, int, str, list[float]]]:
-    """Every selection on one layer."""
+def _measured(attended: Attended, seen: TokenCounts) -> Iterator[tuple[str, int, str, list[float]]]:
+    """Yield the mass of every selection on one layer."""
     probabilities = attended.probabilities
     heads, group = len(probabilities), len(probabilities) // len(attended.keys)
     yield "window", 1, "layer", windowed(shared(probabilities, heads), seen, RATIOS)
@@ -75,11 +75,11 @@ def _measured(attended: Attended, seen: Counts) -> Iterator[tuple[str, int, str,
         yield "pages_bound", page, "head", recalled(mass, _bounds(attended, seen, page), seen, page, RATIOS)
 
 
-def _bounds(attended: Attended, seen: Counts, page: int) -> Floats:
-    """Quest's score of a page [head, step, page]: the largest product that any key between its lowest and highest
-    elements could have with the query (Tang et al., 2406.10774); -inf for pages that a step does not see.
+def _bounds(attended: Attended, seen: TokenCounts, page: int) -> Float32Array:
+    """Quest's score of a page [head, step, page]: the largest possible product of the query with a key whose elements
+    lie between the page's lowest and highest (Tang et al., 2406.10774); -inf for pages that a step does not attend to.
 
-    Keys past a step's own token stand in the bounds of its last page; they are at most `page` - 1 of all.
+    The bounds of a step's last page include keys past its own token, at most `page` - 1.
     """
     queries, keys = attended.queries, attended.keys
     starts = np.arange(0, keys.shape[1], page)

@@ -1,4 +1,4 @@
-"""A small causal language model of the Llama family, read from a GGUF file and run in NumPy, for its attention.
+"""A small causal language model of the Llama family, read from a GGUF file and run in NumPy, to record its attention.
 
 Needs the packages gguf and tokenizers, which the project itself does not install; see docs/quality.md.
 """
@@ -14,25 +14,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from memgrain.quality.mass import Float32Array
 
 BLOCK = 512
-"""Positions whose next token is scored at a time."""
+"""Number of positions whose next token is scored at a time."""
 QUERIES = 64
-"""Queries of a head that attend at a time: 2 MiB of scores at 8,192 tokens, which a host's cache holds."""
+"""Queries of a head processed at a time: 2 MiB of scores at 8,192 tokens, which fit into a host's cache."""
 
 
 @dataclass(frozen=True)
 class Attended:
-    """What one layer's attention saw and did in the last steps."""
+    """Queries, keys and attention probabilities of one layer in the last steps."""
 
-    queries: Floats
-    """[head, step, dimension], rotated."""
-    keys: Floats
-    """[kv head, token, dimension], rotated."""
-    probabilities: Floats
+    queries: Float32Array
+    """[head, step, dimension], after rotary embedding."""
+    keys: Float32Array
+    """[kv head, token, dimension], after rotary embedding."""
+    probabilities: Float32Array
     """[head, step, token]; zero past a step's own token."""
 
 
@@ -54,7 +53,7 @@ class SmallModel:
         self._tokens, self._merges = fields["tokenizer.ggml.tokens"], fields["tokenizer.ggml.merges"]
 
     def encode(self, text: str) -> list[int]:
-        """Token numbers of a text: byte-level pairs, digits one by one."""
+        """Token ids of a text: byte-level BPE with single digits."""
         tokenizers: Any = importlib.import_module("tokenizers")
         split: Any = importlib.import_module("tokenizers.pre_tokenizers")
         numbers = {token: number for number, token in enumerate(self._tokens)}
@@ -67,9 +66,10 @@ class SmallModel:
         return found
 
     def attended(self, tokens: list[int], steps: int, losses: list[float]) -> Iterator[Attended]:
-        """What each layer's last `steps` positions attend to, from the first; then puts the mean loss into `losses`.
+        """Yield the attention of the last `steps` positions of each layer, from the first; then append the mean loss to
+        `losses`.
 
-        The loss is in nats a token, over all positions but the last; the perplexity is its exponential.
+        The loss is in nats per token over all positions except the last; perplexity is its exponential.
         """
         state = self._weight("token_embd.weight")[np.array(tokens)]
         for layer in range(self.layers):
@@ -86,7 +86,7 @@ class SmallModel:
             state = state + (gate / (1 + np.exp(-gate)) * (normed @ weight["ffn_up"].T)) @ weight["ffn_down"].T
         losses.append(self._loss(self._normed(state, self._weight("output_norm.weight")), tokens))
 
-    def _loss(self, state: Floats, tokens: list[int]) -> float:
+    def _loss(self, state: Float32Array, tokens: list[int]) -> float:
         words, total = self._weight("token_embd.weight"), 0.0
         for start in range(0, len(tokens) - 1, BLOCK):
             wanted = tokens[start + 1 : start + 1 + BLOCK]
@@ -96,17 +96,17 @@ class SmallModel:
             total += float((norm - logits[np.arange(len(wanted)), wanted]).sum())
         return total / (len(tokens) - 1)
 
-    def _weight(self, name: str) -> Floats:
+    def _weight(self, name: str) -> Float32Array:
         tensor = self._tensors[name]
         return np.asarray(self._dequantize(tensor.data, tensor.tensor_type), np.float32)
 
-    def _normed(self, state: Floats, weight: Floats) -> Floats:
+    def _normed(self, state: Float32Array, weight: Float32Array) -> Float32Array:
         scale = 1 / np.sqrt((state * state).mean(axis=-1, keepdims=True) + np.float32(self._epsilon))
-        normed: Floats = (state * scale * weight).astype(np.float32)
+        normed: Float32Array = (state * scale * weight).astype(np.float32)
         return normed
 
-    def _rotated(self, rows: Floats) -> Floats:
-        """Rotary positions on neighbouring pairs, as GGUF files of this family order them."""
+    def _rotated(self, rows: Float32Array) -> Float32Array:
+        """Apply rotary position embedding to neighbouring pairs, the order of this family's GGUF files."""
         _, tokens, dimension = rows.shape
         turns = self._base ** (-np.arange(0, dimension, 2) / dimension)
         angle = np.arange(tokens)[:, None] * turns
@@ -120,11 +120,13 @@ class SmallModel:
 _NAMES = ("attn_norm", "attn_q", "attn_k", "attn_v", "attn_output", "ffn_norm", "ffn_gate", "ffn_up", "ffn_down")
 
 
-def _split(rows: Floats, heads: int) -> Floats:
+def _split(rows: Float32Array, heads: int) -> Float32Array:
     return np.ascontiguousarray(rows.reshape(len(rows), heads, -1).transpose(1, 0, 2))
 
 
-def _attention(query: Floats, key: Floats, value: Floats, steps: int) -> tuple[Floats, Floats]:
+def _attention(
+    query: Float32Array, key: Float32Array, value: Float32Array, steps: int
+) -> tuple[Float32Array, Float32Array]:
     """Causal attention: the output [token, heads x dimension] and the probabilities of the last `steps` rows."""
     heads, tokens, dimension = query.shape
     group, scaled = heads // len(key), query * np.float32(1 / math.sqrt(dimension))
@@ -140,8 +142,8 @@ def _attention(query: Floats, key: Floats, value: Floats, steps: int) -> tuple[F
     return mixed.reshape(tokens, -1), last
 
 
-def _head(query: Floats, key: Floats, value: Floats, mixed: Floats, last: Floats) -> None:
-    """One head's attention, written into `mixed` [token, dimension] and `last` [step, token]."""
+def _head(query: Float32Array, key: Float32Array, value: Float32Array, mixed: Float32Array, last: Float32Array) -> None:
+    """Attention of one head, written into `mixed` [token, dimension] and `last` [step, token]."""
     tokens, before = len(query), len(query) - len(last)
     for start in range(0, tokens, QUERIES):
         stop = min(start + QUERIES, tokens)

@@ -1,6 +1,6 @@
-"""Published scores of sparse attention: rows with their sources, and what lies between two of them, never outside.
+"""Published scores of sparse attention with their sources, and interpolation between two of them, never beyond.
 
-published.csv holds the rows, findings.csv what papers say that is no score of one method at one budget.
+published.csv holds the scores; findings.csv holds results that are not a score of one method at one budget.
 """
 
 from __future__ import annotations
@@ -20,87 +20,87 @@ from memgrain.errors import MemgrainError
 
 FOLDER = Path(__file__).parent
 AVERAGE = "average"
-"""Task of a row that is the mean of a benchmark's tasks."""
+"""Task name of a row with the mean over a benchmark's tasks."""
 ROUNDED = 0.005
-"""Relative difference of budgets that count as one: papers write 1.56 % for 1/64."""
+"""Budgets within this relative difference count as equal: papers write 1.56 % for 1/64."""
 
 
-class Row(BaseModel):
+class PublishedScore(BaseModel):
     """One published score."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     method: str
-    """How tokens are selected; `_v_only` is the paper's variant that does so for V alone."""
+    """Selection method; `_v_only` is the paper's variant that selects for V alone."""
     model: str
     """The language model, as the source names it."""
     benchmark: str
-    """What was asked."""
+    """Name of the benchmark."""
     task: str
     """One task of the benchmark, or the average of all."""
     context: int | None = Field(gt=0)
-    """Tokens; None where the texts of a benchmark have many lengths."""
+    """Tokens; None if the texts of the benchmark vary in length."""
     budget: float = Field(gt=0)
-    """What a step reads, in the unit that `given` names."""
+    """Selected part of the context, in the unit that `given` names."""
     given: Literal["share", "tokens"]
     """Whether the source gives the budget as a share of the context or in tokens."""
     score: float = Field(ge=0, le=100)
     """Points of 100."""
     full: float = Field(ge=0, le=100)
-    """What the same model scores with full attention, in the same source; points of 100."""
+    """Score of the same model with full attention in the same source; points of 100."""
     source: str = Field(min_length=1)
     """Paper and table."""
 
     @model_validator(mode="after")
-    def _a_share_is_at_most_one(self) -> Row:
+    def _a_share_is_at_most_one(self) -> PublishedScore:
         if self.given == "share" and self.budget > 1:
             raise ValueError(f"share {self.budget:g} is above 1; give tokens")
         return self
 
     @property
     def share(self) -> float | None:
-        """The budget as a share of the context; None where the source gives tokens and no context."""
+        """The budget as a fraction of the context; None if the source gives tokens without a context."""
         if self.given == "share":
             return self.budget
         return None if self.context is None else self.budget / self.context
 
     @property
     def tokens(self) -> float | None:
-        """The budget in tokens; None where the source gives a share and no context."""
+        """The budget in tokens; None if the source gives a share without a context."""
         if self.given == "tokens":
             return self.budget
         return None if self.context is None else self.budget * self.context
 
     def measured(self, unit: Literal["share", "tokens"]) -> float | None:
-        """The budget in that unit."""
+        """The budget in the given unit."""
         return self.share if unit == "share" else self.tokens
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What one source says."""
+class SourceScore:
+    """The score by one source, measured or interpolated."""
 
     score: float
     """Points of 100."""
     full: float
-    """Full attention, same model and source."""
-    rows: tuple[Row, ...]
-    """The row at this budget, or the two that it lies between."""
+    """Score of full attention with the same model and source."""
+    rows: tuple[PublishedScore, ...]
+    """The row at this budget, or the two rows around it."""
 
     @property
     def interpolated(self) -> bool:
-        """Whether the score lies between two rows."""
+        """Whether the score is interpolated between two rows."""
         return len(self.rows) == 2
 
     @property
     def difference(self) -> float:
-        """Score less that of full attention, points."""
+        """Score minus that of full attention, in points."""
         return self.score - self.full
 
 
 @dataclass(frozen=True)
 class Score:
-    """What published figures say about one method, model, benchmark, context and budget."""
+    """The published scores of one method, model, benchmark, context and budget."""
 
     method: str
     """As in the table."""
@@ -113,29 +113,29 @@ class Score:
     context: int | None
     """Tokens."""
     budget: float
-    """As asked: a share if at most 1, else tokens."""
-    answers: tuple[Answer, ...]
-    """One for each source."""
+    """The requested budget: a share if at most 1, else tokens."""
+    answers: tuple[SourceScore, ...]
+    """One result per source."""
 
     @property
     def low(self) -> float:
-        """The lowest score that a source gives: what a search may count on."""
+        """The lowest score by any source; a search uses this one."""
         return min(answer.score for answer in self.answers)
 
     @property
     def high(self) -> float:
-        """The highest score that a source gives; `low` where there is one."""
+        """The highest score by any source; equal to `low` if there is one source."""
         return max(answer.score for answer in self.answers)
 
     @property
     def difference(self) -> float:
-        """The lowest difference to full attention that a source gives, points; negative is a loss."""
+        """The lowest difference from full attention by any source, in points; negative is a loss."""
         return min(answer.difference for answer in self.answers)
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What a paper says that is no score of one method at one budget; nothing is computed from it."""
+class PublishedFinding:
+    """A published result that is not a score of one method at one budget. Nothing is computed from it."""
 
     what: str
     """What was measured."""
@@ -146,28 +146,30 @@ class Finding:
 
 
 @lru_cache
-def published() -> tuple[Row, ...]:
-    """Every row of published.csv."""
+def published() -> tuple[PublishedScore, ...]:
+    """All rows of published.csv."""
     with (FOLDER / "published.csv").open(encoding="utf-8", newline="") as file:
-        return tuple(Row.model_validate({**line, "context": line["context"] or None}) for line in csv.DictReader(file))
+        return tuple(
+            PublishedScore.model_validate({**line, "context": line["context"] or None}) for line in csv.DictReader(file)
+        )
 
 
 @lru_cache
-def findings() -> tuple[Finding, ...]:
-    """Every line of findings.csv."""
+def findings() -> tuple[PublishedFinding, ...]:
+    """All rows of findings.csv."""
     with (FOLDER / "findings.csv").open(encoding="utf-8", newline="") as file:
-        return tuple(Finding(line["what"], line["figure"], line["source"]) for line in csv.DictReader(file))
+        return tuple(PublishedFinding(line["what"], line["figure"], line["source"]) for line in csv.DictReader(file))
 
 
 def floor(
     method: str, budget: float, benchmark: str, model: str, context: int | None = None, task: str = AVERAGE
 ) -> Score:
-    """The published score; see `answer`. A search may count on its `low`."""
+    """The published score; see `answer`. A search uses its `low`."""
     return answer(published(), method, budget, benchmark, model, context, task)
 
 
 def answer(
-    rows: Sequence[Row],
+    rows: Sequence[PublishedScore],
     method: str,
     budget: float,
     benchmark: str,
@@ -175,10 +177,10 @@ def answer(
     context: int | None = None,
     task: str = AVERAGE,
 ) -> Score:
-    """The score at `budget` (a share if at most 1, else tokens): a row's, or linear in log(budget) between two rows.
+    """The score at `budget` (a share if at most 1, else tokens): a row's, or interpolated linearly in log(budget).
 
-    Both are of the same source, method, model, benchmark, task and context. `context` may be left out where all rows
-    have one. Raises MemgrainError where no row or no two rows answer.
+    The two rows of an interpolation have the same source, method, model, benchmark, task and context. `context` may be
+    omitted if all rows have the same. Raises MemgrainError if there is no such row and no two rows around it.
     """
     if not (math.isfinite(budget) and budget > 0):
         raise MemgrainError(f"budget {budget:g} must be above 0; give a share such as 0.05 or tokens such as 4096")
@@ -201,13 +203,13 @@ def answer(
 
 
 def models(method: str, benchmark: str, task: str = AVERAGE) -> list[str]:
-    """Models of which there are rows; raises MemgrainError if there are none."""
+    """Models with rows; raises MemgrainError if there are none."""
     rows = _chosen(published(), {"method": method, "benchmark": benchmark, "task": task})
     return list(dict.fromkeys(row.model for row in rows))
 
 
-def _chosen(rows: Sequence[Row], wanted: dict[str, str]) -> Sequence[Row]:
-    """Rows that have all these; raises MemgrainError at the first that none has."""
+def _chosen(rows: Sequence[PublishedScore], wanted: dict[str, str]) -> Sequence[PublishedScore]:
+    """Rows with all these values; raises MemgrainError at the first value that no row has."""
     before = ""
     for key, value in wanted.items():
         known = list(dict.fromkeys(getattr(row, key) for row in rows))
@@ -218,8 +220,8 @@ def _chosen(rows: Sequence[Row], wanted: dict[str, str]) -> Sequence[Row]:
     return rows
 
 
-def _at_context(rows: Sequence[Row], context: int | None) -> tuple[Sequence[Row], int | None]:
-    """Rows of one context, and which it is."""
+def _at_context(rows: Sequence[PublishedScore], context: int | None) -> tuple[Sequence[PublishedScore], int | None]:
+    """Rows of one context, and that context."""
     known = list(dict.fromkeys(row.context for row in rows))
     if context is None and len(known) == 1:
         return rows, known[0]
@@ -233,27 +235,27 @@ def _at_context(rows: Sequence[Row], context: int | None) -> tuple[Sequence[Row]
     return found, context
 
 
-def _between(rows: Sequence[Row], unit: Literal["share", "tokens"], budget: float) -> Answer | None:
-    """What one source's rows say; None outside them."""
+def _between(rows: Sequence[PublishedScore], unit: Literal["share", "tokens"], budget: float) -> SourceScore | None:
+    """The score by the rows of one source; None outside their range."""
     ordered = sorted(((_log(row, unit), row) for row in rows), key=lambda pair: pair[0])
     place = math.log(budget)
     for at, row in ordered:
         if abs(at - place) <= ROUNDED:
-            return Answer(row.score, row.full, (row,))
+            return SourceScore(row.score, row.full, (row,))
     for (below, first), (above, second) in pairwise(ordered):
         if below < place < above:
             part = (place - below) / (above - below)
-            return Answer(first.score + part * (second.score - first.score), first.full, (first, second))
+            return SourceScore(first.score + part * (second.score - first.score), first.full, (first, second))
     return None
 
 
-def _log(row: Row, unit: Literal["share", "tokens"]) -> float:
+def _log(row: PublishedScore, unit: Literal["share", "tokens"]) -> float:
     measured = row.measured(unit)
     if measured is None:
         raise MemgrainError(f"{row.source}: no budget in {unit}; ask in the other unit")
     return math.log(measured)
 
 
-def _ranges(rows: Sequence[Row], unit: Literal["share", "tokens"]) -> str:
+def _ranges(rows: Sequence[PublishedScore], unit: Literal["share", "tokens"]) -> str:
     ends = sorted(math.exp(_log(row, unit)) for row in rows)
     return f"{ends[0]:.4g} alone" if len(ends) == 1 else f"{ends[0]:.4g} to {ends[-1]:.4g}"

@@ -10,7 +10,7 @@ from memgrain.inputs.spelling import suggest
 
 SWEEPS = Path(__file__).parent / "sweeps"
 SEARCHES = Path(__file__).parents[1] / "explore" / "searches"
-CLAIMS = Path(__file__).parents[1] / "claims" / "ledger"
+CLAIMS = Path(__file__).parents[1] / "claims" / "article"
 EXAMPLES = Path(workloads.__file__ or "").parent / "examples"
 
 
@@ -51,7 +51,7 @@ def find_search(name: str | Path) -> Path:
 
 
 def claim_names() -> list[str]:
-    """Names of the claims of the ledger."""
+    """Names of the shipped claims, which are the article's."""
     return sorted(path.stem for path in CLAIMS.glob("*.yaml"))
 
 

@@ -19,7 +19,7 @@ from memgrain.runs.identity import chip_inputs, digest
 from memgrain.runs.overrides import columns, split
 from memgrain.runs.rows import Row
 from memgrain.runs.shipped import find_workload
-from memgrain.runs.validated import Subject, Trust, subject_of, trust_in
+from memgrain.runs.validated import ErrorLabel, Subject, subject_of, trust_in
 from memgrain.sim import Result, simulate, simulate_sequence
 from memgrain.workloads import (
     AnyWorkload,
@@ -112,9 +112,9 @@ class Point:
         kernel = kernel_of(asked, budget(self.chip)) if asked else None
         return subject_of(self.chip, self.workload, self.before, kernel)
 
-    def trust(self, time: int = 0) -> Trust:
-        """The validation error of the point's time. With its predicted `time` in ps, the errors of short calls count
-        too."""
+    def trust(self, time: int = 0) -> ErrorLabel:
+        """The validation error of the point's time. With the predicted `time` in ps it includes the errors of short
+        calls."""
         return trust_in(self.subject().in_time(time))
 
     def run(self) -> Row:

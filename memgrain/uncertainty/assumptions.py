@@ -1,4 +1,4 @@
-"""What a result owes to assumptions: the same run with assumed numbers at the ends of their ranges, singly and all."""
+"""Effect of assumed parameters on a result: the same run with each at the ends of its range, and with all together."""
 
 from __future__ import annotations
 
@@ -12,45 +12,52 @@ from memgrain.runs.execute import DOMAIN
 from memgrain.runs.options import RunOptions
 from memgrain.runs.task import Task
 from memgrain.uncertainty.ends import Span, spans
-from memgrain.uncertainty.numbers import unknowns
+from memgrain.uncertainty.parameters import uncertain_parameters
 from memgrain.uncertainty.sampling import with_numbers
 
 
 @dataclass(frozen=True)
-class Interval:
-    """A time and what the chip's assumptions may make of it."""
+class AssumptionInterval:
+    """A time, and its range over the chip's assumed parameters."""
 
     time_us: float
-    """With the numbers of the chip's file."""
+    """Time with the nominal parameters."""
     numbers: tuple[Span, ...]
-    """The time with every assumed number at each end, the most telling first."""
+    """Time with each assumed parameter at each end of its range, the largest effect first."""
     fastest_us: float
-    """With every number at the end that is faster by itself."""
+    """Time with every parameter at the end that is faster on its own."""
     slowest_us: float
-    """With every number at the end that is slower by itself."""
+    """Time with every parameter at the end that is slower on its own."""
 
 
-def interval(task: Task, options: RunOptions = RunOptions()) -> Interval:
-    """The interval of a task's time on its chip; numbers that are set stay as they are set.
+def interval(task: Task, options: RunOptions = RunOptions()) -> AssumptionInterval:
+    """The interval of a task's time over the chip's assumed parameters. Overridden parameters stay fixed.
 
-    Raises MemgrainError if the chip assumes nothing, and what `Task.resolve` and the simulation raise.
+    Raises MemgrainError if the chip has no assumed parameter, and the errors of `Task.resolve` and the simulation.
     """
-    known = unknowns(read_chip(task.chip, task.chip_set), task.chip_set)
+    known = uncertain_parameters(read_chip(task.chip, task.chip_set), task.chip_set)
     assumed = [unknown for unknown in known if unknown.item.kind == "assumed"]
     if not assumed:
         raise MemgrainError(f"{task.chip} has no assumed number with a range; leave --assumptions out")
-    usual, numbers = spans(task, assumed, "time_us", options)
-    return Interval(usual, tuple(numbers), _joint(task, numbers, usual, min), _joint(task, numbers, usual, max))
+    nominal, numbers = spans(task, assumed, "time_us", options)
+    return AssumptionInterval(
+        nominal, tuple(numbers), _joint(task, numbers, nominal, min), _joint(task, numbers, nominal, max)
+    )
 
 
-def _joint(task: Task, numbers: list[Span], usual: float, best: Callable[..., float]) -> float:
-    """The time with every number at its best (or worst) end; numbers that do not go with the others stay as they
-    are."""
+def _joint(task: Task, numbers: list[Span], nominal: float, best: Callable[..., float]) -> float:
+    """The time with every parameter at its best (or worst) end. A parameter that contradicts the others keeps its
+    nominal value."""
     changes: dict[str, Any] = {}
-    found = usual
+    found = nominal
     for item in numbers:
         for end, alone in zip(item.ends, item.values, strict=True):
-            if alone is None or alone == usual or best(alone, usual) != alone or best(*item.reach(usual)) != alone:
+            if (
+                alone is None
+                or alone == nominal
+                or best(alone, nominal) != alone
+                or best(*item.reach(nominal)) != alone
+            ):
                 continue
             together = _tried(task, {**changes, item.path: end})
             if together is not None:

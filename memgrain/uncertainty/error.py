@@ -1,8 +1,8 @@
-"""The model's own error: how measured times lie about predicted ones, as far as validation rows tell.
+"""The model's own error: the distribution of measured ÷ predicted time, estimated from validation rows.
 
-The logarithm of measured / predicted time of a point is normal; `memgrain.runs.validated.law` has its mean (the bias of
-the rows that come closest) and its standard deviation, which grows with each property of the point that no row shares.
-Errors of two points share the parts of the properties that they have in common, so these cancel in a ratio.
+The logarithm of measured / predicted time of a point is normally distributed. `memgrain.runs.validated.law` gives its
+mean (the bias of the closest rows) and its standard deviation, which grows with each property of the point that no row
+shares. Errors of two points share the components of their common properties, which cancel in a ratio.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from memgrain.runs.task import Point
 from memgrain.runs.validated import Joint, law
 
 OF_TIME = {"time_us": 1, "effective_bandwidth_gb_s": -1, "effective_bandwidth_share": -1, "tflop_s": -1}
-"""Metrics that are a power of the time, times what is known exactly; the error of the time is theirs too."""
+"""Metrics that are a power of the time times an exactly known factor, with that power. They inherit the error of the
+time."""
 
 
 def model_error(points: Sequence[Point], times: Sequence[float], metric: str) -> tuple[Joint | None, list[str]]:
-    """The errors of these points' predicted times (us), and for each point a sentence on what they rest on; None for a
-    metric that is no matter of time."""
+    """The joint error law of these points with predicted `times` (us), and for each point a sentence on its evidence.
+    The law is None for a metric that does not depend on time."""
     notes = [note_of(point) for point in points]
     if metric not in OF_TIME:
         return None, [f"{note}; that is an error of times, so none is counted for {metric}" for note in notes]
@@ -32,11 +33,11 @@ def model_error(points: Sequence[Point], times: Sequence[float], metric: str) ->
 
 
 def note_of(point: Point) -> str:
-    """On what evidence the error of a point rests."""
+    """The sentence on the evidence for the error of a point."""
     return f"{point.workload.name} on {point.chip.name}: {point.trust().sentence}"
 
 
 def factors(errors: Joint, levels: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Measured / predicted times, a row for each row of `levels`, which are uniform in 0 to 1, a column a point."""
+    """Draws of measured / predicted time: one row per row of `levels` (uniform in 0 to 1), one column per point."""
     root = np.linalg.cholesky(errors.covariance)
     return np.asarray(np.exp(errors.mean + ndtri(levels) @ root.T))

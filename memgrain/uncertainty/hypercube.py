@@ -1,4 +1,4 @@
-"""Draws of the uncertain numbers of chips from one Latin hypercube, the same draw for all that is simulated on it."""
+"""Draws of chips' uncertain parameters from one Latin hypercube, shared by all points that are simulated on them."""
 
 from __future__ import annotations
 
@@ -15,50 +15,50 @@ from memgrain.hwmodels import Provenance
 from memgrain.runs.execute import DOMAIN
 from memgrain.runs.pool import Job
 from memgrain.runs.provenance import with_unit
-from memgrain.uncertainty.numbers import Unknown
+from memgrain.uncertainty.parameters import UncertainParameter
 
 P = TypeVar("P", bound=Job)
 
 
 @dataclass(frozen=True)
 class Drawable(Generic[P]):
-    """What is to be simulated on draws of a chip's numbers."""
+    """Something to simulate on draws of a chip's parameters."""
 
-    own: tuple[Unknown, ...]
-    """Uncertain numbers of its chip."""
+    own: tuple[UncertainParameter, ...]
+    """Uncertain parameters of its chip."""
     resolve: Callable[[dict[str, Any]], P]
-    """What runs with these numbers, by dotted name; raises one of `execute.DOMAIN` where they are not admitted."""
+    """Maps parameters (by dotted name) to the job to run. Raises one of `execute.DOMAIN` if they are refused."""
 
 
 @dataclass(frozen=True)
 class Draw(Generic[P]):
-    """One draw."""
+    """One draw of the parameters."""
 
     settings: dict[str, Any]
-    """What it sets."""
+    """Parameter values by dotted name."""
     points: tuple[P, ...]
-    """What runs with that."""
+    """Jobs with these parameters."""
 
 
 class Hypercube(Generic[P]):
-    """Where draws come from: a number that several files give alike, value, range and source, is one column."""
+    """The source of the draws. A parameter with the same value, range and source in several files is one column."""
 
     def __init__(self, asked: Sequence[Drawable[P]], seed: int) -> None:
         self.asked = asked
         numbers = dict.fromkeys(known.item for each in asked for known in each.own)
         self.columns: dict[Provenance, int] = {item: place for place, item in enumerate(numbers)}
-        """Numbers with a range, each with its column."""
+        """Column of each parameter with a range."""
         self.drawn = 0
-        """Draws so far, refused ones included."""
+        """Number of draws so far, including refused ones."""
         self.refused = [0] * len(asked)
-        """For each of `asked`, draws that it did not admit."""
+        """For each of `asked`, the number of draws that it refused."""
         self._tried: list[set[tuple[str, Any]]] = [set() for _ in asked]
         self._engine: Any = (
             qmc.LatinHypercube(len(self.columns), seed=np.random.default_rng(seed)) if self.columns else None
         )
 
     def together(self, wanted: int, limit: int) -> list[Draw[P]]:
-        """Draws that all of `asked` admit; raises MemgrainError beyond `limit` draws."""
+        """Draws that all of `asked` accept. Raises MemgrainError beyond `limit` draws."""
         found: list[Draw[P]] = []
         while len(found) < wanted:
             if self.drawn >= limit:
@@ -74,7 +74,8 @@ class Hypercube(Generic[P]):
         return found
 
     def each(self, wanted: Sequence[int], limit: int) -> list[list[Draw[P]]]:
-        """For each of `asked` so many of the next draws as it admits, from the first on; fewer beyond `limit` draws."""
+        """For each of `asked`, the next draws that it accepts, up to its number in `wanted`; fewer beyond `limit`
+        draws."""
         found: list[list[Draw[P]]] = [[] for _ in self.asked]
         while (most := max(n - len(draws) for n, draws in zip(wanted, found, strict=True))) > 0 and self.drawn < limit:
             for quantiles in self._engine.random(most):
@@ -86,8 +87,8 @@ class Hypercube(Generic[P]):
         return found
 
     def never(self, kept: Sequence[Draw[P]], place: int | None = None) -> tuple[str, ...]:
-        """Alternatives tried that are in no draw of `kept` and that are refused by themselves too: of all that is
-        asked, or of that at `place`."""
+        """Alternatives that were tried, are in no draw of `kept`, and are refused on their own too; of all that is
+        asked, or of the one at index `place`."""
         places = range(len(self.asked)) if place is None else [place]
         passed = {item for draw in kept for item in draw.settings.items()}
         tried = {item for number in places for item in self._tried[number]}

@@ -1,4 +1,4 @@
-"""Points simulated on draws of their chips' uncertain numbers: a Latin hypercube, the same draw for every point."""
+"""Simulate points on draws of their chips' uncertain parameters: a Latin hypercube, each draw common to all points."""
 
 from __future__ import annotations
 
@@ -21,37 +21,37 @@ from memgrain.runs.task import Files, Point, Task
 from memgrain.runs.tune import hold
 from memgrain.sim import METRICS
 from memgrain.uncertainty.hypercube import Draw, Drawable, Hypercube, P
-from memgrain.uncertainty.numbers import unknowns
+from memgrain.uncertainty.parameters import uncertain_parameters
 
 SAMPLES = 100
-"""Draws unless another number is asked for: five lie beyond each end of an interval from 5 to 95 %."""
+"""Default number of draws: five lie beyond each end of an interval from 5 to 95 %."""
 PATIENCE = 50
-"""Draws, for each one wanted, after which it is given up to find numbers that a chip admits."""
-Answer = Callable[[Sequence[P]], tuple[dict[str, Row], list[str]]]
-"""Runs points: their rows by id, and a line for each that the simulator refuses."""
+"""Maximum number of draws per wanted one, before the search for valid parameters is given up."""
+RunPoints = Callable[[Sequence[P]], tuple[dict[str, Row], list[str]]]
+"""Runs points; returns their rows by id, and a line for each point that the simulator refuses."""
 
 
 @dataclass(frozen=True)
-class Sampled:
-    """What points gave with their chips' own numbers and on draws of them; the n-th draw is one for all points."""
+class SampledPoints:
+    """Results of points with nominal parameters and on draws; the n-th draw is common to all points."""
 
     points: tuple[Point, ...]
-    """The points, with their chips' own numbers."""
-    usual: tuple[Row, ...]
-    """Their rows."""
+    """The points with nominal parameters."""
+    nominal: tuple[Row, ...]
+    """Rows of the nominal points."""
     draws: tuple[tuple[Row, ...], ...] = ()
-    """For each draw, the row of each point; none if nothing is uncertain."""
+    """For each draw, the row of each point; empty if nothing is uncertain."""
     numbers: tuple[Provenance, ...] = ()
-    """What was drawn."""
+    """The drawn parameters."""
     refused: int = 0
-    """Draws that a chip or a run did not admit; others were drawn in their place."""
+    """Number of draws that a chip or a run refused; others replaced them."""
     never: tuple[str, ...] = ()
-    """Alternatives (texts, truth values, powers of two) that are in no draw and are refused by themselves too, as
+    """Alternatives (texts, truth values, powers of two) that are in no draw and are refused on their own too, such as
     'l2.partitions=2'."""
 
-    def usual_values(self, metric: str) -> NDArray[np.float64]:
-        """The metric of each point with its chip's own numbers."""
-        return np.array([value_of(row, metric) for row in self.usual])
+    def nominal_values(self, metric: str) -> NDArray[np.float64]:
+        """The nominal metric of each point."""
+        return np.array([value_of(row, metric) for row in self.nominal])
 
     def values(self, metric: str) -> NDArray[np.float64]:
         """The metric on each draw (rows) of each point (columns)."""
@@ -61,71 +61,72 @@ class Sampled:
 
 @dataclass(frozen=True)
 class Drawn:
-    """What draws gave."""
+    """Results on draws."""
 
     draws: tuple[tuple[Row, ...], ...] = ()
     """For each draw, the row of each point."""
     numbers: tuple[Provenance, ...] = ()
-    """What was drawn."""
+    """The drawn parameters."""
     refused: int = 0
-    """See `Sampled`."""
+    """See `SampledPoints`."""
     never: tuple[str, ...] = ()
-    """See `Sampled`."""
+    """See `SampledPoints`."""
 
 
 def sample(
     tasks: Sequence[Task],
     options: RunOptions = RunOptions(),
-) -> Sampled:
-    """Simulate tasks with their chips' own numbers and on draws of them, SAMPLES unless `options` has another number.
+) -> SampledPoints:
+    """Simulate tasks with nominal parameters and on draws of them, SAMPLES unless `options` has another number.
 
-    A number that the files of two tasks give alike, value, range and source, is one number: tasks on one chip, or on
-    chips of one family, see the same draw of it. A draw that a chip or a run refuses is drawn again. Raises
-    MemgrainError if too few draws are admitted or a task fails with its chip's own numbers.
+    A parameter with the same value, range and source in the files of two tasks is one parameter: tasks on one chip, or
+    on chips of one family, share its draws. A draw that a chip or a run refuses is replaced. Raises MemgrainError if
+    too few draws are accepted or a task fails with nominal parameters.
     """
     with options.folder() as folder:
         tasks = hold(tasks, folder, options)
-        usual, files = tuple(task.resolve() for task in tasks), Files()
+        nominal, files = tuple(task.resolve() for task in tasks), Files()
         first, found = draw_together(
             [drawable(task, files) for task in tasks],
-            usual,
+            nominal,
             options.draws(SAMPLES),
             options.seed,
             lambda points: answers(points, folder, options),
         )
-    return Sampled(usual, first, found.draws, found.numbers, found.refused, found.never)
+    return SampledPoints(nominal, first, found.draws, found.numbers, found.refused, found.never)
 
 
 def draw_together(
-    asked: Sequence[Drawable[P]], usual: Sequence[P], samples: int, seed: int, answer: Answer[P]
+    asked: Sequence[Drawable[P]], nominal: Sequence[P], samples: int, seed: int, answer: RunPoints[P]
 ) -> tuple[tuple[Row, ...], Drawn]:
-    """The rows of `usual`, and those of all that is asked on `samples` draws that all of it admits; see `sample`."""
+    """The rows of `nominal`, and the rows of all of `asked` on `samples` draws that all of them accept; see
+    `sample`."""
     cube = Hypercube(asked, seed)
     if not cube.columns:
-        return _all(usual, *(answer(usual) if usual else ({}, []))), Drawn()
+        return _all(nominal, *(answer(nominal) if nominal else ({}, []))), Drawn()
     kept: list[Draw[P]] = []
     rows: dict[str, Row] = {}
     first: tuple[Row, ...] = ()
     while len(kept) < samples:
         draws = cube.together(samples - len(kept), PATIENCE * samples)
-        found, failures = answer([*(() if kept else usual), *(point for draw in draws for point in draw.points)])
+        found, failures = answer([*(() if kept else nominal), *(point for draw in draws for point in draw.points)])
         rows |= found
-        first = _all(usual, rows, failures)
+        first = _all(nominal, rows, failures)
         kept += [draw for draw in draws if all(point.id() in rows for point in draw.points)]
     told = tuple(tuple(rows[point.id()] for point in draw.points) for draw in kept)
     return first, Drawn(told, tuple(cube.columns), cube.drawn - samples, cube.never(kept))
 
 
 def drawable(task: Task, files: Files) -> Drawable[Point]:
-    """A task to be drawn of; `files` keeps what has been read."""
+    """A task to draw; `files` caches what has been read."""
     return Drawable(
-        tuple(unknowns(read_chip(task.chip, task.chip_set), task.chip_set)),
+        tuple(uncertain_parameters(read_chip(task.chip, task.chip_set), task.chip_set)),
         lambda numbers: with_numbers(task, numbers).resolve(files),
     )
 
 
-def notes_of(found: Sampled | Drawn) -> list[str]:
-    """What was drawn, in sentences."""
+def notes_of(found: SampledPoints | Drawn) -> list[str]:
+    """The draws in sentences."""
     if not found.numbers:
         return ["no number of the chip has a range; its numbers are taken for exact"]
     again = f"; {found.refused} were refused by chip or run and drawn again" if found.refused else ""
@@ -134,26 +135,26 @@ def notes_of(found: Sampled | Drawn) -> list[str]:
 
 
 def with_numbers(task: Task, numbers: dict[str, Any]) -> Task:
-    """The task on a chip with these numbers besides what is set already."""
+    """The task with these parameters of the chip set in addition."""
     return Task(
         task.chip, {**task.chip_set, **numbers}, task.workload, task.workload_set, task.before, task.fold, task.tune
     )
 
 
 def answers(points: Sequence[Job], folder: Path, options: RunOptions) -> tuple[dict[str, Row], list[str]]:
-    """The rows of points by id, and a line for each that the simulator refuses; the progress does not report these."""
+    """Run points; returns their rows by id, and a line for each refused point, which the progress does not report."""
     outcome = run_points(points, [], folder, replace(options, progress=_WithoutFailures(options.progress)))
     return {row["id"]: row for row in read_rows(outcome.path) if row["id"] in outcome.ids}, outcome.failures
 
 
 def check_figure(metric: str) -> None:
-    """Raise MemgrainError, before anything is simulated, if a name is neither a number's metric nor a counter."""
+    """Raise MemgrainError, before anything is simulated, if a name is neither a numeric metric nor a counter."""
     if "." not in metric:
         check_metric(metric, [name for name, known in METRICS.items() if known.unit != "name"])
 
 
 def value_of(row: Row, metric: str) -> float:
-    """A metric of a row; raises MemgrainError if it has none or it is no number."""
+    """A metric of a row. Raises MemgrainError if the row lacks it or it is not a number."""
     check_metric(metric, row)
     value = row[metric]
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -162,7 +163,7 @@ def value_of(row: Row, metric: str) -> float:
 
 
 def _all(points: Sequence[Job], rows: dict[str, Row], failures: Sequence[str]) -> tuple[Row, ...]:
-    """The rows of all points; raises MemgrainError with the first failure that is one of theirs."""
+    """The rows of all points. Raises MemgrainError with the first failure of one of them."""
     for point in points:
         if point.id() not in rows:
             raise MemgrainError(

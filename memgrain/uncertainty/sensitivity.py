@@ -1,13 +1,13 @@
-"""How much each number of a chip tells: elasticities, and what the range of a number does to the answer.
+"""Sensitivity of a metric to each parameter of a chip: elasticities, and the effect of each parameter's range.
 
-The elasticity of a metric to a number is d log(metric) / d log(number): 0.5 says that 1 % more of the number makes
-0.5 % more of the metric. It is a central difference over steps of 5 % either way. A simulator counts in whole lines,
-tiles and cores, so a smaller step may see a plateau and a larger one is no derivative. Whole numbers are rounded, and
-where a chip or a run does not admit a step (a line of 134 B) the next of 10, 25, 50 and, upward, 100 % is taken. Where
-no step is admitted on one side (a share of 1, a count of 1) the difference is one-sided.
+The elasticity of a metric with respect to a parameter is d log(metric) / d log(parameter): 0.5 means that the metric
+grows by 0.5 % if the parameter grows by 1 %. It is a central difference over steps of 5 % in both directions. A
+simulator counts in whole lines, tiles and cores, so a smaller step may fall on a plateau and a larger one is not a
+derivative. Whole numbers are rounded. If a chip or a run refuses a step (a line of 134 B), the next of 10, 25, 50 and,
+upward, 100 % is taken. If no step is accepted on one side (a share of 1, a count of 1), the difference is one-sided.
 
-Over its range a number may do what no derivative says: a cliff, a plateau, another policy. So the effect over the range
-is simulated at both ends, all else as it is.
+Over its range a parameter may have effects that no derivative shows: a cliff, a plateau, another policy. So the effect
+over the range is simulated at both ends, all other parameters nominal.
 """
 
 from __future__ import annotations
@@ -25,67 +25,67 @@ from memgrain.runs.options import RunOptions
 from memgrain.runs.rows import Row
 from memgrain.runs.task import Files, Point, Task
 from memgrain.uncertainty.ends import Span, end_points, spans_of
-from memgrain.uncertainty.numbers import WHOLE, alone, read_amount, unknowns, write_amount
+from memgrain.uncertainty.parameters import WHOLE, alone, read_amount, uncertain_parameters, write_amount
 from memgrain.uncertainty.sampling import answers, check_figure, value_of, with_numbers
 
 UP = (1.05, 1.1, 1.25, 1.5, 2.0)
 DOWN = (0.95, 0.9, 0.75, 0.5)
-"""Factors of a step, tried in this order until one is admitted."""
+"""Factors of a step, tried in this order until one is accepted."""
 
 
 @dataclass(frozen=True)
 class Effect:
-    """A number of the chip and what it does to the metric."""
+    """A parameter of the chip and its effect on the metric."""
 
     path: str
-    """Its dotted name."""
+    """Dotted name."""
     value: Any
-    """What the chip's file says, or the user."""
+    """Value in the chip's file, or the user's override."""
     kind: str
-    """measured, vendor, derived, assumed, override or unsourced."""
+    """Kind of its source: measured, vendor, derived, assumed, override or unsourced."""
     range: tuple[Any, Any] | None
-    """Lowest and highest conceivable value."""
+    """Lowest and highest value; None: no range."""
     elasticity: float | None
-    """d log(metric) / d log(number); None if it is no quantity, or no step is admitted."""
+    """d log(metric) / d log(parameter); None if the parameter is not a quantity, or no step is accepted."""
     steps: tuple[Any, ...]
-    """The values that the elasticity lies between, the file's own one included where it is one-sided."""
+    """The two values of the difference; one of them is the nominal value if it is one-sided."""
     effect: float | None
-    """Half of what the ends of the range make of the metric, as a share of its usual value; None without a range."""
+    """Half of the metric's span over the range, as a fraction of the nominal metric; None without a range."""
     source: str
-    """Where the number comes from, or why it is assumed so."""
+    """Source of the parameter, or the reason of an assumption."""
 
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """What the numbers of a chip do to one metric of one task."""
+    """Effects of a chip's parameters on one metric of one task."""
 
     metric: str
     """The metric."""
-    usual: float
-    """Its value with the numbers of the chip's file."""
+    nominal: float
+    """Value of the metric with nominal parameters."""
     effects: tuple[Effect, ...]
-    """Numbers with a range, the widest effect first; then those without one, the largest elasticity first."""
+    """Parameters with a range, the largest effect first, then those without one, the largest elasticity first."""
     fixed: tuple[tuple[str, Any, str], ...]
-    """Name, value and reason of each number that could not be varied."""
+    """Name, value and reason of each parameter that could not be varied."""
 
 
 @dataclass
 class _Side:
-    """Steps of one number to one side: the first that is admitted."""
+    """Steps of one parameter to one side; the first accepted one is used."""
 
     task: Task
     path: str
     left: Iterator[Any]
-    """Values not yet tried, nearest first."""
+    """Remaining values, nearest first."""
     value: Any = None
-    """The one that is tried or, at last, admitted; None if there is none."""
+    """The value under trial or accepted; None if there is none."""
     point: Point | None = None
-    """The task with it."""
+    """The task with that value."""
     refusal: str = ""
-    """What the last refusal said."""
+    """Message of the last refusal."""
 
     def advance(self, files: Files) -> None:
-        """Go on to the next value that the chip and the workload admit."""
+        """Advance to the next value that the chip and the workload accept."""
         for value in self.left:
             try:
                 self.value, self.point = value, with_numbers(self.task, {self.path: value}).resolve(files)
@@ -97,13 +97,13 @@ class _Side:
 
 @dataclass
 class _Number:
-    """A number that can be stepped."""
+    """A parameter that can be varied in steps."""
 
     item: Provenance
     amount: float
     """Its value in base units."""
     sides: tuple[_Side, _Side] = field(repr=False)
-    """Below and above."""
+    """Steps below and above."""
 
 
 def sensitivity(
@@ -111,27 +111,27 @@ def sensitivity(
     metric: str = "time_us",
     options: RunOptions = RunOptions(),
 ) -> Sensitivity:
-    """The effect of every number of the task's chip, links to other chips aside, on a metric of its row.
+    """The effect of every parameter of the task's chip, except its links to other chips, on a metric of its row.
 
-    Raises MemgrainError if the metric is 0 or no number.
+    Raises MemgrainError if the metric is 0 or not a number.
     """
     check_figure(metric)
     file = read_chip(task.chip, task.chip_set)
     numbers, reasons = _numbers(task, file)
-    ranged = unknowns(file, task.chip_set)
+    ranged = uncertain_parameters(file, task.chip_set)
     own, at_ends = task.resolve(), end_points(task, ranged)
     with options.folder() as folder:
         rows, failures = _settle(numbers, [own, *at_ends.values()], folder, options)
     if own.id() not in rows:
         raise MemgrainError(next((line for line in failures if line.startswith(f"{own}: ")), f"{own}: no answer"))
-    usual = value_of(rows[own.id()], metric)
-    if usual <= 0:
-        raise MemgrainError(f"{metric} is {usual:g} here, and shares of that say nothing; choose another metric")
-    elasticities = {number.item.path: _elasticity(number, file, metric, usual, rows) for number in numbers}
+    nominal = value_of(rows[own.id()], metric)
+    if nominal <= 0:
+        raise MemgrainError(f"{metric} is {nominal:g} here, so relative effects are undefined; choose another metric")
+    elasticities = {number.item.path: _elasticity(number, file, metric, nominal, rows) for number in numbers}
     for number in numbers:
         refusals = [side.refusal for side in number.sides if side.refusal]
         reasons[number.item.path] = refusals[0] if refusals else f"{metric} falls to 0"
-    effects = _half_spans(spans_of(ranged, at_ends, rows, usual, metric), usual)
+    effects = _half_spans(spans_of(ranged, at_ends, rows, nominal, metric), nominal)
     found, fixed = [], []
     for item in alone(file):
         elasticity, steps = elasticities.get(item.path, (None, ()))
@@ -142,11 +142,11 @@ def sensitivity(
             told = (item.path, item.value, item.kind, item.range)
             found.append(Effect(*told, elasticity, steps, effects.get(item.path), source))
     found.sort(key=lambda item: (item.effect is None, -(item.effect or 0.0), -abs(item.elasticity or 0.0)))
-    return Sensitivity(metric, usual, tuple(found), tuple(fixed))
+    return Sensitivity(metric, nominal, tuple(found), tuple(fixed))
 
 
 def _numbers(task: Task, file: ChipFile) -> tuple[list[_Number], dict[str, str]]:
-    """What can be stepped, and the reason for each number that cannot be, by its name."""
+    """The parameters that can be varied in steps, and the reason for each other one by its name."""
     found: list[_Number] = []
     reasons: dict[str, str] = {}
     for item in alone(file):
@@ -161,17 +161,17 @@ def _numbers(task: Task, file: ChipFile) -> tuple[list[_Number], dict[str, str]]
     return found, reasons
 
 
-def _half_spans(spans: list[Span], usual: float) -> dict[str, float]:
-    """Half of what the ends of a range make of the metric, as a share of its usual value, by name of the number.
+def _half_spans(spans: list[Span], nominal: float) -> dict[str, float]:
+    """Half of the metric's span over each range, as a fraction of the nominal metric, by parameter name.
 
-    A number of which both ends are refused is left out: nothing is known of its effect.
+    A parameter with both ends refused is omitted, since its effect is unknown.
     """
     known = [span for span in spans if span.values != (None, None)]
-    return {span.path: (span.reach(usual)[1] - span.reach(usual)[0]) / 2 / usual for span in known}
+    return {span.path: (span.reach(nominal)[1] - span.reach(nominal)[0]) / 2 / nominal for span in known}
 
 
 def _steps(kind: str, amount: float, factors: tuple[float, ...]) -> Iterator[Any]:
-    """Values to one side, nearest first, as the YAML writes them; none twice, and not the value itself."""
+    """Distinct values to one side, nearest first, as the YAML writes them, without the value itself."""
     values = [round(amount * factor) if kind in WHOLE else amount * factor for factor in factors]
     return (write_amount(kind, value) for value in dict.fromkeys(values) if value not in (0, amount))
 
@@ -179,7 +179,7 @@ def _steps(kind: str, amount: float, factors: tuple[float, ...]) -> Iterator[Any
 def _settle(
     numbers: list[_Number], others: list[Point], folder: Path, options: RunOptions
 ) -> tuple[dict[str, Row], list[str]]:
-    """Rows, by id, of `others` and of the nearest steps that chip, workload and simulator admit; and the refusals."""
+    """Rows by id of `others` and of the nearest steps that chip, workload and simulator accept, and the refusals."""
     files: Files = {}
     rows: dict[str, Row] = {}
     refusals: list[str] = []
@@ -198,10 +198,10 @@ def _settle(
 
 
 def _elasticity(
-    number: _Number, file: ChipFile, metric: str, usual: float, rows: dict[str, Row]
+    number: _Number, file: ChipFile, metric: str, nominal: float, rows: dict[str, Row]
 ) -> tuple[float | None, tuple[Any, ...]]:
-    """The elasticity and the values that it lies between; None if neither side has a positive metric."""
-    at: list[tuple[float, float, Any]] = [(number.amount, usual, number.item.value)]
+    """The elasticity and the two values of the difference; None if neither side has a positive metric."""
+    at: list[tuple[float, float, Any]] = [(number.amount, nominal, number.item.value)]
     for side in number.sides:
         read = read_amount(side.value, file.chip)
         if side.point is not None and read is not None:

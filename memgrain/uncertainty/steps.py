@@ -1,5 +1,5 @@
-"""The interval of a step of a whole model: its chip's uncertain numbers, links too where several share it, and the
-model's error, as measured steps and layers show it."""
+"""The interval of a step of a whole model: over its chip's uncertain parameters, including links if several chips share
+the model, and the model's error from measured steps and layers."""
 
 from __future__ import annotations
 
@@ -12,51 +12,51 @@ import numpy as np
 from memgrain.hwmodels import Chip, load_chip, read_chip
 from memgrain.models import ModelJob, ModelRequest, ModelRun
 from memgrain.runs.options import RunOptions
-from memgrain.uncertainty.each import FEW
 from memgrain.uncertainty.hypercube import Drawable
-from memgrain.uncertainty.numbers import unknowns
+from memgrain.uncertainty.parameters import uncertain_parameters
+from memgrain.uncertainty.per_point import FEW
 from memgrain.uncertainty.sampling import Drawn, answers, draw_together, value_of
-from memgrain.uncertainty.spread import Spread, spread_of
+from memgrain.uncertainty.uncertain_result import UncertainResult, uncertain_result_of
 
 UNKNOWN = "; no step over nodes was measured, so no model error is counted"
-"""What is said where the model's error has no bounds."""
+"""Note if the model's error is unknown."""
 
 
 @dataclass(frozen=True)
-class Step:
-    """A step of a model to be drawn of."""
+class ModelStep:
+    """A step of a model to draw."""
 
     chip: str
-    """Name of a chip, or its file."""
+    """Name or file of the chip."""
     chip_set: Mapping[str, Any]
-    """Dotted overrides of it."""
+    """Dotted overrides of the chip."""
     ask: Callable[[Chip], ModelRequest]
-    """The request on a chip; open values are filled in anew from the numbers of each draw."""
+    """The request for a chip; open values are filled in anew from the parameters of each draw."""
     found: ModelRun
-    """What it gives with the chip's own numbers."""
+    """The result with nominal parameters."""
     whole_prompt: int | None = None
-    """Time of the whole prompt in ps with these, if that is wanted instead."""
+    """Nominal time of the whole prompt in ps, if the interval is of that time."""
 
     @property
     def metric(self) -> str:
-        """What the interval is of: the prompt's time if it is wanted, in decode that from token to token, else that of
-        the step."""
+        """Metric of the interval: the time of the whole prompt if it is wanted, in decode the time per token, else the
+        time of the step."""
         if self.whole_prompt is not None:
             return "prompt_time_us"
         return "time_per_token_us" if self.found.request.step.phase == "decode" else "time_us"
 
     @property
-    def usual(self) -> float:
-        """That time in us with the chip's own numbers."""
+    def nominal(self) -> float:
+        """The nominal time in us."""
         if self.whole_prompt is not None:
             return self.whole_prompt / 1e6
         return (self.found.time_per_token if self.found.request.step.phase == "decode" else self.found.time) / 1e6
 
     def drawable(self) -> Drawable[ModelJob]:
-        """The step on a chip with other numbers."""
+        """The step on a chip with drawn parameters."""
         several = self.found.request.shard.chips > 1
         return Drawable(
-            tuple(unknowns(read_chip(self.chip, self.chip_set), self.chip_set, links=several)),
+            tuple(uncertain_parameters(read_chip(self.chip, self.chip_set), self.chip_set, links=several)),
             lambda numbers: ModelJob(
                 self.ask(load_chip(self.chip, {**self.chip_set, **numbers})), self.whole_prompt is not None
             ),
@@ -64,13 +64,13 @@ class Step:
 
 
 def interval_of_step(
-    step: Step,
+    step: ModelStep,
     options: RunOptions = RunOptions(),
-) -> tuple[Spread, Drawn]:
-    """The spread of a step's time on draws of its chip's uncertain numbers, FEW unless `options` has another number.
+) -> tuple[UncertainResult, Drawn]:
+    """The uncertain time of a step on draws of its chip's parameters, FEW unless `options` has another number.
 
-    A draw that the chip or the step refuses (a memory too small for the model) is drawn again. Raises MemgrainError if
-    too few are admitted, or if nothing says how wide the interval is.
+    A draw that the chip or the step refuses (a memory too small for the model) is replaced. Raises MemgrainError if too
+    few are admitted, or if nothing says how wide the interval is.
     """
     with options.folder() as folder:
         _, drawn = draw_together(
@@ -80,9 +80,9 @@ def interval_of_step(
     trust, name = step.found.trust, step.found.request.chip.name
     what = f"{step.found.request.step.phase} of {step.found.request.model.name} on {name}"
     note = f"{what}: {trust.sentence}{'' if trust.bounded else UNKNOWN}"
-    spread = spread_of(
+    spread = uncertain_result_of(
         step.metric,
-        np.array([step.usual]),
+        np.array([step.nominal]),
         np.array(values).reshape(len(values), 1),
         trust.joint if trust.bounded else None,
         1,

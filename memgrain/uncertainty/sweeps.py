@@ -1,4 +1,4 @@
-"""Intervals of a sweep: for each point with an answer, a metric from 5 to 95 %, in intervals.csv beside the rows."""
+"""Intervals of a sweep: a metric of each simulated point from 5 to 95 %, written to intervals.csv beside the rows."""
 
 from __future__ import annotations
 
@@ -18,28 +18,29 @@ from memgrain.runs.rows import NAME, Row, read_rows
 from memgrain.runs.sweep import Sweep
 from memgrain.runs.task import Files, Point, Task
 from memgrain.runs.tune import held
-from memgrain.uncertainty.each import sample_each
-from memgrain.uncertainty.sampling import Sampled, check_figure, notes_of, value_of
-from memgrain.uncertainty.spread import spread
+from memgrain.uncertainty.per_point import sample_each
+from memgrain.uncertainty.sampling import SampledPoints, check_figure, notes_of, value_of
+from memgrain.uncertainty.uncertain_result import uncertain_result
 
 if TYPE_CHECKING:
     import pandas as pd
 
 DRAWS = "draws"
-"""Name of the folder of drawn rows, in the sweep's folder."""
+"""Name of the folder with rows of draws, in the sweep's folder."""
 
 
 @dataclass(frozen=True)
 class Intervals:
-    """Intervals of a sweep's points."""
+    """Intervals of the points of a sweep."""
 
     path: Path
-    """The file that holds them."""
+    """File of the intervals."""
     frame: pd.DataFrame
-    """A row for each point with an answer: id, chip, workload, the grid's keys, metric, usual, low, median, high, and
-    rests_on, in words; where there is no interval, low to high are missing and it says why."""
+    """One row per simulated point: id, chip, workload, the grid's keys, metric, usual (the nominal value), low, median,
+    high, and rests_on, a text on the evidence. If there is no interval, low to high are missing and rests_on gives the
+    reason."""
     failures: list[str]
-    """A line for each of its points without an interval."""
+    """A line for each point without an interval."""
 
 
 def intervals_of(
@@ -48,9 +49,9 @@ def intervals_of(
     metric: str = SHARE,
     options: RunOptions = RunOptions(),
 ) -> Intervals:
-    """Intervals of a metric of all points of the sweep that have their row in `folder`, see `sample_each`.
+    """Intervals of a metric of all points of the sweep that have a row in `folder`; see `sample_each`.
 
-    Drawn rows are kept in a folder of their own there and not run again. Raises MemgrainError if no point has the
+    Rows of draws are kept in the folder DRAWS there and not simulated again. Raises MemgrainError if no point has the
     metric or the file cannot be written, and KeyboardInterrupt as `run_points` does.
     """
     import pandas as pd
@@ -67,7 +68,7 @@ def intervals_of(
     places = [place for place in range(len(asked)) if place not in lacking]
     tasks, rows = [asked[place][0] for place in places], [asked[place][2] for place in places]
     drawn = sample_each(tasks, rows, folder / DRAWS, options)
-    found: dict[int, Sampled | str] = {**lacking, **dict(zip(places, drawn, strict=True))}
+    found: dict[int, SampledPoints | str] = {**lacking, **dict(zip(places, drawn, strict=True))}
     listed, failures = [], []
     for place, (_, point, row) in enumerate(asked):
         interval = _interval(found[place], metric, options.seed)
@@ -79,7 +80,7 @@ def intervals_of(
 
 
 def _answered(sweep: Sweep, folder: Path) -> list[tuple[Task, Point, Row]]:
-    """The sweep's points that have a row in the folder, each once, with their tasks and rows."""
+    """The distinct points of the sweep with a row in the folder, with their tasks and rows."""
     rows, files = {row["id"]: row for row in read_rows(folder / NAME)}, Files()
     found: dict[str, tuple[Task, Point, Row]] = {}
     for task in sweep.tasks():
@@ -92,20 +93,20 @@ def _answered(sweep: Sweep, folder: Path) -> list[tuple[Task, Point, Row]]:
 
 
 def _lacks(row: Row, metric: str) -> str:
-    """Why a row has no such number; empty if it has."""
+    """Reason why a row has no such number; empty if it has one."""
     try:
-        usual = value_of(row, metric)
+        nominal = value_of(row, metric)
     except MemgrainError as error:
         return str(error)
-    return "" if math.isfinite(usual) else f"{metric} is {usual}, so there is no interval"
+    return "" if math.isfinite(nominal) else f"{metric} is {nominal}, so there is no interval"
 
 
-def _interval(found: Sampled | str, metric: str, seed: int) -> dict[str, Any]:
-    """low, median, high, and what they rest on."""
+def _interval(found: SampledPoints | str, metric: str, seed: int) -> dict[str, Any]:
+    """The columns low, median, high and rests_on of one point."""
     if isinstance(found, str):
         return {**dict.fromkeys(ENDS), "rests_on": found}
     try:
-        made = spread(found, metric, metric, lambda value: value, seed)
+        made = uncertain_result(found, metric, metric, lambda value: value, seed)
     except MemgrainError as error:
         return {**dict.fromkeys(ENDS), "rests_on": str(error)}
     ends = made.combined.low, made.combined.median, made.combined.high
@@ -113,13 +114,13 @@ def _interval(found: Sampled | str, metric: str, seed: int) -> dict[str, Any]:
 
 
 def _line(sweep: Sweep, point: Point, row: Row, metric: str, interval: Mapping[str, Any]) -> dict[str, Any]:
-    usual = row.get(metric)
+    nominal = row.get(metric)
     return {
         "id": row["id"],
         "chip": row["chip"],
         "workload": row["workload"],
         **{key: value for key, value in point.overrides.items() if key in sweep.grid},
         "metric": metric,
-        "usual": usual if isinstance(usual, int | float) else None,
+        "usual": nominal if isinstance(nominal, int | float) else None,
         **interval,
     }

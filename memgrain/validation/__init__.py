@@ -1,4 +1,4 @@
-"""Predictions held against measurements: rows of a CSV, the cases that they are, and how far the simulator is off."""
+"""Validation: compare predictions with measurements, from the rows of a CSV to the errors of the simulator."""
 
 from __future__ import annotations
 

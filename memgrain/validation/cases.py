@@ -1,4 +1,4 @@
-"""From a measured row to what is simulated: chip, kernel, workload, state of the caches; and the prediction."""
+"""From a measured row to a simulation (chip, kernel, workload, state of the caches) and its prediction."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from memgrain.runs.rows import Row
 from memgrain.runs.task import budget
 from memgrain.runs.validated import Subject, subject_of
 from memgrain.sim import MODEL_VERSION, simulate
-from memgrain.validation.asked import ASK, AUTO, Asked, Gather, title
+from memgrain.validation.calls import ASK, AUTO, Gather, MeasuredCall, title
 from memgrain.validation.module import Module
 from memgrain.validation.product import Product
 from memgrain.validation.records import Record
@@ -40,7 +40,7 @@ DEVICES = {
     "NVIDIA H100 80GB HBM3": "h100_sxm",
     "NVIDIA H200": "h200_sxm",
 }
-"""Chips by the names under which devices report themselves."""
+"""Chips by the names that devices report."""
 KERNELS = {
     "stream": "triton_gt_gather",
     "gather": "triton_gt_gather",
@@ -50,7 +50,7 @@ KERNELS = {
     "linear": AUTO,
     "module": AUTO,
 }
-"""The kernel of a row that names none, by family."""
+"""Default kernel of a row, by family."""
 State = Literal["cold", "cold_dirty", "warm", "prev_step"]
 STATES: tuple[State, ...] = ("cold", "cold_dirty", "warm", "prev_step")
 CACHES: dict[State, str] = {
@@ -59,49 +59,49 @@ CACHES: dict[State, str] = {
     "warm": "warm",
     "prev_step": "those of the step before",
 }
-"""What the caches hold in these states, as `Subject.caches` says it."""
+"""Content of the caches in these states, as in `Subject.caches`."""
 DIRTIED = 2
-"""Written before a run from dirty caches, in capacities of the last cache."""
+"""Bytes written before a run from dirty caches, in capacities of the last cache."""
 
 
 class Unpredictable(MemgrainError):
-    """A row that cannot be predicted, as other rows of its file may be."""
+    """The row cannot be predicted; other rows of its file may be."""
 
 
 @dataclass(frozen=True)
-class Case:
-    """One row of measurements, ready to be predicted: what a worker needs to know."""
+class ValidationCase:
+    """One row of measurements, ready to be predicted by a worker."""
 
     key: str
-    """SHA-256 of all that a prediction depends on, the simulator's source included."""
+    """SHA-256 of everything that the prediction depends on, including the simulator's source."""
     number: str
-    """The row's own id."""
+    """Id of the row."""
     title: str
-    """The row in a few words."""
+    """Short description of the row."""
     chip: Chip
-    asked: Asked
+    asked: MeasuredCall
     state: State
-    """What happened before: see STATES."""
+    """State of the caches before the run; see STATES."""
     dirty: bool
-    """Whether the time from dirty caches is predicted too."""
-    earlier: Asked | None = None
-    """The step before, where the state is prev_step."""
+    """Whether the time from dirty caches is also predicted."""
+    earlier: MeasuredCall | None = None
+    """The step before, if the state is prev_step."""
     useful_bytes: int = 0
-    """Bytes that the roofline moves."""
+    """Bytes of the roofline."""
     useful_flops: int = 0
-    """Operations that the roofline executes."""
+    """Operations of the roofline."""
     kernel: Kernel | None = None
-    """The attention kernel whose tiling is predicted; None: a generic tiling, or no attention."""
+    """The attention kernel whose tiling is simulated; None: a generic tiling, or no attention."""
     other_kernels: float = 0
-    """What was measured along with this kernel, in kernels that do nothing; each costs what a further kernel costs the
-    chip."""
+    """Other work in the measured time, in empty kernels; each costs as much as a further kernel of a sequence."""
 
     def id(self) -> str:
-        """Identity of the prediction."""
+        """Id of the prediction."""
         return self.key
 
     def subject(self) -> Subject | None:
-        """What validation distinguishes of the prediction; None for gathers and modules, which no result is like."""
+        """The properties of the prediction that validation distinguishes; None for gathers and modules, which match no
+        result."""
         if isinstance(self.asked, Product):
             return subject_of(self.chip, self.asked.linear, CACHES[self.state])
         if isinstance(self.asked, Workload):
@@ -112,7 +112,7 @@ class Case:
         return f"row {self.number} ({self.title})"
 
     def run(self) -> Row:
-        """The prediction; raises WorkloadError or SimulationError."""
+        """Run the prediction. Raises WorkloadError or SimulationError."""
         if isinstance(self.asked, Product | Module):
             return self._sequence(self.asked)
         trace = _trace(self.asked, self.chip)
@@ -140,7 +140,7 @@ class Case:
         }
 
     def _sequence(self, asked: Product | Module) -> Row:
-        """The prediction of several kernels in a row, of which no time from dirty caches was measured."""
+        """The prediction of a kernel sequence, for which no time from dirty caches was measured."""
         time, result, calls = asked.simulate(self.chip)
         others = self.other_kernels * (self.chip.barrier or 0) / 1e12
         lookups = [result.counters.get(f"{result.cache}.{name}") for name in ("sector_lookups", "sector_hits")]
@@ -158,7 +158,8 @@ class Case:
         }
 
     def roofline(self) -> float:
-        """Seconds: useful bytes over the DRAM's peak or useful operations over the matrix units', whichever is more."""
+        """Roofline time in seconds: the maximum of useful bytes ÷ DRAM peak and useful operations ÷ peak of the matrix
+        units."""
         core = self.chip.matmul_core
         dtype = self.asked.dtypes.q if isinstance(self.asked, Workload) else "bf16"
         dtype = self.asked.linear.dtype if isinstance(self.asked, Product) else dtype
@@ -168,7 +169,8 @@ class Case:
         return max(self.useful_bytes / self.chip.dram.bandwidth, self.useful_flops / peak)
 
     def _dirty(self, trace: Trace, primer: Trace | None, time: int) -> int:
-        """The time, in ps, if caches were full of dirty lines first, and primed afterwards where the state says so."""
+        """The time in ps if the caches are filled with dirty lines first, and primed afterwards if the state requires
+        it."""
         if self.state == "cold_dirty" or self.chip.cache is None:
             return time
         if primer is None:
@@ -177,32 +179,32 @@ class Case:
         return simulate(self.chip, trace, before=written).time
 
 
-def _trace(asked: Asked, chip: Chip) -> Trace:
+def _trace(asked: MeasuredCall, chip: Chip) -> Trace:
     if isinstance(asked, Product | Module):
         raise MemgrainError("a row of several kernels is not one trace; simulate it as a sequence")
     return asked.trace() if isinstance(asked, Gather) else attention(asked, budget(chip))
 
 
 @dataclass
-class Maker:
-    """Makes cases of records; reads each chip and kernel once."""
+class CaseMaker:
+    """Creates cases from records; reads each chip and kernel once."""
 
     chip: str | None
-    """Name or file of the chip, whatever the device column says; None leaves it to that column."""
+    """Name or file of the chip of all rows; None: by the device column."""
     chip_set: Mapping[str, Any]
-    """Dotted overrides of every chip."""
+    """Dotted overrides of all chips."""
     dirty: bool
-    """Whether times from dirty caches are predicted too."""
+    """Whether times from dirty caches are also predicted."""
     kernel: str | None = None
-    """The kernel of every row, whatever its column says; auto: a generic tiling. None leaves it to the column."""
+    """The kernel of all rows; auto: a generic tiling; None: by the kernel column."""
     _chips: dict[str, Chip] = field(default_factory=dict)
     _kernels: dict[str, Kernel] = field(default_factory=dict)
 
-    def make(self, record: Record) -> Case:
-        """The case of a record.
+    def make(self, record: Record) -> ValidationCase:
+        """Create the case of a record.
 
-        Raises Unpredictable (naming the row) if there is no such kernel or it computes no such call, and MemgrainError
-        or HardwareError if the row or its chip is wrong.
+        Raises Unpredictable (naming the row) if there is no such kernel or it cannot compute the call, and
+        MemgrainError or HardwareError if the row or its chip is invalid.
         """
         chip = self._chip(record)
         family = record.text("family")
@@ -228,7 +230,9 @@ class Maker:
             "model": [MODEL_VERSION, source_digest()],
         }
         key = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
-        return Case(key, record.id, title(record), chip, asked, state, self.dirty, earlier, *useful, kernel, others)
+        return ValidationCase(
+            key, record.id, title(record), chip, asked, state, self.dirty, earlier, *useful, kernel, others
+        )
 
     def _chip(self, record: Record) -> Chip:
         name = self.chip
@@ -246,7 +250,7 @@ class Maker:
         return self._chips[name]
 
     def _kernel(self, name: str, family: str) -> Kernel | None:
-        """The kernel that a name stands for in rows of `family`; None leaves the tiles to the workload."""
+        """The kernel with that name for rows of `family`; None for a generic tiling."""
         if name.lower() == AUTO:
             return None
         name = find_kernel(name, "decode" if family == "decode" else "prefill" if family == "prefill" else "gather")
@@ -255,7 +259,7 @@ class Maker:
         return self._kernels[name]
 
 
-def _plain(asked: Asked | None) -> Any:
+def _plain(asked: MeasuredCall | None) -> Any:
     if asked is None:
         return None
     if isinstance(asked, Product | Module):
@@ -265,7 +269,7 @@ def _plain(asked: Asked | None) -> Any:
 
 @lru_cache(maxsize=1)
 def source_digest() -> str:
-    """SHA-256 of the code that predictions follow from, so that one of an earlier state is never taken for today's."""
+    """SHA-256 of the code that determines predictions, so that predictions of older code are never reused."""
     digest = hashlib.sha256()
     for file in (sim.__file__, workloads.__file__, __file__):
         for path in sorted(Path(file or "").parent.rglob("*")):

@@ -1,4 +1,5 @@
-"""DRAM channels held against a cycle-level simulator: its rows, the same reads on our channel, and the errors."""
+"""Validation of DRAM channels against a cycle-level simulator: its rows, the same reads on our channel, and the
+errors."""
 
 from __future__ import annotations
 
@@ -26,18 +27,18 @@ from memgrain.validation.channel_speed import STANDARDS, at_speed, known_standar
 from memgrain.validation.records import Record
 
 COLUMNS = ("pattern", "parameter_bytes", "cycles")
-"""Columns that every file of this form has."""
+"""Columns that every such file has."""
 MEASURED = ("bandwidth_gb_s", "activates", "row_hits", "reads")
-"""What is compared where a file has it."""
+"""Columns that are compared if the file has them."""
 PATTERNS = ("stream", "rows", "stride")
 POLICIES: dict[str, Literal["open", "closed"]] = {"OPEN_PAGE": "open", "CLOSE_PAGE": "closed"}
-"""Page policies by the other simulator's names."""
+"""Page policies by the names of the other simulator."""
 QUEUES = Queues(transactions=32, bank=8)
-"""The other simulator's controller."""
+"""Queues of the other simulator's controller."""
 SEED = 1
-"""Of the rows that a pattern draws at random."""
+"""Seed of the rows that a pattern draws at random."""
 SHOWN = 20
-"""Rows of worst.csv."""
+"""Number of rows in worst.csv."""
 ERRORS = ("bandwidth_error", "activates_error")
 _ROW = ("id", "dram", "standard", "pattern", "parameter_bytes")
 PREDICTED = (
@@ -46,19 +47,19 @@ PREDICTED = (
     "predicted_row_hits",
     "predicted_reads",
 )
-"""Columns that predictions.csv has beside those that name the row."""
+"""Columns of predictions.csv in addition to those that identify the row."""
 
 
 @dataclass(frozen=True)
 class ChannelCase:
-    """One row: reads in a pattern on one channel, for a time."""
+    """One row: reads in a pattern on one channel for a fixed time."""
 
     number: str
-    """The row's own id, or its place in the file."""
+    """Id of the row, or its number in the file."""
     config: str
-    """The other simulator's name of what it simulated."""
+    """Name of the other simulator's configuration."""
     standard: DramStandard
-    """Ours, at the row's speed."""
+    """Our DRAM standard at the row's speed."""
     page_policy: Literal["open", "closed"]
     """Whether rows stay open."""
     pattern: str
@@ -66,10 +67,10 @@ class ChannelCase:
     parameter: int
     """Bytes of a row or of the stride."""
     time: int
-    """How long, in ps."""
+    """Duration in ps."""
 
     def id(self) -> str:
-        """SHA-256 of all that the prediction depends on."""
+        """SHA-256 of everything that the prediction depends on."""
         standard = self.standard.model_dump(mode="json", exclude={"title"})
         asked = [standard, self.page_policy, self.pattern, self.parameter, self.time, source_digest()]
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
@@ -78,14 +79,14 @@ class ChannelCase:
         return f"row {self.number} ({self.config} {self.pattern} {self.parameter})"
 
     def run(self) -> Row:
-        """What our channel does."""
+        """Run the reads on our channel."""
         spec = one_channel(self.standard, QUEUES.bank, self.page_policy)
         found = keep_busy(spec, self.addresses(), self.time, QUEUES)
         numbers = (found.bandwidth / 1e9, found.activates, found.row_hits, found.count)
         return {"id": self.id(), **dict(zip(PREDICTED, numbers, strict=True))}
 
     def addresses(self) -> Iterator[int]:
-        """Addresses of the bursts, without end."""
+        """Infinite sequence of the bursts' addresses."""
         burst = self.standard.burst
         if self.pattern != "rows":
             step = burst if self.pattern == "stream" else self.parameter
@@ -102,10 +103,10 @@ class ChannelCase:
 
 @dataclass(frozen=True)
 class ChannelValidation:
-    """Predictions beside the other simulator's answers."""
+    """Predictions compared with the other simulator's results."""
 
     frame: pd.DataFrame
-    """A row for each that has a prediction, in the order of the file: cells, predictions, errors."""
+    """One row per predicted row, in the order of the file: cells, predictions, errors."""
     failures: list[str] = field(default_factory=list)
     """A line for each row without a prediction."""
 
@@ -115,7 +116,7 @@ class ChannelValidation:
         return bool(self.frame[list(ERRORS)].notna().any(axis=None))
 
     def summary(self) -> dict[str, Any]:
-        """What `--json` prints: figures by standard, by standard and pattern, and overall; fractions."""
+        """The content of `--json`: figures by standard, by standard and pattern, and overall, as fractions."""
         by_standard = self.frame.groupby("standard", sort=False)
         by_pattern = self.frame.groupby(["standard", "pattern"], sort=False)
         return {
@@ -125,13 +126,13 @@ class ChannelValidation:
         }
 
     def worst(self, count: int) -> pd.DataFrame:
-        """The rows furthest off in bandwidth or activates, the worst first."""
+        """The rows with the largest errors in bandwidth or activates, the worst first."""
         worst = self.frame[list(ERRORS)].abs().max(axis=1).dropna()
         return self.frame.loc[worst.sort_values(ascending=False).index].head(count)
 
 
 def is_channel_file(path: Path) -> bool:
-    """Whether a file has rows of this form, by its header."""
+    """Whether a file has rows of this form, judged by its header."""
     try:
         with path.open(encoding="utf-8-sig") as file:
             header = {name.strip() for name in file.readline().split(",")}
@@ -145,12 +146,12 @@ def validate_channel(
     dram: str | None = None,
     options: RunOptions = RunOptions(),
 ) -> ChannelValidation:
-    """Predict every row of a CSV of a cycle-level simulator's answers, and compare.
+    """Predict every row of a CSV of a cycle-level simulator's results, and compare.
 
     `dram` is a standard's name or YAML file; without it, the column dram names a configuration whose standard is
     shipped. If the options have a folder `out`, rows are kept in `out`/rows.jsonl as they come and found there when run
-    again, and predictions.csv, worst.csv and scatter.png are written. Raises MemgrainError or HardwareError,
-    before anything is simulated, if the file or the standard is wrong.
+    again, and predictions.csv, worst.csv and scatter.png are written. Raises MemgrainError or HardwareError, before
+    anything is simulated, if the file or the standard is invalid.
     """
     records, cases = read_cases(path, dram)
     with options.folder() as folder:
@@ -163,14 +164,14 @@ def validate_channel(
 
 
 def read_cases(path: Path, dram: str | None = None) -> tuple[list[Record], list[ChannelCase]]:
-    """The rows of a file, as they are and as what is to be run; `dram` and errors as in `validate_channel`."""
+    """The records of a file and their cases; `dram` and errors as in `validate_channel`."""
     records = _read(path)
     standards = _standards(path, records, dram)
     return records, [_case(record, standards[record.cells.get("dram", "")]) for record in records]
 
 
 def _read(path: Path) -> list[Record]:
-    """The rows of the file; raises MemgrainError if there are none or a column is missing."""
+    """Read the rows of the file. Raises MemgrainError if there are none or a column is missing."""
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", skipinitialspace=True)
     except OSError as error:
@@ -191,10 +192,10 @@ def _read(path: Path) -> list[Record]:
 
 
 def _standards(path: Path, records: list[Record], dram: str | None) -> dict[str, DramStandard]:
-    """The standard of each configuration that the file names ('' where it names none).
+    """The standard of each configuration in the file ('' if a row names none).
 
-    A given standard stands for the only configuration of a file, or for those whose name begins with its own, or for
-    those that no shipped standard is known for.
+    A given standard applies to the only configuration of a file, to configurations whose name begins with the
+    standard's, and to those without a shipped standard.
     """
     configs = list(dict.fromkeys(record.cells.get("dram", "") for record in records))
     given = load_standard(dram) if dram is not None else None
@@ -246,8 +247,7 @@ def _case(record: Record, standard: DramStandard) -> ChannelCase:
 
 
 def compare(records: list[Record], cases: list[ChannelCase], rows: dict[str, Row]) -> pd.DataFrame:
-    """What is known of each row that has a prediction, with its errors: relative ones, of row hits a difference of
-    shares of the reads."""
+    """One row per predicted row, with its errors: relative errors, and for row hits a difference of hit rates."""
     table = [
         {
             **rows[case.id()],
@@ -271,7 +271,7 @@ def compare(records: list[Record], cases: list[ChannelCase], rows: dict[str, Row
 
 
 def _figures(rows: pd.DataFrame) -> dict[str, float | int | None]:
-    """The figures of a report; None where nothing could be compared."""
+    """The figures of a report; None if nothing could be compared."""
     figures: dict[str, float | int | None] = {"rows": len(rows)}
     for error in ERRORS:
         name, size = error.removesuffix("_error"), rows[error].abs()
@@ -285,7 +285,7 @@ def _figures(rows: pd.DataFrame) -> dict[str, float | int | None]:
 
 
 def _write(found: ChannelValidation, out: Path) -> None:
-    """predictions.csv and, where something was compared, worst.csv and scatter.png."""
+    """Write predictions.csv and, if anything was compared, worst.csv and scatter.png."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         _table(found.frame, [*_ROW, *PREDICTED], out / "predictions.csv")

@@ -1,4 +1,4 @@
-"""Which standard a row of a cycle-level simulator is of, and how fast its channel runs."""
+"""The DRAM standard and the channel speed of a row of a cycle-level simulator."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ STANDARDS = {
     "ddr4_4gb_x8": "ddr4_4gb_x8",
     "ddr4_4gb_x16": "ddr4_4gb_x16",
 }
-"""Shipped standards by the names of the other simulator's configurations, in small letters and without the speed."""
+"""Shipped standards by the names of the other simulator's configurations, in lower case and without the speed."""
 _SPEED = re.compile(r"^(?P<config>.+?)_(?P<speed>[0-9]{4,5})(?:_[0-9])?$")
-"""A configuration's name that ends with its data rate in MT/s, and the number of a speed bin."""
+"""Pattern of a configuration's name that ends with its data rate in MT/s, and optionally the number of a speed bin."""
 SAME_SPEED = 0.03
-"""By how much two statements of one speed may differ: clocks are published with two digits (0.63 ns for 0.625)."""
+"""Tolerated relative difference between two statements of one speed: clocks are published with two digits (0.63 ns for
+0.625)."""
 
 
 def known_standard(config: str) -> str | None:
-    """The shipped standard of a configuration, whatever its speed."""
+    """The shipped standard of a configuration, independent of its speed."""
     name = config.lower()
     speed = _SPEED.match(name)
     return STANDARDS.get(name) or STANDARDS.get(speed["config"] if speed else "")
@@ -37,9 +38,9 @@ def known_standard(config: str) -> str | None:
 def at_speed(record: Record, config: str, standard: DramStandard) -> tuple[DramStandard, float]:
     """The standard at the speed that the row states, and the row's clock in ps.
 
-    tck_ns, or peak_gb_s without it, or else the data rate in the configuration's name says how fast the channel is;
-    without any of them it runs at the standard's own clock. Timings in clocks scale, those in ns are rounded up to
-    clocks. Raises MemgrainError if the statements contradict one another, or the standard has no such speed.
+    The speed follows from tck_ns, else from peak_gb_s, else from the data rate in the configuration's name, else from
+    the standard's own clock. Timings in clocks scale; timings in ns are rounded up to clocks. Raises MemgrainError if
+    the statements contradict one another, or the standard has no such speed.
     """
     period, peak, named = record.real("tck_ns"), record.real("peak_gb_s"), _SPEED.match(config.lower())
     for column, value in (("tck_ns", period), ("peak_gb_s", peak)):

@@ -1,10 +1,11 @@
-"""Collectives held against silicon: NVIDIA's tables of nccl-tests, the same operations on our chips, and the errors.
+"""Validation of collectives against measurements: NVIDIA's tables of nccl-tests, the same operations on our chips, and
+the errors.
 
-aiconfigurator-core (Apache-2.0) has times of NCCL on 2, 4 and 8 chips of one node, 512 B to 512 MiB, of fp16 and int8,
-as nccl-tests measures them: out of place, some hundred operations in a row, their bytes counted as `sim` counts them
-(collector/collect_nccl.py). A message_size there is a number of elements. It also has vLLM's own all-reduce of bf16,
-captured in a graph: every chip reads from all others at once, all of it below a size and its part of it above (github
-vllm-project/vllm, csrc/custom_all_reduce.cuh); from 8 MiB on NCCL runs instead, and the rows are left out.
+aiconfigurator-core (Apache-2.0) contains times of NCCL on 2, 4 and 8 chips of one node, 512 B to 512 MiB, of fp16 and
+int8, as nccl-tests measures them: out of place, some hundred operations in a row, with bytes counted as in `sim`
+(collector/collect_nccl.py). Its message_size is a number of elements. It also contains vLLM's own all-reduce of bf16,
+captured in a graph: every chip reads from all others at once, the whole message below a size and its own part above
+(github vllm-project/vllm, csrc/custom_all_reduce.cuh). From 8 MiB on NCCL runs instead, and these rows are omitted.
 """
 
 from __future__ import annotations
@@ -29,23 +30,23 @@ OPS = {
     "alltoall": "all_to_all",
     "reduce_scatter": "reduce_scatter",
 }
-"""Our names of the tables' operations."""
+"""Our names for the tables' operations."""
 ELEMENT = {"half": 2, "int8": 1}
 """Bytes of the tables' element types."""
 FITTED = {
     *((size, chips) for size in (2**9, 2**13) for chips in (2, 4, 8)),
     *((2**18, 8), (2**21, 8), (2**29, 2), (2**29, 8)),
 }
-"""Bytes and chips of the rows of all_gather of half that numbers of a chip follow from: startup, copy_bandwidth, the
-node's bandwidth, latency and share of LL and LL128. All others are held out."""
+"""Bytes and chips of the all_gather rows (half) to which parameters of a chip are fitted: startup, copy_bandwidth, and
+the node's bandwidth, latency and share of LL and LL128. All other rows are held out."""
 INHERITED = ("h200_sxm",)
-"""Chips that take the numbers of another one over: no row of theirs was fitted to."""
+"""Chips that inherit these parameters from another chip; none of their rows was used for fitting."""
 ONE_SHOT = {2: 2**23, 4: 2**19, 8: 2**18}
-"""Bytes below which vLLM's all-reduce takes one step, by chips; two up to OWN."""
+"""Bytes below which vLLM's all-reduce takes one step, by number of chips; it takes two up to OWN."""
 OWN = 2**23
-"""Bytes below which vLLM runs its own."""
+"""Bytes below which vLLM runs its own all-reduce."""
 SIZES = {"to 64 KiB": 2**16, "to 4 MiB": 2**22, "over 4 MiB": 2**63}
-"""Classes of sizes, by the largest of each."""
+"""Size classes with their largest sizes."""
 COLUMNS = (
     "chip",
     "library",
@@ -63,15 +64,15 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class CollectiveValidation:
-    """Predictions beside the tables' times."""
+    """Predictions compared with the tables' times."""
 
     source: str
-    """Which table."""
+    """Name of the table."""
     frame: pd.DataFrame
-    """A row for each row of the table: COLUMNS; errors are fractions."""
+    """One row per row of the table with the columns COLUMNS; errors are fractions."""
 
     def summary(self) -> dict[str, dict[str, Any]]:
-        """Figures of the rows that nothing was fitted to, by operation and size, and of all."""
+        """Figures of the held-out rows by operation and size, and of all."""
         held = self.frame[~self.frame["fitted"]]
         found = {}
         for (library, op), rows in held.groupby(["library", "op"], sort=False):
@@ -84,7 +85,7 @@ class CollectiveValidation:
 
 
 def validate_collectives(chip: Chip) -> CollectiveValidation:
-    """Every row of the newest tables of the chip, predicted; raises MemgrainError if there is none."""
+    """Predict every row of the newest tables of the chip. Raises MemgrainError if there is none."""
     folder = _folder(chip)
     path = _newest(folder, "nccl/*/nccl_perf.parquet")
     if path is None:
@@ -123,7 +124,7 @@ def _predicted(
 
 
 def _folder(chip: Chip) -> Path:
-    """Where the package has the tables of a chip; the package is found, not imported."""
+    """Folder of the chip's tables in the package, which is located without importing it."""
     package = importlib.util.find_spec("aiconfigurator_core")
     if package is None or package.origin is None:
         raise MemgrainError(
@@ -136,7 +137,7 @@ def _folder(chip: Chip) -> Path:
 
 
 def _newest(folder: Path, pattern: str) -> Path | None:
-    """The table of the newest version of a library."""
+    """The table of a library's newest version."""
 
     def number(path: Path) -> list[int]:
         return [int(part) for part in re.findall(r"\d+", path.parent.name)]
@@ -145,7 +146,7 @@ def _newest(folder: Path, pattern: str) -> Path | None:
 
 
 def _figures(rows: pd.DataFrame) -> dict[str, Any]:
-    """How many rows, and the median, p90, worst and mean error of them; fractions."""
+    """Number of rows, and their median, p90, worst and mean error as fractions."""
     size = rows["error"].abs()
     return {
         "rows": len(rows),

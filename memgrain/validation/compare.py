@@ -1,4 +1,5 @@
-"""How far predictions are from measurements: errors by family and overall, and whether head dimensions rank alike."""
+"""Comparison of predictions with measurements: errors by family and overall, and rank agreement over head
+dimensions."""
 
 from __future__ import annotations
 
@@ -11,13 +12,13 @@ import numpy as np
 import pandas as pd
 
 TOUCHED = 0.1
-"""Share of the useful bytes below which DRAM bytes are not taken as a base: a kernel that hits the cache reads next to
-none, and a ratio to next to nothing says nothing."""
+"""Smallest base of relative errors of DRAM bytes, as a fraction of the useful bytes: a kernel that hits the cache reads
+almost nothing, and a ratio to that is meaningless."""
 Summary = dict[str, float | int | None]
 
 
 def with_errors(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with the columns *_error: relative (time, DRAM bytes, roofline) or a difference (L2 hit rate)."""
+    """Add the columns *_error: relative errors (time, DRAM bytes, roofline) or a difference (L2 hit rate)."""
     out = frame.copy()
     time = out["kernel_time_us"]
     out["time_error"] = out["predicted_time_us"] / time - 1
@@ -32,7 +33,7 @@ def with_errors(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def summarise(frame: pd.DataFrame) -> Summary:
-    """The figures of a report over rows that `with_errors` made; None where nothing could be compared."""
+    """The figures of a report over rows from `with_errors`; None if nothing could be compared."""
     time, dram = frame["time_error"].abs(), frame["dram_bytes_error"].abs()
     efficiency = frame["roofline_time_us"]
     figures = {
@@ -58,7 +59,7 @@ def summarise(frame: pd.DataFrame) -> Summary:
 
 
 def report(frame: pd.DataFrame) -> dict[str, Any]:
-    """What `--json` prints: the figures of every family, of all rows together, and errors of time by pattern and head
+    """The content of `--json`: figures of every family and of all rows, and errors of time by pattern and head
     dimension."""
     cells = breakdown(frame)
     plain = cells.astype(object).where(cells.notna(), None)
@@ -70,8 +71,8 @@ def report(frame: pd.DataFrame) -> dict[str, Any]:
 
 
 def breakdown(frame: pd.DataFrame) -> pd.DataFrame:
-    """Errors of time by kernel, pattern and head dimension: rows, bias (the mean), spread (the standard deviation) and
-    worst, of rows that `with_errors` made and that have a head dimension; fractions with their sign."""
+    """Errors of time by kernel, pattern and head dimension: rows, bias (mean), spread (standard deviation) and worst,
+    as signed fractions. Only rows with a head dimension count."""
     known = frame.dropna(subset=["time_error", "head_dim"])
     found = known.groupby(["family", "kernel", "pattern", "head_dim"], sort=True)["time_error"].agg(
         rows="size", time_bias="mean", time_spread="std", time_worst=lambda errors: max(errors, key=abs, default=None)
@@ -80,7 +81,8 @@ def breakdown(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def kendall_tau(pairs: Iterator[tuple[float, float]]) -> float:
-    """Kendall's tau of pairs of differences: those of equal sign less those of unequal sign, over all; ties count 0."""
+    """Kendall's tau of pairs of differences: (pairs of equal sign - pairs of unequal sign) ÷ all pairs; ties count
+    0."""
     agreed = total = 0.0
     for first, second in pairs:
         agreed += math.copysign(1.0, first * second) if first * second else 0.0
@@ -89,7 +91,7 @@ def kendall_tau(pairs: Iterator[tuple[float, float]]) -> float:
 
 
 def _tau(frame: pd.DataFrame, measured: pd.Series[Any], predicted: pd.Series[Any]) -> float:
-    """Over all pairs of rows between which only the head dimension differs."""
+    """Kendall's tau over all pairs of rows that differ only in the head dimension."""
     known = frame.assign(measured=measured, predicted=predicted).dropna(subset=["measured", "predicted", "head_dim"])
     return kendall_tau(
         (float(a[1]) - float(b[1]), float(a[2]) - float(b[2]))

@@ -1,10 +1,11 @@
-"""Latencies that others measured, out of a package that ships them: each row as a record, as if read from a CSV.
+"""Latencies from a third-party package: each row becomes a record, as if read from a CSV.
 
-Products with weights have a module of their own, `external_products`, and so have whole layers' modules,
-`external_modules`; the rest is about attention.
+Products with weights are in `external_products`, modules of whole layers in `external_modules`; this file is about
+attention.
 
-aiconfigurator-core (Apache-2.0) has NVIDIA's tables of attention as vLLM, SGLang and TensorRT-LLM run it. How they were
-made, as the collector of github ai-dynamo/aiconfigurator says (collector/helper.py, collector/*/collect_attn.py):
+aiconfigurator-core (Apache-2.0) contains NVIDIA's tables of attention as vLLM, SGLang and TensorRT-LLM run it. The
+collector of github ai-dynamo/aiconfigurator (collector/helper.py, collector/*/collect_attn.py) shows how they were
+measured:
 
 - A call is captured as one CUDA graph; after 3 or more replays 6 (SGLang: 20) are timed between two events, one after
   the other. So the same call ran just before (`l2_state` is warm), the host's launches are hidden, and whatever else
@@ -15,7 +16,7 @@ made, as the collector of github ai-dynamo/aiconfigurator says (collector/helper
 - K and V lie in pages of 64 tokens: vLLM's in random order, the others' in sequence; TensorRT-LLM's prefill reads them
   where the projection left them. FlashAttention-3 needs queries of the type of the cache, so they are fp8 where it is.
 
-Which kernel ran is not in the tables in full; `KERNELS` says what is assumed.
+The tables do not identify the kernels completely; `KERNELS` states the assumptions.
 """
 
 from __future__ import annotations
@@ -32,52 +33,51 @@ import pandas as pd
 from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip, load_chip
 from memgrain.inputs.spelling import suggest
-from memgrain.validation.asked import AUTO
-from memgrain.validation.external_modules import MODULES, READ
+from memgrain.validation.calls import AUTO
+from memgrain.validation.external_modules import MODULES, READ, Cells
 from memgrain.validation.external_products import REPLAY, product_cells
 from memgrain.validation.records import Record
 
 AICONFIGURATOR = "aiconfigurator"
 SOURCES = (AICONFIGURATOR,)
-"""What `--external` may name."""
+"""Values of `--external`."""
 SYSTEMS = {"a100_sxm": "a100_sxm", "b200": "b200_sxm", "h100_sxm": "h100_sxm", "h200_sxm": "h200_sxm"}
-"""The tables' names of our chips."""
+"""Names of our chips in the tables."""
 BACKENDS = ("sglang", "trtllm", "vllm")
-"""What `--backend` may name."""
+"""Values of `--backend`."""
 PAGE = 64
 """Tokens of a page."""
 LATENT_DIM, LATENT_VALUES = 576, 512
-"""Elements of a row of the latent cache of DeepSeek-V3, and of its beginning that is V."""
+"""Elements of a row of DeepSeek-V3's latent cache, and of its first part, which is V."""
 LARGE_KV = 200_000_000
 """Bytes of K and V above which a decode row counts as large."""
 UNKNOWN = "kernel not described"
-"""The group of rows of other kernels, such as what vLLM runs for head dimension 512."""
+"""Group of rows of other kernels, such as vLLM's for head dimension 512."""
 LONG_PROMPT = 1024
 """Tokens above which a prefill row counts as long."""
 GRAPH_TOKENS, GRAPH_SPLITS = 512, "32"
-"""New tokens up to which vLLM launches FlashAttention-3 as for a CUDA graph, and the splits that it then allows."""
+"""Largest number of new tokens for which vLLM launches FlashAttention-3 as for a CUDA graph, and the splits that it
+then allows."""
 WRITE = 1.5
-"""How many empty kernels the write of new tokens takes (measurements/h100_flash3_paged.csv,
-h100_write_token.csv)."""
+"""Time of the write of new tokens, in empty kernels (measurements/h100_flash3_paged.csv, h100_write_token.csv)."""
 DTYPES = {"bfloat16": "bf16", "float16": "fp16", "fp8": "fp8", "int8": "int8"}
-"""Our names of the tables' element types."""
-Cells = dict[str, str]
+"""Our names for the tables' element types."""
 
 
 @dataclass(frozen=True)
 class Runs:
-    """What a call runs, as far as it is known."""
+    """The kernels of a call, as far as they are known."""
 
     kernel: str = AUTO
-    """Our description of the attention kernel; auto where there is none."""
+    """Our description of the attention kernel; auto if there is none."""
     others: float = WRITE
-    """Kernels beside it where K and V are stored as they come: the write of new tokens into the cache."""
+    """Other work in empty kernels if K and V are stored without conversion: the write of new tokens into the cache."""
     others_fp8: float = WRITE
-    """The same where they are stored as fp8."""
+    """The same if K and V are stored as fp8."""
     for_graphs: bool = False
-    """Whether up to GRAPH_TOKENS new tokens are launched for GRAPH_SPLITS; beyond, a counter is set to zero first."""
+    """Whether up to GRAPH_TOKENS new tokens are launched for GRAPH_SPLITS; beyond, a kernel resets a counter first."""
     splits_groups_only: bool = False
-    """Whether the context of a query head that has a KV head for itself is not split."""
+    """Whether the context is not split if every query head has its own KV head."""
 
 
 FLASH_2, FLASH_3, MLA = Runs("flash_attention_2"), Runs("flash_attention_3"), Runs("flashmla")
@@ -93,31 +93,31 @@ KERNELS: dict[tuple[str, str], Runs] = {
     ("generation_mla", "default"): MLA,
     ("generation_mla", "flash_attention"): MLA,
 }
-"""What runs, by operation and `kernel_source`; `Runs()` where nothing is said. Assumed in part: what SGLang calls
+"""Kernels by operation and `kernel_source`; `Runs()` for all others. Some entries are assumptions: SGLang's
 flash_attention is FlashAttention-3's code for Ampere on an A100, and FlashAttention-3 also for MLA. SGLang converts Q,
-K and V to fp8 in kernels of their own (its memory_pool.py and flashattention_backend.py), the others within the write.
-FlashAttention-2 with lengths of their own splits only where it swaps a group's heads for queries (flash_api.cpp).
-TensorRT-LLM (torch_flow) decodes with XQA, or, where a group has one head or more than 32, with a kernel that takes
-every query head for itself; neither is described."""
+K and V to fp8 in separate kernels (its memory_pool.py and flashattention_backend.py), the other frameworks during the
+write. FlashAttention-2 with variable lengths splits only if it swaps a group's heads for queries (flash_api.cpp).
+TensorRT-LLM (torch_flow) decodes with XQA, or, if a group has one head or more than 32, with a kernel that processes
+every query head separately; neither is described."""
 
 
 @dataclass(frozen=True)
 class External:
-    """Rows that others measured, in place of a file."""
+    """A table of third-party measurements, in place of a file."""
 
     source: str
-    """Whose: one of SOURCES."""
+    """Source: one of SOURCES."""
     op: str | None
-    """Which operation: one of OPS."""
+    """Operation: one of OPS."""
     backend: str | None
-    """Run by which framework, one of BACKENDS; None: the one with most rows."""
+    """Framework, one of BACKENDS; None: the one with the most rows."""
 
 
 def read_external(asked: External, chip: str | None, chip_set: Mapping[str, Any]) -> list[Record]:
     """The rows of an operation on `chip`.
 
-    Raises MemgrainError if the source, the package, the operation or the backend is not there, HardwareError if the
-    chip is not.
+    Raises MemgrainError if the source, the package, the operation or the backend does not exist, HardwareError if the
+    chip does not.
     """
     if asked.source not in SOURCES:
         raise MemgrainError(
@@ -134,7 +134,7 @@ def read_external(asked: External, chip: str | None, chip_set: Mapping[str, Any]
 
 
 def records(folder: Path, chip: Chip, op: str, backend: str | None) -> list[Record]:
-    """The rows of one operation out of the `folder` of a system."""
+    """The rows of one operation from the `folder` of a system."""
     if op not in OPS:
         if op in REFUSED:
             raise MemgrainError(f"op '{op}' cannot be validated: {REFUSED[op]}; choose one of {', '.join(OPS)}")
@@ -166,7 +166,7 @@ def records(folder: Path, chip: Chip, op: str, backend: str | None) -> list[Reco
 
 
 def _folder() -> Path:
-    """Where the package keeps the tables of its systems; the package is found, not imported."""
+    """Folder of the tables in the package, which is located without importing it."""
     found = importlib.util.find_spec("aiconfigurator_core")
     if found is None or found.origin is None:
         raise MemgrainError(
@@ -177,7 +177,7 @@ def _folder() -> Path:
 
 
 def _newest(paths: Any) -> Path | None:
-    """The table of the newest version of a framework."""
+    """The table of a framework's newest version."""
 
     def number(path: Path) -> list[int]:
         return [int(part) for part in re.findall(r"\d+", path.parent.name)]
@@ -186,7 +186,7 @@ def _newest(paths: Any) -> Path | None:
 
 
 def _decode(row: Mapping[str, Any], chip: Chip) -> Cells:
-    """A call of one new token a sequence."""
+    """A call with one new token per sequence."""
     heads, kv_heads, dim = row["num_heads"], row["num_key_value_heads"], row["head_dim"]
     tokens, window = row["step"] + 1, row.get("window_size", 0)
     seen = min(window or tokens, tokens)
@@ -201,7 +201,8 @@ def _decode(row: Mapping[str, Any], chip: Chip) -> Cells:
 
 
 def _latent(row: Mapping[str, Any], chip: Chip) -> Cells:
-    """A call of one new token a sequence over a latent cache; SGLang's over fp8 convert all of it: no rows."""
+    """A call with one new token per sequence over a latent cache. SGLang's rows over fp8 are omitted, since they
+    convert the whole cache."""
     stored = DTYPES[row["kv_cache_dtype"]]
     if stored == "fp8" and row["framework"].lower() == "sglang":
         return {}
@@ -212,7 +213,7 @@ def _latent(row: Mapping[str, Any], chip: Chip) -> Cells:
 
 
 def _prefill(row: Mapping[str, Any], chip: Chip) -> Cells:
-    """A causal call over whole prompts, nothing cached before."""
+    """A causal call over whole prompts without cached tokens."""
     length, window, inline = row["isl"], row.get("window_size", 0), row["framework"].lower() == "trtllm"
     computed, stored = DTYPES[row["attn_dtype"]], DTYPES[row["kv_cache_dtype"]]
     stored = computed if inline else stored
@@ -238,7 +239,7 @@ def _runs(row: Mapping[str, Any]) -> Runs:
 
 
 def _common(row: Mapping[str, Any], stored: str) -> Cells:
-    """What cells of all operations say."""
+    """Cells common to all operations."""
     runs = _runs(row)
     others = runs.others_fp8 if stored == "fp8" else runs.others
     others += runs.for_graphs and row["batch_size"] > GRAPH_TOKENS
@@ -256,7 +257,7 @@ def _common(row: Mapping[str, Any], stored: str) -> Cells:
 
 
 def _paged(row: Mapping[str, Any]) -> Cells:
-    """Where K and V lie in the cache."""
+    """Cells of the paged layout of K and V."""
     backend = row["framework"].lower()
     return {
         "layout": "HND" if backend == "trtllm" else "NHD",
@@ -266,8 +267,8 @@ def _paged(row: Mapping[str, Any]) -> Cells:
 
 
 def _tokens(row: Mapping[str, Any], chip: Chip, seen: int, wide: int, queries: int, outputs: int) -> Cells:
-    """What a decode row moves a sequence: `seen` tokens of `wide` elements of the cache, elements of queries and
-    outputs."""
+    """Cells of a decode row's traffic per sequence: `seen` tokens with `wide` cache elements, and elements of queries
+    and outputs."""
     stored = 1 if DTYPES[row["kv_cache_dtype"]] in ("fp8", "int8") else 2
     kv = row["batch_size"] * seen * wide * stored
     return {
@@ -281,7 +282,7 @@ def _tokens(row: Mapping[str, Any], chip: Chip, seen: int, wide: int, queries: i
 
 
 def _size(kv: int, chip: Chip) -> str:
-    """The class of a row by the bytes of K and V that it reads."""
+    """Size class of a row by the bytes of K and V that it reads."""
     if kv > LARGE_KV:
         return f"KV over {LARGE_KV // 10**6} MB"
     if chip.cache is not None and kv <= chip.cache.capacity:
@@ -296,7 +297,7 @@ OPS: dict[str, Callable[[Mapping[str, Any], Chip], Cells]] = {
     "gemm": product_cells,
     **MODULES,
 }
-"""What `--op` may name, and how a row of it becomes cells; none if it says nothing of attention alone."""
+"""Values of `--op` with the function that converts a row to cells. No cells: the row cannot be compared."""
 REFUSED = {
     "context_mla": "frameworks compute it in different ways, over latent rows or over those made of them",
     **dict.fromkeys(
@@ -311,4 +312,4 @@ REFUSED = {
         "its rows are whole modules, of which decode alone is described",
     ),
 }
-"""Operations of the tables that no workload expresses, and why."""
+"""Operations of the tables that no workload expresses, with the reasons."""

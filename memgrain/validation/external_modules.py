@@ -1,8 +1,8 @@
-"""Attention modules of DeepSeek's models, the scan of their index, and experts, out of the tables of others.
+"""Attention modules of DeepSeek's models, the scan of their index, and experts, from third-party tables.
 
-What a row contains, as the collector of github ai-dynamo/aiconfigurator says (collector/vllm/collect_mla_module.py and
-collect_dsv4_attn.py, collector/sglang/collect_mla_module.py and collect_dsv4_attn.py, collector/vllm/collect_moe.py;
-aiconfigurator_core/sdk/operations/dsa.py lists the same kernels):
+Content of a row, according to the collector of github ai-dynamo/aiconfigurator (collector/vllm/collect_mla_module.py
+and collect_dsv4_attn.py, collector/sglang/collect_mla_module.py and collect_dsv4_attn.py,
+collector/vllm/collect_moe.py; aiconfigurator_core/sdk/operations/dsa.py lists the same kernels):
 
 - A module is the `forward` of one layer's attention (DeepseekV2MLAAttention, DeepseekV4Attention): from the first
   projection of the hidden state to the output projection, norms of the latents, rotation, writes into the caches, the
@@ -19,11 +19,11 @@ aiconfigurator_core/sdk/operations/dsa.py lists the same kernels):
 - A row of dsv4_paged_mqa_logits_module is DeepGEMM's kernel alone: batch x isl queries with one context, whose pages
   all of them read; `step` tokens stand before the first.
 - A row of moe is fused_experts for tokens whose experts are known: rows are sorted by expert, multiplied, activated,
-  multiplied and added; no router, no exchange. With moe_ep_size chips, experts of others are left out. `balanced`
-  deals tokens out evenly (collector/helper.py, balanced_logits); rows of drawn loads do not say what was drawn.
+  multiplied and added; no router, no exchange. With moe_ep_size chips, experts of others are left out. `balanced` deals
+  tokens out evenly (collector/helper.py, balanced_logits); rows of drawn loads do not say what was drawn.
 
-TensorRT-LLM's modules are left out: what they run was not read. So are rows whose cache or experts no model here has
-(dense MLA over fp8 rows of 576 B, experts in 4 bits).
+TensorRT-LLM's modules are omitted, because their source was not examined. Rows with a cache or experts that no model
+here has (dense MLA over fp8 rows of 576 B, experts in 4 bits) are omitted too.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ MODELS = {
     "sgl-project/DeepSeek-V4-Flash-FP8": ("deepseek_v4_flash", 64),
     "sgl-project/DeepSeek-V4-Pro-FP8": ("deepseek_v4_pro", 128),
 }
-"""Our names of the tables' models, and their query heads."""
+"""Our names for the tables' models, and their numbers of query heads."""
 LAYERS = {
     "mla_generation_module": "mla",
     "dsa_generation_module": "dsa",
@@ -52,30 +52,31 @@ LAYERS = {
     "dsv4_hca_generation_module": "hca",
     "dsv4_paged_mqa_logits_module": "csa",
 }
-"""The layer of each operation, by its name in the model's file."""
+"""Layer of each operation, by its name in the model's file."""
 READ = ("sglang", "vllm")
-"""Whose modules are described."""
+"""Frameworks whose modules are described."""
 WEIGHTS = {"bfloat16": "bf16", "fp8_block": "fp8", "fp8": "fp8"}
-"""Our names of the tables' element types of weights."""
+"""Our names for the tables' element types of weights."""
 CACHES = {"bfloat16": "bf16", "fp8": "fp8", "fp8_e4m3": "fp8"}
-"""Forms of the cache in the files of our models; V4's index is in fp8 where K is."""
+"""Cache formats in the files of our models; V4's index is in fp8 if K is."""
 TOP_K = {"deepseek_v4_flash": 512, "deepseek_v4_pro": 1024}
-"""Entries that V4's layers choose; with no more than these nothing is selected."""
+"""Entries that V4's layers select; a shorter context needs no selection."""
 HOPPER = ("h100_sxm", "h200_sxm")
 """Chips whose attention kernels are described."""
 BATCH, CONTEXT, TOKENS = 16, 16384, 64
-"""Sequences, tokens before and new tokens up to which a row counts as small."""
+"""Upper limits of small rows: sequences, cached tokens and new tokens."""
 QUERIES = 8192
-"""Queries of a scan beyond which a row is left out: its simulation takes minutes."""
+"""Scans with more queries are omitted, because their simulation takes minutes."""
 EQUAL = 131072
-"""Tokens before the new one below which SGLang's selection of V4 spends 80 us on scores that are all equal, and 3 us on
-others (table dsv4_csa_topk_calib_perf, score modes v2_flat and v2_top_last); over an empty cache, they are."""
+"""Number of cached tokens below which SGLang's selection of V4 takes 80 us for equal scores and 3 us for others (table
+dsv4_csa_topk_calib_perf, score modes v2_flat and v2_top_last). The scores of these measurements are equal, because the
+cache holds zeros."""
 UNLIKE = ((7168, 2048, 256, 8), (2688, 1856, 128, 6), (2048, 5120, 512, 22), (1024, 2688, 512, 22))
-"""Experts (hidden, inner, how many, active) whose rows are left out: they take less time than what they are said to
-read takes from the DRAM. DeepSeek-V3's router takes experts of 4 of 8 groups alone (arXiv 2412.19437, 2.1.2), so its
-tokens are not dealt out evenly; Nemotron's experts have no gate."""
+"""Experts (hidden, inner, number, active) whose rows are omitted: they take less time than reading the stated bytes
+from DRAM. DeepSeek-V3's router selects experts from only 4 of 8 groups (arXiv 2412.19437, 2.1.2), so its tokens are not
+distributed evenly; Nemotron's experts have no gate."""
 LARGEST = 2**39
-"""Multiply-accumulates beyond which a row of experts is left out: its simulation takes minutes."""
+"""Rows of experts with more multiply-accumulates are omitted, because their simulation takes minutes."""
 SORTING = 2
 """Kernels that sort rows by expert before the first product (moe_align_block_size and its sort; vLLM's
 csrc/moe/moe_align_sum_kernels.cu)."""
@@ -83,7 +84,7 @@ Cells = dict[str, str]
 
 
 def attention_module(row: Mapping[str, Any], chip: Chip) -> Cells:
-    """The cells of an attention module; none where what was measured is not described."""
+    """The cells of an attention module; empty if the measured module is not described."""
     model, backend, op = MODELS.get(row["model"]), row["framework"].lower(), row["op"]
     weights, cache = WEIGHTS.get(row["gemm_type"]), CACHES.get(row["kv_cache_dtype"])
     heads, batch, step = int(row["num_heads"]), int(row["batch_size"]), int(row["step"])
@@ -111,7 +112,7 @@ def attention_module(row: Mapping[str, Any], chip: Chip) -> Cells:
 
 
 def index_scan(row: Mapping[str, Any], chip: Chip) -> Cells:
-    """The cells of a scan; none where it has fewer index rows than queries, which no step of a model has."""
+    """The cells of a scan; empty if it has fewer index rows than queries, which does not occur in a model."""
     model, queries, step = MODELS.get(row["model"]), int(row["batch_size"] * row["isl"]), int(row["step"])
     context = step + queries
     if model is None or row["framework"].lower() not in READ or queries > QUERIES:
@@ -131,7 +132,7 @@ def index_scan(row: Mapping[str, Any], chip: Chip) -> Cells:
 
 
 def experts(row: Mapping[str, Any], chip: Chip) -> Cells:
-    """The cells of a mixture of experts; none where the load of experts or their kernel is not known."""
+    """The cells of a mixture of experts; empty if the experts' load or kernel is unknown."""
     weights, tokens, chips = WEIGHTS.get(row["moe_dtype"]), int(row["num_tokens"]), int(row["moe_ep_size"])
     if row["framework"].lower() != "vllm" or weights is None or row["distribution"] != "balanced":
         return {}
@@ -155,7 +156,7 @@ def experts(row: Mapping[str, Any], chip: Chip) -> Cells:
 
 
 def balanced(tokens: int, count: int, active: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Rows of each expert where tokens are dealt out evenly (collector/helper.py, balanced_logits)."""
+    """Rows of each expert if tokens are distributed evenly (collector/helper.py, balanced_logits)."""
     stride, token, choice = ceil(count / active), np.arange(tokens)[:, None], np.arange(active)
     first = token if tokens >= stride else token * stride / tokens
     chosen = np.unique(token * count + ((first + choice * stride) % count).astype(np.int64)) % count
@@ -163,7 +164,7 @@ def balanced(tokens: int, count: int, active: int) -> np.ndarray[Any, np.dtype[n
 
 
 def _common(row: Mapping[str, Any], op: str, part: str, group: str) -> Cells:
-    """What cells of all modules say."""
+    """Cells common to all modules."""
     return {
         "device": row["device"],
         "family": "module",
@@ -191,4 +192,4 @@ MODULES: dict[str, Callable[[Mapping[str, Any], Chip], Cells]] = {
     "dsv4_paged_mqa_logits_module": index_scan,
     "moe": experts,
 }
-"""Operations, and how a row of each becomes cells; none if what was measured is not described."""
+"""Operations with the function that converts a row to cells. No cells: the measured module is not described."""

@@ -1,10 +1,10 @@
-"""Products with weights out of the tables of others, each row as a record.
+"""Products with weights from third-party tables; each row becomes a record.
 
-How they were made, as the collector of github ai-dynamo/aiconfigurator says (collector/helper.py,
-collector/*/collect_gemm.py): a graph of several layers, each with weights of its own, is captured and replayed 6 times
-between two events; `latency` is the time of a replay over the layers. vLLM and SGLang take 6 layers, TensorRT-LLM as
-many as reach the size of the L2, at most 5. So weights are in the L2 only where those of all layers fit. SGLang's
-layers also have inputs of their own. Where A is to be fp8, a kernel that converts it out of bf16 is in the time.
+The collector of github ai-dynamo/aiconfigurator (collector/helper.py, collector/*/collect_gemm.py) shows how they were
+measured: a graph of several layers, each with its own weights, is captured and replayed 6 times between two events;
+`latency` is the time of a replay divided by the number of layers. vLLM and SGLang use 6 layers, TensorRT-LLM as many as
+reach the size of the L2, at most 5. So weights are in the L2 only if those of all layers fit. SGLang's layers also have
+their own inputs. If A is fp8, the time includes a kernel that converts it from bf16.
 
 - bf16 is torch.nn.functional.linear with all three, so cuBLAS's choice among its kernels.
 - vLLM's weights of bf16 are not filled with random numbers; the others' are. Power depends on that: under long products
@@ -22,27 +22,26 @@ from memgrain.hwmodels import Chip
 from memgrain.workloads.layers.products import tiling
 
 REPLAY = 1
-"""How many empty kernels the replay of a graph takes beside its kernels (measurements/h100_replay.csv)."""
+"""Time of a graph replay in addition to its kernels, in empty kernels (measurements/h100_replay.csv)."""
 LAYERS = 6
-"""Layers in the graph of vLLM and SGLang."""
+"""Number of layers in the graph of vLLM and SGLang."""
 FEW_TOKENS, MANY_TOKENS = 64, 2048
-"""Rows of A up to which a product counts as decode, and from which as prefill."""
+"""Products with at most the first number of rows of A count as decode, from the second on as prefill."""
 LARGEST = 2**39
-"""Multiply-accumulates (8192 x 8192 x 8192) beyond which a row is left out: its simulation takes minutes."""
+"""Rows with more multiply-accumulates (8192 x 8192 x 8192) are omitted, because their simulation takes minutes."""
 LAUNCH_CYCLES = tiling("sm90").launch_cycles[0]
-"""Cycles that the code of such a kernel takes beside loads, products and stores."""
+"""Cycles of such a kernel's code in addition to loads, products and stores."""
 TYPES = {"bfloat16": "bf16", "float16": "fp16", "fp8": "fp8", "fp8_block": "fp8"}
-"""Our names of the element types, of A and of the weights."""
+"""Our names for the element types of A and of the weights."""
 
 
 def multicasts(chip: Chip) -> bool:
-    """Whether kernels load W for clusters of two cores, where a load can serve several (cuBLAS's kernels name it:
-    nvjet .. 2x1)."""
+    """Whether kernels load W for clusters of two cores by multicast (cuBLAS's kernel names show it: nvjet .. 2x1)."""
     return chip.matmul_core.multicast > 1
 
 
 def product_cells(row: Mapping[str, Any], chip: Chip) -> dict[str, str]:
-    """The cells of a row; none where what was measured is not known."""
+    """The cells of a row; empty if the measured kernels are unknown."""
     backend, dtype = row["framework"].lower(), TYPES.get(row["gemm_dtype"])
     m, n, k = (int(row[name]) for name in "mnk")
     if dtype is None or m * n * k > LARGEST:
@@ -75,7 +74,7 @@ def product_cells(row: Mapping[str, Any], chip: Chip) -> dict[str, str]:
 
 
 def _size(tokens: int) -> str:
-    """The class of a row by its rows of A."""
+    """Size class of a row by its rows of A."""
     if tokens <= FEW_TOKENS:
         return f"to {FEW_TOKENS} tokens"
     return f"to {MANY_TOKENS - 1} tokens" if tokens < MANY_TOKENS else f"from {MANY_TOKENS} tokens"

@@ -1,4 +1,4 @@
-"""Kernels of a layer that a table has measured as one call: an attention module, the scan of an index, experts."""
+"""Kernels of a layer measured as one call: an attention module, the scan of an index, or experts."""
 
 from __future__ import annotations
 
@@ -34,28 +34,29 @@ from memgrain.workloads.layers.step import Stage
 from memgrain.workloads.layers.workload import in_sequence
 
 ABSORBED = ("k_b", "v_b")
-"""Products with the matrices of latent heads, which vLLM and SGLang keep in bf16 whatever the model's type (vLLM's
+"""Products with the matrices of latent heads, which vLLM and SGLang keep in bf16 for all model types (vLLM's
 MLAAttention.process_weights_after_loading; SGLang's deepseek_weight_loader without SGL_USE_DEEPGEMM_BMM)."""
 COMPULSORY = ("K", "V", "index")
-"""Tensors that a call reads whatever its kernels are, beside weights."""
+"""Tensors that a call must read with any kernels, in addition to weights."""
 
 
 @dataclass(frozen=True)
 class AttentionModule:
-    """The attention of a layer from its first projection to its last, without the norm before and the sum behind."""
+    """The attention of a layer from its first projection to its last, without the preceding norm and the following
+    reduction."""
 
     model: str
-    """By name."""
+    """Name of the model."""
     kind: str
-    """Of its attention, by the name in its file."""
+    """Kind of attention, by its name in the model's file."""
     step: Step
-    """What is asked."""
+    """Phase, batch and context."""
     shard: Shard
-    """Chips that share it."""
+    """Chips that share the model."""
     kernels: Kernels | None
-    """Whether attention is by the chip's own kernels."""
+    """Attention kernels; "auto": the chip's own."""
     launch_cycles: int
-    """What the code of a product takes beside its work."""
+    """Cycles of a product's code in addition to its work."""
 
     @property
     def dtype(self) -> DType:
@@ -63,7 +64,7 @@ class AttentionModule:
         return self.step.product
 
     def stages(self, places: Budget) -> tuple[Stage, ...]:
-        """Its kernels; a product in fp8 has one before it that converts what it multiplies out of bf16."""
+        """The kernels of the module. A product in fp8 is preceded by a conversion of its input from bf16."""
         found = [stage for stage in self._stages(self.step, places) if stage.trace is not None and stage.name != "norm"]
         plain = self.step.model_copy(update={"weights": "bf16", "product": "bf16"})
         kept = {stage.name: stage for stage in self._stages(plain, places) if stage.name in ABSORBED}
@@ -73,7 +74,7 @@ class AttentionModule:
         return LayerStages(load_model(self.model), step, self.shard, places, self.kernels).attention(self.kind)
 
     def _whole(self, stage: Stage) -> Iterator[Stage]:
-        """A stage with what its launch takes, behind the conversion that it needs."""
+        """A stage with its launch cycles, preceded by the conversion that it needs."""
         trace = stage.trace
         if trace is None or "W" not in {tensor.name for tensor in trace.tensors}:
             yield stage
@@ -90,14 +91,14 @@ class AttentionModule:
 
 @dataclass(frozen=True)
 class IndexScan:
-    """The scan of all index rows of one context by several queries, each for itself."""
+    """The scan of all index rows of one context by several queries."""
 
     model: str
-    """By name."""
+    """Name of the model."""
     kind: str
-    """Of its attention, by the name in its file."""
+    """Kind of attention, by its name in the model's file."""
     step: Step
-    """What is asked; in prefill its tokens are the queries."""
+    """Phase, batch and context; in prefill the tokens are the queries."""
 
     @property
     def dtype(self) -> DType:
@@ -105,7 +106,7 @@ class IndexScan:
         return self.step.index_product
 
     def stages(self, places: Budget) -> tuple[Stage, ...]:
-        """The scan alone; raises WorkloadError if nothing is scanned."""
+        """The scan kernel. Raises WorkloadError if nothing is scanned."""
         asked = attention_workload(load_model(self.model), self.kind, self.step, Shard())
         traces = asked.kernels(places) if isinstance(asked, Indexed) else ()
         found = tuple(Stage(trace.name, "index", trace) for trace in traces if trace.name == "scan")
@@ -116,21 +117,22 @@ class IndexScan:
 
 @dataclass(frozen=True)
 class Experts:
-    """The experts of one chip as vLLM's fused_experts runs them: rows are found through lists, not gathered first."""
+    """The experts of one chip as vLLM's fused_experts runs them: kernels read rows through index lists without a
+    separate gather."""
 
     rows: tuple[int, ...]
     """Rows of each expert."""
     tokens: int
-    """Tokens that are asked for."""
+    """Number of tokens."""
     hidden: int
-    """Elements of a token."""
+    """Elements per token."""
     inner: int
     """Elements between the two products of an expert."""
     dtype: DType
     """Element type of weights and products: bf16, or fp8."""
 
     def stages(self, places: Budget) -> tuple[Stage, ...]:
-        """Two products, the activation between them and the sum behind; in fp8 with a conversion before each product
+        """Two products, the activation between them and the final sum; in fp8 with a conversion before each product
         (vllm/model_executor/layers/fused_moe/fused_moe.py)."""
         total, wide = sum(self.rows), ACTIVATION
         gates = {"gate": 2 * self.inner * wide}
@@ -171,12 +173,12 @@ class Experts:
 
 @dataclass(frozen=True)
 class Module:
-    """What is measured as one call."""
+    """A module measured as one call."""
 
     name: str
-    """The operation's."""
+    """Name of the operation."""
     part: AttentionModule | IndexScan | Experts
-    """What it runs."""
+    """The kernels that it runs."""
 
     @property
     def dtype(self) -> DType:
@@ -184,13 +186,13 @@ class Module:
         return self.part.dtype
 
     def simulate(self, chip: Chip) -> tuple[float, Result, int]:
-        """Seconds of a call right behind another, its result, and the number of calls that this is: one."""
+        """Seconds of a call that directly follows another, the result, and the number of calls in it (1)."""
         traces = in_sequence(self.part.stages(budget(chip)))
         result = simulate_sequence(chip, traces, "warm", name=self.name)
         return result.time / 1e12, result, 1
 
     def work(self, places: Budget) -> tuple[int, int]:
-        """Useful bytes, of weights and caches alone, and useful operations."""
+        """Useful bytes (weights and caches only) and useful operations."""
         moved, operations = dict[str, int](), 0
         for stage in self.part.stages(places):
             assert stage.trace is not None
@@ -203,7 +205,7 @@ class Module:
         return sum(moved.values()), operations
 
     def plain(self) -> dict[str, Any]:
-        """All that decides a prediction."""
+        """Everything that determines a prediction, as plain values."""
         made = {
             key: value.model_dump(mode="json") if isinstance(value, BaseModel) else value
             for key, value in vars(self.part).items()
@@ -212,7 +214,7 @@ class Module:
 
 
 def module(record: Record, places: Budget) -> tuple[Module, tuple[int, int]]:
-    """The module of a row, and its useful bytes and operations; raises WorkloadError if its step is none."""
+    """The module of a row, and its useful bytes and operations. Raises WorkloadError if its step is invalid."""
     name = record.text("operation")
     part = PARTS[record.one_of("part", tuple(PARTS))](record)
     found = Module(name, part)
@@ -255,7 +257,7 @@ PARTS: dict[str, Callable[[Record], AttentionModule | IndexScan | Experts]] = {
     "scan": _scan,
     "experts": _experts,
 }
-"""What the column `part` may say."""
+"""Values of the column `part`."""
 
 
 def _converted(stage: Stage, rows: int, columns: int, names: dict[str, str]) -> Stage:

@@ -1,23 +1,23 @@
-"""Published measurements of kernels, each with its chip and its workload, held against predictions.
+"""Validation against published measurements of kernels, each with its chip and workload.
 
 POINTS.yaml:
 
-title: what was measured
+title: the measurements
 sources: {KEY: full citation}
 points:
   - id: M3
-    family: memory                     # points of a family are summed up together
+    family: memory                     # points of a family are summarised together
     what: the point in a few words
     chip: ascend_910b1                 # a shipped name, or a file beside this one
-    set: {aic.count: 20}               # overrides of the chip (may be absent)
+    set: {aic.count: 20}               # overrides of the chip (optional)
     before: cold                       # state of the caches (cold if absent)
-    fitted: true                       # whether numbers of the chip were fitted to it (false if absent)
+    fitted: true                       # whether parameters of the chip were fitted to it (default: false)
     workload: {kind: matrix_read, ...} # as in a workload's file, or kind: model_run (a step of a whole model)
     measured: {time_us: 215.82}        # metrics or counters of a result
     source: KEY
 left_out:                              # measurements that are not compared
   - {id: G3, what: ..., reason: ..., source: KEY}
-alternatives:                          # other hypotheses: the same points with other numbers of the chip
+alternatives:                          # other hypotheses: the same points with other parameters of the chip
   - {name: random replacement, set: {l2.replacement: random}, points: [M8, M9]}
 """
 
@@ -44,34 +44,34 @@ from memgrain.workloads import WorkloadError
 
 Name = Annotated[str, Field(min_length=1)]
 RATES = ("l2_hit_rate", "l2_sector_hit_rate", "dram_row_hit_rate", "bound_share", "effective_bandwidth_share")
-"""Quantities between 0 and 1, whose errors are differences; those of all others are relative."""
+"""Quantities between 0 and 1, whose errors are differences; errors of all others are relative."""
 COLUMNS = ("id", "family", "what", "chip", "fitted", "quantity", "measured", "predicted", "error", "source")
 """Columns of points.csv."""
 
 
-class Measured(BaseModel):
-    """One point."""
+class MeasuredPoint(BaseModel):
+    """One measured point."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: Name
     """Short name, unique in the file."""
     family: Name
-    """What it is counted among."""
+    """Family in which it is summarised."""
     what: Name
-    """The point in a few words."""
+    """Short description of the point."""
     chip: Name
     """A chip by name or file."""
     set: dict[Name, Any] = Field(default_factory=dict)
-    """Overrides of the chip: what the measured part has that the named one has not."""
+    """Overrides of the chip: differences between the measured part and the named one."""
     before: Literal["cold", "dirty", "warm"] = "cold"
     """State of the caches before the run."""
     fitted: bool = False
-    """Whether numbers of the chip were fitted to this point; the others are predictions."""
+    """Whether parameters of the chip were fitted to this point; the others are predictions."""
     workload: dict[str, Any]
     """The workload, as in a file of its own."""
     measured: dict[Name, float] = Field(min_length=1)
-    """What was measured, by metric or counter."""
+    """Measured values by metric or counter."""
     source: Name
     """A key of the file's sources."""
 
@@ -84,9 +84,9 @@ class LeftOut(BaseModel):
     id: Name
     """Short name."""
     what: Name
-    """The measurement in a few words."""
+    """Short description of the measurement."""
     reason: Name
-    """Why it is left out."""
+    """Reason why it is omitted."""
     source: Name
     """A key of the file's sources."""
 
@@ -97,11 +97,11 @@ class Alternative(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Name
-    """The hypothesis in a few words."""
+    """Short description of the hypothesis."""
     set: dict[Name, Any] = Field(min_length=1)
-    """Overrides of the chip that it stands for."""
+    """Overrides of the chip under this hypothesis."""
     points: list[Name] = Field(min_length=1)
-    """Ids of the points that tell it from the chip's own numbers."""
+    """Ids of the points that distinguish it from the chip's own parameters."""
 
 
 class PointsFile(BaseModel):
@@ -110,35 +110,35 @@ class PointsFile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     title: Name
-    """What was measured."""
+    """Title of the measurements."""
     sources: dict[Name, Name]
     """Full citations by key."""
-    points: list[Measured] = Field(min_length=1)
-    """What is compared."""
+    points: list[MeasuredPoint] = Field(min_length=1)
+    """Points that are compared."""
     left_out: list[LeftOut] = []
-    """What is not."""
+    """Measurements that are not compared."""
     alternatives: list[Alternative] = []
-    """Hypotheses to be excluded."""
+    """Other hypotheses about the chip."""
 
 
 @dataclass(frozen=True)
 class Compared:
-    """Points beside their predictions."""
+    """Points compared with their predictions."""
 
     file: PointsFile
     frame: pd.DataFrame
-    """A row for each measured quantity that has a prediction; see COLUMNS. `alternative` is empty for the chip's own
-    numbers."""
+    """One row per measured quantity with a prediction; see COLUMNS. `alternative` is empty for the chip's own
+    parameters."""
     failures: list[str] = field(default_factory=list)
     """A line for each point without a prediction."""
 
     @property
     def own(self) -> pd.DataFrame:
-        """Rows of the chip's own numbers."""
+        """Rows with the chip's own parameters."""
         return self.frame[self.frame["alternative"] == ""]
 
     def summary(self) -> dict[str, Any]:
-        """Figures by family, of the points that nothing was fitted to, and overall; fractions, not per cent."""
+        """Figures by family, of the points without fitted parameters, and overall, as fractions."""
         own = self.own
         families = {str(name): _figures(rows) for name, rows in own.groupby("family", sort=False)}
         found = {"families": families, "predicted": _figures(own[~own["fitted"]]), "overall": _figures(own)}
@@ -149,7 +149,7 @@ class Compared:
 
 
 def is_points_file(path: Path) -> bool:
-    """Whether a file to validate is one of points: YAML, where rows are a CSV."""
+    """Whether a file contains points: points are YAML, rows are CSV."""
     return path.suffix in (".yaml", ".yml")
 
 
@@ -159,7 +159,7 @@ def validate_points(
     alternatives: bool = False,
     options: RunOptions = RunOptions(),
 ) -> Compared:
-    """Predict every point of a file, with `alternatives` also under its other hypotheses, and compare.
+    """Predict every point of a file and compare; with `alternatives` also under its other hypotheses.
 
     `chip_set` overrides numbers of every chip. If the options have a folder `out`, rows are kept in `out`/rows.jsonl as
     they come and found there when run again, and points.csv is written. Raises MemgrainError, HardwareError or
@@ -188,7 +188,7 @@ def validate_points(
 
 
 def load_points(path: Path) -> PointsFile:
-    """The points of that file; raises MemgrainError in one line."""
+    """Load the points of a file. Raises MemgrainError with one line."""
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -219,8 +219,9 @@ def load_points(path: Path) -> PointsFile:
     return file
 
 
-def resolve(path: Path, point: Measured, more: dict[str, Any], files: Files) -> Point | ModelPoint:
-    """The job of a point of the file at `path`, `more` being set on its chip; raises MemgrainError in one line."""
+def resolve(path: Path, point: MeasuredPoint, more: dict[str, Any], files: Files) -> Point | ModelPoint:
+    """The job of a point of the file at `path`, with the further overrides `more` of its chip. Raises MemgrainError
+    with one line."""
     chip = str(path.parent / point.chip) if point.chip.endswith((".yaml", ".yml")) else point.chip
     if point.workload.get("kind") == KIND:
         try:
@@ -234,7 +235,7 @@ def resolve(path: Path, point: Measured, more: dict[str, Any], files: Files) -> 
         raise MemgrainError(f"{path.name}: point {point.id}: {error}") from None
 
 
-def _cells(path: Path, point: Measured, quantity: str, value: float, row: dict[str, Any]) -> dict[str, Any]:
+def _cells(path: Path, point: MeasuredPoint, quantity: str, value: float, row: dict[str, Any]) -> dict[str, Any]:
     predicted = row.get(quantity)
     if not isinstance(predicted, int | float):
         known = ", ".join(METRICS)
@@ -245,7 +246,7 @@ def _cells(path: Path, point: Measured, quantity: str, value: float, row: dict[s
 
 
 def _figures(rows: pd.DataFrame) -> dict[str, Any]:
-    """Errors of relative quantities, and of rates in points."""
+    """Figures of relative errors, and of rates as differences."""
     rate = rows["quantity"].isin(RATES)
     errors, rates = (rows.loc[mask, "error"].to_numpy(float) for mask in (~rate, rate))
     return {

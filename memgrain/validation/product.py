@@ -1,5 +1,5 @@
-"""A product with weights as a table of kernels has it: some copies of a layer, each with weights of its own, that run
-one after the other in one graph, replayed without a pause."""
+"""A product with weights as a table of kernels measures it: several copies of a layer, each with its own weights, run
+one after the other in one graph that is replayed without a pause."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from memgrain.workloads import DType, Linear, Trace, conversion, in_one_memory, 
 WEIGHTS = ("bf16", "fp16", "fp8", "int8", "fp4", "int4")
 """Element types of weights."""
 PASSES = 2
-"""Capacities of the last cache in weights after which further copies find it as the one before did."""
+"""Amount of weights, in capacities of the last cache, after which further copies find the cache in a steady state."""
 
 
 @dataclass(frozen=True)
 class Product:
-    """What is measured as one call."""
+    """A product measured as one call."""
 
     linear: Linear
     """The product."""
     copies: int = 1
-    """Layers in the graph."""
+    """Number of layers in the graph."""
     own_inputs: bool = False
-    """Whether each has an A of its own, too."""
+    """Whether each layer also has its own A."""
     converted: DType | None = None
-    """The type out of which a kernel of its own converts A first; None: none runs."""
+    """Type from which a separate kernel converts A first; None: no conversion."""
 
     @property
     def launches(self) -> int:
-        """Kernels of a call."""
+        """Number of kernels per call."""
         return 1 if self.converted is None else 2
 
     def kernels(self, chip: Chip) -> tuple[Trace, ...]:
-        """The kernels of as many copies as tell one another apart in the caches of a chip."""
+        """The kernels of as many copies as are needed to reach a steady state of the chip's caches."""
         linear, cache = self.linear, chip.cache.capacity if chip.cache else 0
         traces, names = [], []
         for copy in range(min(self.copies, 1 + PASSES * cache // linear.matrix_bytes)):
@@ -52,9 +52,9 @@ class Product:
         return in_one_memory(traces, names)
 
     def simulate(self, chip: Chip) -> tuple[float, Result, int]:
-        """Seconds of a call, and the result of all kernels together with the number of calls that they are.
+        """Seconds of a call, the result of all kernels together, and the number of calls in it.
 
-        Of the launch, a call has a share; each kernel costs what a further kernel of a sequence does.
+        A call bears its share of the graph launch; each kernel costs as much as a further kernel of a sequence.
         """
         traces = self.kernels(chip)
         result = simulate_sequence(chip, traces, "warm", name=self.linear.name)
@@ -65,12 +65,12 @@ class Product:
         return time / 1e12, result, calls
 
     def plain(self) -> dict[str, Any]:
-        """All that decides a prediction."""
+        """Everything that determines a prediction, as plain values."""
         return {**vars(self), "linear": self.linear.model_dump(mode="json")}
 
 
 def product(record: Record) -> tuple[Product, tuple[int, int]]:
-    """The product of a row, and its useful bytes and operations."""
+    """The product of a row, and the useful bytes and operations."""
     m, k, n = (record.whole(name) for name in ("tokens", "inputs", "outputs"))
     dtype = record.text("dtype", "bf16")
     raw = {

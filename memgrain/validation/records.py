@@ -1,4 +1,4 @@
-"""Rows of a CSV of measurements: read, checked, and turned into numbers; what is wrong is named with its row."""
+"""Rows of a CSV of measurements: read, check and convert them. Errors name the row."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "prefill": ("head_dim", "context", "heads", "kv_heads"),
     "linear": ("tokens", "inputs", "outputs"),
 }
-"""The families, and the columns without which their rows say too little."""
+"""The families and their required columns."""
 MEASURED = (
     "kernel_time_us",
     "kernel_time_dirty_us",
@@ -26,23 +26,23 @@ MEASURED = (
     "l2_read_sectors_32b",
     "l2_read_hit_sectors_32b",
 )
-"""What is compared where a file has it."""
+"""Columns that are compared if the file has them."""
 _TRUTH = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False, "": False}
 
 
 @dataclass(frozen=True)
 class Record:
-    """One row of a file; cells are read when they are asked for."""
+    """One row of a file. Cells are parsed on access."""
 
     file: str
     """Name of the file."""
     id: str
-    """The row's id."""
+    """Id of the row."""
     cells: dict[str, str]
-    """Text of each column, without blanks around it; absent columns are not there."""
+    """Text of each column without surrounding blanks; absent columns are missing."""
 
     def text(self, column: str, default: str | None = None) -> str:
-        """The text of a cell; raises MemgrainError if it is empty and there is no default."""
+        """The text of a cell. Raises MemgrainError if it is empty and there is no default."""
         found = self.cells.get(column, "")
         if found:
             return found
@@ -71,7 +71,7 @@ class Record:
         return number
 
     def whole(self, column: str, default: int | None = None) -> int:
-        """The whole number, at least 0, in a cell; raises MemgrainError if it is empty and there is no default."""
+        """The whole number, at least 0, in a cell. Raises MemgrainError if it is empty and there is no default."""
         number = self.maybe(column)
         if number is not None:
             return number
@@ -89,19 +89,19 @@ class Record:
         return int(number)
 
     def truth(self, column: str) -> bool:
-        """Whether a cell says True; an empty one says False."""
+        """The truth value of a cell; an empty one is False."""
         found = self.cells.get(column, "")
         if found.lower() not in _TRUTH:
             raise self.error(f"{column} is '{found}', must be True or False; correct the cell")
         return _TRUTH[found.lower()]
 
     def error(self, message: str) -> MemgrainError:
-        """An error that names this row."""
+        """An error with a message that names this row."""
         return MemgrainError(f"{self.file}: row {self.id}: {message}")
 
 
 def read_records(path: Path) -> list[Record]:
-    """The rows of a CSV; raises MemgrainError if there are none, or a column or a family is wrong."""
+    """Read the rows of a CSV. Raises MemgrainError if there are none, or a column or a family is invalid."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, restkey="")

@@ -1,4 +1,4 @@
-"""Validating: rows of a file go through the machinery of sweeps, and come back to be held against measurements."""
+"""Run a validation: predict the rows of a file like the points of a sweep, and compare them with measurements."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from memgrain.runs.execute import run_points
 from memgrain.runs.options import RunOptions
 from memgrain.runs.rows import Row, read_rows
 from memgrain.runs.validated import what
-from memgrain.validation.cases import Case, Maker, Unpredictable
+from memgrain.validation.cases import CaseMaker, Unpredictable, ValidationCase
 from memgrain.validation.compare import report, with_errors
 from memgrain.validation.external import External, read_external
 from memgrain.validation.records import MEASURED, Record, read_records
@@ -47,7 +47,7 @@ WORST = (
 )
 """Columns of worst.csv."""
 SHOWN = 20
-"""Rows of worst.csv."""
+"""Number of rows in worst.csv."""
 _ALIKE = (
     "device",
     "kernel",
@@ -67,15 +67,15 @@ _ALIKE = (
     "window",
     "kv_dtype",
 )
-"""What two rows have in common if only the head dimension, and what follows from it, differs."""
+"""Columns that two rows share if they differ only in the head dimension and what follows from it."""
 
 
 @dataclass(frozen=True)
 class Validation:
-    """Predictions beside measurements."""
+    """Predictions compared with measurements."""
 
     frame: pd.DataFrame
-    """A row for each that has a prediction, in the order of the file: cells, predictions, errors."""
+    """One row per predicted row, in the order of the file: cells, predictions, errors."""
     failures: list[str] = field(default_factory=list)
     """A line for each row without a prediction."""
 
@@ -85,11 +85,11 @@ class Validation:
         return bool(self.frame["time_error"].notna().any())
 
     def summary(self) -> dict[str, Any]:
-        """Figures by family and overall; fractions, not per cent."""
+        """Figures by family and overall, as fractions."""
         return report(self.frame)
 
     def worst(self, count: int) -> pd.DataFrame:
-        """The rows whose time is furthest off, the worst first."""
+        """The rows with the largest errors of time, the worst first."""
         known = self.frame.dropna(subset=["time_error"])
         return known.reindex(known["time_error"].abs().sort_values(ascending=False).index).head(count)
 
@@ -102,9 +102,9 @@ def validate(
     kernel: str | None = None,
     options: RunOptions = RunOptions(),
 ) -> Validation:
-    """Predict every row of a CSV of measurements, or of a table of others (or `sample` of them), and compare.
+    """Predict every row of a CSV of measurements or of a third-party table, or a random `sample` of them, and compare.
 
-    `kernel` is that of every row, whatever its column says; auto: a generic tiling.
+    `kernel` replaces the kernel of every row; auto: a generic tiling.
 
     If the options have a folder `out`, rows are kept in `out`/rows.jsonl as they come and found there when run again,
     and predictions.csv, worst.csv and scatter.png are written, predictions.csv also after an interrupt. Raises
@@ -114,11 +114,13 @@ def validate(
     records, out = _sampled(found, sample, options.seed), options.out
     wanted = out is not None and not isinstance(path, External)
     dirty = wanted or any(record.real("kernel_time_dirty_us") is not None for record in records)
-    maker = Maker(chip, chip_set or {}, dirty, kernel)
+    maker = CaseMaker(chip, chip_set or {}, dirty, kernel)
     cases, refused, records = _made(maker, records)
     with options.folder() as folder:
         try:
-            slowest_first = sorted(cases, key=Case.roofline, reverse=True)  # so that none is left alone at the end
+            slowest_first = sorted(
+                cases, key=ValidationCase.roofline, reverse=True
+            )  # so that no slow row runs alone at the end
             outcome = run_points(slowest_first, refused, folder, options)
         except KeyboardInterrupt:
             if out is not None:
@@ -130,8 +132,8 @@ def validate(
     return answer
 
 
-def _made(maker: Maker, records: list[Record]) -> tuple[list[Case], list[str], list[Record]]:
-    """The cases of the records that have one, a line for each other, and the former records."""
+def _made(maker: CaseMaker, records: list[Record]) -> tuple[list[ValidationCase], list[str], list[Record]]:
+    """The cases of the predictable records, a line for each other record, and the predictable records."""
     cases, refused, kept = [], [], []
     for record in records:
         try:
@@ -145,7 +147,7 @@ def _made(maker: Maker, records: list[Record]) -> tuple[list[Case], list[str], l
 
 
 def _sampled(records: list[Record], sample: int | None, seed: int) -> list[Record]:
-    """`sample` of the records, each set equally likely, in the order of the file."""
+    """A uniformly random subset of `sample` records, in the order of the file."""
     if sample is None:
         return records
     if sample < 1:
@@ -154,8 +156,8 @@ def _sampled(records: list[Record], sample: int | None, seed: int) -> list[Recor
     return [records[i] for i in sorted(rng.permutation(len(records))[:sample].tolist())]
 
 
-def _frame(records: list[Record], cases: list[Case], folder: Path) -> pd.DataFrame:
-    """What is known of each row that has a prediction."""
+def _frame(records: list[Record], cases: list[ValidationCase], folder: Path) -> pd.DataFrame:
+    """One row per predicted record, with its cells, prediction and errors."""
     found: dict[str, Row] = {row["id"]: row for row in read_rows(folder / "rows.jsonl")}
     rows = []
     for record, case in zip(records, cases, strict=True):
@@ -195,7 +197,7 @@ def _write_predictions(frame: pd.DataFrame, out: Path) -> None:
 
 
 def _write(found: Validation, out: Path) -> None:
-    """predictions.csv and, where something was compared, worst.csv and scatter.png."""
+    """Write predictions.csv and, if anything was compared, worst.csv and scatter.png."""
     _write_predictions(found.frame, out)
     if not found.compared:
         return
@@ -220,7 +222,7 @@ def _table(frame: pd.DataFrame, columns: Sequence[str], path: Path) -> None:
 
 
 def _cell(value: Any) -> Any:
-    """A number without more digits than it has; nothing where there is none."""
+    """Format a cell: whole numbers without a fraction, others with nine digits, missing numbers as empty."""
     if not isinstance(value, float):
         return value
     if not math.isfinite(value):

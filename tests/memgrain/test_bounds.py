@@ -12,8 +12,8 @@ from memgrain.models.point import ModelPoint
 from memgrain.models.request import ModelRequest
 from memgrain.runs.task import Point, budget
 from memgrain.sim.breakdown.bounds import bounds
-from memgrain.validation.asked import Gather
-from memgrain.validation.cases import Case, Maker
+from memgrain.validation.calls import Gather
+from memgrain.validation.cases import CaseMaker, ValidationCase
 from memgrain.validation.points import load_points, resolve
 from memgrain.validation.records import read_records
 from memgrain.workloads import Trace, Workload, attention
@@ -29,7 +29,7 @@ def bound_us(chip: Chip, trace: Trace, warm: bool) -> float:
     return bounds(chip, trace, asked, warm, {}).time / 1e6
 
 
-def of_case(case: Case) -> float:
+def of_case(case: ValidationCase) -> float:
     """The bound of a row of a table."""
     assert isinstance(case.asked, Gather | Workload)
     trace = case.asked.trace() if isinstance(case.asked, Gather) else attention(case.asked, budget(case.chip))
@@ -44,7 +44,7 @@ def beaten(found: Iterator[tuple[str, float, float]]) -> tuple[int, list[str]]:
 
 @pytest.mark.parametrize(("file", "least"), [("h100_attention.csv", 200), ("fa3_paper.csv", 60)])
 def test_no_measured_kernel_beats_the_bound_of_its_call(file: str, least: int) -> None:
-    records, maker = read_records(MEASURED / file), Maker(None, {}, False)
+    records, maker = read_records(MEASURED / file), CaseMaker(None, {}, False)
     cases = [(maker.make(record), record.real("kernel_time_us")) for record in records]
     number, wrong = beaten((str(case), of_case(case), time) for case, time in cases if time)
     assert wrong == []

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 import yaml
 
-from memgrain.calibration import FITS, Calibration, Fit, Rows, fragment, open_calibration
+from memgrain.calibration import FITS, Calibration, Fit, RowFilter, fragment, open_calibration
 from memgrain.calibration.empty import EmptyCase
-from memgrain.calibration.search import Found, Unknown, search
+from memgrain.calibration.search import Found, SearchVariable, search
 from memgrain.cli import call
 from memgrain.hwmodels import chip_names, load_chip, read_chip
 from memgrain.runs.options import RunOptions
-from memgrain.validation.cases import Maker
+from memgrain.validation.cases import CaseMaker
 from memgrain.validation.records import Record
 
 FILES = Path(__file__).parent.parent / "validation"
@@ -39,9 +39,9 @@ memory:
 """.replace("core: &none\n", "")
 PLANTED = {"launch_overhead": "1.234 us", "l2.bandwidth": "25 GB/s", "hbm.standard.timings.tFAW": "120 ns"}
 TOY_FITS = (
-    Fit("launch_overhead", ((Rows("stream", "warm", mib=(0, 0.1)),),), "next to nothing"),
-    Fit("l2.bandwidth", ((Rows("stream", "warm", mib=(0.5, 4)),),), "hits only"),
-    Fit("hbm.standard.timings.tFAW", ((Rows("gather", "cold", row_bytes=(1, 64)),),), "an activation a row"),
+    Fit("launch_overhead", ((RowFilter("stream", "warm", mib=(0, 0.1)),),), "next to nothing"),
+    Fit("l2.bandwidth", ((RowFilter("stream", "warm", mib=(0.5, 4)),),), "hits only"),
+    Fit("hbm.standard.timings.tFAW", ((RowFilter("gather", "cold", row_bytes=(1, 64)),),), "an activation a row"),
 )
 Cells = dict[str, str]
 
@@ -81,7 +81,7 @@ def write(path: Path, rows: list[Cells]) -> Path:
 
 def measured(chip: Path, folder: Path, settings: Mapping[str, Any] = PLANTED) -> Path:
     """A file whose times are those of the chip with these numbers."""
-    maker = Maker(str(chip), settings, False)
+    maker = CaseMaker(str(chip), settings, False)
     times = [maker.make(Record("f.csv", cells["id"], cells)).run()["predicted_time_us"] for cells in ROWS]
     return write(folder / "f.csv", [c | {"kernel_time_us": repr(t)} for c, t in zip(ROWS, times, strict=True)])
 
@@ -131,8 +131,10 @@ def test_a_number_outside_of_its_range_stops_at_the_bound_and_says_so(toy: Path,
     assert "stopped at the upper bound of the old range" in " ".join(fragment(found).split())
 
 
-def unknown(name: str, start: float, objective: Any, low: float = 0, high: float = 10, whole: bool = False) -> Unknown:
-    return Unknown(name, start, low, high, whole, objective)
+def unknown(
+    name: str, start: float, objective: Any, low: float = 0, high: float = 10, whole: bool = False
+) -> SearchVariable:
+    return SearchVariable(name, start, low, high, whole, objective)
 
 
 def test_numbers_that_depend_on_each_other_are_found_by_turns() -> None:

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from memgrain.claims import ExperimentOptions, claim_names, load_claim, load_claims, run_claims
 from memgrain.claims.criterion import Criterion
-from memgrain.claims.experiments import Best, LockIn, Reads
-from memgrain.claims.finding import number_text
+from memgrain.claims.experiments import Best, LockIn, ReadBytesRatio
 from memgrain.claims.formula import read_formula
-from memgrain.claims.interval import Interval, spread
+from memgrain.claims.interval import ValueInterval, interval_of_formula
+from memgrain.claims.result import number_text
 from memgrain.claims.verdict import FAILS, HOLDS, OPEN, Decided, verdict
 from memgrain.cli import call
 from memgrain.errors import MemgrainError
@@ -30,8 +30,11 @@ DOCS = Path(__file__).parents[2] / "docs"
 def test_a_formula_lies_between_its_extremes(price: float, words: float, more: float) -> None:
     """Of a formula that rises in one number and falls in the other, the ends are those of opposite ends."""
     formula = read_formula("price / words")
-    numbers = {"price": Interval(price, price * more, price * more), "words": Interval(words, words, words * more)}
-    found = spread(formula, numbers)
+    numbers = {
+        "price": ValueInterval(price, price * more, price * more),
+        "words": ValueInterval(words, words, words * more),
+    }
+    found = interval_of_formula(formula, numbers)
     assert found.low == pytest.approx(price / (words * more))
     assert found.high == pytest.approx(price * more / words)
     assert found.low <= found.value <= found.high
@@ -66,7 +69,7 @@ def test_a_formula_without_a_value_says_so() -> None:
 @given(low=st.floats(-10, 10), width=st.floats(0, 5), least=st.floats(-10, 10), room=st.floats(0, 5))
 def test_a_criterion_decides_what_lies_on_one_side(low: float, width: float, least: float, room: float) -> None:
     """True and False hold for every number of the interval; where numbers on both sides are in it, it is open."""
-    holds = Criterion(at_least=least, at_most=least + room).holds(Interval(low, low, low + width))
+    holds = Criterion(at_least=least, at_most=least + room).holds(ValueInterval(low, low, low + width))
     inside = [least <= number <= least + room for number in (low, low + width / 2, low + width)]
     if holds is not None:
         assert set(inside) == {holds}
@@ -92,7 +95,7 @@ def test_numbers_have_three_digits(value: float, text: str) -> None:
 def test_every_claim_can_be_read() -> None:
     """Its cases are apart, and its title says what is claimed in one line."""
     for claim in load_claims():
-        conditions = [(case.told, case.condition) for case in claim.cases]
+        conditions = [(case.as_claimed, case.condition) for case in claim.cases]
         assert len(set(conditions)) == len(conditions), claim.name
         assert "\n" not in claim.title
         assert len(claim.title) < 90
@@ -122,7 +125,7 @@ def test_verdicts_follow_the_chip(tmp_path: Path) -> None:
     file.write_text(f"title: T\nwords: [W]\nmeaning: M\ncases:{''.join(cases)}\n")
     (found,) = run_claims([load_claim(str(file))], ExperimentOptions(RunOptions(tmp_path)))
     assert found.sourced == f"holds only if {chip}"
-    assert found.told == ""
+    assert found.as_claimed == ""
 
 
 def test_a_ratio_on_the_toy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -162,7 +165,7 @@ def test_designs_are_compared_on_chips_and_shown_in_a_matrix(tmp_path: Path) -> 
     assert best.matrix is not None
     assert best.matrix.columns == ("head_dim 96", "head_dim 128", "head_dim 256")
     ((_, numbers),) = best.matrix.rows
-    assert isinstance(best.found, Interval)
+    assert isinstance(best.found, ValueInterval)
     assert best.found.value == pytest.approx(numbers[0] / min(numbers[1:]))
     assert min(numbers) == 1
     locked = {
@@ -180,7 +183,7 @@ def test_designs_are_compared_on_chips_and_shown_in_a_matrix(tmp_path: Path) -> 
     table = np.array([numbers for _, numbers in found.matrix.rows])
     assert table.shape == (2, 2)
     assert (np.diag(table) == 1).all()
-    assert isinstance(found.found, Interval)
+    assert isinstance(found.found, ValueInterval)
     assert found.found.value == table[0, 1]
     with pytest.raises(ValueError, match="h100_sxm is none of the chips"):
         LockIn.model_validate(locked | {"run_on": ["h100_sxm"]})
@@ -189,11 +192,11 @@ def test_designs_are_compared_on_chips_and_shown_in_a_matrix(tmp_path: Path) -> 
 def test_bytes_read_grow_with_the_cache_alone_and_less_beside_weights(tmp_path: Path) -> None:
     asked = {"kind": "reads", "model": "llama31_8b", "context": 131072, "beside": 65536}
     one, many = (
-        Reads.model_validate({**asked, "sequences": n}).find(ExperimentOptions(RunOptions(tmp_path))).found
+        ReadBytesRatio.model_validate({**asked, "sequences": n}).find(ExperimentOptions(RunOptions(tmp_path))).found
         for n in (1, 4096)
     )
-    assert isinstance(one, Interval)
-    assert isinstance(many, Interval)
+    assert isinstance(one, ValueInterval)
+    assert isinstance(many, ValueInterval)
     assert one.certain  # no experts
     assert 1 < one.value < many.value < 2
     assert many.value == pytest.approx(2, rel=1e-3)

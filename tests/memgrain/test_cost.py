@@ -18,10 +18,21 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq
 
 from memgrain.cli import call
-from memgrain.cost import PHASES, ChipCost, Figure, Phase, bill, break_even, cost_names, drivers, load_cost, load_site
+from memgrain.cost import (
+    TOKEN_KINDS,
+    ChipCost,
+    CostInput,
+    TokenKind,
+    bill,
+    break_even,
+    cost_names,
+    drivers,
+    load_cost,
+    load_site,
+)
 from memgrain.cost.bill import SAVES, figures
 from memgrain.cost.load import FOLDER
-from memgrain.cost.tco import Numbers, annuity, busy_joules, held_year, owned_second, rented_second, tco_year
+from memgrain.cost.tco import CostValues, annuity, busy_joules, held_year, owned_second, rented_second, tco_year
 from memgrain.cost.work import read_time, work
 from memgrain.errors import MemgrainError
 from memgrain.hwmodels import chip_names, load_chip
@@ -29,7 +40,7 @@ from memgrain.models.capacity import cache_bytes
 from memgrain.workloads.models.model import load_model
 
 YEAR = 8760 * 3600
-EASY = Numbers(
+EASY = CostValues(
     price=1000,
     rent=1.8,
     power=100,
@@ -98,21 +109,21 @@ def test_an_annuity_pays_back_what_was_lent() -> None:
     assert owed == pytest.approx(0, abs=1e-12)
 
 
-def _numbers() -> st.SearchStrategy[Numbers]:
+def _numbers() -> st.SearchStrategy[CostValues]:
     positive, share = st.floats(0.01, 1e5), st.floats(0.01, 1)
     special = {"busy": share, "utilisation": share, "interest": st.floats(0, 1), "lifetime": st.floats(0.5, 20)}
     idle = {"idle": st.just(0.01)}
-    every = {field.name: positive for field in fields(Numbers)}
-    return st.builds(Numbers, **{**every, **special, **idle})
+    every = {field.name: positive for field in fields(CostValues)}
+    return st.builds(CostValues, **{**every, **special, **idle})
 
 
 @given(_numbers())
-def test_the_seconds_of_a_year_cost_the_year(n: Numbers) -> None:
+def test_the_seconds_of_a_year_cost_the_year(n: CostValues) -> None:
     assert owned_second(n) * n.utilisation * YEAR == pytest.approx(tco_year(n), rel=1e-9)
 
 
-@given(_numbers(), st.sampled_from([field.name for field in fields(Numbers)]), st.floats(1.01, 3))
-def test_nothing_that_is_dearer_makes_tokens_cheaper(n: Numbers, name: str, factor: float) -> None:
+@given(_numbers(), st.sampled_from([field.name for field in fields(CostValues)]), st.floats(1.01, 3))
+def test_nothing_that_is_dearer_makes_tokens_cheaper(n: CostValues, name: str, factor: float) -> None:
     raised = getattr(n, name) * factor
     more = replace(n, **{name: min(raised, 1.0) if name == "utilisation" else raised})
     for cost in (owned_second, rented_second, busy_joules):
@@ -120,14 +131,14 @@ def test_nothing_that_is_dearer_makes_tokens_cheaper(n: Numbers, name: str, fact
         assert cost(low) <= cost(high) * (1 + 1e-12)
 
 
-def _corners(chip: str, phase: Phase) -> Iterator[Numbers]:
+def _corners(chip: str, phase: TokenKind) -> Iterator[CostValues]:
     ends = {name: {figure.low, figure.high} for name, figure in figures(load_cost(chip), load_site(), phase).items()}
     for corner in itertools.product(*ends.values()):
-        yield Numbers(**dict(zip(ends, corner, strict=True)))
+        yield CostValues(**dict(zip(ends, corner, strict=True)))
 
 
 @pytest.mark.parametrize(("chip", "phase"), [("h100_sxm", "decode"), ("ascend_910c_die", "prefill")])
-def test_an_interval_holds_every_corner_and_no_more(chip: str, phase: Phase) -> None:
+def test_an_interval_holds_every_corner_and_no_more(chip: str, phase: TokenKind) -> None:
     found, corners = bill(load_cost(chip), load_site(), phase, 1e-6), list(_corners(chip, phase))
     for amount, cost in (
         (found.rented, rented_second),
@@ -153,28 +164,28 @@ def test_what_moves_the_cost_most_comes_first() -> None:
     assert "site.server" not in other
 
 
-def _owned(cost: ChipCost, phase: Phase, seconds: float, price: float) -> float:
+def _owned(cost: ChipCost, phase: TokenKind, seconds: float, price: float) -> float:
     """USD a million tokens of a chip at a price, of which a file cannot say that it is below 0."""
     found = {name: figure.value for name, figure in figures(cost, here(), phase).items()}
-    return owned_second(Numbers(**{**found, "price": price})) * 1e6 * seconds
+    return owned_second(CostValues(**{**found, "price": price})) * 1e6 * seconds
 
 
 @given(
     st.sampled_from(cost_names()),
     st.sampled_from(cost_names()),
-    st.sampled_from(PHASES),
+    st.sampled_from(TOKEN_KINDS),
     st.floats(1e-7, 1e-2),
     st.floats(0.05, 20),
 )
 def test_break_even_is_where_a_search_finds_it(
-    ours: str, theirs: str, phase: Phase, seconds: float, ratio: float
+    ours: str, theirs: str, phase: TokenKind, seconds: float, ratio: float
 ) -> None:
     cost, other, site = shipped(ours), shipped(theirs), here()
     found = break_even(cost, other, site, phase, seconds, seconds * ratio)
     target = bill(other, site, phase, seconds * ratio)
     searched = brentq(lambda price: _owned(cost, phase, seconds, price) / target.owned.value - 1, -1e7, 1e7)
     assert found.price.value == pytest.approx(searched, rel=1e-6, abs=0.1)
-    at_rent = cost.model_copy(update={"rent": Figure(value=found.rent.value, kind="override", source="found")})
+    at_rent = cost.model_copy(update={"rent": CostInput(value=found.rent.value, kind="override", source="found")})
     assert bill(at_rent, site, phase, seconds).rented.value == pytest.approx(target.rented.value)
     assert found.price.low <= found.price.value <= found.price.high
     assert found.rent.low <= found.rent.value <= found.rent.high
@@ -294,7 +305,7 @@ def test_the_command_prints_amounts_and_their_ends(small: str, capsys: pytest.Ca
     asked = ["cost", "h100_sxm", small, "--context", "512", "--set", "site.utilisation=0.5"]
     assert call([*asked, "--json", "--against", "a100_sxm"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert set(found["tokens"]) == set(PHASES)
+    assert set(found["tokens"]) == set(TOKEN_KINDS)
     one = found["tokens"]["decode"]
     assert one["chip_seconds_per_token"] == pytest.approx(found["decode_time_us"] / 1e6)
     rent = load_cost("h100_sxm").rent

@@ -19,7 +19,7 @@ from memgrain.analysis.verdict import verdict
 from memgrain.cli import call
 from memgrain.errors import MemgrainError
 from memgrain.explore import explore, load_search
-from memgrain.explore.axes import Options, axes, params, place, size
+from memgrain.explore.axes import OptionAxis, axes, params, place, size
 from memgrain.explore.condition import NEVER, parse_condition
 from memgrain.explore.store import RowStore
 from memgrain.plots import figures
@@ -121,7 +121,7 @@ def test_a_product_is_kept_and_nothing_is_proposed_that_breaks_it() -> None:
     spec = copy.deepcopy(SEARCH)
     spec["space"] = {"shape.head_dim": [32, 48, 64, 96, 128], "shape.q_heads": [4, 8, 16], "chip.l2.ways": [4, 16]}
     (pair, ways) = axes(load_search(spec))
-    assert isinstance(pair, Options)
+    assert isinstance(pair, OptionAxis)
     assert [tuple(option.values()) for option in pair.options] == [(64, 16), (128, 8)]
     spec["space"]["shape.q_heads"] = {"low": 4, "high": 32, "step": 4}
     assert len(axes(load_search(spec))[0].options) == 3  # type: ignore[union-attr]
@@ -138,7 +138,7 @@ def test_products_that_share_a_key_are_kept_together() -> None:
     products = {"shape.q_heads": 3840, "shape.kv_heads": 960}
     spec["keep"] = [{"keys": ["shape.head_dim", key], "product": product} for key, product in products.items()]
     (dims, ways) = axes(load_search(spec))
-    assert isinstance(dims, Options)
+    assert isinstance(dims, OptionAxis)
     kept = [(32, 120, 30), (48, 80, 20), (64, 60, 15), (80, 48, 12)]
     assert [tuple(option.values()) for option in dims.options] == kept
     assert dims.ordered

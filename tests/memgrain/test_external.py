@@ -14,7 +14,7 @@ import pytest
 from memgrain.cli import call
 from memgrain.hwmodels import load_chip
 from memgrain.validation import External, external
-from memgrain.validation.cases import Case, Maker
+from memgrain.validation.cases import CaseMaker, ValidationCase
 from memgrain.validation.external import OPS, PAGE, SYSTEMS, read_external
 from memgrain.validation.product import Product
 from memgrain.workloads import Contiguous, Paged, Workload
@@ -86,8 +86,8 @@ def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def made(op: str, backend: str | None = None) -> list[Case]:
-    maker = Maker("h100_sxm", {}, False)
+def made(op: str, backend: str | None = None) -> list[ValidationCase]:
+    maker = CaseMaker("h100_sxm", {}, False)
     return [maker.make(record) for record in read_external(External("aiconfigurator", op, backend), "h100_sxm", {})]
 
 
@@ -176,7 +176,7 @@ def test_kernels_beside_the_attention_cost_what_a_further_kernel_costs(tables: P
     (case,) = made("generation_attention", "sglang")
     barrier = load_chip("h100_sxm").barrier
     assert barrier is not None
-    alone = Case(**{**vars(case), "other_kernels": 0}).run()["predicted_time_us"]
+    alone = ValidationCase(**{**vars(case), "other_kernels": 0}).run()["predicted_time_us"]
     assert case.other_kernels > 1
     assert case.run()["predicted_time_us"] == pytest.approx(alone + case.other_kernels * barrier / 1e6)
 
@@ -243,7 +243,7 @@ def test_every_row_of_the_package_becomes_a_record_and_every_kind_of_row_a_case(
         assert op in OPS
         records = read_external(External("aiconfigurator", op, None), chip, {})
         assert len(records) > 1000
-        maker = Maker(chip, {}, False)
+        maker = CaseMaker(chip, {}, False)
         cases = [maker.make(record) for record in records[::500]]
         assert all(case.useful_bytes > 0 for case in cases)
         assert Counter(record.real("kernel_time_us") is not None for record in records) == {True: len(records)}

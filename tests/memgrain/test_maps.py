@@ -11,15 +11,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from memgrain.analysis.over_fetch import DTYPES, GRANULES, Terms, on_chip, rows_of, waste
+from memgrain.analysis.over_fetch import DTYPES, GRANULES, LayoutOptions, on_chip, over_fetch_map, rows_of
 from memgrain.analysis.roofline import roofline
 from memgrain.cli import call
 from memgrain.hwmodels import load_chip
 from memgrain.plots.contours import contours
+from memgrain.plots.over_fetch import panels
 from memgrain.plots.roofline import roofs
 from memgrain.plots.stalls import OTHER, Bar, bars, joined
-from memgrain.plots.tensors import Count, attribution, evictors, needed, shares
-from memgrain.plots.waste import panels
+from memgrain.plots.tensors import TensorCount, attribution, evictors, needed, shares
 from memgrain.runs.task import Point, Task
 from tests.memgrain.test_plots import check_readable
 
@@ -107,7 +107,7 @@ def test_what_a_tensor_lost_went_to_others_or_itself() -> None:
 
 @pytest.mark.parametrize(("total", "text"), [(512, "512 B"), (860000, "860 kB"), (6_780_000, "6.78 MB")])
 def test_bytes_beside_a_bar_are_decimal(total: int, text: str) -> None:
-    assert Count("hbm", "read", "B", {"K": total}).text == text
+    assert TensorCount("hbm", "read", "B", {"K": total}).text == text
 
 
 def test_small_parts_are_joined_and_large_ones_come_first() -> None:
@@ -160,13 +160,13 @@ def test_lines_lie_where_the_times_are_equal() -> None:
     check_readable(figure)
 
 
-def test_the_waste_map_can_be_read() -> None:
+def test_the_over_fetch_map_can_be_read() -> None:
     chip, rows, layouts = load_chip("toy"), rows_of([64, 96, 112], DTYPES), ["rows", "random", "nz"]
-    figure = panels(waste(rows, GRANULES, layouts), on_chip(chip, rows, layouts), chip, Terms())
+    figure = panels(over_fetch_map(rows, GRANULES, layouts), on_chip(chip, rows, layouts), chip, LayoutOptions())
     check_readable(figure)
     assert len(figure.axes) == len(layouts) * len(DTYPES) + 1
     few = rows_of([96], ["bf16"])
-    check_readable(panels(waste(few, [64], ["rows"]), [], None, Terms()))
+    check_readable(panels(over_fetch_map(few, [64], ["rows"]), [], None, LayoutOptions()))
 
 
 @pytest.fixture
@@ -182,14 +182,14 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     return run
 
 
-def test_waste_as_json_and_figure(ask: Ask, tmp_path: Path) -> None:
-    status, said, _ = ask("waste", "toy", "--bytes", "656", "--layout", "rows", "--json")
+def test_over_fetch_as_json_and_figure(ask: Ask, tmp_path: Path) -> None:
+    status, said, _ = ask("overfetch", "toy", "--bytes", "656", "--layout", "rows", "--json")
     assert status == 0
     found = json.loads(said)
     assert [round(100 / cell["ratio"]) for cell in found["cells"]] == [98, 93, 85, 73, 57]
     assert found["granule"] == {"l2.fill_granule": 64}
     assert found["on_chip"][0]["simulated"] == found["on_chip"][0]["ratio"]
-    assert (tmp_path / "out" / "map_waste.png").stat().st_size > 10_000
+    assert (tmp_path / "out" / "map_overfetch.png").stat().st_size > 10_000
 
 
 def test_latency_goes_on_where_it_was(ask: Ask, tmp_path: Path) -> None:
@@ -237,10 +237,11 @@ def test_causes_of_what_is_read(ask: Ask) -> None:
 @pytest.mark.parametrize(
     ("arguments", "mend"),
     [
-        (("waste", "--granule", "48"), "power of two"),
-        (("waste", "--bytes", "100", "--dtype", "bf16"), "leave either out"),
-        (("waste", "-o", "map.txt"), ".png"),
-        (("waste", "--set", "l2.ways=8"), "name one"),
+        (("overfetch", "--granule", "48"), "power of two"),
+        (("waste",), "memgrain map overfetch"),
+        (("overfetch", "--bytes", "100", "--dtype", "bf16"), "leave either out"),
+        (("overfetch", "-o", "map.txt"), ".png"),
+        (("overfetch", "--set", "l2.ways=8"), "name one"),
         (("latency", "toy", "decode_dense"), "selection"),
         (("latency", "toy", "decode_topk", "--ratio", "0.1"), "two values"),
         (("roofline", "toy", "decode_topkk"), "'decode_topk'"),

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from memgrain.cli import call
 from memgrain.errors import MemgrainError
 from memgrain.plots.quality import LINES, masses, scores
-from memgrain.quality import CONDITIONS, NOT_A_SCORE, Row, floor, holds_size, published, recall, size_notes
+from memgrain.quality import CONDITIONS, NOT_A_SCORE, PublishedScore, floor, holds_size, published, recall, size_notes
 from memgrain.quality.mass import SINKS, paged, recalled, shared, windowed
 from memgrain.quality.recall import RATIOS, curves
 from memgrain.quality.small_model import _attention
@@ -25,9 +25,9 @@ from memgrain.workloads import AttentionShape
 LSERVE = {"method": "lserve", "benchmark": "ruler", "model": "Llama-3-8B", "context": 131072}
 
 
-def row(score: float, budget: float, source: str = "A", model: str = "m") -> Row:
+def row(score: float, budget: float, source: str = "A", model: str = "m") -> PublishedScore:
     """A row made by hand."""
-    return Row(
+    return PublishedScore(
         method="x", model=model, benchmark="b", task="average", context=1024, budget=budget, given="share",
         score=score, full=90, source=source,
     )  # fmt: skip

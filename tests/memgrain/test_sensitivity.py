@@ -12,7 +12,7 @@ from memgrain.cli import call
 from memgrain.hwmodels import read_chip
 from memgrain.runs.options import RunOptions
 from memgrain.runs.task import Task
-from memgrain.uncertainty.numbers import alone
+from memgrain.uncertainty.parameters import alone
 from memgrain.uncertainty.sensitivity import DOWN, UP, Sensitivity, _steps, sensitivity
 
 STREAM: dict[str, Any] = {

@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from memgrain.cli import call
-from memgrain.explore.candidates import Bounds
+from memgrain.explore.candidate_grid import GridBounds
 from memgrain.explore.condition import parse_condition
-from memgrain.explore.solver import GRID, SAMPLES, Answer, Question, best, solve
+from memgrain.explore.solver import GRID, SAMPLES, SolveQuery, SolveResult, best, solve
 from memgrain.plots.solved import solved
 from memgrain.runs.rows import Row, read_rows
 from memgrain.runs.task import Point, Task
 from memgrain.workloads import AttentionShape
 
 SHORT = {"shape.kv_len": 1024}
-TOY = Question("l2.ways", "toy", "decode_mla", SHORT, Bounds(1, 16))
+TOY = SolveQuery("l2.ways", "toy", "decode_mla", SHORT, GridBounds(1, 16))
 
 
 def of_value(monkeypatch: pytest.MonkeyPatch, metric: Callable[[int], float]) -> list[int]:
@@ -38,8 +38,8 @@ def of_value(monkeypatch: pytest.MonkeyPatch, metric: Callable[[int], float]) ->
     return asked
 
 
-def tokens(low: int, high: int) -> Question:
-    return Question("shape.kv_len", "toy", "decode_dense", {}, Bounds(low, high))
+def tokens(low: int, high: int) -> SolveQuery:
+    return SolveQuery("shape.kv_len", "toy", "decode_dense", {}, GridBounds(low, high))
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=8, deadline=None)
@@ -119,7 +119,7 @@ def test_the_smallest_number_of_ways_is_that_of_single_runs() -> None:
 
 
 def test_a_capacity_stays_in_whole_sets_and_rows_are_kept(tmp_path: Path) -> None:
-    question = Question("l2.capacity", "toy", "decode_mla", {**SHORT, "l2.ways": 3}, Bounds(None, "384 KiB"))
+    question = SolveQuery("l2.capacity", "toy", "decode_mla", {**SHORT, "l2.ways": 3}, GridBounds(None, "384 KiB"))
     answer = solve(question, parse_condition("l2_hit_rate >= 0.0012"), out=tmp_path)
     along = question.along()
     assert (along.low, along.step, along.value(along.size - 1)) == (171 * 3 * 128, 3 * 128, "384 KiB")
@@ -134,16 +134,16 @@ def test_a_capacity_stays_in_whole_sets_and_rows_are_kept(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("key", "bounds", "values"),
     [
-        ("selection.ratio", Bounds(0.01, 0.1), (0.01, 0.10)),
-        ("l2.bandwidth", Bounds("100 GB/s", "200 GB/s"), ("100 GB/s", "200 GB/s")),
-        ("l2.latency", Bounds(None, None), ("7 ns", "1.6 us")),
-        ("smem.capacity", Bounds(None, "1 MiB"), ("16 KiB", "1 MiB")),
-        ("layout.kind", Bounds(values=("bnsd", "bsnd")), ("bnsd", "bsnd")),
-        ("tiling.block_kv", Bounds(16, 128, 16), (16, 128)),
+        ("selection.ratio", GridBounds(0.01, 0.1), (0.01, 0.10)),
+        ("l2.bandwidth", GridBounds("100 GB/s", "200 GB/s"), ("100 GB/s", "200 GB/s")),
+        ("l2.latency", GridBounds(None, None), ("7 ns", "1.6 us")),
+        ("smem.capacity", GridBounds(None, "1 MiB"), ("16 KiB", "1 MiB")),
+        ("layout.kind", GridBounds(values=("bnsd", "bsnd")), ("bnsd", "bsnd")),
+        ("tiling.block_kv", GridBounds(16, 128, 16), (16, 128)),
     ],
 )
-def test_values_have_the_unit_of_the_key(key: str, bounds: Bounds, values: tuple[Any, Any]) -> None:
-    along = Question(key, "toy", "decode_topk", {}, bounds).along()
+def test_values_have_the_unit_of_the_key(key: str, bounds: GridBounds, values: tuple[Any, Any]) -> None:
+    along = SolveQuery(key, "toy", "decode_topk", {}, bounds).along()
     assert (along.value(0), along.value(along.size - 1)) == values
 
 
@@ -186,7 +186,7 @@ def test_a_contour_is_drawn_with_what_has_no_answer_at_the_edge(
 
     wanted, answers = parse_condition("time_us <= 20"), []
     for dim in (1, 8, 64, 256):
-        question = Question("shape.kv_len", "toy", "decode_dense", {"shape.head_dim": dim}, Bounds(16, 1024))
+        question = SolveQuery("shape.kv_len", "toy", "decode_dense", {"shape.head_dim": dim}, GridBounds(16, 1024))
         answers.append((dim, solve(question, wanted, largest=True)))
     figure = solved("shape.head_dim", answers, largest=True)
     assert drawn(figure) == {
@@ -209,7 +209,7 @@ def test_a_contour_is_drawn_with_what_has_no_answer_at_the_edge(
 def test_best_values_are_drawn_with_the_metric_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Point, "run", lambda point: {"id": point.id(), "time_us": point.chip.cache.capacity / 2**17})
     values = ("2 MiB", "512 KiB", "1 MiB")
-    question = Question("l2.capacity", "toy", "decode_dense", {}, Bounds(values=values))
+    question = SolveQuery("l2.capacity", "toy", "decode_dense", {}, GridBounds(values=values))
     figure = solved("shape.kv_len", [(kv_len, best(question, "time_us", True)) for kv_len in (1024, 2048)])
     axis = figure.axes[0]
     assert drawn(figure) == {"the next value fails": [(1024, 2), (2048, 2)]}
@@ -252,6 +252,6 @@ def test_mistakes_give_one_line(line: str, message: str, capsys: pytest.CaptureF
 
 
 def test_an_answer_knows_its_ends() -> None:
-    answer: Answer = solve(TOY, parse_condition("l2_hit_rate >= 0"))
+    answer: SolveResult = solve(TOY, parse_condition("l2_hit_rate >= 0"))
     assert answer.found is not None
     assert (answer.found.value, answer.beyond, answer.ends) == (1, None, ("1", "16"))

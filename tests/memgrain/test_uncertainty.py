@@ -23,14 +23,23 @@ from memgrain.plots.tornado import MOST, tornado
 from memgrain.runs.options import RunOptions
 from memgrain.runs.task import Task
 from memgrain.runs.validated import Joint
-from memgrain.uncertainty import Quantiles, Sampled, Spread, interval_of, ratio_of, sample, spread
+from memgrain.runs.validated import law as error_law
+from memgrain.uncertainty import (
+    Quantiles,
+    SampledPoints,
+    UncertainResult,
+    interval_of,
+    ratio_of,
+    sample,
+    uncertain_result,
+)
 from memgrain.uncertainty.ends import Span
 from memgrain.uncertainty.error import factors
-from memgrain.uncertainty.numbers import WHOLE, Unknown, read_amount, unknowns
-from memgrain.uncertainty.spread import OUTSIDE, spread_of
+from memgrain.uncertainty.parameters import WHOLE, UncertainParameter, read_amount, uncertain_parameters
+from memgrain.uncertainty.uncertain_result import OUTSIDE, uncertain_result_of
 
 SHORT: dict[str, Any] = {"shape.kv_len": 2048}
-KNOWN: dict[str, Any] = {known.item.path: known.item.value for known in unknowns(read_chip("toy"), {})}
+KNOWN: dict[str, Any] = {known.item.path: known.item.value for known in uncertain_parameters(read_chip("toy"), {})}
 """Every number of the toy with a range, at its value: a chip of which nothing is uncertain."""
 SAMPLES = 40
 CHIP = """\
@@ -44,10 +53,10 @@ memory:
 """
 
 
-def law(value: Any, low: Any, high: Any) -> Unknown:
+def law(value: Any, low: Any, high: Any) -> UncertainParameter:
     """How a number with that range is drawn."""
     item = Provenance("l2.x", value, "assumed", "", (low, high), "invented")
-    (found,) = unknowns(ChipFile(load_chip("toy"), {"l2.x": item}), {})
+    (found,) = uncertain_parameters(ChipFile(load_chip("toy"), {"l2.x": item}), {})
     return found
 
 
@@ -86,7 +95,7 @@ def test_a_quantity_has_the_triangular_law_of_scipy(three: list[int], level: flo
 @pytest.mark.parametrize("name", chip_names())
 def test_draws_stay_in_their_ranges_and_whole_numbers_whole(name: str) -> None:
     file = read_chip(name)
-    for known in unknowns(file, {}):
+    for known in uncertain_parameters(file, {}):
         ends = known.item.range or ()
         for level in (0.0, 0.1, 0.5, 0.77, 1.0):
             drawn = read_amount(known.at(level), file.chip)
@@ -100,9 +109,9 @@ def test_draws_stay_in_their_ranges_and_whole_numbers_whole(name: str) -> None:
 
 
 def test_what_is_set_is_known_and_units_must_agree() -> None:
-    paths = {known.item.path for known in unknowns(read_chip("mlu370_x4"), {})}
+    paths = {known.item.path for known in uncertain_parameters(read_chip("mlu370_x4"), {})}
     tile = {"ipu.matmul.tile": {"m": 1, "n": 64, "k": 64}}
-    left = {known.item.path for known in unknowns(read_chip("mlu370_x4", tile), tile)}
+    left = {known.item.path for known in uncertain_parameters(read_chip("mlu370_x4", tile), tile)}
     assert paths - left == {"ipu.matmul.tile.m", "ipu.matmul.tile.n", "ipu.matmul.tile.k"}
     assert not any(path.startswith("interconnect") for path in paths)
     with pytest.raises(MemgrainError, match=r"l2\.x: 3 ns with the range \['1 KiB', '4 KiB'\]; write all three"):
@@ -111,7 +120,8 @@ def test_what_is_set_is_known_and_units_must_agree() -> None:
 
 def test_what_one_chip_inherits_of_another_is_one_number() -> None:
     first, second, other = (
-        {known.item for known in unknowns(read_chip(name), {})} for name in ("ascend_910b1", "ascend_910b2", "h100_sxm")
+        {known.item for known in uncertain_parameters(read_chip(name), {})}
+        for name in ("ascend_910b1", "ascend_910b2", "h100_sxm")
     )
     shared = {item.path for item in first & second}
     assert {"hbm.window", "l2.ways", "hbm.standard.timings.tRCD"} <= shared
@@ -149,59 +159,65 @@ def pair(chip: str) -> list[Task]:
 
 
 @pytest.fixture(scope="module")
-def sampled(mine: str, folder: Path) -> Sampled:
+def sampled(mine: str, folder: Path) -> SampledPoints:
     """Two points on common draws."""
     return sample(pair(mine), RunOptions(folder, 1, samples=SAMPLES, seed=7))
 
 
-def test_the_interval_is_that_of_the_range(sampled: Sampled) -> None:
-    found = spread(sampled, "time_us", "time", lambda first, second: first)
+def test_the_interval_is_that_of_the_range(sampled: SampledPoints) -> None:
+    found = uncertain_result(sampled, "time_us", "time", lambda first, second: first)
     assert found.assumptions is not None
     levels = (found.assumptions.low, found.assumptions.median, found.assumptions.high)
     parts = [1 - np.sqrt(1 - level) for level in (0.05, 0.5, 0.95)]  # of a triangle that falls from its lower end
-    assert levels == pytest.approx([found.usual + part for part in parts], abs=1.5 / SAMPLES)
-    strata = np.floor(SAMPLES * (1 - (1 - (sampled.values("time_us")[:, 0] - found.usual)) ** 2))
+    assert levels == pytest.approx([found.nominal + part for part in parts], abs=1.5 / SAMPLES)
+    strata = np.floor(SAMPLES * (1 - (1 - (sampled.values("time_us")[:, 0] - found.nominal)) ** 2))
     assert sorted(strata) == list(range(SAMPLES))  # one draw in each: a Latin hypercube
     assert found.notes[0].startswith("decode_topk on mine: not validated; nearest: ")
     assert found.notes[2] == OUTSIDE  # the file has the launch at the lower end of its range
 
 
-def test_what_two_points_share_cancels(sampled: Sampled) -> None:
-    gap = spread(sampled, "time_us", "gap", np.subtract)
+def test_what_two_points_share_cancels(sampled: SampledPoints) -> None:
+    gap = uncertain_result(sampled, "time_us", "gap", np.subtract)
     assert gap.assumptions is not None
-    assert [gap.assumptions.low, gap.assumptions.high] == pytest.approx([gap.usual] * 2)
-    values = sampled.usual_values("time_us"), sampled.values("time_us")
-    certain = spread_of("gap", *values, None, 1, np.subtract, ["", ""], ["mine"])
-    assert certain.decides(gap.usual - 1e-6, gap.usual + 1e-6) is True
-    alone = spread_of("time", *values, None, 1, lambda first, second: first, ["", ""], ["mine"])
-    assert alone.decides(alone.usual + 0.5, np.inf) is None
-    assert alone.within(alone.usual + 0.5, np.inf) == pytest.approx(0.25, abs=0.05)
-    assert alone.decides(alone.usual + 1.5, np.inf) is False
+    assert [gap.assumptions.low, gap.assumptions.high] == pytest.approx([gap.nominal] * 2)
+    values = sampled.nominal_values("time_us"), sampled.values("time_us")
+    certain = uncertain_result_of("gap", *values, None, 1, np.subtract, ["", ""], ["mine"])
+    assert certain.decides(gap.nominal - 1e-6, gap.nominal + 1e-6) is True
+    alone = uncertain_result_of("time", *values, None, 1, lambda first, second: first, ["", ""], ["mine"])
+    assert alone.decides(alone.nominal + 0.5, np.inf) is None
+    assert alone.within(alone.nominal + 0.5, np.inf) == pytest.approx(0.25, abs=0.05)
+    assert alone.decides(alone.nominal + 1.5, np.inf) is False
 
 
-def test_the_same_seed_gives_the_same_rows_which_are_not_run_again(mine: str, folder: Path, sampled: Sampled) -> None:
+def test_the_same_seed_gives_the_same_rows_which_are_not_run_again(
+    mine: str, folder: Path, sampled: SampledPoints
+) -> None:
     size = (folder / "rows.jsonl").stat().st_size
     again = sample(pair(mine), RunOptions(folder, samples=SAMPLES, seed=7))
     assert (again.values("time_us") == sampled.values("time_us")).all()
     assert (folder / "rows.jsonl").stat().st_size == size
 
 
-def test_the_models_error_is_added(sampled: Sampled) -> None:
-    found = spread(sampled, "time_us", "time", lambda first, second: first)
+def test_the_models_error_is_added(sampled: SampledPoints) -> None:
+    found = uncertain_result(sampled, "time_us", "time", lambda first, second: first)
     assert found.model is not None
-    ends = [found.model.low / found.usual, found.model.high / found.usual]
-    assert ends == pytest.approx(sampled.points[0].trust().factors, rel=5e-3)
+    own = [found.model.low / found.nominal, found.model.high / found.nominal]
+    assert own == pytest.approx(sampled.points[0].trust(round(found.nominal * 1e6)).factors, rel=5e-3)
     assert found.assumptions is not None
     assert found.combined.low < found.assumptions.low
     assert found.combined.high > found.assumptions.high
-    ratio = spread(sampled, "time_us", "ratio", np.divide)
+    ratio = uncertain_result(sampled, "time_us", "ratio", np.divide)
     assert ratio.model is not None
-    share = np.log(ratio.model.high / ratio.model.low) / np.log(found.model.high / found.model.low)
-    assert share < 1.2  # of two independent errors: 1.41
-    effective = spread(sampled, "effective_bandwidth_share", "share", lambda first, second: first)
+    times = sampled.nominal_values("time_us")
+    timed = zip(sampled.points, times, strict=True)
+    joint = error_law().joint([point.subject().in_time(round(time * 1e6)) for point, time in timed])
+    assert joint.covariance[0, 1] > 0, "what both points share cancels in their ratio"
+    ends = [ratio.model.low / ratio.nominal, ratio.model.high / ratio.nominal]
+    assert ends == pytest.approx([joint.quantile(level, (1, -1)) for level in (0.05, 0.95)], rel=5e-3)
+    effective = uncertain_result(sampled, "effective_bandwidth_share", "share", lambda first, second: first)
     assert effective.model is not None
-    assert effective.model.high / effective.usual == pytest.approx(1 / ends[0], rel=5e-3)
-    bytes_read = spread(sampled, "dram_read_bytes", "bytes", lambda first, second: first)
+    assert effective.model.high / effective.nominal == pytest.approx(1 / own[0], rel=5e-3)
+    bytes_read = uncertain_result(sampled, "dram_read_bytes", "bytes", lambda first, second: first)
     assert bytes_read.model is None
     assert bytes_read.notes[0].endswith("that is an error of times, so none is counted for dram_read_bytes")
 
@@ -220,10 +236,10 @@ def test_without_ranges_and_validation_there_is_no_interval() -> None:
 
 def test_a_share_of_draws_and_a_verdict() -> None:
     draws = np.linspace(0, 10, 101)
-    found = Spread("x", 5, None, None, Quantiles(0.5, 5, 9.5), draws, ())
+    found = UncertainResult("x", 5, None, None, Quantiles(0.5, 5, 9.5), draws, ())
     assert found.within(2, 4) == pytest.approx(21 / 101)
     assert [found.decides(*bounds) for bounds in ((0, 10), (0.5, 9.5), (4, 99), (9.6, 99))] == [True, True, None, False]
-    apart = Spread("x", 12, None, None, Quantiles(0.5, 5, 9.5), draws, ())
+    apart = UncertainResult("x", 12, None, None, Quantiles(0.5, 5, 9.5), draws, ())
     assert [apart.decides(*bounds) for bounds in ((0, 10), (11, 99), (0, 12))] == [None, None, True]
 
 

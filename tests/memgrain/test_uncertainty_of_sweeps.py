@@ -23,14 +23,14 @@ from memgrain.runs.options import RunOptions
 from memgrain.runs.rows import Row, load_frame, read_rows
 from memgrain.runs.task import Point, Task
 from memgrain.runs.tidy import ID_DIGITS
-from memgrain.uncertainty import Sampled, each, interval_of
-from memgrain.uncertainty.each import sample_each
-from memgrain.uncertainty.numbers import unknowns
-from memgrain.uncertainty.steps import Step, interval_of_step
+from memgrain.uncertainty import SampledPoints, interval_of, per_point
+from memgrain.uncertainty.parameters import uncertain_parameters
+from memgrain.uncertainty.per_point import sample_each
+from memgrain.uncertainty.steps import ModelStep, interval_of_step
 from memgrain.workloads.layers.step import Shard
 from memgrain.workloads.models.model import load_model
 
-KNOWN: dict[str, Any] = {known.item.path: known.item.value for known in unknowns(read_chip("toy"), {})}
+KNOWN: dict[str, Any] = {known.item.path: known.item.value for known in uncertain_parameters(read_chip("toy"), {})}
 """Every number of the toy with a range, at its value: a chip of which nothing is uncertain."""
 SAMPLES = 4
 MINE = """\
@@ -148,13 +148,13 @@ def test_what_one_point_refuses_is_drawn_again_for_that_point_alone(
         wide = [p for p in points if p.workload.shape.head_dim == 128 or p.chip.launch_overhead < 1_400_000]  # type: ignore[union-attr]
         return {p.id(): {"id": p.id(), "chip": "mine", "time_us": p.chip.launch_overhead / 1e6} for p in wide}, []
 
-    monkeypatch.setattr(each, "answers", launches)
+    monkeypatch.setattr(per_point, "answers", launches)
     row = {"id": "x", "chip": "mine", "time_us": 1.0}
     narrow, wide = sample_each(
         [task(files, 64), task(files, 128)], [row, row], tmp_path, RunOptions(samples=20, seed=5)
     )
-    assert isinstance(narrow, Sampled)
-    assert isinstance(wide, Sampled)
+    assert isinstance(narrow, SampledPoints)
+    assert isinstance(wide, SampledPoints)
     first, second = (set(found.values("time_us")[:, 0]) for found in (narrow, wide))
     assert len(first) == len(second) == 20
     assert max(first) < 1.4 < max(second)
@@ -203,7 +203,7 @@ def test_after_an_interrupt_the_command_that_goes_on_is_named(
     def stop(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(each, "answers", stop)
+    monkeypatch.setattr(per_point, "answers", stop)
     asked = ["sweep", str(files / "sweep.yaml"), "-o", str(swept), "--uncertainty", "--samples", "5"]
     assert call(asked) == 130
     assert f"go on with: memgrain {' '.join(asked)}" in " ".join(capsys.readouterr().err.split())
@@ -218,7 +218,7 @@ def test_options_that_nothing_reads_are_refused(more: list[str], capsys: pytest.
         assert capsys.readouterr().err.count("\n") == 1
 
 
-def step(files: Path, chips: int = 1, phase: str = "decode") -> Step:
+def step(files: Path, chips: int = 1, phase: str = "decode") -> ModelStep:
     """A step of the small model on a chip whose launch, barrier and start of an exchange are uncertain."""
     model, chip = load_model(str(files / "small.yaml")), str(files / "mine.yaml")
     shard = Shard.model_validate({"tensor": chips, "context": 1, "data": 1, "expert": False})
@@ -226,7 +226,7 @@ def step(files: Path, chips: int = 1, phase: str = "decode") -> Step:
     def ask(where: Chip) -> ModelRequest:
         return ModelRequest.of(where, model, phase, 512, shard=shard)  # type: ignore[arg-type]
 
-    return Step(chip, KNOWN, ask, run_model(ask(load_chip(chip, KNOWN))))
+    return ModelStep(chip, KNOWN, ask, run_model(ask(load_chip(chip, KNOWN))))
 
 
 def test_draws_of_a_step_are_steps_on_chips_with_other_numbers(files: Path, tmp_path: Path) -> None:
@@ -240,13 +240,13 @@ def test_draws_of_a_step_are_steps_on_chips_with_other_numbers(files: Path, tmp_
     ]
     assert ends[0].time_per_token == asked.found.time_per_token
     assert ends[0].time_per_token / 1e6 < times[0] < times[-1] < ends[1].time_per_token / 1e6
-    assert found.usual == ends[0].time_per_token / 1e6
+    assert found.nominal == ends[0].time_per_token / 1e6
     assert found.assumptions is not None
     assert (found.assumptions.low, found.assumptions.high) == pytest.approx(tuple(np.quantile(times, [0.05, 0.95])))
     assert (len(drawn.draws), drawn.refused) == (SAMPLES, 0)
     factors = asked.found.trust.factors or (1, 1)
     assert found.model is not None
-    assert (found.model.low, found.model.high) == pytest.approx([found.usual * end for end in factors], rel=5e-3)
+    assert (found.model.low, found.model.high) == pytest.approx([found.nominal * end for end in factors], rel=5e-3)
 
 
 def test_links_are_drawn_where_several_chips_share_a_model(files: Path) -> None:

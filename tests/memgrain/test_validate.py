@@ -18,8 +18,8 @@ from memgrain.runs.execute import Outcome
 from memgrain.runs.options import NoProgress, RunOptions
 from memgrain.runs.rows import Row
 from memgrain.validation import validate
-from memgrain.validation.asked import Gather
-from memgrain.validation.cases import STATES, Case, Maker
+from memgrain.validation.calls import Gather
+from memgrain.validation.cases import STATES, CaseMaker, ValidationCase
 from memgrain.validation.compare import kendall_tau, report, with_errors
 from memgrain.validation.records import MEASURED, read_records
 from memgrain.workloads import Workload
@@ -52,8 +52,8 @@ def quick(tmp_path: Path) -> Path:
     return write(tmp_path / "quick.csv", [row for name, ids in QUICK.items() for row in rows_of(name, *ids)])
 
 
-def made(path: Path, chip: str | None = None) -> dict[str, Case]:
-    maker = Maker(chip, {}, False)
+def made(path: Path, chip: str | None = None) -> dict[str, ValidationCase]:
+    maker = CaseMaker(chip, {}, False)
     return {record.id: maker.make(record) for record in read_records(path)}
 
 
@@ -159,12 +159,12 @@ def test_an_interrupt_keeps_what_was_finished(quick: Path, tmp_path: Path) -> No
 
 
 def test_a_sample_is_the_same_for_the_same_seed(quick: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def predicted(case: Case) -> Row:
+    def predicted(case: ValidationCase) -> Row:
         return {"id": case.key, "predicted_time_us": 1.0}
 
     taken: list[list[str]] = []
 
-    def run(points: list[Case], refused: list[str], folder: Path, *rest: object) -> Outcome:
+    def run(points: list[ValidationCase], refused: list[str], folder: Path, *rest: object) -> Outcome:
         taken.append(sorted(point.number for point in points))
         (folder / "rows.jsonl").write_text("".join(json.dumps(predicted(p)) + "\n" for p in points))
         return Outcome(folder / "rows.jsonl", len(points))

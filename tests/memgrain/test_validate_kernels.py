@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from memgrain.cli import call
-from memgrain.validation.cases import Case, Maker
+from memgrain.validation.cases import CaseMaker, ValidationCase
 from memgrain.validation.records import read_records
 from memgrain.workloads import Workload, kernel_names
 from memgrain.workloads.kernels.names import FOLDER
@@ -28,8 +28,8 @@ def write(path: Path, *rows: dict[str, str]) -> Path:
     return path
 
 
-def made(path: Path) -> list[Case]:
-    maker = Maker(None, {}, False)
+def made(path: Path) -> list[ValidationCase]:
+    maker = CaseMaker(None, {}, False)
     return [maker.make(record) for record in read_records(path)]
 
 

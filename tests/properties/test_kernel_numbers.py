@@ -22,7 +22,7 @@ import yaml
 from memgrain import MemgrainError, hwmodels
 from memgrain.runs.task import budget
 from memgrain.sim import SimulationError, simulate
-from memgrain.validation.asked import ASK, Gather
+from memgrain.validation.calls import ASK, Gather
 from memgrain.validation.records import Record
 from memgrain.workloads import (
     Kernel,

@@ -1,4 +1,4 @@
-"""What an architect asks of a chip: one number changed by a factor, and what that does to the time."""
+"""What-if analysis: the effect on the time of changing one parameter of a chip by a factor."""
 
 from memgrain.analysis.whatif.changes import CHANGES, Change
 from memgrain.analysis.whatif.run import WhatIf, what_if

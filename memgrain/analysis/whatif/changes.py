@@ -1,4 +1,5 @@
-"""The changes: which numbers of a chip or a workload each one sets, and which way physics lets the time move."""
+"""The changes: the overrides of chip or workload that each one sets, and the direction in which physics lets the time
+move."""
 
 from __future__ import annotations
 
@@ -14,66 +15,66 @@ from memgrain.workloads import Indexed, attention
 from memgrain.workloads.attention import AttentionChunks
 
 FASTER, SLOWER, EITHER = -1, 1, 0
-"""Which way a change lets the time move; EITHER where a gain has a price."""
+"""Direction in which a change moves the time; EITHER if a gain comes with a cost."""
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What a change sets."""
+class ChangeSettings:
+    """Overrides of a change."""
 
     chip: dict[str, Any] = field(default_factory=dict)
     """Dotted overrides of the chip."""
     workload: dict[str, Any] = field(default_factory=dict)
     """Dotted overrides of the workload."""
     absent: str = ""
-    """Why the change does not apply; empty if it does."""
+    """Reason why the change does not apply; empty if it does."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """One what-if."""
+    """One change."""
 
     name: str
-    """What a person would say."""
+    """Description of the change."""
     direction: int
     """FASTER, SLOWER or EITHER."""
     physics: str
-    """Why the time moves that way, and when it does not, in one sentence."""
-    settings: Callable[[Point], Settings]
-    """What it sets at a point."""
+    """One sentence on why the time moves in that direction, and when it does not."""
+    settings: Callable[[Point], ChangeSettings]
+    """Function from a point to the overrides."""
 
 
-def _twice_bandwidth(point: Point) -> Settings:
+def _twice_bandwidth(point: Point) -> ChangeSettings:
     dram = point.chip.dram
     rate = format_bandwidth(2 * dram.bandwidth)
-    return Settings({f"{dram.name}.bandwidth": rate, f"{dram.name}.channels": 2 * dram.channels})
+    return ChangeSettings({f"{dram.name}.bandwidth": rate, f"{dram.name}.channels": 2 * dram.channels})
 
 
-def _half_cache(point: Point) -> Settings:
+def _half_cache(point: Point) -> ChangeSettings:
     cache = point.chip.cache
     if cache is None:
-        return Settings(absent="the chip has no data cache")
-    return Settings({f"{cache.name}.capacity": format_bytes(cache.capacity // 2)})
+        return ChangeSettings(absent="the chip has no data cache")
+    return ChangeSettings({f"{cache.name}.capacity": format_bytes(cache.capacity // 2)})
 
 
-def _twice_cores(point: Point) -> Settings:
-    return Settings({f"{core.name}.count": 2 * core.count for core in point.chip.cores})
+def _twice_cores(point: Point) -> ChangeSettings:
+    return ChangeSettings({f"{core.name}.count": 2 * core.count for core in point.chip.cores})
 
 
-def _twice_latency(point: Point) -> Settings:
+def _twice_latency(point: Point) -> ChangeSettings:
     dram = point.chip.dram
-    return Settings({f"{dram.name}.latency": format_duration(2 * dram.latency)})
+    return ChangeSettings({f"{dram.name}.latency": format_duration(2 * dram.latency)})
 
 
-def _twice_ways(point: Point) -> Settings:
+def _twice_ways(point: Point) -> ChangeSettings:
     cache = point.chip.cache
     if cache is None:
-        return Settings(absent="the chip has no data cache")
-    return Settings({f"{cache.name}.ways": 2 * cache.ways})
+        return ChangeSettings(absent="the chip has no data cache")
+    return ChangeSettings({f"{cache.name}.ways": 2 * cache.ways})
 
 
-def _half_clock(point: Point) -> Settings:
-    """All that runs on a core's clock: its units, its scratchpads, its port to the shared levels."""
+def _half_clock(point: Point) -> ChangeSettings:
+    """Halve everything on the core clock: units, scratchpads, and the port to the shared levels."""
     found: dict[str, Any] = {}
     for core in point.chip.cores:
         found[f"{core.name}.clock"] = format_frequency(core.clock / 2)
@@ -83,45 +84,45 @@ def _half_clock(point: Point) -> Settings:
         for pad in core.near:
             if isinstance(pad, Scratchpad):
                 found[f"{pad.name}.clock"] = format_frequency(pad.clock / 2)
-    return Settings(found)
+    return ChangeSettings(found)
 
 
-def _twice_startup(point: Point) -> Settings:
+def _twice_startup(point: Point) -> ChangeSettings:
     found = {
         f"{pad.name}.dma_startup": format_duration(2 * pad.dma_startup)
         for pad in _scratchpads(point.chip)
         if pad.dma_startup is not None
     }
-    return Settings(found) if found else Settings(absent="the cores issue their copies themselves")
+    return ChangeSettings(found) if found else ChangeSettings(absent="the cores issue their copies themselves")
 
 
-def _larger_fill(point: Point) -> Settings:
+def _larger_fill(point: Point) -> ChangeSettings:
     cache = point.chip.cache
     if cache is None:
-        return Settings(absent="the chip has no data cache")
+        return ChangeSettings(absent="the chip has no data cache")
     found = {f"{cache.name}.fill_granule": format_bytes(2 * cache.fill_granule)}
     if cache.fill_granule == cache.line:
         found[f"{cache.name}.line"] = format_bytes(2 * cache.line)
-    return Settings(found)
+    return ChangeSettings(found)
 
 
-def _more_channels(point: Point) -> Settings:
+def _more_channels(point: Point) -> ChangeSettings:
     dram = point.chip.dram
-    return Settings({f"{dram.name}.channels": 2 * dram.channels})
+    return ChangeSettings({f"{dram.name}.channels": 2 * dram.channels})
 
 
-def _more_splits(point: Point) -> Settings:
+def _more_splits(point: Point) -> ChangeSettings:
     attended = attention_of(point.workload)
     if attended is None or attended.phase != "decode":
-        return Settings(absent="only the context of a decode call is split")
+        return ChangeSettings(absent="only the context of a decode call is split")
     chunks = attention(attended, budget(point.chip)).make_chunks
     assert isinstance(chunks, AttentionChunks)
     prefix = "attention." if isinstance(point.workload, Indexed) else ""
-    return Settings(workload={f"{prefix}tiling.splits": 2 * chunks.fitted.splits})
+    return ChangeSettings(workload={f"{prefix}tiling.splits": 2 * chunks.fitted.splits})
 
 
 def _scratchpads(chip: Chip) -> Iterator[Scratchpad]:
-    """Scratchpads of all kinds of core, and shared ones."""
+    """Scratchpads of all core types, and shared ones."""
     for level in [*(level for core in chip.cores for level in core.near), *chip.memory]:
         if isinstance(level, Scratchpad):
             yield level

@@ -1,11 +1,12 @@
-"""What-ifs answered: the time before and after each change, which part of it moved, and whether physics agrees."""
+"""Run the what-if changes: time before and after each, the part of the time that moved, and whether the direction is
+plausible."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from memgrain.analysis.whatif.changes import CHANGES, Change, Settings
+from memgrain.analysis.whatif.changes import CHANGES, Change, ChangeSettings
 from memgrain.runs.execute import DOMAIN
 from memgrain.runs.options import RunOptions
 from memgrain.runs.rows import Row
@@ -13,41 +14,42 @@ from memgrain.runs.task import Files, Point, Task
 from memgrain.uncertainty.sampling import answers
 
 FLAT = 0.01
-"""Share of the time below which a change counts as none: placement and order of requests alone move it so much."""
+"""Relative change of the time that counts as none: placement and order of requests alone cause such changes."""
 AGAINST = 0.05
-"""Share of the time by which it may move against physics: tiles and splits left open are chosen anew for the changed
-chip, and a launcher takes times within 5 % for equal (`memgrain.workloads.kernels.launcher`)."""
+"""Relative change that is tolerated against the expected direction: tiles and splits that the workload leaves open are
+chosen anew for the changed chip, and the launcher treats times within 5 % as equal
+(`memgrain.workloads.kernels.launcher`)."""
 _TIME = "time."
 
 
 @dataclass(frozen=True)
 class WhatIf:
-    """One change and its answer."""
+    """One change and its result."""
 
     change: Change
-    """What was changed."""
-    settings: Settings
-    """What it set."""
+    """The change."""
+    settings: ChangeSettings
+    """The overrides."""
     before: Row
     """The row without the change."""
     after: Row | None
-    """The row with it; None where it does not apply, or is refused."""
+    """The row with the change; None if it does not apply or is refused."""
     refusal: str = ""
-    """Why there is no answer, in a line."""
+    """Reason why there is no result, one line."""
 
     @property
     def effect(self) -> float | None:
-        """Change of the time as a share of the time before: -0.5 is half the time."""
+        """Relative change of the time: -0.5 is half the time."""
         return self.after["time_us"] / self.before["time_us"] - 1 if self.after else None
 
     @property
     def plausible(self) -> bool | None:
-        """Whether the time moved the way that physics lets it; None without an answer."""
+        """Whether the time moved in the expected direction; None without a result."""
         return None if self.effect is None else self.effect * self.change.direction > -AGAINST
 
     @property
     def moved(self) -> tuple[str, float, float] | None:
-        """The part of the time that changed most: its name, its time before and after in us."""
+        """The part of the time that changed most: name, time before and time after in us."""
         before, after = self.before, self.after
         if after is None:
             return None
@@ -57,7 +59,7 @@ class WhatIf:
 
     @property
     def reason(self) -> str:
-        """The size of the effect in words: what moved, or what the time goes to instead."""
+        """The effect in words: the part that moved, or the bottleneck if there is no effect."""
         if self.effect is None or self.after is None or self.moved is None:
             return self.refusal
         name, before, after = self.moved
@@ -85,11 +87,11 @@ class WhatIf:
 def what_if(task: Task, options: RunOptions = RunOptions()) -> tuple[WhatIf, ...]:
     """Each change of `CHANGES` at a task, one at a time.
 
-    A change that chip or workload refuses has the refusal in place of an answer. Raises HardwareError, WorkloadError,
-    SimulationError or MemgrainError if the task itself has no answer.
+    A change that chip or workload refuses has the refusal in place of a result. Raises HardwareError, WorkloadError,
+    SimulationError or MemgrainError if the task itself fails.
     """
     own, files = task.resolve(), Files()
-    found: list[tuple[Change, Settings, Point | None, str]] = []
+    found: list[tuple[Change, ChangeSettings, Point | None, str]] = []
     for change in CHANGES:
         settings = change.settings(own)
         point, refusal = None, settings.absent and f"does not apply: {settings.absent}"
@@ -114,6 +116,6 @@ def what_if(task: Task, options: RunOptions = RunOptions()) -> tuple[WhatIf, ...
     return tuple(told)
 
 
-def _changed(task: Task, settings: Settings) -> Task:
+def _changed(task: Task, settings: ChangeSettings) -> Task:
     chip_set, workload_set = {**task.chip_set, **settings.chip}, {**task.workload_set, **settings.workload}
     return Task(task.chip, chip_set, task.workload, workload_set, task.before, task.fold)

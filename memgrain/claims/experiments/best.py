@@ -1,4 +1,4 @@
-"""How a design does beside the best of others: 1 if none does better."""
+"""A design compared with the best of other designs: 1 if none is better."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from memgrain.claims.finding import Finding, Matrix
 from memgrain.claims.options import ExperimentOptions, PointOf, design_text
 from memgrain.claims.points import interval_of, values_of
+from memgrain.claims.result import ExperimentResult, ResultMatrix
 
 Design = dict[str, Any]
-"""Values of keys, such as shape.head_dim: 96."""
+"""Values by key, such as {shape.head_dim: 96}."""
 
 
 class Best(BaseModel):
-    """A point, and designs that it is run with."""
+    """A point and the designs that it is run with."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["best"]
     metric: str = Field(min_length=1, description="a metric or counter of a row")
-    more_is_better: bool = Field(default=False, description="whether the best is the largest, not the smallest")
-    point: PointOf = Field(description="the point but for the design")
-    design: Design = Field(min_length=1, description="the design that is said to be best")
+    more_is_better: bool = Field(default=False, description="whether the largest value is best; default: the smallest")
+    point: PointOf = Field(description="the point without the design")
+    design: Design = Field(min_length=1, description="the design that the claim calls best")
     others: list[Design] = Field(min_length=1, description="designs that it is compared with")
 
-    def find(self, options: ExperimentOptions) -> Finding:
-        """How many times worse the design is than the best of the others; below 1 where it is the best."""
+    def find(self, options: ExperimentOptions) -> ExperimentResult:
+        """How many times worse the design is than the best of the others; below 1 if it is better."""
         designs = (self.design, *self.others)
         tasks = [self.point.task(design) for design in designs]
         found, note = interval_of(tasks, self.metric, _most if self.more_is_better else _least, options)
@@ -38,12 +38,12 @@ class Best(BaseModel):
         best = self.others[int(np.argmin(worse[1:]))]
         command = f"{self.point.command(self.design)} && {self.point.command(best)}"
         order = sorted(range(len(designs)), key=lambda place: [float(value) for value in designs[place].values()])
-        matrix = Matrix(
+        matrix = ResultMatrix(
             f"{self.metric}: how many times worse than the best design",
             tuple(design_text(designs[place]) for place in order),
             (("", tuple(float(worse[place]) for place in order)),),
         )
-        return Finding(found, "", command, note, matrix)
+        return ExperimentResult(found, "", command, note, matrix)
 
 
 def _least(own: NDArray[np.float64], *others: NDArray[np.float64]) -> NDArray[np.float64]:

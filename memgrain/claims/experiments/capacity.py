@@ -1,4 +1,4 @@
-"""How full the memory of chips is with a model's weights and the cache of its sequences: above 1 they do not fit."""
+"""Memory use of a model's weights and KV cache as a fraction of the chips' memory; above 1 they do not fit."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from memgrain.claims.experiments.step import StepOf
-from memgrain.claims.finding import Finding
-from memgrain.claims.interval import Interval
+from memgrain.claims.interval import ValueInterval
 from memgrain.claims.options import ExperimentOptions
+from memgrain.claims.result import ExperimentResult
 from memgrain.models.capacity import capacity
 
 
@@ -21,9 +21,9 @@ class Fill(BaseModel):
     kind: Literal["fill"]
     step: StepOf = Field(description="the model, the chips and the context")
 
-    def find(self, options: ExperimentOptions) -> Finding:
-        """What is needed of a chip's memory, as a share of what may be taken of it, activations aside."""
-        asked = self.step.request()
-        held = capacity(asked, 0)
-        note = f"{asked.memory_share:.0%} of the memory may be taken"
-        return Finding(Interval.of(held.need / held.memory), "", self.step.command(), note)
+    def find(self, options: ExperimentOptions) -> ExperimentResult:
+        """The needed memory of a chip as a fraction of the usable memory, without activations."""
+        request = self.step.request()
+        held = capacity(request, 0)
+        note = f"{request.memory_share:.0%} of the memory may be taken"
+        return ExperimentResult(ValueInterval.of(held.need / held.memory), "", self.step.command(), note)

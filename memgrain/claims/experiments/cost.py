@@ -1,4 +1,4 @@
-"""What tokens of a model cost on chips, alone or divided by what they cost on others; see `memgrain.cost`."""
+"""Cost of a model's tokens on chips, absolute or relative to other chips; see `memgrain.cost`."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from memgrain.claims.finding import Finding
-from memgrain.claims.interval import Interval
+from memgrain.claims.interval import ValueInterval
 from memgrain.claims.options import ExperimentOptions
-from memgrain.cost import Amount, Bill, Phase, Site, Work, bill, load_cost, load_site, work
+from memgrain.claims.result import ExperimentResult
+from memgrain.cost import Amount, Bill, Site, TokenKind, TokenWork, bill, load_cost, load_site, work
 from memgrain.hwmodels import load_chip
 from memgrain.models import ModelRun
 from memgrain.runs.validated import LEVELS, bounded
 from memgrain.workloads.models.model import load_model
 
-What = Literal["rented", "owned", "joules", "tco_year"]
-UNITS: dict[What, str] = {
+CostQuantity = Literal["rented", "owned", "joules", "tco_year"]
+UNITS: dict[CostQuantity, str] = {
     "rented": "$ a million tokens",
     "owned": "$ a million tokens",
     "joules": "J a token",
@@ -36,47 +36,48 @@ class CostOf(BaseModel):
     chips: int = Field(default=1, gt=0, description="chips that share the model")
     batch: int = Field(default=1, gt=0, description="sequences decoded together")
 
-    def work(self, options: ExperimentOptions) -> Work:
-        """Seconds of work for its tokens, simulated once for all cases of a ledger."""
+    def work(self, options: ExperimentOptions) -> TokenWork:
+        """Chip-seconds of work per token, simulated once for all cases of a run of the claims."""
         if self not in options.known:
             done = work(load_chip(self.chip), load_model(self.model), self.context, self.batch, self.chips)
             options.known[self] = done
-        found: Work = options.known[self]
+        found: TokenWork = options.known[self]
         return found
 
-    def bill(self, phase: Phase, site: Site, options: ExperimentOptions) -> tuple[Bill, ModelRun]:
-        """What its tokens cost, and the step of which the error of time is taken."""
+    def bill(self, phase: TokenKind, site: Site, options: ExperimentOptions) -> tuple[Bill, ModelRun]:
+        """The cost of its tokens, and the decode step whose error label applies to the time."""
         done = self.work(options)
         return bill(load_cost(self.chip), site, phase, done.seconds[phase]), done.decode
 
     def command(self) -> str:
-        """The command that shows it."""
+        """The command that reproduces the cost."""
         chips = f" --chips {self.chips}" if self.chips > 1 else ""
         batch = f" --batch {self.batch}" if self.batch > 1 else ""
         return f"memgrain cost {self.chip} {self.model} --context {self.context}{chips}{batch}"
 
 
 class Cost(BaseModel):
-    """Whose cost, and beside whose."""
+    """The cost of a model, and optionally the cost that it is divided by."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["cost"]
-    what: What = Field(description="rented, owned, joules or tco_year")
-    phase: Phase = Field(description="decode, prefill or cached tokens")
+    what: CostQuantity = Field(description="rented, owned, joules or tco_year")
+    phase: TokenKind = Field(description="decode, prefill or cached tokens")
     of: CostOf = Field(description="the model on chips")
     beside: CostOf | None = Field(default=None, description="what it is divided by; left out: the cost itself")
 
-    def find(self, options: ExperimentOptions) -> Finding:
-        """The cost, over all ranges of prices and with the simulated time off by what validation found. Of two, numbers
-        of the site, where both stand, are as its file gives them, and the chips' own move each for itself."""
+    def find(self, options: ExperimentOptions) -> ExperimentResult:
+        """The cost with its interval over all ranges of the inputs and the validated error of the simulated time. In a
+        ratio of two costs, the inputs of the common site keep their values and the inputs of each chip vary
+        independently."""
         site = load_site()
         if self.beside is None:
             paid, step = self.of.bill(self.phase, site, options)
             amount = self._amount(paid)
             low, high = (1.0, 1.0) if self.what == "tco_year" else _ends([step], (1,))
-            found = Interval.of(amount.value, (amount.low * low, amount.high * high))
-            return Finding(found, UNITS[self.what], self.of.command(), _note(step))
+            found = ValueInterval.of(amount.value, (amount.low * low, amount.high * high))
+            return ExperimentResult(found, UNITS[self.what], self.of.command(), _note(step))
         fixed = _as_given(site)
         (ours, step), (theirs, other) = (side.bill(self.phase, fixed, options) for side in (self.of, self.beside))
         own, beside = self._amount(ours), self._amount(theirs)
@@ -84,27 +85,27 @@ class Cost(BaseModel):
         ends = own.low / beside.high * low, own.high / beside.low * high
         command = f"{self.of.command()} && {self.beside.command()}"
         notes = dict.fromkeys((_note(step), _note(other)))
-        return Finding(Interval.of(own.value / beside.value, ends), "", command, "; ".join(notes))
+        return ExperimentResult(ValueInterval.of(own.value / beside.value, ends), "", command, "; ".join(notes))
 
     def _amount(self, paid: Bill) -> Amount:
-        """An amount of a bill; a year costs what it does however fast the chip is."""
+        """The selected amount of a bill."""
         amount: Amount = getattr(paid, self.what)
         return amount
 
 
 def _ends(steps: Sequence[ModelRun], powers: Sequence[float]) -> tuple[float, float]:
-    """Ends of the interval of the steps' measured / predicted times, to these powers."""
+    """Ends of the interval of the product of the steps' measured / predicted times, raised to `powers`."""
     errors = bounded([step.trust for step in steps])
     return errors.quantile(LEVELS[0], powers), errors.quantile(LEVELS[1], powers)
 
 
 def _note(step: ModelRun) -> str:
-    """On what the error of time rests."""
+    """The basis of the error of the time."""
     return f"{step.request.model.name} on {step.request.chip.name}: {step.trust.sentence}"
 
 
 def _as_given(site: Site) -> Site:
-    """The site with its numbers as its file gives them, without their ranges."""
+    """The site with the values of its file and without ranges."""
     numbers = {name: getattr(site, name) for name in Site.model_fields}
     return Site(
         **{name: figure.model_copy(update={"range": None, "kind": "override"}) for name, figure in numbers.items()}

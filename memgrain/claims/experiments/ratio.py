@@ -1,4 +1,5 @@
-"""A metric of one point divided by that of another, over the uncertain numbers of their chips and the model's error."""
+"""A metric of one point divided by that of another, with an interval over uncertain parameters and the model's
+error."""
 
 from __future__ import annotations
 
@@ -7,12 +8,12 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from memgrain.claims.finding import Finding
 from memgrain.claims.options import ExperimentOptions, PointOf
 from memgrain.claims.points import interval_of
+from memgrain.claims.result import ExperimentResult
 
 
-class Ratio(BaseModel):
+class PointRatio(BaseModel):
     """Two points and a metric."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -22,8 +23,8 @@ class Ratio(BaseModel):
     over: PointOf = Field(description="the point above the line")
     under: PointOf = Field(description="the point below the line")
 
-    def find(self, options: ExperimentOptions) -> Finding:
+    def find(self, options: ExperimentOptions) -> ExperimentResult:
         """The ratio."""
         tasks = [self.over.task(), self.under.task()]
         found, note = interval_of(tasks, self.metric, np.divide, options)
-        return Finding(found, "", f"{self.over.command()} && {self.under.command()}", note)
+        return ExperimentResult(found, "", f"{self.over.command()} && {self.under.command()}", note)

@@ -1,4 +1,4 @@
-"""The time from token to token of a model on chips, divided by that of another model, or on other chips."""
+"""Time per token of a model on chips, divided by that of another model or on other chips."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from memgrain.claims.finding import Finding
-from memgrain.claims.interval import Interval
+from memgrain.claims.interval import ValueInterval
 from memgrain.claims.options import ExperimentOptions
+from memgrain.claims.result import ExperimentResult
 from memgrain.hwmodels import load_chip
 from memgrain.models import ModelRequest, ModelRun, PrefetchPolicy, run_model
 from memgrain.models.prefetch_policy import What
 from memgrain.runs.validated import bounded
-from memgrain.uncertainty.spread import spread_of
+from memgrain.uncertainty.uncertain_result import uncertain_result_of
 from memgrain.workloads.key_errors import checked
 from memgrain.workloads.layers.fusion import Fusion
 from memgrain.workloads.layers.step import Shard
@@ -31,9 +31,9 @@ class StepOf(BaseModel):
     context: int = Field(gt=0, description="tokens of context of each sequence")
     chips: int = Field(default=1, gt=0, description="chips that share the model")
     batch: int = Field(default=1, gt=0, description="sequences at once")
-    page: int | None = Field(default=None, description="rows of a page, where they are not the chip's own")
-    fuse: list[Fusion] = Field(default_factory=list, description="kernels that are made one")
-    prefetch: list[What] = Field(default_factory=list, description="what is fetched before its kernel begins")
+    page: int | None = Field(default=None, description="tokens of a page, if not the chip's default")
+    fuse: list[Fusion] = Field(default_factory=list, description="kernels that are fused")
+    prefetch: list[What] = Field(default_factory=list, description="what is prefetched before its kernel begins")
 
     def request(self) -> ModelRequest:
         """The request; raises MemgrainError, WorkloadError or HardwareError for what cannot be."""
@@ -69,7 +69,7 @@ class StepOf(BaseModel):
 
 
 class StepRatio(BaseModel):
-    """Two steps."""
+    """Two steps whose times are compared."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -77,14 +77,16 @@ class StepRatio(BaseModel):
     over: StepOf = Field(description="the step above the line")
     under: StepOf = Field(description="the step below the line")
 
-    def find(self, options: ExperimentOptions) -> Finding:
-        """The ratio of times from token to token; its interval holds nine of ten draws of both steps' errors."""
+    def find(self, options: ExperimentOptions) -> ExperimentResult:
+        """The ratio of the times per token. Its interval holds nine of ten draws of both steps' errors."""
         runs = self.over.run(), self.under.run()
         times = np.array([run.time_per_token for run in runs], float)
         notes = [f"{run.request.model.name} on {run.request.chip.name}: {run.trust.sentence}" for run in runs]
         errors = bounded([run.trust for run in runs])
         chips = [run.request.chip.name for run in runs]
-        found = spread_of("ratio", times, np.empty((0, 2)), errors, 1, np.divide, notes, chips, options.run.seed)
+        found = uncertain_result_of(
+            "ratio", times, np.empty((0, 2)), errors, 1, np.divide, notes, chips, options.run.seed
+        )
         command = f"{self.over.command()} && {self.under.command()}"
         ends = (found.combined.low, found.combined.high)
-        return Finding(Interval.of(found.usual, ends), "", command, "; ".join(found.notes))
+        return ExperimentResult(ValueInterval.of(found.nominal, ends), "", command, "; ".join(found.notes))

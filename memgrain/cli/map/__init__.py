@@ -13,25 +13,27 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 VERBS = {
-    "waste": "Bytes fetched for each that is needed, by granule.",
+    "overfetch": "Bytes fetched for each that is needed, by granule.",
     "latency": "Lines of equal time over head dimension and ratio.",
     "roofline": "A roof for each level of a chip, and a workload below.",
     "stalls": "Where the time goes, a bar for each workload or value.",
     "tensors": "Which tensors misses and bytes of each level are of.",
 }
 """The verbs, each with its line of help."""
+RENAMED = {"waste": "'memgrain map overfetch'"}
+"""Verbs of former versions, each with what to write now."""
 
 FIGURES = (".png", ".pdf", ".svg")
 """File types of figures."""
 
 app = typer.Typer(
-    cls=group(VERBS, __name__, {}), add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
+    cls=group(VERBS, __name__, {}, RENAMED), add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
 )
 
 
 @app.callback(invoke_without_command=True)
 def maps(ctx: typer.Context) -> None:
-    """Maps: waste by granule, lines of equal time, rooflines, stalls, misses by tensor."""
+    """Maps: over-fetch by granule, lines of equal time, rooflines, stalls, misses by tensor."""
     if ctx.invoked_subcommand is None:
         print(ctx.get_help())
 

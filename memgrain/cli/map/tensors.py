@@ -11,7 +11,7 @@ import typer
 from memgrain.cli.options import AsJson, CacheState, ChipName, SetEither, WorkloadName
 
 if TYPE_CHECKING:
-    from memgrain.plots.tensors import Count
+    from memgrain.plots.tensors import TensorCount
     from memgrain.runs.task import Point
 
 CAUSES = ("needed", "unasked", "capacity", "copies", "conflicts")
@@ -87,7 +87,7 @@ def _print_causes(why: dict[str, dict[str, int]]) -> None:
     screen.print(shown)
 
 
-def _answer(counts: list[Count], lost: list[Count], useful: dict[str, int]) -> dict[str, Any]:
+def _answer(counts: list[TensorCount], lost: list[TensorCount], useful: dict[str, int]) -> dict[str, Any]:
     """The JSON object."""
     levels: dict[str, dict[str, Any]] = {}
     for count in [*counts, *lost]:
@@ -95,7 +95,7 @@ def _answer(counts: list[Count], lost: list[Count], useful: dict[str, int]) -> d
     return {"levels": levels, "needed_bytes": useful}
 
 
-def _print(counts: list[Count], useful: dict[str, int], title: str) -> None:
+def _print(counts: list[TensorCount], useful: dict[str, int], title: str) -> None:
     from memgrain.cli.tables import size_text, table
     from memgrain.cli.terminal import console
 
@@ -117,7 +117,7 @@ def _print(counts: list[Count], useful: dict[str, int], title: str) -> None:
     screen.print(shown)
 
 
-def _print_lost(lost: list[Count]) -> None:
+def _print_lost(lost: list[TensorCount]) -> None:
     """Lines that one tensor lost to another, a row for each that lost some."""
     from memgrain.cli.tables import table
     from memgrain.cli.terminal import console

@@ -13,9 +13,9 @@ from memgrain.cli.uncertainty import Rounds
 from memgrain.hwmodels import Chip
 from memgrain.models import ModelRequest, ModelRun
 from memgrain.runs.options import RunOptions
-from memgrain.uncertainty import Spread
+from memgrain.uncertainty import UncertainResult
 from memgrain.uncertainty.sampling import Drawn
-from memgrain.uncertainty.steps import Step, interval_of_step
+from memgrain.uncertainty.steps import ModelStep, interval_of_step
 
 
 def interval_of(
@@ -25,10 +25,10 @@ def interval_of(
     found: ModelRun,
     whole_prompt: int | None,
     options: RunOptions,
-) -> tuple[Spread, Drawn]:
+) -> tuple[UncertainResult, Drawn]:
     """The interval of a step's time, and what was drawn for it; ends with status 130 after Ctrl-C."""
     progress = SweepProgress(f"{found.request.model.name}, draws")
-    step = Step(chip, chip_set, ask, found, whole_prompt)
+    step = ModelStep(chip, chip_set, ask, found, whole_prompt)
     try:
         return interval_of_step(step, replace(options, progress=Rounds(progress)))
     except KeyboardInterrupt:

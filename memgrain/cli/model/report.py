@@ -15,7 +15,7 @@ from memgrain.workloads.layers.step import COMPONENTS
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from memgrain.uncertainty import Spread
+    from memgrain.uncertainty import UncertainResult
     from memgrain.uncertainty.sampling import Drawn
 
 TIMES = {
@@ -37,7 +37,9 @@ def draw(found: ModelRun, out: Path) -> None:
         raise MemgrainError(f"cannot write {out} ({error.strerror}); choose another place with -o") from None
 
 
-def answer(found: ModelRun, whole_prompt: int | None, interval: tuple[Spread, Drawn] | None = None) -> dict[str, Any]:
+def answer(
+    found: ModelRun, whole_prompt: int | None, interval: tuple[UncertainResult, Drawn] | None = None
+) -> dict[str, Any]:
     """Everything as plain values; times in us, `whole_prompt` in ps, `interval` that of a time if one was made."""
     request, held = found.request, found.capacity
     return {
@@ -86,7 +88,7 @@ def answer(found: ModelRun, whole_prompt: int | None, interval: tuple[Spread, Dr
     }
 
 
-def _plain(spread: Spread, drawn: Drawn) -> dict[str, object]:
+def _plain(spread: UncertainResult, drawn: Drawn) -> dict[str, object]:
     from memgrain.cli.uncertainty import interval_object
 
     return interval_object(spread, drawn)
@@ -100,12 +102,12 @@ def show(found: ModelRun, whole_prompt: int | None) -> None:
     _show_changes(screen, found)
 
 
-def show_interval(spread: Spread, drawn: Drawn) -> None:
+def show_interval(spread: UncertainResult, drawn: Drawn) -> None:
     """Print the interval of a time, and notes on its evidence."""
     from memgrain.cli.uncertainty import intervals_table, notes
 
     screen = console()
-    screen.print(f"\n{TIMES[spread.what]}, in us: {number_text(spread.usual)}, and from 5 to 95 %")
+    screen.print(f"\n{TIMES[spread.what]}, in us: {number_text(spread.nominal)}, and from 5 to 95 %")
     screen.print(intervals_table(spread))
     for note in notes(spread, drawn):
         screen.print(note, markup=False, soft_wrap=True)

@@ -7,10 +7,10 @@ A `Subject` is what validation distinguishes of a prediction: chip, kernel, patt
 
 from __future__ import annotations
 
+from memgrain.runs.validated.error_label import HIGH, LEVELS, ErrorLabel, bounded, trust, trust_in, what
 from memgrain.runs.validated.evidence import COLUMNS, EVIDENCE, Evidence, Group, evidence
 from memgrain.runs.validated.law import Joint, Law, law
 from memgrain.runs.validated.subject import GENERIC, Subject, from_text, subject_of
-from memgrain.runs.validated.trust import HIGH, LEVELS, Trust, bounded, trust, trust_in, what
 
 __all__ = [
     "COLUMNS",
@@ -18,12 +18,12 @@ __all__ = [
     "GENERIC",
     "HIGH",
     "LEVELS",
+    "ErrorLabel",
     "Evidence",
     "Group",
     "Joint",
     "Law",
     "Subject",
-    "Trust",
     "bounded",
     "evidence",
     "from_text",

@@ -6,13 +6,12 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize
 from scipy.special import ndtri
 
 from memgrain.runs.validated.evidence import Evidence
-from memgrain.runs.validated.law import BASE, OF_KERNEL, PARTS, TYPE, Parts, largest
+from memgrain.runs.validated.law import BASE, OF_KERNEL, PARTS, TYPE, Float64Array, Parts, largest
 from memgrain.runs.validated.subject import Subject
 
 START = 0.05
@@ -23,7 +22,6 @@ MOST = 3.0
 """Largest standard deviation that is searched."""
 HIGH = 0.95
 """Level of the upper end of an interval; the lower one lies as far from the middle."""
-Floats = NDArray[np.float64]
 
 
 def estimate(rows: Sequence[Evidence]) -> dict[str, float]:
@@ -33,7 +31,7 @@ def estimate(rows: Sequence[Evidence]) -> dict[str, float]:
     matrices = [_matrix(subjects, part, largest(rows)) for part in PARTS]
     told = [matrix.min() < matrix.max() for matrix in matrices]  # of a part that no row has, or that all share, no more
 
-    def loss(guess: Floats) -> tuple[float, Floats]:
+    def loss(guess: Float64Array) -> tuple[float, Float64Array]:
         """Twice the negative logarithm of the restricted likelihood, and its gradient."""
         variances = np.exp(2 * guess)
         factor = cho_factor(sum(v * m for v, m in zip(variances, matrices, strict=True)), lower=True)
@@ -88,7 +86,7 @@ def coverage(
     return len(groups), float(np.mean(inside)), float(np.median(widths))
 
 
-def _matrix(subjects: Sequence[Subject], part: str, reach: int) -> Floats:
+def _matrix(subjects: Sequence[Subject], part: str, reach: int) -> Float64Array:
     """Covariance of rows if that part alone had a standard deviation, of 1."""
     alone = Parts(dict.fromkeys(PARTS, 0.0) | {part: 1.0}, reach)
     return alone.covariance(subjects, subjects) + np.diag(alone.noise(subjects))

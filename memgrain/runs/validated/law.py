@@ -75,7 +75,7 @@ FLOOR = 5.0
 third of the rows is highest with it."""
 BASE = ("", "16-bit")
 """Element types beside which others are held: those in which kernels were measured."""
-Floats = NDArray[np.float64]
+Float64Array = NDArray[np.float64]
 Keys = dict[str, tuple[object, ...] | None]
 
 
@@ -83,9 +83,9 @@ Keys = dict[str, tuple[object, ...] | None]
 class Joint:
     """The law of the logarithms of measured / predicted of some subjects: normal."""
 
-    mean: Floats
+    mean: Float64Array
     """Their means."""
-    covariance: Floats
+    covariance: Float64Array
     """Their covariance."""
 
     def quantile(self, level: float, powers: Sequence[float] = (1.0,)) -> float:
@@ -94,7 +94,7 @@ class Joint:
         deviation = math.sqrt(float(weights @ self.covariance @ weights))
         return math.exp(float(weights @ self.mean) + NormalDist().inv_cdf(level) * deviation)
 
-    def ratios(self, level: float) -> Floats:
+    def ratios(self, level: float) -> Float64Array:
         """Of every two subjects, how far measured over predicted of their ratio may lie from 1 at that level, as a
         logarithm: [subject, subject], symmetric, 0 on the diagonal."""
         variances = np.diag(self.covariance)
@@ -112,7 +112,7 @@ class Parts:
     largest: int
     """Bytes at which the walk over sizes begins."""
 
-    def covariance(self, first: Sequence[Subject], second: Sequence[Subject]) -> Floats:
+    def covariance(self, first: Sequence[Subject], second: Sequence[Subject]) -> Float64Array:
         """Covariance of rows of the first subjects with other rows of the second ones."""
         ours, theirs = [_keys(subject) for subject in first], [_keys(subject) for subject in second]
         found = np.zeros((len(first), len(second)))
@@ -125,7 +125,7 @@ class Parts:
         depths = np.minimum.outer([self.depth(s) for s in first], [self.depth(s) for s in second])
         return found + self.deviations[SIZE] ** 2 * _equal(PATTERN, ours, theirs) * depths
 
-    def noise(self, subjects: Sequence[Subject]) -> Floats:
+    def noise(self, subjects: Sequence[Subject]) -> Float64Array:
         """Variance that a row shares with no other one."""
         more = np.array([subject.code != MEASURED for subject in subjects])
         short = self.deviations[SHORT_ROW] ** 2 * _shortness(subjects) ** 2
@@ -189,7 +189,7 @@ def _keys(subject: Subject) -> Keys:
     }
 
 
-def _equal(part: str, first: Sequence[Keys], second: Sequence[Keys]) -> Floats:
+def _equal(part: str, first: Sequence[Keys], second: Sequence[Keys]) -> Float64Array:
     """1 where two subjects share a part, else 0."""
     number: dict[tuple[object, ...] | None, int] = {None: -1}
     ours, theirs = (
@@ -198,7 +198,7 @@ def _equal(part: str, first: Sequence[Keys], second: Sequence[Keys]) -> Floats:
     return np.asarray(np.equal.outer(ours, theirs) & (ours >= 0)[:, None], float)
 
 
-def _shortness(subjects: Sequence[Subject]) -> Floats:
+def _shortness(subjects: Sequence[Subject]) -> Float64Array:
     """How far errors of short calls count; not at all where no time is known."""
     times = np.array([subject.predicted_us for subject in subjects])
     return np.where(times > 0, FLOOR / (FLOOR + times), 0.0)

@@ -1,4 +1,5 @@
-"""A number of a bill with its provenance: value, kind, source, range; written with its unit, as chips write theirs."""
+"""A cost input with its provenance: value, kind, source and range. YAML files write it with its unit, as chip files
+do."""
 
 from __future__ import annotations
 
@@ -12,30 +13,31 @@ from pydantic import BeforeValidator, Field, model_validator
 from memgrain.hwmodels.record import Spec
 
 Kind = Literal["vendor", "measured", "derived", "assumed", "override"]
-End = Literal["low", "value", "high"]
-"""Which end of its range a number is taken at; value: the number itself."""
+InputEnd = Literal["low", "value", "high"]
+"""End of the range at which an input is taken; "value" is the number itself."""
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 
 
-class Figure(Spec):
-    """A number, where it comes from, and between what it may lie."""
+class CostInput(Spec):
+    """A number with its source and its range."""
 
     value: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    """The number, in the unit of its field."""
+    """The number in the unit of its field."""
     kind: Kind
-    """vendor: published by who sells or runs it; measured; derived: computed from such; assumed: chosen, with a range
-    and a reason; override: set by the user."""
+    """vendor: published by a seller or operator; measured: measured or counted; derived: computed from such numbers;
+    assumed: chosen, with a range and a reason; override: set by the user."""
     source: Annotated[str, Field(min_length=1)]
-    """Citations: addresses or documents, with dates where they have one."""
+    """Citations: URLs or documents, with dates where known."""
     range: (
         tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], Annotated[float, Field(allow_inf_nan=False)]] | None
     ) = None
-    """Lowest and highest that sources say, or that is conceivable where none is public; None: the value alone."""
+    """Lowest and highest value by the sources, or the conceivable range where nothing is public; None: the value is
+    exact."""
     reason: str = ""
-    """Why the number is this one, or on what its range rests."""
+    """Why this value was chosen, or the basis of its range."""
 
     @model_validator(mode="after")
-    def _holds(self) -> Figure:
+    def _holds(self) -> CostInput:
         if not self.low <= self.value <= self.high:
             raise ValueError(f"value {self.value:g} is outside of its range [{self.low:g}, {self.high:g}]; correct one")
         if self.kind == "assumed" and (self.range is None or not self.reason):
@@ -52,14 +54,14 @@ class Figure(Spec):
         """The highest conceivable value."""
         return self.value if self.range is None else self.range[1]
 
-    def at(self, end: End) -> float:
-        """The number at that end of its range."""
+    def at(self, end: InputEnd) -> float:
+        """The number at the given end of its range."""
         return {"low": self.low, "value": self.value, "high": self.high}[end]
 
 
 def _read(unit: str, raw: Any) -> Any:
-    """`raw` with the unit taken off its value and range; refuses numbers without provenance or in another unit."""
-    if isinstance(raw, Figure):
+    """Strip the unit from the value and range of `raw`. Refuses numbers without provenance or in another unit."""
+    if isinstance(raw, CostInput):
         return raw
     if not isinstance(raw, Mapping):
         raise ValueError(f"{raw!r} has no source; write {{value: {_example(unit)}, kind: ..., source: ...}}")
@@ -85,10 +87,10 @@ def _example(unit: str) -> str:
     return f"100 {unit}" if unit else "0.5"
 
 
-Dollars = Annotated[Figure, BeforeValidator(partial(_read, "USD"))]
-DollarsAnHour = Annotated[Figure, BeforeValidator(partial(_read, "USD/h"))]
-DollarsAKilowattHour = Annotated[Figure, BeforeValidator(partial(_read, "USD/kWh"))]
-DollarsAKilowattMonth = Annotated[Figure, BeforeValidator(partial(_read, "USD/kW/month"))]
-Watts = Annotated[Figure, BeforeValidator(partial(_read, "W"))]
-Years = Annotated[Figure, BeforeValidator(partial(_read, "years"))]
-Ratio = Annotated[Figure, BeforeValidator(partial(_read, ""))]
+Dollars = Annotated[CostInput, BeforeValidator(partial(_read, "USD"))]
+DollarsAnHour = Annotated[CostInput, BeforeValidator(partial(_read, "USD/h"))]
+DollarsAKilowattHour = Annotated[CostInput, BeforeValidator(partial(_read, "USD/kWh"))]
+DollarsAKilowattMonth = Annotated[CostInput, BeforeValidator(partial(_read, "USD/kW/month"))]
+Watts = Annotated[CostInput, BeforeValidator(partial(_read, "W"))]
+Years = Annotated[CostInput, BeforeValidator(partial(_read, "years"))]
+Unitless = Annotated[CostInput, BeforeValidator(partial(_read, ""))]

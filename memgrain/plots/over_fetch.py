@@ -1,4 +1,5 @@
-"""The granularity-waste map: bytes fetched ÷ needed by row and granule, a panel for each layout and element type."""
+"""The over-fetch map: bytes fetched ÷ bytes needed by row size and access granularity, one panel per layout and element
+type."""
 
 from __future__ import annotations
 
@@ -15,23 +16,25 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import NullLocator
 
-from memgrain.analysis.over_fetch import LAYOUTS, Cell, Terms, agreement
+from memgrain.analysis.over_fetch import LAYOUTS, LayoutOptions, OverFetchCell, agreement
 from memgrain.hwmodels import Chip
 from memgrain.plots.heatmap import REVERSED, ink
 from memgrain.plots.ratios import DPI
 from memgrain.sim.levels.granules import granule_of
 
 LEAST = 2.0
-"""Where the scale ends at least, so that a map without waste is not drawn in all colours."""
+"""Smallest upper end of the colour scale, so that a map without over-fetch is not drawn in all colours."""
 LETTERS = 12.0
-"""Letters of the title to an inch of width."""
+"""Characters of the title per inch of width."""
 NOTICED = 0.01
-"""Difference from which on a simulated number stands below the formula's."""
+"""Smallest relative difference at which the simulated ratio is written below the formula's."""
 
 
-def panels(cells: Sequence[Cell], own: Sequence[Cell], chip: Chip | None, terms: Terms) -> Figure:
-    """The figure. The granule of a chip, whose cells are `own`, is outlined; where its simulation says another number
-    than the formula, that stands below the formula's."""
+def panels(
+    cells: Sequence[OverFetchCell], own: Sequence[OverFetchCell], chip: Chip | None, terms: LayoutOptions
+) -> Figure:
+    """Draw the map. The granularity of `chip`, whose cells are `own`, is outlined. Where its simulated ratio differs
+    from the formula's, both are written."""
     layouts, dtypes = list(dict.fromkeys(c.layout for c in cells)), list(dict.fromkeys(c.row.dtype for c in cells))
     labels = list(dict.fromkeys(c.row.label for c in cells))
     granules = sorted({c.granule for c in [*cells, *own]})
@@ -63,19 +66,19 @@ def panels(cells: Sequence[Cell], own: Sequence[Cell], chip: Chip | None, terms:
     return figure
 
 
-def _title(cells: Sequence[Cell], own: Sequence[Cell], chip: Chip | None) -> str:
-    """What the map is, what is outlined in it, and what a dash means."""
+def _title(cells: Sequence[OverFetchCell], own: Sequence[OverFetchCell], chip: Chip | None) -> str:
+    """The title: what the map shows, what the outline marks, and what a dash means."""
     title = "Bytes fetched for each byte that is needed"
     if chip is not None:
         name, granule = granule_of(chip)
         title += f"; outlined: {chip.title}, {name} {granule} B, {agreement(own)}"
     if any(cell.ratio is None for cell in cells):
-        title += "; –: such rows cannot lie so"
+        title += "; –: no layout of this kind for such rows"
     return title
 
 
-def _panel(axis: Axes, cells: Sequence[Cell], granules: list[int], labels: list[str], norm: LogNorm) -> None:
-    """The cells of one layout and element type, a number in each."""
+def _panel(axis: Axes, cells: Sequence[OverFetchCell], granules: list[int], labels: list[str], norm: LogNorm) -> None:
+    """Draw the cells of one layout and element type, with a number in each."""
     values = np.full((len(labels), len(granules)), np.nan)
     texts: dict[tuple[int, int], str] = {}
     for cell in cells:
@@ -98,7 +101,7 @@ def _panel(axis: Axes, cells: Sequence[Cell], granules: list[int], labels: list[
 
 
 def _outline(axis: Axes, column: int, rows: int) -> None:
-    """A frame round the granule of the chip."""
+    """Outline the granularity of the chip."""
     for colour, width in (("white", 3.0), ("black", 1.4)):
         frame = Rectangle((column - 0.5, -0.5), 1, rows, fill=False, edgecolor=colour, linewidth=width, zorder=3)
         frame.set_clip_on(False)

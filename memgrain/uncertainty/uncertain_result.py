@@ -1,4 +1,4 @@
-"""What uncertain numbers and the model's own error make of a result: medians and intervals from 5 to 95 %."""
+"""A result under uncertain parameters and the model's own error: medians and intervals from 5 to 95 %."""
 
 from __future__ import annotations
 
@@ -12,74 +12,77 @@ from scipy.stats import qmc
 from memgrain.errors import MemgrainError
 from memgrain.runs.validated import Joint
 from memgrain.uncertainty.error import OF_TIME, factors, model_error
-from memgrain.uncertainty.sampling import Sampled
+from memgrain.uncertainty.sampling import SampledPoints
 
 LEVELS = (0.05, 0.5, 0.95)
 """Quantiles of an interval."""
 ERRORS = 20_000
-"""Draws of the model's error, spread over the draws of the numbers; a quantile of it is then good to 1 %."""
+"""Number of draws of the model's error, distributed over the draws of the parameters; quantiles are then accurate to 1
+%."""
 OUTSIDE = "the chip's own numbers lie near ends of their ranges, so that its figure lies outside their interval"
-"""What is said where the draws leave the usual figure out."""
+"""Note if the interval of the draws excludes the nominal figure."""
 Combine = Callable[..., NDArray[np.float64]]
-"""Makes one figure of an array for each point: a ratio, a difference."""
+"""Combines one array per point into one figure, such as a ratio or a difference."""
 
 
 @dataclass(frozen=True)
 class Quantiles:
-    """An interval."""
+    """An interval of a distribution."""
 
     low: float
-    """Nineteen draws of twenty lie above."""
+    """5 % quantile."""
     median: float
-    """Half of the draws lie above."""
+    """50 % quantile."""
     high: float
-    """Nineteen draws of twenty lie below."""
+    """95 % quantile."""
 
 
 @dataclass(frozen=True)
-class Spread:
-    """A figure, and what may be true instead."""
+class UncertainResult:
+    """A figure and its distribution."""
 
     what: str
-    """What the figure is."""
-    usual: float
-    """With the numbers of the chips' files."""
+    """Name of the figure."""
+    nominal: float
+    """The figure with nominal parameters."""
     assumptions: Quantiles | None
-    """With the chips' numbers drawn from their ranges; None if none has one."""
+    """The interval over draws of the chips' parameters; None if none has a range."""
     model: Quantiles | None
-    """With the files' numbers, but the model off as it was in validation, its bias included; None for what is no matter
-    of time."""
+    """The interval over the model's validated error with nominal parameters, bias included; None if the figure does not
+    depend on time."""
     combined: Quantiles
-    """With both, independent of each other."""
+    """The interval over both, independent of each other."""
     draws: NDArray[np.float64]
-    """The draws of both."""
+    """The draws over both."""
     notes: tuple[str, ...]
-    """For each point, what validation says; and whether the interval leaves the usual figure out."""
+    """The evidence of each point's error, and a note if the interval excludes the nominal figure."""
 
     def within(self, low: float, high: float) -> float:
-        """The share of draws from `low` to `high`."""
+        """The fraction of draws from `low` to `high`."""
         return float(np.mean((low <= self.draws) & (self.draws <= high)))
 
     def decides(self, low: float, high: float) -> bool | None:
         """Whether the figure lies from `low` to `high`: True if all of the interval does, False if none, else None.
 
-        The usual figure counts as a part of the interval, so that nothing is decided against the files' own numbers.
+        The nominal figure counts as part of the interval, so that nothing is decided against the nominal parameters.
         """
-        first, last = min(self.combined.low, self.usual), max(self.combined.high, self.usual)
+        first, last = min(self.combined.low, self.nominal), max(self.combined.high, self.nominal)
         if low <= first and last <= high:
             return True
         return False if last < low or high < first else None
 
 
-def spread(sampled: Sampled, metric: str, what: str, combine: Combine, seed: int = 0) -> Spread:
-    """The spread of a metric of one point, or of what `combine` makes of those of several.
+def uncertain_result(
+    sampled: SampledPoints, metric: str, what: str, combine: Combine, seed: int = 0
+) -> UncertainResult:
+    """The uncertain result of a metric of one point, or of `combine` applied to the metric of several.
 
-    Raises MemgrainError if no number has a range and the metric is no matter of time: then nothing says how wide it is.
+    Raises MemgrainError if no parameter has a range and the metric does not depend on time: then there is no interval.
     """
-    errors, notes = model_error(sampled.points, sampled.usual_values("time_us").tolist(), metric)
-    return spread_of(
+    errors, notes = model_error(sampled.points, sampled.nominal_values("time_us").tolist(), metric)
+    return uncertain_result_of(
         what,
-        sampled.usual_values(metric),
+        sampled.nominal_values(metric),
         sampled.values(metric),
         errors,
         OF_TIME.get(metric, 0),
@@ -90,9 +93,9 @@ def spread(sampled: Sampled, metric: str, what: str, combine: Combine, seed: int
     )
 
 
-def spread_of(
+def uncertain_result_of(
     what: str,
-    usual: NDArray[np.float64],
+    nominal: NDArray[np.float64],
     drawn: NDArray[np.float64],
     errors: Joint | None,
     power: int,
@@ -100,29 +103,30 @@ def spread_of(
     notes: Sequence[str],
     chips: Sequence[str],
     seed: int = 0,
-) -> Spread:
-    """The spread of what `combine` makes of values of points: `usual` with the chips' own numbers, and `drawn`, a row
-    for each draw; a point's value goes with that power of its time, and `errors` is the joint law of how far these are
-    off, None if the values are no matter of time.
+) -> UncertainResult:
+    """The uncertain result of `combine` applied to the values of points. `nominal` are the values with nominal
+    parameters, `drawn` those of the draws (one row per draw). A point's value is proportional to its time to `power`,
+    and `errors` is the joint law of the errors of the times, None if the values do not depend on time.
 
-    `notes` say what is known of each point's error, `chips` where it runs. Raises MemgrainError as `spread` does.
+    `notes` state what is known about each point's error, `chips` the chip of each point. Raises MemgrainError as
+    `uncertain_result` does.
     """
     if not len(drawn) and errors is None:
         raise MemgrainError(
             f"no number of {', '.join(dict.fromkeys(chips))} has a range and the model's error is known of times only, "
             f"so there is no interval of {what}; give numbers a range in the YAML, or choose a time"
         )
-    usual = usual[np.newaxis]
-    combined = _combined(drawn if len(drawn) else usual, errors, power, combine, seed)
-    figure, said = float(_columns(usual, combine)[0]), dict.fromkeys(notes)
+    nominal = nominal[np.newaxis]
+    combined = _combined(drawn if len(drawn) else nominal, errors, power, combine, seed)
+    figure, said = float(_columns(nominal, combine)[0]), dict.fromkeys(notes)
     assumptions = _quantiles(_columns(drawn, combine)) if len(drawn) else None
     if assumptions and not assumptions.low <= figure <= assumptions.high:
         said[OUTSIDE] = None
-    return Spread(
+    return UncertainResult(
         what,
         figure,
         assumptions,
-        _quantiles(_combined(usual, errors, power, combine, seed)) if errors is not None else None,
+        _quantiles(_combined(nominal, errors, power, combine, seed)) if errors is not None else None,
         _quantiles(combined),
         combined,
         tuple(said),
@@ -132,7 +136,7 @@ def spread_of(
 def _combined(
     values: NDArray[np.float64], errors: Joint | None, power: int, combine: Combine, seed: int
 ) -> NDArray[np.float64]:
-    """What the values make with errors of the model, each taken several times with other errors."""
+    """The combined figure of the values under model errors; each value is used several times with different errors."""
     if errors is None:
         return _columns(values, combine)
     times = -(-ERRORS // len(values))

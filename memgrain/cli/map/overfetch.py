@@ -1,4 +1,4 @@
-"""`memgrain map waste`: bytes fetched for each that is needed, by head dimension, element type, layout and granule."""
+"""`memgrain map overfetch`: bytes fetched ÷ bytes needed by head dimension, element type, layout and granularity."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 from memgrain.cli.options import AsJson, SetChip
 
 if TYPE_CHECKING:
-    from memgrain.analysis.over_fetch import Cell, Terms
+    from memgrain.analysis.over_fetch import LayoutOptions, OverFetchCell
     from memgrain.hwmodels import Chip
 
 
@@ -47,27 +47,37 @@ def command(
     set_: SetChip = None,
     as_json: AsJson = False,
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="The figure, a .png; out/map_waste.png if left out.")
+        Path | None, typer.Option("-o", "--out", help="The figure, a .png; out/map_overfetch.png if left out.")
     ] = None,
 ) -> None:
-    """Compute, with a chip simulate too; print tables, draw."""
-    from memgrain.analysis.over_fetch import DTYPES, GRANULES, HEAD_DIMS, LAYOUTS, Row, Terms, on_chip, rows_of, waste
+    """Compute the map, simulate it too if a chip is given; print tables and draw a figure."""
+    from memgrain.analysis.over_fetch import (
+        DTYPES,
+        GRANULES,
+        HEAD_DIMS,
+        LAYOUTS,
+        LayoutOptions,
+        MapRow,
+        on_chip,
+        over_fetch_map,
+        rows_of,
+    )
     from memgrain.cli.map import draw, place
     from memgrain.errors import MemgrainError
     from memgrain.hwmodels import load_chip
-    from memgrain.plots.waste import panels
+    from memgrain.plots.over_fetch import panels
     from memgrain.runs.overrides import parse
 
-    target = place(out, "waste")
+    target = place(out, "overfetch")
     if sizes and (head_dims or dtypes):
         raise MemgrainError("--bytes gives whole rows, so --head-dim and --dtype say nothing; leave either out")
     if set_ and chip is None:
         raise MemgrainError("--set overrides a chip's number and there is no chip; name one")
-    terms = Terms(page, tile, stride, ratio)
-    rows = [Row(f"{size} B", size, "") for size in sizes or ()]
+    terms = LayoutOptions(page, tile, stride, ratio)
+    rows = [MapRow(f"{size} B", size, "") for size in sizes or ()]
     rows = rows or rows_of(head_dims or HEAD_DIMS, dtypes or DTYPES)
     names, spec = layouts or tuple(LAYOUTS), None if chip is None else load_chip(chip, parse(set_ or []))
-    cells = waste(rows, granules or GRANULES, names, terms)
+    cells = over_fetch_map(rows, granules or GRANULES, names, terms)
     own = [] if spec is None else on_chip(spec, rows, names, terms)
     if as_json:
         print(json.dumps(_answer(cells, own, spec, terms), indent=2))
@@ -76,7 +86,9 @@ def command(
     draw(panels(cells, own, spec, terms), target, as_json)
 
 
-def _answer(cells: list[Cell], own: list[Cell], chip: Chip | None, terms: Terms) -> dict[str, object]:
+def _answer(
+    cells: list[OverFetchCell], own: list[OverFetchCell], chip: Chip | None, terms: LayoutOptions
+) -> dict[str, object]:
     """What `--json` prints."""
     from memgrain.sim.levels.granules import granule_of
 
@@ -87,12 +99,12 @@ def _answer(cells: list[Cell], own: list[Cell], chip: Chip | None, terms: Terms)
     return found
 
 
-def _plain(cell: Cell) -> dict[str, object]:
+def _plain(cell: OverFetchCell) -> dict[str, object]:
     plain = {"layout": cell.layout, **asdict(cell.row), "granule": cell.granule, "ratio": cell.ratio}
     return plain if cell.simulated is None else plain | {"simulated": cell.simulated}
 
 
-def _print(cells: list[Cell], own: list[Cell], chip: Chip | None, terms: Terms) -> None:
+def _print(cells: list[OverFetchCell], own: list[OverFetchCell], chip: Chip | None, terms: LayoutOptions) -> None:
     from rich.table import Table
 
     from memgrain.analysis.over_fetch import LAYOUTS, agreement

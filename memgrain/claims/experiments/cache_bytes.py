@@ -1,4 +1,4 @@
-"""Bytes that one model keeps of a context, divided by those of another."""
+"""KV-cache bytes of one model for a context, divided by those of another model."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from memgrain.claims.finding import Finding
-from memgrain.claims.interval import Interval
+from memgrain.claims.interval import ValueInterval
 from memgrain.claims.options import ExperimentOptions
+from memgrain.claims.result import ExperimentResult
 from memgrain.workloads.models.model import load_model
 
 
-class Kept(BaseModel):
+class CacheBytesRatio(BaseModel):
     """Two models and a context."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -21,13 +21,15 @@ class Kept(BaseModel):
     over: str = Field(min_length=1, description="the model above the line")
     under: str = Field(min_length=1, description="the model below the line")
     context: int = Field(gt=0, description="tokens")
-    per_layer: bool = Field(default=False, description="whether the bytes of a layer are compared, not of all layers")
+    per_layer: bool = Field(
+        default=False, description="whether the bytes of one layer are compared; default: of all layers"
+    )
 
-    def find(self, options: ExperimentOptions) -> Finding:
-        """The ratio of bytes in the KV cache; raises WorkloadError if there is no such model."""
+    def find(self, options: ExperimentOptions) -> ExperimentResult:
+        """The ratio of KV-cache bytes. Raises WorkloadError if there is no such model."""
         sizes = []
         for name in (self.over, self.under):
             model = load_model(name)
             sizes.append(model.kept_bytes(self.context) / (len(model.order) if self.per_layer else 1))
         command = f"memgrain model show {self.over} && memgrain model show {self.under}"
-        return Finding(Interval.of(sizes[0] / sizes[1]), "", command)
+        return ExperimentResult(ValueInterval.of(sizes[0] / sizes[1]), "", command)

@@ -1,4 +1,5 @@
-"""What a measured row asks for: the gather or the attention call of its family, as the kernel that it names does it."""
+"""From a measured row to the call that it measured: a gather, an attention call, a product or a module, as the named
+kernel runs it."""
 
 from __future__ import annotations
 
@@ -23,14 +24,14 @@ from memgrain.workloads import (
 )
 
 AUTO = "auto"
-"""Names, in the column `kernel`, no kernel: tiles are chosen as for a workload that says nothing of them."""
+"""Value of the column `kernel` for no kernel: tiles are chosen as for a workload without a tiling."""
 SEED = 1
-"""Of the rows and tokens that a row of measurements says were chosen at random."""
+"""Seed of the rows and tokens that were chosen at random in a measurement."""
 
 
 @dataclass(frozen=True)
 class Gather:
-    """A gather as the measured kernel does it."""
+    """A gather as the measured kernel runs it."""
 
     rows: int
     row_bytes: int
@@ -40,18 +41,18 @@ class Gather:
     order: Literal["random", "sorted", "sequential"]
     block_n: int
     resident: int | None
-    """Programs on a core at once; None leaves it to the chip."""
+    """Programs resident on a core; None: determined by the chip."""
     program_bytes: int | None
-    """Scratchpad of a program; None: its rows."""
+    """Scratchpad bytes of a program; None: the size of its rows."""
     once_cycles: tuple[int, int]
-    """What the code of a program takes; see `memgrain.workloads.kernels.kernel.Code`."""
+    """Cycles of a program's code; see `memgrain.workloads.kernels.kernel.Code`."""
     rounds: tuple[int, int]
-    """In how many parts a program loads its rows; see there."""
+    """Number of parts in which a program loads its rows; see `Code`."""
     step: int = 0
     overlap: float = 0.0
 
     def trace(self) -> Trace:
-        """The trace, with the places that the kernel takes."""
+        """The trace, with the kernel's resources."""
         found = gather(
             self.rows,
             self.row_bytes,
@@ -71,14 +72,14 @@ class Gather:
         return replace(found, scratchpad_bytes=self.program_bytes, resident=self.resident)
 
 
-Asked = Gather | Workload | Product | Module
+MeasuredCall = Gather | Workload | Product | Module
 
 
-Made = tuple[Asked, Asked | None, tuple[int, int]]
-"""What is asked, the step before it (if there is an overlap), and its useful bytes and operations."""
+CallParts = tuple[MeasuredCall, MeasuredCall | None, tuple[int, int]]
+"""The call, the step before it (if there is an overlap), and the useful bytes and operations."""
 
 
-def _gather(record: Record, kernel: Kernel | None, launch: Launch, chip: Budget) -> Made:
+def _gather(record: Record, kernel: Kernel | None, launch: Launch, chip: Budget) -> CallParts:
     if kernel is None:
         raise WorkloadError("kernel is auto, the row is a gather, whose kernel must be named; name it")
     if kernel.phase != "gather":
@@ -102,7 +103,10 @@ def _gather(record: Record, kernel: Kernel | None, launch: Launch, chip: Budget)
         kernel.resident(launch, launch.num_warps or tiles.num_warps, chip),
         kernel.program_bytes(launch),
         code.once,
-        (min(code.rounds[0], block), min(code.rounds[1], block)),  # a program of fewer rows has no more parts
+        (
+            min(code.rounds[0], block),
+            min(code.rounds[1], block),
+        ),  # a program cannot load its rows in more parts than it has rows
     )
     first.trace()
     overlap = record.real("step_overlap")
@@ -111,7 +115,7 @@ def _gather(record: Record, kernel: Kernel | None, launch: Launch, chip: Budget)
     return replace(first, step=1, overlap=overlap), replace(first, overlap=overlap), (rows * size, 0)
 
 
-def _decode(record: Record, kernel: Kernel | None, launch: Launch, chip: Budget) -> Made:
+def _decode(record: Record, kernel: Kernel | None, launch: Launch, chip: Budget) -> CallParts:
     dim, context, group = record.whole("head_dim"), record.whole("context"), record.whole("q_heads_per_kv_head")
     chosen = record.one_of("selection", ("dense", "topk", "block", "window"))
     tokens = context if chosen == "dense" else record.whole("selected_tokens")
@@ -141,7 +145,7 @@ def _decode(record: Record, kernel: Kernel | None, launch: Launch, chip: Budget)
     return asked, made[1] if len(made) > 1 else None, work
 
 
-def _prefill(record: Record, kernel: Kernel | None, launch: Launch, chip: Budget) -> Made:
+def _prefill(record: Record, kernel: Kernel | None, launch: Launch, chip: Budget) -> CallParts:
     dim, length, window = record.whole("head_dim"), record.whole("context"), record.whole("window", 0)
     heads, kv_heads, batch = record.whole("heads"), record.whole("kv_heads"), record.whole("batch", 1)
     causal = record.truth("causal")
@@ -161,10 +165,10 @@ def _prefill(record: Record, kernel: Kernel | None, launch: Launch, chip: Budget
     return made, None, (moved, 2 * (dim + values) * heads * batch * pairs)
 
 
-def _linear(record: Record, kernel: Kernel | None, launch: Launch, chip: Budget) -> Made:
+def _linear(record: Record, kernel: Kernel | None, launch: Launch, chip: Budget) -> CallParts:
     if kernel is not None:
         raise WorkloadError(f"kernel {kernel.name} is none of products with weights; leave the cell empty")
-    chosen = launch.model_copy(update={"regs": None, "shared": None})  # what its compiler reports decides nothing here
+    chosen = launch.model_copy(update={"regs": None, "shared": None})  # the compiler's report does not affect products
     if chosen != Launch():
         raise WorkloadError("a launch is given, and a product with weights has a tiling of its own; empty its cells")
     asked, work = product(record)
@@ -172,14 +176,14 @@ def _linear(record: Record, kernel: Kernel | None, launch: Launch, chip: Budget)
     return asked, None, work
 
 
-def _module(record: Record, kernel: Kernel | None, launch: Launch, chip: Budget) -> Made:
+def _module(record: Record, kernel: Kernel | None, launch: Launch, chip: Budget) -> CallParts:
     if kernel is not None or launch != Launch():
         raise WorkloadError("a kernel or a launch is given, and a module runs several of its own; empty its cells")
     asked, work = module(record, chip)
     return asked, None, work
 
 
-ASK: dict[str, Callable[[Record, Kernel | None, Launch, Budget], Made]] = {
+ASK: dict[str, Callable[[Record, Kernel | None, Launch, Budget], CallParts]] = {
     "stream": _gather,
     "gather": _gather,
     "gather_step": _gather,
@@ -193,7 +197,7 @@ ASK: dict[str, Callable[[Record, Kernel | None, Launch, Budget], Made]] = {
 def _attention(
     record: Record, kernel: Kernel | None, launch: Launch, chip: Budget, raw: Mapping[str, object]
 ) -> Workload:
-    """The workload of a call by `kernel`, whose layout (HND or NHD, `page` tokens a page) and types the row names."""
+    """The workload of a call by `kernel`. The row states its layout (HND or NHD, `page` tokens per page) and types."""
     dtype = record.text("dtype", kernel.dtype[0] if kernel else "bf16")
     stored = record.text("kv_dtype", (kernel.kv_dtype if kernel else None) or dtype)
     dim = record.whole("head_dim")
@@ -211,7 +215,7 @@ def _attention(
 
 
 def _layout(record: Record, kernel: Kernel | None, head_dim: int) -> dict[str, object]:
-    """Where K and V lie; in pages if the row says so, or its kernel knows no other way."""
+    """Layout of K and V; paged if the row or its kernel requires it."""
     inner = record.one_of("layout", ("HND", "NHD"), "NHD")
     page = record.maybe("page") or (kernel.page if kernel else None)
     row = {"k_row_bytes": kernel.row_bytes(head_dim) if kernel else None}
@@ -222,7 +226,7 @@ def _layout(record: Record, kernel: Kernel | None, head_dim: int) -> dict[str, o
 
 
 def title(record: Record) -> str:
-    """The row in a few words."""
+    """A short description of the row."""
     cells, words = record.cells, [record.text("family"), record.cells.get("selection", "")]
     if cells.get("title"):
         return cells["title"]
@@ -246,7 +250,7 @@ def title(record: Record) -> str:
 
 
 def _heads(record: Record) -> str:
-    """Query and KV heads, where a row has a type of its own, as rows of many sources do that differ in little else."""
+    """Numbers of query and KV heads, for rows with a column `kv_dtype`, which often differ in little else."""
     kv, group, heads = (record.maybe(name) for name in ("kv_heads", "q_heads_per_kv_head", "heads"))
     if kv is None or "kv_dtype" not in record.cells:
         return ""

@@ -1,19 +1,19 @@
-"""Numbers of a chip as they can be varied: read from the texts of its YAML, drawn from their ranges, written again.
+"""Uncertain parameters of a chip: read from its YAML, drawn from their ranges, and written as YAML values again.
 
-A file gives three figures of a number: its value, which is what its author thinks likeliest, and the lowest and highest
-that it may be. The law that has these three and no other feature is the triangle over the range with its peak at the
-value, as in any three-point estimate:
+A file states three figures of a parameter: its value, which is the author's best estimate, and the lowest and highest
+possible value. The parameter then has a triangular distribution over the range with its peak at the value, as in a
+three-point estimate:
 
-- A quantity has that law, or its logarithm has where the range is above 0 and its ends differ by more than a factor of
-  2: then not even the order of magnitude is known, and "10 to 500 ns" would otherwise mean "above 150 ns".
-- A whole number stays one: a multiple of what its ends and its value have in common (80 to 96 slices: 80 or 96), which
-  chips whose counts must divide one another admit.
-- Where ends and value are one number times powers of two (a line of 64 to 512 B, 8 to 32 ways), it is one of those
-  powers, as hardware is built so; their shares fall off in even steps on either side of the value.
-- A text or truth value is the file's own twice as often as each of its alternatives.
+- A quantity has that distribution. If the range is above 0 and its ends differ by more than a factor of 2, its
+  logarithm has: then not even the order of magnitude is known, and "10 to 500 ns" would otherwise mean "above 150 ns".
+- A whole number is drawn as a multiple of the greatest common divisor of its ends and its value (80 to 96 slices: 80 or
+  96), so that counts which must divide each other remain valid.
+- If ends and value differ by powers of two (a line of 64 to 512 B, 8 to 32 ways), only these powers are drawn, as
+  hardware is built so; their probabilities fall linearly on either side of the value.
+- The nominal value of a text or truth value is drawn twice as often as each alternative.
 
-Numbers are drawn independently. Two that are one quantity in truth (the clock of a core and that of its scratchpad) may
-therefore differ in a draw.
+Parameters are drawn independently. Two parameters that are physically one quantity (the clock of a core and that of its
+scratchpad) may therefore differ in a draw.
 """
 
 from __future__ import annotations
@@ -32,41 +32,41 @@ from memgrain.hwmodels.units import format_bytes, parse_bytes
 from memgrain.runs.quantities import UNITS
 
 WHOLE = ("count", "size")
-"""Kinds of which only whole numbers exist."""
+"""Kinds with whole numbers only."""
 CHOICE = "choice"
 """Kind of a text or truth value."""
 WIDE = 2.0
-"""Ratio of the ends beyond which a range is drawn from by its logarithm."""
+"""Ratio of the ends above which the logarithm is drawn."""
 _CLOCKS = re.compile(r"^\s*([0-9]+)\s*nCK\s*$")
 
 
 @dataclass(frozen=True)
-class Unknown:
-    """A number with a range, and what it is at each quantile."""
+class UncertainParameter:
+    """A parameter with a range and its distribution."""
 
     item: Provenance
-    """The number as its file gives it, range included."""
+    """The parameter with its source and range."""
     kind: str
     """count, real, size, bandwidth, duration, frequency or choice."""
     low: float = 0.0
-    """Lower end in base units; of no meaning where there are `choices`."""
+    """Lower end in base units; unused if there are `choices`."""
     high: float = 0.0
     """Upper end."""
     own: float = 0.0
-    """The file's value, where the law has its peak."""
+    """Nominal value, the peak of the distribution."""
     step: int = 0
-    """It is a multiple of this; 0 if it need not be whole."""
+    """Step of which values are multiples; 0 for real numbers."""
     choices: tuple[Any, ...] = ()
-    """Its values, as the YAML writes them; empty if it is drawn from low to high."""
+    """Discrete values as the YAML writes them; empty for a continuous range."""
     shares: tuple[float, ...] = ()
-    """How often each of `choices` is drawn, the most frequent being 1."""
+    """Relative probability of each of `choices`; the largest is 1."""
 
     def at(self, quantile: float) -> Any:
-        """Its value, as the YAML writes it, that a share `quantile` (0 to 1) of draws stay below."""
+        """The value at a quantile (0 to 1) of the distribution, as the YAML writes it."""
         if self.choices:
             upper = list(itertools.accumulate(self.shares))
             return self.choices[min(bisect.bisect_right(upper, quantile * upper[-1]), len(self.choices) - 1)]
-        # a whole number stands for half a step to either side of it
+        # a whole number covers half a step on either side
         low, high = self.low - self.step / 2, self.high + self.step / 2
         if low > 0 and self.high > WIDE * self.low:
             value = low * (high / low) ** _triangle(quantile, 0, math.log(self.own / low, high / low), 1)
@@ -76,11 +76,11 @@ class Unknown:
         return write_amount(self.kind, round(value / self.step) * self.step if self.step else value)
 
 
-def unknowns(file: ChipFile, chip_set: Mapping[str, Any], links: bool = False) -> list[Unknown]:
-    """The numbers of a chip with a range of more than one value, those of links to other chips only if `links`.
+def uncertain_parameters(file: ChipFile, chip_set: Mapping[str, Any], links: bool = False) -> list[UncertainParameter]:
+    """The parameters of a chip with a range of more than one value; those of links to other chips only if `links`.
 
-    What `chip_set` sets is known, and so is all inside a mapping that it sets. Raises MemgrainError where a range is
-    not in the unit of its value.
+    Parameters that `chip_set` overrides are certain, including all those inside an overridden mapping. Raises
+    MemgrainError if a range is not in the unit of its value.
     """
     settled = tuple(f"{key}." for key, value in chip_set.items() if isinstance(value, Mapping))
     items = file.provenance.values() if links else alone(file)
@@ -89,14 +89,14 @@ def unknowns(file: ChipFile, chip_set: Mapping[str, Any], links: bool = False) -
 
 
 def alone(file: ChipFile) -> Iterable[Provenance]:
-    """The numbers of a chip, links to other chips aside."""
+    """The parameters of a chip without those of its links to other chips."""
     return (item for item in file.provenance.values() if not item.path.startswith("interconnect."))
 
 
 def read_amount(text: Any, chip: Chip) -> tuple[str, float] | None:
-    """Kind and value, in base units, of a number as the YAML has it; None if it is a text or truth value.
+    """Kind and value in base units of a number as the YAML writes it; None for a text or truth value.
 
-    Clocks of the DRAM ("4 nCK") are durations, at the chip's own clock period.
+    Clocks of the DRAM ("4 nCK") become durations at the chip's clock period.
     """
     if isinstance(text, bool):
         return None
@@ -114,18 +114,18 @@ def read_amount(text: Any, chip: Chip) -> tuple[str, float] | None:
 
 
 def write_amount(kind: str, value: float) -> Any:
-    """A number in base units as the YAML has it, unit included: whole ones exactly, others in six digits."""
+    """A number in base units as the YAML writes it, with its unit: whole numbers exactly, others with six digits."""
     return _WRITERS[kind](value)
 
 
-def _unknown(item: Provenance, chip: Chip) -> Unknown | None:
-    """The number with its law; None if its range holds one value."""
+def _unknown(item: Provenance, chip: Chip) -> UncertainParameter | None:
+    """The parameter with its distribution; None if its range has one value."""
     ends = item.range or (item.value, item.value)
     read = [read_amount(text, chip) for text in (ends[0], item.value, ends[1])]
     if None in read:
         choices = tuple(dict.fromkeys((*ends, item.value)))
         shares = tuple(1.0 if choice == item.value else 0.5 for choice in choices)
-        return Unknown(item, CHOICE, choices=choices, shares=shares) if len(choices) > 1 else None
+        return UncertainParameter(item, CHOICE, choices=choices, shares=shares) if len(choices) > 1 else None
     kinds = {kind for kind, _ in read if kind}  # type: ignore[misc]
     low, value, high = (amount for _, amount in read)  # type: ignore[misc]
     kind = "real" if kinds == {"count", "real"} else kinds.pop()
@@ -134,30 +134,30 @@ def _unknown(item: Provenance, chip: Chip) -> Unknown | None:
     if low == high:
         return None
     if kind not in WHOLE:
-        return Unknown(item, kind, low, high, value)
+        return UncertainParameter(item, kind, low, high, value)
     first, own, last = int(low), int(value), int(high)
     peak, most = (_doublings(first, end) if first > 0 else None for end in (own, last))
     if peak is not None and most is not None:
         powers = tuple(write_amount(kind, first << power) for power in range(most + 1))
-        return Unknown(item, kind, low, high, value, choices=powers, shares=_falling(peak, most))
-    return Unknown(item, kind, low, high, value, math.gcd(first, own, last))
+        return UncertainParameter(item, kind, low, high, value, choices=powers, shares=_falling(peak, most))
+    return UncertainParameter(item, kind, low, high, value, math.gcd(first, own, last))
 
 
 def _triangle(quantile: float, low: float, peak: float, high: float) -> float:
-    """The quantile of the triangular law from low to high with that peak."""
+    """The quantile of the triangular distribution from `low` to `high` with that peak."""
     if quantile * (high - low) < peak - low:
         return low + math.sqrt(quantile * (high - low) * (peak - low))
     return high - math.sqrt((1 - quantile) * (high - low) * (high - peak))
 
 
 def _falling(peak: int, last: int) -> tuple[float, ...]:
-    """Shares of places 0 to `last` that fall in even steps from 1 at `peak` to what would be 0 beyond either end."""
+    """Relative probabilities of indices 0 to `last`: 1 at `peak`, falling linearly to 0 one step beyond either end."""
     up = [(place + 1) / (peak + 1) for place in range(peak)]
     return (*up, *((last + 1 - place) / (last + 1 - peak) for place in range(peak, last + 1)))
 
 
 def _doublings(first: int, last: int) -> int | None:
-    """How often `first` has to be doubled to give `last`; None if that never does."""
+    """How many doublings of `first` give `last`; None if none do."""
     ratio, rest = divmod(last, first)
     return ratio.bit_length() - 1 if rest == 0 and ratio > 0 and ratio & (ratio - 1) == 0 else None
 

@@ -1,4 +1,4 @@
-"""The granularity-waste map: a published table to the percent, every byte counted one by one, and the simulator."""
+"""The over-fetch map: a published table to the percent, every byte counted one by one, and the simulator."""
 
 from __future__ import annotations
 
@@ -9,7 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import memgrain
-from memgrain.analysis.over_fetch import DTYPES, GRANULES, HEAD_DIMS, LAYOUTS, Read, Row, Terms, on_chip, rows_of, waste
+from memgrain.analysis.over_fetch import (
+    DTYPES,
+    GRANULES,
+    HEAD_DIMS,
+    LAYOUTS,
+    LayoutOptions,
+    MapRow,
+    Read,
+    on_chip,
+    over_fetch_map,
+    rows_of,
+)
 from memgrain.errors import MemgrainError
 from memgrain.hwmodels import load_chip
 from memgrain.sim.levels.granules import fetched, granule_of
@@ -40,7 +51,7 @@ even (82.5 is 82, 87.5 is 88, 62.5 is 62)."""
 @pytest.mark.parametrize("name", TABLE)
 def test_isolated_rows_agree_with_the_table_in_every_cell(name: str) -> None:
     size, shares = TABLE[name]
-    cells = waste([Row(name, size, "")], (32, 64, 128, 256, 512), ["rows"])
+    cells = over_fetch_map([MapRow(name, size, "")], (32, 64, 128, 256, 512), ["rows"])
     assert tuple(round(100 / cell.ratio) for cell in cells if cell.ratio) == shares
 
 
@@ -68,7 +79,7 @@ def test_at_random_a_shared_granule_counts_once(size: int, granule: int, density
 
 
 @given(sizes, granules)
-def test_a_stream_wastes_nothing_where_granules_are_kept(size: int, granule: int) -> None:
+def test_a_stream_over_fetches_nothing_where_granules_are_kept(size: int, granule: int) -> None:
     read = Read(size, size, density=1.0)
     assert read.ratio(granule) == pytest.approx(1.0)
     assert read.ratio(granule, cached=False) == Read(size, size).ratio(granule)
@@ -76,7 +87,7 @@ def test_a_stream_wastes_nothing_where_granules_are_kept(size: int, granule: int
 
 @pytest.mark.parametrize("chip", ["toy", "h100_sxm", "ascend_910b1", "mlu370_x4"])
 def test_the_simulator_counts_what_the_formula_says(chip: str) -> None:
-    cells = on_chip(load_chip(chip), [*rows_of([80, 96, 128], DTYPES), Row("132 B", 132, "")])
+    cells = on_chip(load_chip(chip), [*rows_of([80, 96, 128], DTYPES), MapRow("132 B", 132, "")])
     asked = [cell for cell in cells if cell.ratio is not None]
     assert {cell.layout for cell in asked} == set(LAYOUTS)
     for cell in asked:
@@ -85,10 +96,10 @@ def test_the_simulator_counts_what_the_formula_says(chip: str) -> None:
 
 def test_an_attention_call_fetches_as_the_formula_says() -> None:
     """decode_topk on the toy chip, K and V apart: 5 % of a head's rows at random, a granule of 64 B."""
-    chip, terms = load_chip("toy"), Terms(ratio=0.05)
+    chip, terms = load_chip("toy"), LayoutOptions(ratio=0.05)
     for head_dim in (72, 80, 96):
         result = memgrain.run("toy", "decode_topk", set={"shape.kv_len": 16384, "shape.head_dim": head_dim})
-        ((ratio,),) = [[cell.ratio for cell in waste(rows_of([head_dim], ["bf16"]), [64], ["random"], terms)]]
+        ((ratio,),) = [[cell.ratio for cell in over_fetch_map(rows_of([head_dim], ["bf16"]), [64], ["random"], terms)]]
         needed = 8 * round(0.05 * 16384) * head_dim * 2
         assert granule_of(chip) == ("l2.fill_granule", 64)
         for tensor in "KV":
@@ -97,26 +108,27 @@ def test_an_attention_call_fetches_as_the_formula_says() -> None:
 
 def test_nz_and_padding() -> None:
     cells = {
-        (cell.layout, cell.row.label, cell.granule): cell.ratio for cell in waste(rows_of([96], ["bf16"]), GRANULES)
+        (cell.layout, cell.row.label, cell.granule): cell.ratio
+        for cell in over_fetch_map(rows_of([96], ["bf16"]), GRANULES)
     }
     assert [cells["nz", "96", granule] for granule in GRANULES] == [1, 2, 4, 8, 16]
     assert cells["padded", "96", 128] == pytest.approx(256 / 192)
     assert cells["rows", "96", 256] == 2
-    odd = waste(rows_of([80], ["fp8"]), [64], ["nz"])
+    odd = over_fetch_map(rows_of([80], ["fp8"]), [64], ["nz"])
     assert odd[0].ratio is None
 
 
 def test_mistakes_are_one_line_with_the_mend() -> None:
     rows = rows_of(HEAD_DIMS, ["bf16"])
     for make, said in (
-        (lambda: waste(rows, [48]), "power of two"),
-        (lambda: waste(rows, [64], ["columns"]), "rows, random, padded"),
-        (lambda: waste(rows, [64], ["padded"], Terms(stride=100)), "raise it to 128"),
-        (lambda: waste(rows, [1024], ["nz"]), "page of at least 32 tokens"),
-        (lambda: Terms(ratio=1.5), "between 0 and 1"),
-        (lambda: Terms(page=0), "at least 1"),
+        (lambda: over_fetch_map(rows, [48]), "power of two"),
+        (lambda: over_fetch_map(rows, [64], ["columns"]), "rows, random, padded"),
+        (lambda: over_fetch_map(rows, [64], ["padded"], LayoutOptions(stride=100)), "raise it to 128"),
+        (lambda: over_fetch_map(rows, [1024], ["nz"]), "page of at least 32 tokens"),
+        (lambda: LayoutOptions(ratio=1.5), "between 0 and 1"),
+        (lambda: LayoutOptions(page=0), "at least 1"),
         (lambda: rows_of([64], ["fp4"]), "bf16, fp16"),
-        (lambda: waste([Row("0 B", 0, "")], [64]), "at least one byte"),
+        (lambda: over_fetch_map([MapRow("0 B", 0, "")], [64]), "at least one byte"),
     ):
         with pytest.raises(MemgrainError, match=said) as caught:
             make()

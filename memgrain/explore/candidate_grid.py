@@ -1,4 +1,4 @@
-"""The values that a key may take between two ends: whole sets of a cache, whole numbers, even steps, or a list."""
+"""The grid of values that a key may take in a range: whole sets of a cache, whole numbers, even steps, or a list."""
 
 from __future__ import annotations
 
@@ -18,57 +18,57 @@ from memgrain.runs.quantities import Number, Unit, read, write
 from memgrain.workloads import AnyWorkload
 
 SPAN = 16
-"""Where no ends are given: from the present value divided by this to it multiplied by this."""
+"""Default range: from the present value divided by this factor to the present value times this factor."""
 FINE = 1000
-"""Steps of real numbers in a decade's leading digit."""
+"""Number of steps of a real number per leading power of ten of its range."""
 DIGITS = 9
-"""Digits of a real number."""
+"""Significant digits of a real number."""
 
 
 @dataclass(frozen=True)
-class Bounds:
-    """What a person says of the values; None or empty: nothing."""
+class GridBounds:
+    """The user's restrictions of the values; None or empty: no restriction."""
 
     low: Any = None
-    """The smallest."""
+    """Smallest value."""
     high: Any = None
-    """The largest."""
+    """Largest value."""
     step: Any = None
-    """Distance of two values."""
+    """Distance between neighbouring values."""
     values: tuple[Any, ...] = ()
-    """All values, in order; then the others are not looked at."""
+    """All values in order; the other fields are then ignored."""
 
 
 @dataclass(frozen=True)
-class Lattice:
-    """Values in order, by place: those of a list, or low + place x step."""
+class CandidateGrid:
+    """Values by index: those of a list, or low + index x step."""
 
     key: str
-    """The key."""
+    """The key whose values these are."""
     size: int
-    """How many."""
+    """Number of values."""
     low: Number
-    """The first, in base units."""
+    """First value in base units."""
     step: Number
-    """Distance of two."""
+    """Distance between neighbouring values in base units."""
     unit: Unit | None
-    """The unit."""
+    """Unit of the values; None: plain numbers."""
     values: tuple[Any, ...] = ()
-    """The list, if there is one."""
+    """The values of a list; empty for a range."""
 
     def value(self, place: int) -> Any:
-        """What the key is set to at that place."""
+        """The value at index `place`, as an override."""
         if self.values:
             return self.values[place]
         number = self.low + place * self.step
         return write(number if isinstance(number, int) else float(f"{number:.{DIGITS}g}"), self.unit)
 
     def text(self, place: int) -> str:
-        """The same as a person reads it."""
+        """The value at index `place` as text."""
         return words(self.key, self.value(place))
 
     def spread(self, count: int) -> list[int]:
-        """At most `count` places from the first to the last, closer where values are small."""
+        """At most `count` indices from the first to the last, evenly spaced in the logarithm of the value."""
         if self.size <= count:
             return list(range(self.size))
         if self.values or self.low <= 0:
@@ -77,12 +77,15 @@ class Lattice:
         return sorted({round((number - self.low) / self.step) for number in numbers.tolist()})
 
 
-def lattice(key: str, bounds: Bounds, chip: str, chip_set: Mapping[str, Any], workload: AnyWorkload) -> Lattice:
-    """The values of `key`, of a chip with the overrides `chip_set` or of a workload; raises MemgrainError."""
+def candidate_grid(
+    key: str, bounds: GridBounds, chip: str, chip_set: Mapping[str, Any], workload: AnyWorkload
+) -> CandidateGrid:
+    """The grid of `key`, which belongs to a chip with the overrides `chip_set` or to a workload. Raises
+    MemgrainError."""
     if bounds.values:
         if len(set(map(str, bounds.values))) < len(bounds.values):
             raise MemgrainError(f"{key}: a value is listed twice; drop one")
-        return Lattice(key, len(bounds.values), 0, 1, None, bounds.values)
+        return CandidateGrid(key, len(bounds.values), 0, 1, None, bounds.values)
     low, high, unit = _ends(key, _present(key, chip, chip_set, workload), bounds)
     whole = isinstance(low, int) and isinstance(high, int)
     step = _step(key, low, high, unit, bounds.step, _sets(key, chip, chip_set))
@@ -96,11 +99,11 @@ def lattice(key: str, bounds: Bounds, chip: str, chip_set: Mapping[str, Any], wo
             f"{key}: fewer than two values from {words(key, write(low, unit))} to {words(key, write(high, unit))} in "
             f"steps of {words(key, write(step, unit))}; widen --low and --high, or give a smaller --step"
         )
-    return Lattice(key, size, low, step, unit)
+    return CandidateGrid(key, size, low, step, unit)
 
 
 def _present(key: str, chip: str, chip_set: Mapping[str, Any], workload: AnyWorkload) -> Any:
-    """What the key is now, as written; None if nothing says it."""
+    """The present value of the key as written; None if it has none."""
     on_chip, _ = split({key: None}, chip)
     if on_chip:
         dotted = key.removeprefix(CHIP)
@@ -113,7 +116,8 @@ def _present(key: str, chip: str, chip_set: Mapping[str, Any], workload: AnyWork
 
 
 def _sets(key: str, chip: str, chip_set: Mapping[str, Any]) -> int | None:
-    """Bytes of one set in all partitions, if the key is the capacity of a cache: what its capacity is a multiple of."""
+    """Bytes of one set in all partitions, of which a cache's capacity is a multiple; None if the key is no such
+    capacity."""
     level, _, field = key.removeprefix(CHIP).rpartition(".")
     caches = (item for item in load_chip(chip).levels if isinstance(item, Cache))
     cache = next((item for item in caches if item.name == level and field == "capacity"), None)
@@ -126,7 +130,7 @@ def _sets(key: str, chip: str, chip_set: Mapping[str, Any]) -> int | None:
     return int(line * ways * partitions)
 
 
-def _ends(key: str, present: Any, bounds: Bounds) -> tuple[Number, Number, Unit | None]:
+def _ends(key: str, present: Any, bounds: GridBounds) -> tuple[Number, Number, Unit | None]:
     try:
         own, unit = read(present, key)
     except MemgrainError:
@@ -159,7 +163,7 @@ def _same(key: str, unit: Unit | None, given: Unit | None, option: str) -> Unit 
 
 
 def _step(key: str, low: Number, high: Number, unit: Unit | None, asked: Any, sets: int | None) -> Any:
-    """Distance of two values: as asked; a cache's whole sets; else what is worth telling apart."""
+    """Distance between values: as requested, or whole sets of a cache, or a resolution that fits the range."""
     if asked is not None:
         step, given = read(asked, "--step")
         _same(key, unit, given, "--step")

@@ -1,4 +1,5 @@
-"""Many points on common draws, each with an interval of its own: what one of them refuses is no loss to the others."""
+"""Many points on common draws, each with its own interval. A draw that one point refuses remains valid for the
+others."""
 
 from __future__ import annotations
 
@@ -12,25 +13,25 @@ from memgrain.runs.options import RunOptions
 from memgrain.runs.rows import Row
 from memgrain.runs.task import Files, Point, Task
 from memgrain.uncertainty.hypercube import Draw, Drawable, Hypercube
-from memgrain.uncertainty.sampling import PATIENCE, Sampled, answers, drawable
+from memgrain.uncertainty.sampling import PATIENCE, SampledPoints, answers, drawable
 
 FEW = 16
-"""Draws of each point of a sweep, and of a step of a model, unless another number is asked for: the ends of an interval
-from 5 to 95 % then lie between the two outermost draws at either side."""
+"""Default number of draws for each point of a sweep and for a step of a model. The ends of an interval from 5 to 95 %
+then lie between the two outermost draws on either side."""
 
 
 def sample_each(
     tasks: Sequence[Task],
-    usual: Sequence[Row],
+    nominal: Sequence[Row],
     folder: Path,
     options: RunOptions = RunOptions(),
-) -> list[Sampled | str]:
-    """What each task gives on draws, FEW unless `options` has another number; `usual` are the rows with the chips' own
-    numbers, drawn ones are kept in `folder` and not run again.
+) -> list[SampledPoints | str]:
+    """Simulate each task on draws of its chip's uncertain parameters, FEW unless `options` has another number.
+    `nominal` are the rows with the chips' own numbers. Rows of draws are kept in `folder` and not simulated again.
 
-    Draws are those of `sample`, but one that a task's chip or run refuses is drawn again for that task alone. So every
-    task that refuses none has the same draws, and tasks whose chips would hardly ever be admitted together have theirs.
-    A task that admits too few of them has a line that says so instead.
+    The draws are those of `sample`, but a draw that a task's chip or run refuses is replaced for that task alone. So
+    all tasks that refuse none share the same draws, and tasks whose chips would rarely be valid together still get
+    theirs. A task that accepts too few draws has a line with the reason in place of its result.
     """
     samples = options.draws(FEW)
     files, refused = Files(), dict[str, HardwareError]()
@@ -52,16 +53,16 @@ def sample_each(
         _short_of(cube, place, samples)
         if lacking[place]
         else _sampled(cube, place, points[place], row, kept[place], rows)
-        for place, row in enumerate(usual)
+        for place, row in enumerate(nominal)
     ]
 
 
 def _sampled(
-    cube: Hypercube[Point], place: int, point: Point, usual: Row, kept: Sequence[Draw[Point]], rows: Mapping[str, Row]
-) -> Sampled:
-    return Sampled(
+    cube: Hypercube[Point], place: int, point: Point, nominal: Row, kept: Sequence[Draw[Point]], rows: Mapping[str, Row]
+) -> SampledPoints:
+    return SampledPoints(
         (point,),
-        (usual,),
+        (nominal,),
         tuple((rows[draw.points[0].id()],) for draw in kept),
         tuple(known.item for known in cube.asked[place].own),
         cube.refused[place],
@@ -70,7 +71,7 @@ def _sampled(
 
 
 def _short_of(cube: Hypercube[Point], place: int, samples: int) -> str:
-    """In one line, that a task admits too few draws, and what mends that."""
+    """The line for a task that accepts too few draws: the reason and the remedy."""
     return (
         f"of {cube.drawn} draws of {len(cube.asked[place].own)} numbers fewer than {samples} are chips that run this; "
         "narrow the ranges in the YAML, or fix numbers that depend on one another"
@@ -78,7 +79,7 @@ def _short_of(cube: Hypercube[Point], place: int, samples: int) -> str:
 
 
 def _remembering(task: Task, files: Files, refused: dict[str, HardwareError]) -> Drawable[Point]:
-    """A task to be drawn of that does not build a chip again which another task found to be refused."""
+    """A task to draw that remembers refused chips across tasks, so that none is built twice."""
     whole = drawable(task, files)
 
     def resolve(numbers: dict[str, Any]) -> Point:

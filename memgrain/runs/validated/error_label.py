@@ -16,11 +16,11 @@ from memgrain.runs.validated.law import Joint, law
 from memgrain.runs.validated.subject import CHANGED, LAYERS, NODES, STEP, UNKNOWN, WHOLE, Subject, subject_of
 from memgrain.workloads import AnyWorkload
 
-Level = Literal["validated", "between validated head dimensions", "no kernel is named", "not validated"]
-VALIDATED: Level = "validated"
-BETWEEN: Level = "between validated head dimensions"
-NO_KERNEL: Level = "no kernel is named"
-NOT: Level = "not validated"
+LabelLevel = Literal["validated", "between validated head dimensions", "no kernel is named", "not validated"]
+VALIDATED: LabelLevel = "validated"
+BETWEEN: LabelLevel = "between validated head dimensions"
+NO_KERNEL: LabelLevel = "no kernel is named"
+NOT: LabelLevel = "not validated"
 LEVELS = LOW, HIGH = 0.05, 0.95
 """Quantiles at the ends of an interval."""
 PROPERTIES = {
@@ -39,12 +39,12 @@ PROPERTIES = {
 
 
 @dataclass(frozen=True)
-class Trust:
+class ErrorLabel:
     """What validation says of a prediction."""
 
     subject: Subject
     """What was predicted."""
-    level: Level
+    level: LabelLevel
     """validated: the group has its properties and its size; between: as validated, but its head dimension lies between
     two that were measured; no kernel is named: the group has its properties and its size, but measured kernels stand
     for a generic tiling; not validated: nothing measured comes as near as that."""
@@ -112,7 +112,7 @@ class Trust:
         }
 
 
-def bounded(known: Sequence[Trust]) -> Joint:
+def bounded(known: Sequence[ErrorLabel]) -> Joint:
     """The joint law of some predictions' errors; raises MemgrainError if one has no bounds."""
     for one in known:
         if not one.bounded:
@@ -123,25 +123,25 @@ def bounded(known: Sequence[Trust]) -> Joint:
     return law().joint([one.subject for one in known])
 
 
-def trust(chip: Chip, workload: AnyWorkload, before: str) -> Trust:
+def trust(chip: Chip, workload: AnyWorkload, before: str) -> ErrorLabel:
     """What validation says of results of this workload on this chip, from that state of the caches."""
     return trust_in(subject_of(chip, workload, before))
 
 
 @lru_cache(maxsize=4096)
-def trust_in(subject: Subject) -> Trust:
+def trust_in(subject: Subject) -> ErrorLabel:
     """What validation says of predictions of that subject."""
     joint, known = law().joint([subject]), groups()
     own = known.get(without_size(subject))
     alike = [group for group in known.values() if kind_of(group.subject) == kind_of(subject)]
     fits = not _sizes_outside(subject, alike)
     if own is not None and fits:
-        return Trust(subject, NO_KERNEL if subject.code == UNKNOWN else VALIDATED, own, (), joint)
+        return ErrorLabel(subject, NO_KERNEL if subject.code == UNKNOWN else VALIDATED, own, (), joint)
     if own is None and fits and subject.code != UNKNOWN and (pair := _around(subject, alike)):
         rows = tuple(row for group in pair for row in group.rows)
-        return Trust(subject, BETWEEN, Group(pair[0].subject, rows), (), joint)
+        return ErrorLabel(subject, BETWEEN, Group(pair[0].subject, rows), (), joint)
     nearest = own or _nearest(subject, list(known.values()))
-    return Trust(subject, NOT, nearest, _differences(subject, nearest), joint)
+    return ErrorLabel(subject, NOT, nearest, _differences(subject, nearest), joint)
 
 
 def _around(subject: Subject, alike: list[Group]) -> tuple[Group, Group] | None:
