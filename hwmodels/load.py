@@ -8,24 +8,20 @@ holds for everything in it.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
 
 from memgrain.hwmodels.errors import HardwareError
 from memgrain.hwmodels.interconnect import Interconnect, Protocol, Tier
 from memgrain.hwmodels.spec import Cache, Chip, Core, Pages, Scratchpad
 from memgrain.hwmodels.standard import DramStandard
-
-try:
-    from yaml import CSafeLoader as SafeLoader  # a chip in 13 ms instead of 50
-except ImportError:  # PyYAML without its parser in C
-    from yaml import SafeLoader  # type: ignore[assignment]
+from memgrain.inputs.keys import validate
+from memgrain.inputs.spelling import suggest
+from memgrain.inputs.yaml_file import Loader, read_mapping
 
 FOLDER = Path(__file__).parent
 KINDS = ("measured", "vendor", "derived", "assumed")
@@ -36,18 +32,6 @@ _OPTIONAL = {
     for name, field in model.model_fields.items()
     if not field.is_required()
 }
-_Model = TypeVar("_Model", bound=BaseModel)
-
-
-class _Loader(SafeLoader):
-    """YAML in which a key may stand once in a mapping: the plain loader silently keeps the last one."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"key '{key}' stands twice", node.start_mark)
-        return super().construct_mapping(node, deep)
 
 
 @dataclass(frozen=True)
@@ -105,14 +89,14 @@ def read_chip(name: str | Path, overrides: Mapping[str, Any] | None = None) -> C
         _override(tree, dotted, value, path.name)
         _embed_standards(tree, path, provenance)
         provenance[dotted] = Provenance(dotted, value, "override", "set by the user", None, "")
-    return ChipFile(_validate(Chip, {**tree, "name": path.stem}, path.name), provenance)
+    return ChipFile(validate(Chip, {**tree, "name": path.stem}, path.name, HardwareError), provenance)
 
 
 def load_standard(name: str | Path) -> DramStandard:
     """The DRAM standard of that name, or of that YAML file; raises HardwareError if it is missing or wrong."""
     path = _find(name, "dram", "DRAM standard", standard_names())
     tree, _ = _read(path, [])
-    return _validate(DramStandard, {**tree, "name": path.stem}, path.name)
+    return validate(DramStandard, {**tree, "name": path.stem}, path.name, HardwareError)
 
 
 def _find(name: str | Path, folder: str, what: str, known: list[str]) -> Path:
@@ -121,13 +105,8 @@ def _find(name: str | Path, folder: str, what: str, known: list[str]) -> Path:
     if str(name) in known:
         return FOLDER / folder / f"{name}.yaml"
     raise HardwareError(
-        f"no {what} '{name}'{_suggest(str(name), known)}; known: {', '.join(known)}; or give a .yaml file"
+        f"no {what} '{name}'{suggest(str(name), known)}; known: {', '.join(known)}; or give a .yaml file"
     )
-
-
-def _suggest(word: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(word, known, 1)
-    return f"; did you mean '{close[0]}'?" if close else ""
 
 
 def _read(path: Path, seen: list[Path]) -> tuple[dict[str, Any], dict[str, Provenance]]:
@@ -136,18 +115,7 @@ def _read(path: Path, seen: list[Path]) -> tuple[dict[str, Any], dict[str, Prove
         raise HardwareError(
             f"{path.name}: extends itself by way of {' -> '.join(p.name for p in seen)}; break the circle"
         )
-    try:
-        text = path.read_text(encoding="utf-8")
-        raw = yaml.load(text, Loader=_Loader)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise HardwareError(f"{path}: cannot be read ({reason}); check the path") from None
-    except yaml.YAMLError as error:
-        raise HardwareError(f"{path.name}: not valid YAML ({' '.join(str(error).split())}); mend the syntax") from None
-    if not isinstance(raw, dict):
-        raise HardwareError(
-            f"{path.name}: expected a mapping of keys, got {type(raw).__name__}; see hwmodels/chips/toy.yaml"
-        )
+    raw = read_mapping(path, "see hwmodels/chips/toy.yaml", HardwareError)
     sources = raw.pop("sources", None) or {}
     if not isinstance(sources, dict):
         raise HardwareError(f"{path.name}: sources must map keys to citations, got {type(sources).__name__} @ sources")
@@ -158,7 +126,21 @@ def _read(path: Path, seen: list[Path]) -> tuple[dict[str, Any], dict[str, Prove
         return tree, found
     beside = path.parent / f"{parent}.yaml"
     base, inherited = _read(beside if beside.exists() else _find(parent, "chips", "chip", chip_names()), [*seen, path])
-    return _merge(base, tree), {**inherited, **found}
+    merged = _merge(base, tree)
+    _check_kinds(merged, base, path.name)
+    return merged, {**inherited, **found}
+
+
+def _check_kinds(tree: dict[str, Any], base: dict[str, Any], file: str) -> None:
+    """Refuse a level without a kind: its name is new, or is meant to be that of a level of `base`."""
+    known = [str(level["name"]) for level in _records(base.get("memory", [])) if "kind" in level]
+    for level in _records(tree.get("memory", [])):
+        if "kind" not in level:
+            name = level["name"]
+            raise HardwareError(
+                f"{file}: level '{name}' has no kind and does not extend one{suggest(str(name), known)}; add kind: "
+                f"cache, scratchpad, link or dram, or correct the name @ {name}"
+            )
 
 
 def _strip(
@@ -245,7 +227,7 @@ def _override(tree: dict[str, Any], dotted: str, value: Any, file: str) -> None:
     keys = rest or [first]
     if node is None:
         known = [*records, *Chip.model_fields]
-        raise HardwareError(f"{file}: no '{first}' to override{_suggest(first, known)}; known: {', '.join(known)}")
+        raise HardwareError(f"{file}: no '{first}' to override{suggest(first, known)}; known: {', '.join(known)}")
     for key in keys[:-1]:
         if isinstance(node, list) and key.isdigit() and int(key) < len(node):
             node = node[int(key)]
@@ -254,10 +236,10 @@ def _override(tree: dict[str, Any], dotted: str, value: Any, file: str) -> None:
     if not isinstance(node, dict) or not (keys[-1] in node or keys[-1] in _OPTIONAL):
         known = list(node) if isinstance(node, dict) else []
         raise HardwareError(
-            f"{file}: no '{dotted}' to override{_suggest(keys[-1], known)}; keys there: {', '.join(known)}"
+            f"{file}: no '{dotted}' to override{suggest(keys[-1], known, 1)}; keys there: {', '.join(known)}"
         )
     try:
-        node[keys[-1]] = yaml.load(value, Loader=_Loader) if isinstance(value, str) else value
+        node[keys[-1]] = yaml.load(value, Loader=Loader) if isinstance(value, str) else value
     except yaml.YAMLError:
         raise HardwareError(f"{file}: {value!r} is not a YAML value; quote or correct it @ {dotted}") from None
 
@@ -281,7 +263,7 @@ def _embed_standards(tree: dict[str, Any], path: Path, provenance: dict[str, Pro
             known = list(content.get("timings", {}))
             if timing not in known:
                 raise HardwareError(
-                    f"{path.name}: {name} has no timing '{timing}'{_suggest(str(timing), known)}; known: "
+                    f"{path.name}: {name} has no timing '{timing}'{suggest(str(timing), known, 1)}; known: "
                     f"{', '.join(known)} @ {prefix}.timings"
                 )
         record["standard"] = _merge(content, own) | {"name": found.stem}
@@ -290,39 +272,3 @@ def _embed_standards(tree: dict[str, Any], path: Path, provenance: dict[str, Pro
             key = f"{prefix}.{item.path}"
             if key not in changed:
                 provenance[key] = replace(item, path=key)
-
-
-def _validate(model: type[_Model], tree: dict[str, Any], file: str) -> _Model:
-    try:
-        return model.model_validate(tree)
-    except ValidationError as error:
-        raise HardwareError(f"{file}: {_first_line(error, tree)}") from None
-
-
-def _first_line(error: ValidationError, tree: dict[str, Any]) -> str:
-    """The first complaint of pydantic as one line: what, got what, where."""
-    first = error.errors()[0]
-    parts = [str(part) for part in first["loc"] if part not in ("cache", "scratchpad", "link", "dram")]
-    where = ""
-    node: Any = tree
-    for part in parts:
-        node = (
-            node[int(part)]
-            if isinstance(node, list) and part.isdigit() and int(part) < len(node)
-            else (node.get(part) if isinstance(node, dict) else None)
-        )
-        where = str(node["name"]) if isinstance(node, dict) and "name" in node else f"{where}.{part}".lstrip(".")
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
-        message = f"unknown key '{parts[-1]}'; remove it or correct its spelling"
-    elif first["type"] == "union_tag_not_found":
-        message = (
-            "key 'kind' is missing; add cache, scratchpad, link or dram, or correct the name if it extends a level"
-        )
-    elif first["type"] == "union_tag_invalid":
-        message = f"kind '{first['ctx']['tag']}' is none of cache, scratchpad, link, dram; correct it"
-    elif first["type"] == "missing":
-        message = f"key '{parts[-1]}' is missing; add it"
-    elif first["type"] != "value_error":
-        message = f"{message[0].lower()}{message[1:]}, got {first['input']!r}; correct the value"
-    return f"{message} @ {where or 'the file'}"

@@ -1,6 +1,6 @@
 """What a chip is: cores, memory levels from the core outward, and DRAM standards, as frozen and validated records.
 
-Quantities are integers in base units (bytes, bytes per second, picoseconds, hertz; see `memgrain.hwmodels.units`).
+Quantities are integers in base units (bytes, bytes per second, picoseconds, hertz; see `memgrain.inputs.quantities`).
 Fields in which chips differ have no default. Derived figures are properties. Every field carries a sentence: `memgrain
 explain` prints it.
 """

@@ -20,6 +20,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from memgrain.hwmodels.record import Spec
 from memgrain.hwmodels.units import Bytes, Count, Duration, format_duration, parse_duration
+from memgrain.inputs.quantities import amount
 
 PS = 10**12
 """Picoseconds of a second."""
@@ -162,10 +163,12 @@ class DramStandard(Spec):
         period = parse_duration(raw.get("clock_period"))
         timings, clocked = {}, []
         for name, text in raw["timings"].items():
-            number = text.removesuffix("nCK").strip() if isinstance(text, str) and text.endswith("nCK") else ""
-            timings[name] = f"{int(number) * period} ps" if number.isdigit() else text
-            if number.isdigit():
-                clocked.append(name)
+            clocks = amount(text, "nCK")
+            if clocks is None or not clocks.is_integer():
+                timings[name] = text
+                continue
+            timings[name] = f"{int(clocks) * period} ps"
+            clocked.append(name)
         return {**raw, "timings": timings, "clocked": tuple(clocked)}
 
     @model_validator(mode="after")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from memgrain.inputs.keys import known_keys
 from memgrain.workloads.attention import attention, fit, reckon
 from memgrain.workloads.errors import WorkloadError
 from memgrain.workloads.kernels.engine import Engine
@@ -11,7 +12,6 @@ from memgrain.workloads.kernels.names import ALIASES, find_kernel, kernel_names
 from memgrain.workloads.kernels.pace import Pace
 from memgrain.workloads.kernels.parts import Launch
 from memgrain.workloads.kernels.tiling import Budget, FittedTiling, Tiling, scratchpad_bytes
-from memgrain.workloads.key_errors import known_keys
 from memgrain.workloads.layers.step import Shard, Step
 from memgrain.workloads.layers.workload import Layers
 from memgrain.workloads.layouts.layout import Contiguous, Layout, Paged

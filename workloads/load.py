@@ -8,8 +8,9 @@ from typing import Any
 
 import yaml
 
+from memgrain.inputs.keys import closest, in_line, known_keys, validate
+from memgrain.inputs.yaml_file import read_mapping
 from memgrain.workloads.errors import WorkloadError
-from memgrain.workloads.key_errors import checked, closest, in_line, known_keys, shown
 from memgrain.workloads.layers.workload import Layers
 from memgrain.workloads.steps.gemm import Gemm
 from memgrain.workloads.steps.linear import Linear
@@ -46,14 +47,7 @@ def load_any(path: str | Path, overrides: Mapping[str, object] | None = None) ->
     YAML. Raises WorkloadError, in one line that names the file, the value, the rule, the key and the mend.
     """
     path = Path(path)
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise WorkloadError(f"{path.name}: cannot be read ({in_line(error)}); give a YAML file of a workload") from None
-    except yaml.YAMLError as error:
-        raise WorkloadError(f"{path.name}: not valid YAML ({in_line(error)}); mend the line") from None
-    if not isinstance(raw, dict):
-        raise WorkloadError(f"{path.name}: expected a mapping, got {shown(raw)}; begin with kind: attention")
+    raw = read_mapping(path, "begin with kind: attention", WorkloadError)
     for key, value in (overrides or {}).items():
         _override(raw, key, value, path.name)
     for part in (raw, raw.get("attention")):
@@ -71,7 +65,7 @@ def parse_workload(raw: Mapping[str, object], source: str = "workload") -> Workl
 
 def parse_any(raw: Mapping[str, object], source: str = "workload") -> AnyWorkload:
     """The workload of a raw mapping, of any kind; errors as WorkloadError in one line that begins with `source`."""
-    return checked(_model(raw), raw, source)
+    return validate(_model(raw), raw, source, WorkloadError)
 
 
 def _beside(part: object, key: str, path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from memgrain.hwmodels import Chip
+from memgrain.inputs.keys import validate
 from memgrain.runs.task import budget
 from memgrain.sim import Result, simulate_sequence
 from memgrain.validation.records import Record
@@ -26,7 +27,6 @@ from memgrain.workloads import (
     count_flops,
     load_model,
 )
-from memgrain.workloads.key_errors import checked
 from memgrain.workloads.layers.attention import Kernels, attention_workload
 from memgrain.workloads.layers.rowwise import rowwise
 from memgrain.workloads.layers.stages import ACTIVATION, LayerStages
@@ -247,7 +247,7 @@ def _step(record: Record, more: dict[str, Any]) -> Step:
         "tokens": tokens,
         "cache": record.text("cache"),
     }
-    return checked(Step, {**raw, **more}, "step")
+    return validate(Step, {**raw, **more}, "step", WorkloadError)
 
 
 PARTS: dict[str, Callable[[Record], AttentionModule | IndexScan | Experts]] = {

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Literal
 
+from memgrain.inputs.spelling import did_you_mean
 from memgrain.workloads.errors import WorkloadError
 
 FOLDER = Path(__file__).parent
@@ -79,6 +79,7 @@ def find_kernel(name: str, use: Use) -> str:
 def unknown(name: str) -> WorkloadError:
     """What to say of a name that is none."""
     known = {plain(kernel): kernel for kernel in kernel_names()}
-    close = difflib.get_close_matches(plain(name), [*known, *ALIASES], 1)
-    mend = f"did you mean '{known.get(close[0], close[0])}'?" if close else f"known: {', '.join(known.values())}"
+    mend = did_you_mean(
+        plain(name), {word: word for word in ALIASES} | known, 1, otherwise=f"known: {', '.join(known.values())}"
+    )
     return WorkloadError(f"no kernel '{name}'; {mend}")

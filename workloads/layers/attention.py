@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any, Literal
 
+from memgrain.inputs.keys import validate
 from memgrain.workloads.errors import WorkloadError
-from memgrain.workloads.key_errors import checked
 from memgrain.workloads.layers.matrices import said
 from memgrain.workloads.layers.step import Shard, Step, cut
 from memgrain.workloads.models.attention import Attention, Blocks, Csa, Dsa, Full, Hca, Nsa, Share, SlidingWindow
@@ -255,7 +255,7 @@ class _Parts:
             raw["indexer"] = {**index, "newest": newest, "passes": PASSES, "selectors": SELECTORS}
         if compressor is not None:
             raw["compressor"] = compressor
-        return checked(Indexed, raw, "layer")
+        return validate(Indexed, raw, "layer", WorkloadError)
 
     def _types(self) -> dict[str, str]:
         """Queries and outputs in bf16, K and V as the cache keeps them."""
@@ -275,4 +275,4 @@ class _Parts:
 
 
 def _attention(raw: Mapping[str, Any]) -> Workload:
-    return checked(Workload, {key: value for key, value in raw.items() if value is not None}, "layer")
+    return validate(Workload, {key: value for key, value in raw.items() if value is not None}, "layer", WorkloadError)

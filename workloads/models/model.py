@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from memgrain.inputs.spelling import did_you_mean
 from memgrain.workloads.catalog import read_described
 from memgrain.workloads.errors import WorkloadError
 from memgrain.workloads.kernels.names import plain
@@ -268,8 +268,7 @@ def load_model(name: str | Path) -> Model:
     known = {plain(model): model for model in model_names()}
     path = FOLDER / f"{known[plain(str(name))]}.yaml" if plain(str(name)) in known else Path(name)
     if path.suffix not in (".yaml", ".yml"):
-        close = difflib.get_close_matches(plain(str(name)), known, 2, 0.5)
-        mend = f"did you mean {' or '.join(repr(known[word]) for word in close)}?" if close else "see memgrain models"
+        mend = did_you_mean(plain(str(name)), known, 2, 0.5, "see memgrain models")
         raise WorkloadError(f"no model '{name}'; {mend}")
     return read_described(path, Model, model_names())
 

@@ -11,11 +11,12 @@ from memgrain.claims.finding import Finding
 from memgrain.claims.interval import Interval
 from memgrain.claims.means import Means
 from memgrain.hwmodels import load_chip
+from memgrain.inputs.keys import validate
 from memgrain.models import Ahead, ModelRun, Question, run_model
 from memgrain.models.ahead import What
 from memgrain.runs.validated import bounded
 from memgrain.uncertainty.spread import spread_of
-from memgrain.workloads.key_errors import checked
+from memgrain.workloads.errors import WorkloadError
 from memgrain.workloads.layers.fusion import Fusion
 from memgrain.workloads.layers.step import Shard
 from memgrain.workloads.models.model import load_model
@@ -39,7 +40,9 @@ class StepOf(BaseModel):
         """The question; raises CodesignError, WorkloadError or HardwareError for what cannot be."""
         chip, model = load_chip(self.chip), load_model(self.model)
         experts = self.chips > 1 and any(ffn.routed for ffn in model.ffn.values())
-        shard = checked(Shard, {"tensor": self.chips, "context": 1, "data": 1, "expert": experts}, "chips")
+        shard = validate(
+            Shard, {"tensor": self.chips, "context": 1, "data": 1, "expert": experts}, "chips", WorkloadError
+        )
         room = chip.cache.capacity // 2 if chip.cache else 1 << 20
         ahead = Ahead(tuple(self.prefetch), 1.0, 1, room, "cache") if self.prefetch else None
         return Question.of(

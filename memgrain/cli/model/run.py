@@ -105,9 +105,10 @@ def command(
     from memgrain.cli.model.report import answer, draw, show, show_interval
     from memgrain.errors import CodesignError
     from memgrain.hwmodels import load_chip
+    from memgrain.inputs.keys import validate
     from memgrain.models import Question, prompt_time, run_model
     from memgrain.runs.overrides import parse
-    from memgrain.workloads.key_errors import checked
+    from memgrain.workloads.errors import WorkloadError
     from memgrain.workloads.layers.fusion import FUSIONS
     from memgrain.workloads.layers.step import Shard
     from memgrain.workloads.models.model import load_model
@@ -129,7 +130,7 @@ def command(
     for name in fusions or ():
         _one_of("fuse", name, FUSIONS)
     shared = {"tensor": chips // groups, "context": context_parts, "data": groups, "expert": whole}
-    shard, chip_set = checked(Shard, shared, "chips"), parse(set_ or [])
+    shard, chip_set = validate(Shard, shared, "chips", WorkloadError), parse(set_ or [])
 
     def ask(where: Chip) -> Question:
         """The question on a chip, what is left open filled in from its numbers."""
