@@ -20,7 +20,7 @@ from memgrain.workloads.kernels.deal import deal, splits_of
 from memgrain.workloads.kernels.kernel import tiled
 from memgrain.workloads.kernels.launcher import MERGED, fit_tiling, reckoned
 from memgrain.workloads.kernels.pairs import pairs_of_head
-from memgrain.workloads.kernels.program import ORIGINS, Geometry, Part, Template, tiles_of
+from memgrain.workloads.kernels.program import ORIGINS, Geometry, Template, TokenRange, tiles_of
 from memgrain.workloads.kernels.templates import Cut, dealt_template, queries_of, row_template
 from memgrain.workloads.kernels.tiling import Budget, FittedTiling, padded
 from memgrain.workloads.layouts.layout import Paged, Placement, bases, place
@@ -297,7 +297,7 @@ def _pieces(workload: Workload) -> float:
     return 1 / placed.piece(workload.layout.page) if isinstance(workload.layout, Paged) else 0
 
 
-def _all_parts(workload: Workload, fitted: FittedTiling) -> tuple[list[list[Part]], int]:
+def _all_parts(workload: Workload, fitted: FittedTiling) -> tuple[list[list[TokenRange]], int]:
     """The parts of every q tile in token order, and the entries of all index lists of a row."""
     tiles = 1 if workload.phase == "decode" else -(-workload.shape.q_len // fitted.block_q)
     found, entries, size, tokens = [], 0, fitted.block_kv, workload.shape.kv_len
@@ -310,15 +310,15 @@ def _all_parts(workload: Workload, fitted: FittedTiling) -> tuple[list[list[Part
         elif isinstance(workload.layout, Paged):
             grain = gcd(workload.layout.page, size)
             ranges = [(a // grain * grain, b) for a, b in ranges]
-        keyed = [(a, Part(False, a, b - a)) for a, b in merged(ranges)]
+        keyed = [(a, TokenRange(False, a, b - a)) for a, b in merged(ranges)]
         if chosen:
-            keyed.append((visits.candidates[0], Part(True, entries, chosen)))
+            keyed.append((visits.candidates[0], TokenRange(True, entries, chosen)))
             entries += chosen
         found.append([part for _, part in sorted(keyed, key=lambda item: item[0])])
     return found, entries
 
 
-def _stretches(parts: list[list[Part]]) -> list[range]:
+def _stretches(parts: list[list[TokenRange]]) -> list[range]:
     """Q tiles in stretches whose index lists stay below LARGEST_LISTS entries."""
     found, first, held = [], 0, 0
     for tile, own in enumerate(parts):

@@ -12,10 +12,10 @@ from memgrain.inputs.keys import validate
 from memgrain.inputs.yaml_file import read_mapping
 from memgrain.workloads.errors import WorkloadError
 
-Described = TypeVar("Described", bound=BaseModel)
+Entry = TypeVar("Entry", bound=BaseModel)
 
 
-def read_described(path: Path, spec: type[Described], known: Sequence[str]) -> Described:
+def read_entry(path: Path, spec: type[Entry], known: Sequence[str]) -> Entry:
     """The description in a YAML file, its name being the file's; `known` are the names that could be meant instead.
 
     Raises WorkloadError, in one line, if the file cannot be read or says something else.

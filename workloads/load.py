@@ -15,13 +15,13 @@ from memgrain.workloads.layers.workload import Layers
 from memgrain.workloads.steps.gemm import Gemm
 from memgrain.workloads.steps.linear import Linear
 from memgrain.workloads.steps.matrix import Elementwise, MatrixRead
-from memgrain.workloads.steps.sparse_attention import Indexed
+from memgrain.workloads.steps.sparse_attention import SparseAttentionStep
 from memgrain.workloads.workload import Workload
 
-AnyWorkload = Workload | Indexed | Layers | MatrixRead | Elementwise | Gemm | Linear
+AnyWorkload = Workload | SparseAttentionStep | Layers | MatrixRead | Elementwise | Gemm | Linear
 KINDS: dict[str, type[AnyWorkload]] = {
     "attention": Workload,
-    "indexed": Indexed,
+    "indexed": SparseAttentionStep,
     "layers": Layers,
     "matrix_read": MatrixRead,
     "elementwise": Elementwise,

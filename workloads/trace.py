@@ -185,9 +185,9 @@ def count_chunk(chunk: Chunk, tensors: int) -> Counts:
     """What a chunk of a trace with so many tensors asks for."""
     times, runs = _step_times(chunk), chunk.runs
     s = {name: chunk.steps[name].astype(np.int64) for name in ("m1", "n1", "k1", "m2", "n2", "k2", "exps")}
-    asked = _run_times(chunk, times) * runs["count"].astype(np.int64) * runs["bytes"].astype(np.int64)
+    moved = _run_times(chunk, times) * runs["count"].astype(np.int64) * runs["bytes"].astype(np.int64)
     sums = np.zeros((2, tensors), np.int64)
-    np.add.at(sums, ((runs["op"] == WRITE).astype(np.intp), runs["tensor"]), asked)
+    np.add.at(sums, ((runs["op"] == WRITE).astype(np.intp), runs["tensor"]), moved)
     macs = s["m1"] * s["n1"] * s["k1"] + s["m2"] * s["n2"] * s["k2"]
     return Counts(sums[READ], sums[WRITE], int(np.dot(times, macs)), int(np.dot(times, s["exps"])), int(times.sum()))
 

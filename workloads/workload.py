@@ -15,7 +15,7 @@ from memgrain.workloads.selection import Selection
 from memgrain.workloads.shape import AttentionShape, DType, DTypes, Phase
 
 
-class Hold(BaseModel):
+class WidthConstraint(BaseModel):
     """What stays equal while a shape is swept."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,7 +38,7 @@ class Workload(BaseModel):
     shape: AttentionShape
     """Heads, lengths and head dimensions; shape.q_heads may be absent under `hold`, shape.kv_len under a pattern that
     keeps only what it reads."""
-    hold: Hold | None = None
+    hold: WidthConstraint | None = None
     """What decides shape.q_heads where it is absent."""
     dtype: DType | DTypes
     """Element type of all four tensors, or of q, k, v and o one by one."""

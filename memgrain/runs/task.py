@@ -25,11 +25,11 @@ from memgrain.workloads import (
     KINDS,
     AnyWorkload,
     Budget,
-    Indexed,
     Layers,
     Linear,
     Pace,
     RecordedSelection,
+    SparseAttentionStep,
     Trace,
     Workload,
     attention,
@@ -94,7 +94,7 @@ class Point:
         """What the workload does on a machine with this chip's cores and scratchpad, kernel by kernel."""
         if isinstance(self.workload, Workload):
             return (attention(self.workload, budget(self.chip)),)
-        if isinstance(self.workload, Indexed):
+        if isinstance(self.workload, SparseAttentionStep):
             return self.workload.kernels(budget(self.chip))
         if isinstance(self.workload, Layers):
             return self.workload.traces(budget(self.chip))
@@ -223,7 +223,7 @@ class Task:
 
 def attention_of(workload: AnyWorkload) -> Workload | None:
     """The attention call of a workload; None if it is of another kind."""
-    found = workload.attention if isinstance(workload, Indexed) else workload
+    found = workload.attention if isinstance(workload, SparseAttentionStep) else workload
     return found if isinstance(found, Workload) else None
 
 

@@ -17,9 +17,9 @@ from memgrain.validation.records import Record
 from memgrain.workloads import (
     Budget,
     DType,
-    Indexed,
     Linear,
     Shard,
+    SparseAttentionStep,
     Step,
     WorkloadError,
     conversion,
@@ -107,7 +107,7 @@ class IndexScan:
     def stages(self, places: Budget) -> tuple[Stage, ...]:
         """The scan alone; raises WorkloadError if nothing is scanned."""
         asked = attention_workload(load_model(self.model), self.kind, self.step, Shard())
-        traces = asked.kernels(places) if isinstance(asked, Indexed) else ()
+        traces = asked.kernels(places) if isinstance(asked, SparseAttentionStep) else ()
         found = tuple(Stage(trace.name, "index", trace) for trace in traces if trace.name == "scan")
         if not found:
             raise WorkloadError(f"{self.kind} of {self.model} scans nothing of {self.step.context} tokens; take more")

@@ -10,8 +10,8 @@ import yaml
 
 from memgrain.workloads import (
     Budget,
-    Indexed,
     Linear,
+    SparseAttentionStep,
     Workload,
     WorkloadError,
     attention,
@@ -34,8 +34,8 @@ def test_examples_load_and_make_traces(path: Path) -> None:
     if isinstance(workload, Linear):
         assert count_bytes(workload.trace(H100))["W"][0] == workload.matrix_bytes
         return
-    assert isinstance(workload, Workload | Indexed)
-    steps = workload.kernels(H100) if isinstance(workload, Indexed) else (attention(workload, H100),)
+    assert isinstance(workload, Workload | SparseAttentionStep)
+    steps = workload.kernels(H100) if isinstance(workload, SparseAttentionStep) else (attention(workload, H100),)
     trace = next(trace for trace in steps if trace.name in ("attend", workload.name))
     useful = next(tensor.useful_bytes for tensor in trace.tensors if tensor.name == "K")
     assert count_bytes(trace)["K"][0] >= useful > 0

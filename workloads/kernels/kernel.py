@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from memgrain.workloads.catalog import read_described
+from memgrain.workloads.catalog import read_entry
 from memgrain.workloads.errors import WorkloadError
 from memgrain.workloads.kernels.checks import check_call, check_pages, offered
 from memgrain.workloads.kernels.engine import Engine
@@ -225,29 +225,29 @@ class Kernel(BaseModel):
             return None
         return launch.shared + (self.occupancy.reserved_bytes if self.occupancy else 0)
 
-    def tiling(self, asked: Workload, launch: Launch, budget: Budget) -> Tiling:
+    def tiling(self, workload: Workload, launch: Launch, budget: Budget) -> Tiling:
         """How it cuts the call on a chip that offers `budget`; what `launch` says goes before.
 
         Raises WorkloadError if the kernel is not for such a chip, or does not compute such a call.
         """
-        if not asked.any_chip:
+        if not workload.any_chip:
             self.check_chip(budget)
-        check_call(self, asked)
-        check_pages(self, asked)
-        shape, selects = asked.shape, asked.selection is not None
-        masked = asked.phase == "prefill" and asked.pattern.kind in ("causal", "sliding_window")
-        paged, element = isinstance(asked.layout, Paged), element_bytes(asked.dtypes.k)
-        call = Call(self._rows(asked), masked, paged, element, budget.scratchpad_bytes)
+        check_call(self, workload)
+        check_pages(self, workload)
+        shape, selects = workload.shape, workload.selection is not None
+        masked = workload.phase == "prefill" and workload.pattern.kind in ("causal", "sliding_window")
+        paged, element = isinstance(workload.layout, Paged), element_bytes(workload.dtypes.k)
+        call = Call(self._rows(workload), masked, paged, element, budget.scratchpad_bytes)
         tiles = self.tiles_for(shape.head_dim, call)
-        splits, merges = self._splits(asked, launch, budget, tiles)
-        parts = self._parts(asked, budget, tiles) if self.splits == "flashmla" and launch.splits is None else None
+        splits, merges = self._splits(workload, launch, budget, tiles)
+        parts = self._parts(workload, budget, tiles) if self.splits == "flashmla" and launch.splits is None else None
         if splits == 1 and self.unsplit is not None:
             tiles = load_kernel(self.unsplit).tiles_for(shape.head_dim, call)
         tiles = tiles.model_copy(
             update={"block_q": launch.block_m or tiles.block_q, "block_kv": launch.block_n or tiles.block_kv}
         )
         warps = launch.num_warps or tiles.num_warps
-        shared = launch.shared if launch.shared is not None else self._shared(asked, tiles)
+        shared = launch.shared if launch.shared is not None else self._shared(workload, tiles)
         reported = Launch(shared=shared, regs=launch.regs or tiles.regs)
         if launch.shared is None:
             self._check_room(reported, budget)
@@ -269,7 +269,7 @@ class Kernel(BaseModel):
             aligned=self.aligned,
             longest_first=self.longest_first and masked,
             pad_head_dim=self.pad_head_dim,
-            pack_group=self._packs(asked),
+            pack_group=self._packs(workload),
             whole_rows=self.whole_rows,
             cluster=tiles.cluster,
             combine=self.combine,
@@ -291,15 +291,15 @@ class Kernel(BaseModel):
                 "the chip's own, or any_chip: true for an estimate as if it ran there"
             )
 
-    def computes(self, asked: Workload) -> bool:
+    def computes(self, workload: Workload) -> bool:
         """Whether it computes such a call as a serving framework puts it: phase, heads, head dimension, types, rows and
         pages; pages of a size that it does not take are for the asker to mend."""
         try:
-            check_call(self, offered(self, asked))
-            padded(asked.shape.head_dim, self.pad_head_dim)
+            check_call(self, offered(self, workload))
+            padded(workload.shape.head_dim, self.pad_head_dim)
         except WorkloadError:
             return False
-        return self.value_dim is not None or asked.selection is None
+        return self.value_dim is not None or workload.selection is None
 
     def _check_room(self, own: Launch, budget: Budget) -> None:
         """Whether a core has room for a program as it is described."""
@@ -310,17 +310,17 @@ class Kernel(BaseModel):
                 "lower tiling.block_kv or tiling.block_q, or name another kernel"
             )
 
-    def _packs(self, asked: Workload) -> bool:
+    def _packs(self, workload: Workload) -> bool:
         """Whether query heads of a group share programs in this call."""
-        own_lists = asked.selection is not None and asked.selection.share == "head"
-        packs = self.pack_group is True or (self.pack_group == "one_query" and asked.shape.q_len == 1)
-        return asked.phase == "decode" and packs and not own_lists
+        own_lists = workload.selection is not None and workload.selection.share == "head"
+        packs = self.pack_group is True or (self.pack_group == "one_query" and workload.shape.q_len == 1)
+        return workload.phase == "decode" and packs and not own_lists
 
-    def _rows(self, asked: Workload) -> int:
+    def _rows(self, workload: Workload) -> int:
         """Query rows that programs of one head, or of one group where they are packed, have to share out."""
-        return asked.shape.q_len * (asked.shape.group if self._packs(asked) else 1)
+        return workload.shape.q_len * (workload.shape.group if self._packs(workload) else 1)
 
-    def _splits(self, asked: Workload, launch: Launch, budget: Budget, tiles: Tiles) -> tuple[int | Auto, bool]:
+    def _splits(self, workload: Workload, launch: Launch, budget: Budget, tiles: Tiles) -> tuple[int | Auto, bool]:
         """Splits of the context: as launched, as the description says, or as its rule gives; and whether a kernel that
         merges them is launched even where there is but one."""
         rule = self.splits if self.splits in BOUNDED else launch.splits or self.splits
@@ -328,28 +328,30 @@ class Kernel(BaseModel):
             return rule, False
         if rule == "flashmla":
             return 1, False
-        shape, rows = asked.shape, asked.shape.batch * self._blocks(asked, tiles)
-        tokens, size = sum(asked.list_sizes(0, shape.q_len)), launch.block_n or tiles.block_kv
+        shape, rows = workload.shape, workload.shape.batch * self._blocks(workload, tiles)
+        tokens, size = sum(workload.list_sizes(0, shape.q_len)), launch.block_n or tiles.block_kv
         call = Decode(rows, shape.batch, budget.cores, tokens, size, shape.group, launch.splits)
         return RULES[rule](call), rule in BOUNDED and BOUNDED[rule](call) > 1
 
-    def _blocks(self, asked: Workload, tiles: Tiles) -> int:
+    def _blocks(self, workload: Workload, tiles: Tiles) -> int:
         """Blocks of query rows of a sequence, of all heads."""
         block_q = tiles.block_q if isinstance(tiles.block_q, int) else LARGEST_ROWS
-        heads = asked.shape.kv_heads if self._packs(asked) else asked.shape.q_heads
-        return heads * ceil(self._rows(asked) / block_q)
+        heads = workload.shape.kv_heads if self._packs(workload) else workload.shape.q_heads
+        return heads * ceil(self._rows(workload) / block_q)
 
-    def _parts(self, asked: Workload, budget: Budget, tiles: Tiles) -> int:
+    def _parts(self, workload: Workload, budget: Budget, tiles: Tiles) -> int:
         """Programs to which all tiles of a block of query rows are dealt, so that all run at once."""
-        return max(1, budget.cores // self._blocks(asked, tiles))
+        return max(1, budget.cores // self._blocks(workload, tiles))
 
-    def _shared(self, asked: Workload, tiles: Tiles) -> int | None:
+    def _shared(self, workload: Workload, tiles: Tiles) -> int | None:
         """Scratchpad of a program that no compiler reports: buffers of K and V, and Q; None leaves it to the fit."""
         if self.engine is None or tiles.shared is not None:
             return tiles.shared
-        shape, size = asked.shape, element_bytes(asked.dtypes.q)
+        shape, size = workload.shape, element_bytes(workload.dtypes.q)
         k_row, v_row = (padded(dim, self.pad_head_dim) * size for dim in (shape.head_dim, shape.value_dim))
-        rows = tiles.block_q if isinstance(tiles.block_q, int) else min(LARGEST_ROWS, ceil(self._rows(asked) / 16) * 16)
+        rows = (
+            tiles.block_q if isinstance(tiles.block_q, int) else min(LARGEST_ROWS, ceil(self._rows(workload) / 16) * 16)
+        )
         return tiles.num_stages * tiles.block_kv * (k_row + (0 if shape.v_in_k else v_row)) + rows * k_row
 
     def _engine(self, warps: int | None, tiles: Tiles) -> Engine | None:
@@ -363,30 +365,30 @@ class Kernel(BaseModel):
         )
 
 
-def tiled(asked: Workload, budget: Budget) -> Workload:
+def tiled(workload: Workload, budget: Budget) -> Workload:
     """The workload with the tiling of the kernel that it names; what its own tiling says that is no default goes before
     it."""
-    kernel = kernel_of(asked, budget)
+    kernel = kernel_of(workload, budget)
     if kernel is None:
-        return asked if asked.kernel is None else asked.model_copy(update={"kernel": None})
-    if asked.kernel == AUTO:
-        asked = offered(kernel, asked)
-    silent, own = Tiling().model_dump(), asked.tiling.model_dump()
+        return workload if workload.kernel is None else workload.model_copy(update={"kernel": None})
+    if workload.kernel == AUTO:
+        workload = offered(kernel, workload)
+    silent, own = Tiling().model_dump(), workload.tiling.model_dump()
     said = {name: value for name, value in own.items() if value != silent[name]}
     sizes = {"block_m": said.get("block_q"), "block_n": said.get("block_kv"), "splits": said.get("splits")}
     launch = Launch.model_validate({name: size for name, size in sizes.items() if isinstance(size, int)})
-    tiling = kernel.tiling(asked, launch, budget).model_dump() | said
-    return Workload.model_validate({**asked.model_dump(), "kernel": None, "tiling": tiling})
+    tiling = kernel.tiling(workload, launch, budget).model_dump() | said
+    return Workload.model_validate({**workload.model_dump(), "kernel": None, "tiling": tiling})
 
 
-def kernel_of(asked: Workload, budget: Budget) -> Kernel | None:
+def kernel_of(workload: Workload, budget: Budget) -> Kernel | None:
     """The kernel that computes the call on a chip that offers `budget`: the one that it names, or, where it says auto,
     the chip's default; None where tiles are chosen without one. Raises WorkloadError if it names none."""
-    if asked.kernel is None:
+    if workload.kernel is None:
         return None
-    if asked.kernel != AUTO:
-        return load_kernel(find_kernel(asked.kernel, asked.phase))
-    return next((kernel for kernel in defaults(budget.architecture) if kernel.computes(asked)), None)
+    if workload.kernel != AUTO:
+        return load_kernel(find_kernel(workload.kernel, workload.phase))
+    return next((kernel for kernel in defaults(budget.architecture) if kernel.computes(workload)), None)
 
 
 @lru_cache
@@ -401,4 +403,4 @@ def load_kernel(name: str | Path) -> Kernel:
     path = FOLDER / f"{name}.yaml" if str(name) in known else Path(name)
     if path.suffix not in (".yaml", ".yml"):
         raise unknown(str(name))
-    return read_described(path, Kernel, known)
+    return read_entry(path, Kernel, known)

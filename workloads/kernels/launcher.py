@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from memgrain.workloads.errors import WorkloadError
-from memgrain.workloads.kernels.pace import PS, Pace, Places, Walk, cycle, duration, fed
+from memgrain.workloads.kernels.pace import PS, Pace, ProgramSlots, Walk, cycle, duration, fed
 from memgrain.workloads.kernels.tiling import LARGEST_ROWS, WAVES, Budget, FittedTiling, Tiling, scratchpad_bytes
 from memgrain.workloads.shape import AttentionShape, DTypes, Phase, element_bytes
 
@@ -157,9 +157,9 @@ class _Sizes:
         programs = shape.batch * shape.q_heads * ceil(shape.q_len / self.block_q)
         return duration(pace, walk, self._places(block), programs, (1, shape.kv_len), block, not pace.cached)
 
-    def _places(self, block: int) -> Places:
+    def _places(self, block: int) -> ProgramSlots:
         """Where its programs run, with tiles of `block` tokens."""
-        return Places(self.budget.cores, self.resident(block), self.stages)
+        return ProgramSlots(self.budget.cores, self.resident(block), self.stages)
 
     def _merge(self, pace: Pace, splits: int) -> float:
         """Time in ps to write partial outputs and, where it belongs to the kernel, to merge them."""

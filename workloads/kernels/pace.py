@@ -129,7 +129,7 @@ def cycle(pace: Pace, walk: Walk, cores: int, each: int, stages: int, tokens: in
 
 
 @dataclass(frozen=True)
-class Places:
+class ProgramSlots:
     """Where programs run."""
 
     cores: int
@@ -141,7 +141,13 @@ class Places:
 
 
 def duration(
-    pace: Pace, walk: Walk, places: Places, programs: int, tokens: tuple[int, int], block: int, memory: bool = True
+    pace: Pace,
+    walk: Walk,
+    places: ProgramSlots,
+    programs: int,
+    tokens: tuple[int, int],
+    block: int,
+    memory: bool = True,
 ) -> float:
     """Time in ps of `programs` rows of programs that each walk `tokens` in tiles of `block`, of which the last of a row
     may walk less: (how many of a row, tokens of a row); `memory` as for `cycle`.

@@ -10,7 +10,7 @@ from math import gcd
 import numpy as np
 from numpy.typing import NDArray
 
-from memgrain.workloads.layouts.layout import Paged, Placement, Rows, Slot
+from memgrain.workloads.layouts.layout import Paged, Placement, Slot, StridedRows
 from memgrain.workloads.trace import PROGRAM, READ, RUN, STEP, WRITE, Records
 
 ORIGINS = ("Q", "K", "V", "O", "indices", "table", "partial", "lse")
@@ -19,7 +19,7 @@ of rows of K and V follow."""
 
 
 @dataclass(frozen=True)
-class Part:
+class TokenRange:
     """A stretch of the tokens that a program walks, cut into tiles of its own."""
 
     selected: bool
@@ -105,7 +105,7 @@ class ProgramWriter:
         self._member = member
         self._programs.append((len(self._steps), 0, 0, head))
 
-    def query(self, queries: list[Rows], sequence: int = 0) -> None:
+    def query(self, queries: list[StridedRows], sequence: int = 0) -> None:
         """A step that reads the query rows of a batch entry, whose tokens are walked next."""
         self._sequence = sequence
         first = len(self._runs)
@@ -114,7 +114,7 @@ class ProgramWriter:
         waited, beside = (len(queries), 0) if self.geometry.query_first else (0, len(queries))
         self._steps.append((first, waited, beside, 0, 1, 0, 0, 0, 0, 0, 0, 0))
 
-    def walk(self, part: Part, first: int, last: int, rows: int) -> None:
+    def walk(self, part: TokenRange, first: int, last: int, rows: int) -> None:
         """Tiles [first, last) of `part` for `rows` query rows: one step repeated for full tiles, one for a cut tile."""
         size, reverse = self.geometry.block_kv, self.geometry.reverse
         full = min(last, part.tokens // size)
@@ -145,7 +145,7 @@ class ProgramWriter:
                 )
             )
 
-    def end(self, stores: list[tuple[str, Rows]]) -> None:
+    def end(self, stores: list[tuple[str, StridedRows]]) -> None:
         """A step that writes `stores`: the last of the program so far."""
         first = len(self._runs)
         for origin, rows in stores:
@@ -165,33 +165,33 @@ class ProgramWriter:
             tiles,
         )
 
-    def _run(self, origin: str, tensor: str, rows: Rows, op: int, index: int = -1, advance: int = 0) -> None:
+    def _run(self, origin: str, tensor: str, rows: StridedRows, op: int, index: int = -1, advance: int = 0) -> None:
         number = self.geometry.tensors.index(tensor)
         self._runs.append((rows.offset, rows.stride, rows.count, rows.bytes, index, advance, op, number))
         self._origins.append(self.geometry.origins.index(origin))
         self._sequences.append(self._sequence)
 
-    def _index_runs(self, part: Part, tile: int, tokens: int) -> int:
+    def _index_runs(self, part: TokenRange, tile: int, tokens: int) -> int:
         """The read of the index list (4 B a token) or of the block table (4 B a page); number of runs."""
         size, layout = self.geometry.block_kv, self.geometry.place.layout
         step = -1 if self.geometry.reverse else 1
         if part.selected:
-            entry = Rows(4 * (part.start + tile * size), 0, 1, 4 * tokens)
+            entry = StridedRows(4 * (part.start + tile * size), 0, 1, 4 * tokens)
             self._run("indices", "indices", entry, READ, advance=4 * step * size)
         elif not isinstance(layout, Paged):
             return 0
         elif size % layout.page == 0:
             page = (part.start + tile * size) // layout.page
-            entries = Rows(4 * page, 0, 1, 4 * -(-tokens // layout.page))
+            entries = StridedRows(4 * page, 0, 1, 4 * -(-tokens // layout.page))
             self._run("table", "table", entries, READ, advance=4 * step * (size // layout.page))
         else:
             grain = gcd(size, layout.page)
             at = self.entries_at + (part.start + tile * size) // grain
-            entries = Rows(0, 4, -(-tokens // grain), 4)
+            entries = StridedRows(0, 4, -(-tokens // grain), 4)
             self._run("table", "table", entries, READ, index=at, advance=step * (size // grain))
         return 1
 
-    def _load_rows(self, slot: Slot, part: Part, tile: int, tokens: int) -> None:
+    def _load_rows(self, slot: Slot, part: TokenRange, tile: int, tokens: int) -> None:
         """The reads of a part of a tile's rows of K or V."""
         geometry, size, paged = self.geometry, self.geometry.block_kv, self.geometry.place.paged
         step = -1 if geometry.reverse else 1
@@ -209,25 +209,29 @@ class ProgramWriter:
         at += held * geometry.place.grids(piece).index(slot.grid(piece, paged))
         unit, (whole, rest) = slot.unit(piece, paged), divmod(tokens, piece)
         for one in slot.adjoining(piece) if whole else ():
-            rows = Rows(one.offset, unit, whole, one.bytes)
+            rows = StridedRows(one.offset, unit, whole, one.bytes)
             self._run(slot.name, slot.tensor, rows, READ, index=at, advance=step * (size // piece))
         for one in slot.adjoining(rest) if rest else ():
-            self._run(slot.name, slot.tensor, Rows(one.offset, unit, 1, one.bytes), READ, index=at + whole)
+            self._run(slot.name, slot.tensor, StridedRows(one.offset, unit, 1, one.bytes), READ, index=at + whole)
 
 
-def shares(parts: list[Part], block_kv: int, splits: int, reverse: bool) -> Iterator[list[tuple[Part, int, int]]]:
+def shares(
+    parts: list[TokenRange], block_kv: int, splits: int, reverse: bool
+) -> Iterator[list[tuple[TokenRange, int, int]]]:
     """For each split, what it walks: contiguous shares of whole tiles, in order."""
     share = -(-tiles_of(parts, block_kv) // splits)
     for split in range(splits):
         yield walk_of(parts, block_kv, split * share, (split + 1) * share, reverse)
 
 
-def tiles_of(parts: list[Part], block_kv: int) -> int:
+def tiles_of(parts: list[TokenRange], block_kv: int) -> int:
     """Tiles of all parts."""
     return sum(-(-part.tokens // block_kv) for part in parts)
 
 
-def walk_of(parts: list[Part], block_kv: int, low: int, high: int, reverse: bool) -> list[tuple[Part, int, int]]:
+def walk_of(
+    parts: list[TokenRange], block_kv: int, low: int, high: int, reverse: bool
+) -> list[tuple[TokenRange, int, int]]:
     """The (part, first tile, last tile) of tiles [low, high) of all parts, in the order in which they are walked."""
     found, begin = [], 0
     for part in parts:

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memgrain.workloads.kernels.deal import Segment
-from memgrain.workloads.kernels.program import Geometry, Part, ProgramWriter, Template, shares, walk_of
+from memgrain.workloads.kernels.program import Geometry, ProgramWriter, Template, TokenRange, shares, walk_of
 from memgrain.workloads.kernels.tiling import FittedTiling
-from memgrain.workloads.layouts.layout import Rows
+from memgrain.workloads.layouts.layout import StridedRows
 from memgrain.workloads.patterns import Range
 from memgrain.workloads.workload import Workload
 
@@ -55,7 +55,7 @@ def queries_of(workload: Workload, fitted: FittedTiling, tile: int) -> Range:
     return tile * fitted.block_q, min((tile + 1) * fitted.block_q, workload.shape.q_len)
 
 
-def _writer(workload: Workload, geometry: Geometry, parts: list[list[Part]], tiles: range) -> ProgramWriter:
+def _writer(workload: Workload, geometry: Geometry, parts: list[list[TokenRange]], tiles: range) -> ProgramWriter:
     """What writes the programs of q tiles `tiles`."""
     placed = geometry.place
     entries = [part for tile in tiles for part in parts[tile] if part.selected]
@@ -65,7 +65,9 @@ def _writer(workload: Workload, geometry: Geometry, parts: list[list[Part]], til
     return ProgramWriter(geometry, entries[0].start if entries else 0, listed, pages_at, entries_at)
 
 
-def row_template(cut: Cut, fitted: FittedTiling, geometry: Geometry, parts: list[list[Part]], tiles: range) -> Template:
+def row_template(
+    cut: Cut, fitted: FittedTiling, geometry: Geometry, parts: list[list[TokenRange]], tiles: range
+) -> Template:
     """The programs of a row for q tiles `tiles`."""
     workload, heads = cut.workload, fitted.heads
     writer = _writer(workload, geometry, parts, tiles)
@@ -79,7 +81,7 @@ def row_template(cut: Cut, fitted: FittedTiling, geometry: Geometry, parts: list
 
 
 def dealt_template(
-    cut: Cut, fitted: FittedTiling, geometry: Geometry, parts: list[list[Part]], segments: tuple[Segment, ...]
+    cut: Cut, fitted: FittedTiling, geometry: Geometry, parts: list[list[TokenRange]], segments: tuple[Segment, ...]
 ) -> Template:
     """The programs of a kv head that walk `segments`, one for each block of query rows."""
     writer = _writer(cut.workload, geometry, parts, range(1))
@@ -103,7 +105,7 @@ def _walk(
     cut: Cut,
     fitted: FittedTiling,
     rows: range,
-    walked: list[tuple[Part, int, int]],
+    walked: list[tuple[TokenRange, int, int]],
     segment: Segment,
 ) -> None:
     """What a program does for packed query rows `rows` of a segment: it reads them, walks, and writes what it found."""
@@ -115,5 +117,5 @@ def _walk(
         writer.end([("O", written) for written in placed.packed("O", rows.start, rows.stop, fitted.heads)])
         return
     before = segment.split * fitted.heads * shape.q_len + rows.start
-    sums = Rows(4 * before * shape.value_dim, 0, 1, 4 * len(rows) * shape.value_dim)
-    writer.end([("partial", sums), ("lse", Rows(4 * before, 0, 1, 4 * len(rows)))])
+    sums = StridedRows(4 * before * shape.value_dim, 0, 1, 4 * len(rows) * shape.value_dim)
+    writer.end([("partial", sums), ("lse", StridedRows(4 * before, 0, 1, 4 * len(rows)))])

@@ -11,12 +11,12 @@ from memgrain.inputs.keys import validate
 from memgrain.workloads.errors import WorkloadError
 from memgrain.workloads.layers.matrices import said
 from memgrain.workloads.layers.step import Shard, Step, cut
-from memgrain.workloads.models.attention import Attention, Blocks, Csa, Dsa, Full, Hca, Nsa, Share, SlidingWindow
-from memgrain.workloads.models.attention import Indexer as ModelIndexer
+from memgrain.workloads.models.attention import Attention, Blocks, Csa, Dsa, Full, Hca, Nsa, Share, WindowAttention
+from memgrain.workloads.models.attention import ModelIndexer as ModelIndexer
 from memgrain.workloads.models.model import Model
-from memgrain.workloads.models.parts import Cache, Grouped, Latent
+from memgrain.workloads.models.parts import CacheForm, Grouped, Latent
 from memgrain.workloads.shape import DType
-from memgrain.workloads.steps.sparse_attention import Indexed
+from memgrain.workloads.steps.sparse_attention import SparseAttentionStep
 from memgrain.workloads.workload import Workload
 
 STATE_BYTES = 4
@@ -29,7 +29,7 @@ and programs that share those of a list, as in SGLang's kernel (sgl-kernel, topk
 
 
 @dataclass(frozen=True)
-class Heads:
+class HeadShare:
     """What one chip has of a layer's heads."""
 
     q_heads: int
@@ -44,7 +44,7 @@ class Heads:
     """Whether V is the beginning of K's row."""
 
 
-def heads_on_chip(model: Model, step: Step, shard: Shard) -> Heads:
+def heads_on_chip(model: Model, step: Step, shard: Shard) -> HeadShare:
     """The heads of one chip; latent ones, absorbed in decode, are heads of their own in prefill over all tokens.
 
     Raises WorkloadError if the chips cannot share the query heads evenly.
@@ -53,15 +53,15 @@ def heads_on_chip(model: Model, step: Step, shard: Shard) -> Heads:
     q_heads = cut("heads.q_heads", said(model, "heads.q_heads", heads.q_heads), parts)
     if isinstance(heads, Grouped):
         kv_heads = cut("heads.kv_heads", heads.kv_heads, parts) if heads.kv_heads > parts else 1
-        return Heads(q_heads, kv_heads, heads.head_dim, heads.head_dim_v or heads.head_dim, False)
+        return HeadShare(q_heads, kv_heads, heads.head_dim, heads.head_dim_v or heads.head_dim, False)
     if not isinstance(heads, Latent):
-        return Heads(q_heads, 1, heads.head_dim, heads.head_dim, True)
-    return Heads(q_heads, 1, heads.kv_rank + heads.rope, heads.kv_rank, True)
+        return HeadShare(q_heads, 1, heads.head_dim, heads.head_dim, True)
+    return HeadShare(q_heads, 1, heads.kv_rank + heads.rope, heads.kv_rank, True)
 
 
 def attention_workload(
     model: Model, kind: str, step: Step, shard: Shard, kernels: Kernels | None = None
-) -> Workload | Indexed:
+) -> Workload | SparseAttentionStep:
     """The attention of a layer of that kind, with its indexer where it has one, as one chip does it.
 
     In prefill, where each query reads rows of its own choice, queries are sequences that share one context. Raises
@@ -70,7 +70,7 @@ def attention_workload(
     layer, heads = model.attention[kind], heads_on_chip(model, step, shard)
     cache = model.cache_form(step.cache)
     parts = _Parts(layer, heads, cache, step, shard)
-    if step.phase == "prefill" and isinstance(layer, Full | SlidingWindow):
+    if step.phase == "prefill" and isinstance(layer, Full | WindowAttention):
         return parts.prefill(model, kernels)
     if isinstance(layer, Dsa):
         attend = parts.attend(parts.share(step.context), {"kind": "dense"}, layer.indexer.top_k, kernels=kernels)
@@ -94,7 +94,7 @@ def attention_workload(
         attend = parts.attend(entries + window, {"kind": "dense"}, kernels=kernels)
         state = parts.compressor(layer, window, 1, 0) if entries else None
         return parts.indexed(attend, None, 0, state) if state else attend
-    if isinstance(layer, SlidingWindow):
+    if isinstance(layer, WindowAttention):
         window = min(layer.window, step.context)
         if not parts.drafts:
             return parts.attend(parts.share(window), {"kind": "dense"}, kernels=kernels)
@@ -113,8 +113,8 @@ class _Parts:
     """What the workloads of a layer are put together from."""
 
     layer: Attention
-    heads: Heads
-    cache: Cache
+    heads: HeadShare
+    cache: CacheForm
     step: Step
     shard: Shard
 
@@ -137,7 +137,7 @@ class _Parts:
         latent, step, heads = model.heads, self.step, self.heads
         kept = step.context
         pattern: dict[str, Any] = {"kind": "causal"}
-        if isinstance(self.layer, SlidingWindow):
+        if isinstance(self.layer, WindowAttention):
             kept = min(step.context, self.layer.window + step.tokens)
             pattern = {"kind": "sliding_window", "window": self.layer.window}
         shape = {"q_heads": heads.q_heads, "kv_heads": heads.kv_heads, "head_dim": heads.k}
@@ -192,7 +192,7 @@ class _Parts:
         }
         return _attention(raw)
 
-    def nsa(self, layer: Nsa) -> Workload | Indexed:
+    def nsa(self, layer: Nsa) -> Workload | SparseAttentionStep:
         """Compressed rows are scored, blocks that they choose for a KV group are read, and a window."""
         rows, heads, first = self.share(self.step.context), self.heads, layer.first * layer.block
         if rows <= layer.window + first:
@@ -203,7 +203,7 @@ class _Parts:
         index = {"tokens": layer.stride, "row_bytes": size, "heads": heads.q_heads // heads.kv_heads, "block": 64}
         return self.indexed(attend, {**index, "dim": heads.k + heads.v, "dtype": "bf16"}, 0)
 
-    def blocks(self, layer: Blocks) -> Workload | Indexed:
+    def blocks(self, layer: Blocks) -> Workload | SparseAttentionStep:
         """Whole blocks that a KV group or a head chooses, by keys that stand for blocks where the file has such."""
         rows, heads, window = self.share(self.step.context), self.heads, layer.local * layer.block
         if rows <= layer.blocks * layer.block:
@@ -224,7 +224,7 @@ class _Parts:
         chosen = max(1, int(layer.ratio * (self.step.context - near) + 1e-9))
         return self.attend(self.share(self.step.context), pattern, chosen, share="group")
 
-    def index(self, indexer: ModelIndexer, cache: Cache) -> dict[str, Any]:
+    def index(self, indexer: ModelIndexer, cache: CacheForm) -> dict[str, Any]:
         """An index of a key a row, one list for all heads; the row's bytes say in which type keys are multiplied."""
         row = cache.index_row or 0
         dtype: DType = "bf16" if row >= 2 * indexer.dim else self.step.index_product
@@ -248,14 +248,14 @@ class _Parts:
         index: Mapping[str, Any] | None,
         newest: int,
         compressor: Mapping[str, Any] | None = None,
-    ) -> Indexed:
+    ) -> SparseAttentionStep:
         """The attention behind what chooses its rows and what makes them."""
         raw = {"kind": "indexed", "name": "step", "attention": attend.model_dump(mode="json", exclude_none=True)}
         if index is not None:
             raw["indexer"] = {**index, "newest": newest, "passes": PASSES, "selectors": SELECTORS}
         if compressor is not None:
             raw["compressor"] = compressor
-        return validate(Indexed, raw, "layer", WorkloadError)
+        return validate(SparseAttentionStep, raw, "layer", WorkloadError)
 
     def _types(self) -> dict[str, str]:
         """Queries and outputs in bf16, K and V as the cache keeps them."""

@@ -16,7 +16,7 @@ from typing import Literal, TypeVar
 
 from memgrain.workloads.errors import WorkloadError
 from memgrain.workloads.layers.step import Component, Shard, Step, Stored, cut
-from memgrain.workloads.models.attention import Blocks, Csa, Dsa, Hca, SlidingWindow
+from memgrain.workloads.models.attention import Blocks, Csa, Dsa, Hca, WindowAttention
 from memgrain.workloads.models.model import Layer, Model
 from memgrain.workloads.models.parts import Grouped, Latent, Shared
 from memgrain.workloads.steps.linear import STORED
@@ -29,7 +29,7 @@ Split = Literal["columns", "rows", "matrices", "none"]
 
 
 @dataclass(frozen=True)
-class Matrix:
+class WeightMatrix:
     """Matrices of one size side by side."""
 
     name: str
@@ -63,7 +63,7 @@ class Matrix:
         scales = ceil(self.outputs / down) * (ceil(self.inputs / across) if across else 1) if down else 0
         return self.parameters * form.bits // 8 + self.count * scales * form.scale_bytes
 
-    def on_chip(self, chips: int) -> Matrix:
+    def on_chip(self, chips: int) -> WeightMatrix:
         """What one chip of a group has of it; raises WorkloadError if it cannot be shared evenly."""
         inputs, outputs, count = self.inputs, self.outputs, self.count
         if self.split == "columns":
@@ -73,24 +73,24 @@ class Matrix:
             inputs = cut(f"{self.name}: inputs", inputs, chips)
         elif self.split == "matrices":
             count = cut(f"{self.name}: matrices", count, chips)
-        return Matrix(self.name, self.component, inputs, outputs, self.stored, self.split, count)
+        return WeightMatrix(self.name, self.component, inputs, outputs, self.stored, self.split, count)
 
 
-def attention_matrices(model: Model, kind: str, step: Step) -> dict[str, Matrix]:
+def attention_matrices(model: Model, kind: str, step: Step) -> dict[str, WeightMatrix]:
     """The projections of an attention layer by name; raises WorkloadError for what the model's file does not say."""
     heads, layer, stored = model.heads, model.attention[kind], stored_as(model, step)
     hidden = said(model, "hidden", model.hidden)
 
-    def rest(name: str, inputs: int, outputs: int, split: Split, count: int = 1) -> Matrix:
-        return Matrix(name, "projection", inputs, outputs, stored, split, count)
+    def rest(name: str, inputs: int, outputs: int, split: Split, count: int = 1) -> WeightMatrix:
+        return WeightMatrix(name, "projection", inputs, outputs, stored, split, count)
 
-    found: list[Matrix]
+    found: list[WeightMatrix]
     if isinstance(heads, Grouped):
         q_heads = said(model, "heads.q_heads", heads.q_heads)
         wide = heads.head_dim_v or heads.head_dim
         outputs = q_heads * heads.head_dim + heads.kv_heads * (heads.head_dim + wide)
         each = heads.head_dim + wide
-        qkv = Matrix("qkv", "projection", hidden, outputs, stored, "columns", 1, heads.kv_heads, each)
+        qkv = WeightMatrix("qkv", "projection", hidden, outputs, stored, "columns", 1, heads.kv_heads, each)
         found = [qkv, rest("o", q_heads * wide, hidden, "rows")]
     elif isinstance(heads, Latent):
         latent, query = heads.kv_rank + heads.rope, heads.q_heads * (heads.nope + heads.rope)
@@ -112,21 +112,23 @@ def attention_matrices(model: Model, kind: str, step: Step) -> dict[str, Matrix]
         ]
     if isinstance(layer, Csa | Hca):
         overlap = 2 if isinstance(layer, Csa) and layer.pool > layer.ratio else 1
-        found.append(Matrix("entry_kv", "projection", hidden, 2 * overlap * _row(model), "bf16", "none"))
+        found.append(WeightMatrix("entry_kv", "projection", hidden, 2 * overlap * _row(model), "bf16", "none"))
     if isinstance(layer, Dsa | Csa):
         indexer, rank = layer.indexer, said(model, "heads.q_rank", getattr(heads, "q_rank", None))
         found += [
-            Matrix("index_q", "index", rank, indexer.heads * indexer.dim, stored, "none"),
-            Matrix("index_w", "index", hidden, indexer.heads, "bf16", "none"),
+            WeightMatrix("index_q", "index", rank, indexer.heads * indexer.dim, stored, "none"),
+            WeightMatrix("index_w", "index", hidden, indexer.heads, "bf16", "none"),
         ]
         keys = 2 * 2 * indexer.dim if isinstance(layer, Csa) else indexer.dim
-        found.append(Matrix("index_k", "index", hidden, keys, "bf16" if isinstance(layer, Csa) else stored, "none"))
+        found.append(
+            WeightMatrix("index_k", "index", hidden, keys, "bf16" if isinstance(layer, Csa) else stored, "none")
+        )
     if isinstance(layer, Blocks) and layer.index_heads is not None and layer.index_dim is not None:
-        found.append(Matrix("index_q", "index", hidden, layer.index_heads * layer.index_dim, stored, "none"))
+        found.append(WeightMatrix("index_q", "index", hidden, layer.index_heads * layer.index_dim, stored, "none"))
     return {matrix.name: matrix for matrix in found}
 
 
-def ffn_matrices(model: Model, layer: Layer, step: Step) -> dict[str, Matrix]:
+def ffn_matrices(model: Model, layer: Layer, step: Step) -> dict[str, WeightMatrix]:
     """The matrices of a layer's feed-forward network by name; errors as `attention_matrices`."""
     hidden, ffn = said(model, "hidden", model.hidden), model.ffn[said(model, "layers.ffn", layer.ffn)]
     stored, experts = stored_as(model, step), stored_as(model, step, experts=True)
@@ -134,38 +136,38 @@ def ffn_matrices(model: Model, layer: Layer, step: Step) -> dict[str, Matrix]:
     if ffn.shared:
         size = ffn.size * ffn.shared
         found += [
-            Matrix("gate_up", "ffn", hidden, 2 * size, stored, "columns"),
-            Matrix("down", "ffn", size, hidden, stored, "rows"),
+            WeightMatrix("gate_up", "ffn", hidden, 2 * size, stored, "columns"),
+            WeightMatrix("down", "ffn", size, hidden, stored, "rows"),
         ]
     if ffn.routed:
         found += [
-            Matrix("router", "ffn", hidden, ffn.routed, "bf16", "none"),
-            Matrix("experts_gate_up", "ffn", hidden, 2 * ffn.size, experts, "columns", ffn.routed),
-            Matrix("experts_down", "ffn", ffn.size, hidden, experts, "rows", ffn.routed),
+            WeightMatrix("router", "ffn", hidden, ffn.routed, "bf16", "none"),
+            WeightMatrix("experts_gate_up", "ffn", hidden, 2 * ffn.size, experts, "columns", ffn.routed),
+            WeightMatrix("experts_down", "ffn", ffn.size, hidden, experts, "rows", ffn.routed),
         ]
     return {matrix.name: matrix for matrix in found}
 
 
-def head_matrix(model: Model) -> Matrix:
+def head_matrix(model: Model) -> WeightMatrix:
     """The projection to the vocabulary; the table of embeddings has as many elements."""
     hidden, vocab = said(model, "hidden", model.hidden), said(model, "vocab", model.vocab)
-    return Matrix("head", "head", hidden, vocab, "bf16", "columns")
+    return WeightMatrix("head", "head", hidden, vocab, "bf16", "columns")
 
 
-def join_matrix(model: Model, step: Step) -> Matrix:
+def join_matrix(model: Model, step: Step) -> WeightMatrix:
     """What makes one hidden state of two, before a layer that makes drafts."""
     hidden = said(model, "hidden", model.hidden)
-    return Matrix("join", "projection", 2 * hidden, hidden, stored_as(model, step), "none")
+    return WeightMatrix("join", "projection", 2 * hidden, hidden, stored_as(model, step), "none")
 
 
 def draft_layer(model: Model) -> Layer:
     """The layer that makes drafts, no source saying more: the model's last, with a window where the model has one."""
     last = model.order[-1]
-    window = next((name for name, kind in model.attention.items() if isinstance(kind, SlidingWindow)), last.attention)
+    window = next((name for name, kind in model.attention.items() if isinstance(kind, WindowAttention)), last.attention)
     return last.model_copy(update={"attention": window})
 
 
-def layer_matrices(model: Model, layer: Layer, step: Step) -> dict[str, Matrix]:
+def layer_matrices(model: Model, layer: Layer, step: Step) -> dict[str, WeightMatrix]:
     """All weight matrices of a layer by name."""
     return attention_matrices(model, layer.attention, step) | ffn_matrices(model, layer, step)
 
@@ -211,20 +213,22 @@ def draft_bytes(model: Model, step: Step, shard: Shard) -> int:
     return sum(on_chip(matrix, shard).bytes for matrix in matrices)
 
 
-def on_chip(matrix: Matrix, shard: Shard) -> Matrix:
+def on_chip(matrix: WeightMatrix, shard: Shard) -> WeightMatrix:
     """What one chip has of a matrix: its share in the group, or, of experts that are dealt out whole, some of them."""
     if not matrix.name.startswith("experts"):
         return matrix.on_chip(shard.tensor)
     if not shard.expert:
         return matrix.on_chip(shard.tensor)
     count = cut("routed experts", matrix.count, shard.chips)
-    return Matrix(matrix.name, matrix.component, matrix.inputs, matrix.outputs, matrix.stored, "none", count)
+    return WeightMatrix(matrix.name, matrix.component, matrix.inputs, matrix.outputs, matrix.stored, "none", count)
 
 
-def padded_vocabulary(model: Model, shard: Shard) -> Matrix:
+def padded_vocabulary(model: Model, shard: Shard) -> WeightMatrix:
     """A chip's part of the projection to the vocabulary, which is padded to be shared evenly."""
     head = head_matrix(model)
-    return Matrix(head.name, head.component, head.inputs, -(-head.outputs // shard.tensor), head.stored, head.split)
+    return WeightMatrix(
+        head.name, head.component, head.inputs, -(-head.outputs // shard.tensor), head.stored, head.split
+    )
 
 
 def stored_as(model: Model, step: Step, experts: bool = False) -> Stored:

@@ -16,7 +16,7 @@ from memgrain.workloads.attention import attention
 from memgrain.workloads.kernels.tiling import Budget
 from memgrain.workloads.layers.attention import Kernels, attention_workload, heads_on_chip
 from memgrain.workloads.layers.matrices import (
-    Matrix,
+    WeightMatrix,
     attention_matrices,
     ffn_matrices,
     join_matrix,
@@ -28,12 +28,12 @@ from memgrain.workloads.layers.products import tiling
 from memgrain.workloads.layers.routing import busiest, routed
 from memgrain.workloads.layers.rowwise import rowwise
 from memgrain.workloads.layers.step import WEIGHTS, Exchange, Shard, Stage, Step
-from memgrain.workloads.models.attention import Csa, Dsa, Full, SlidingWindow
+from memgrain.workloads.models.attention import Csa, Dsa, Full, WindowAttention
 from memgrain.workloads.models.model import Layer, Model
 from memgrain.workloads.models.parts import Latent
 from memgrain.workloads.shape import DType, element_bytes
 from memgrain.workloads.steps.linear import Linear
-from memgrain.workloads.steps.sparse_attention import Indexed
+from memgrain.workloads.steps.sparse_attention import SparseAttentionStep
 from memgrain.workloads.workload import Workload
 
 ACTIVATION = 2
@@ -65,17 +65,17 @@ class LayerStages:
         token, of every new token in decode, where drafts are checked, and of a chunk's last one; and the rows of the
         table of embeddings."""
         step, shard, vocab = self.step, self.shard, padded_vocabulary(self.model, self.shard)
-        width, asked = self.hidden * ACTIVATION, step.rows if step.phase == "decode" else step.batch
+        width, rows = self.hidden * ACTIVATION, step.rows if step.phase == "decode" else step.batch
         found = [
             Stage("embed", "head", rowwise("embed", self.rows, {"embedding": width}, {"residual": width}, self.budget)),
-            self._norm("last_norm", asked),
-            self._product("head", vocab, asked, "x", "logits", dtype="bf16"),
+            self._norm("last_norm", rows),
+            self._product("head", vocab, rows, "x", "logits", dtype="bf16"),
         ]
         if shard.tensor > 1:
-            size = asked * vocab.outputs * shard.tensor * ACTIVATION
+            size = rows * vocab.outputs * shard.tensor * ACTIVATION
             found.append(Stage("logits", "exchange", exchange=Exchange("all_gather", size, shard.tensor)))
         logits = vocab.outputs * shard.tensor * ACTIVATION
-        sample = rowwise("sample", asked, {"logits": logits}, {"token": 4}, self.budget)
+        sample = rowwise("sample", rows, {"logits": logits}, {"token": 4}, self.budget)
         return (*found, Stage("sample", "head", sample))
 
     def join(self) -> Stage:
@@ -88,7 +88,7 @@ class LayerStages:
         layer, rows = self.model.attention[kind], self.rows
         matrices = {name: on_chip(m, shard) for name, m in attention_matrices(self.model, kind, step).items()}
         yield self._norm("norm")
-        absorbed = step.phase == "decode" or not isinstance(layer, Full | SlidingWindow)
+        absorbed = step.phase == "decode" or not isinstance(layer, Full | WindowAttention)
         yield from self._queries(matrices, absorbed)
         for name, target in (("entry_kv", "entries"), ("index_k", "index_key"), ("index_w", "index_weight")):
             if name in matrices:
@@ -99,12 +99,12 @@ class LayerStages:
         new = sum(size for _, size in self.model.cache_form(step.cache).rows(self.model.heads).streams) * heads.kv_heads
         width = heads.q_heads * heads.k * ACTIVATION
         own = {"q": width // shard.context}
-        asked = attention_workload(self.model, kind, step, shard, self.kernels)
-        written = own if isinstance(asked, Indexed) else {**own, "new": new}
+        workload = attention_workload(self.model, kind, step, shard, self.kernels)
+        written = own if isinstance(workload, SparseAttentionStep) else {**own, "new": new}
         yield Stage("rotate", "attention", rowwise("rotate", rows, own, written, self.budget))
         if shard.context > 1:
             yield Stage("queries", "exchange", exchange=Exchange("all_gather", rows * width, shard.context))
-        yield from self._attend(asked)
+        yield from self._attend(workload)
         if shard.context > 1:
             size = rows * heads.q_heads * (heads.v + 1) * PARTIAL
             yield Stage("outputs", "exchange", exchange=Exchange("reduce_scatter", size, shard.context))
@@ -129,7 +129,7 @@ class LayerStages:
         if shard.tensor > 1:
             yield self._sum("ffn_sum")
 
-    def _queries(self, matrices: dict[str, Matrix], absorbed: bool) -> Iterator[Stage]:
+    def _queries(self, matrices: dict[str, WeightMatrix], absorbed: bool) -> Iterator[Stage]:
         """The projections that make queries, keys and values; of latent heads, whether K and V are absorbed or made of
         all rows that are kept."""
         rows, heads, step = self.rows, self.model.heads, self.step
@@ -150,18 +150,18 @@ class LayerStages:
                 yield self._product("k_b", matrices["k_b"], rows, "q", "q_absorbed")
             else:
                 each, wide = matrices["k_b"], heads.nope + heads.v
-                both = Matrix("kv_b", "projection", heads.kv_rank, wide * each.count, each.stored, "none")
+                both = WeightMatrix("kv_b", "projection", heads.kv_rank, wide * each.count, each.stored, "none")
                 yield self._product("kv_b", both, step.batch * step.context, "kept", "K")
 
-    def _attend(self, asked: Workload | Indexed) -> Iterator[Stage]:
+    def _attend(self, workload: Workload | SparseAttentionStep) -> Iterator[Stage]:
         """Attention, with the kernels of its index and of what keeps rows."""
-        if not isinstance(asked, Indexed):
-            yield Stage("attend", "attention", attention(asked, self.budget))
+        if not isinstance(workload, SparseAttentionStep):
+            yield Stage("attend", "attention", attention(workload, self.budget))
             return
-        for trace in asked.kernels(self.budget):
+        for trace in workload.kernels(self.budget):
             yield Stage(trace.name, "index" if trace.name in CHOOSING else "attention", trace)
 
-    def _outputs(self, matrices: dict[str, Matrix], absorbed: bool) -> Iterator[Stage]:
+    def _outputs(self, matrices: dict[str, WeightMatrix], absorbed: bool) -> Iterator[Stage]:
         """From the heads' outputs to the hidden state."""
         rows = self.rows
         if "v_b" in matrices and absorbed:
@@ -173,7 +173,7 @@ class LayerStages:
         else:
             yield self._product("o", matrices["o"], rows, "O", "delta")
 
-    def _experts(self, experts: int, active: int, matrices: dict[str, Matrix]) -> Iterator[Stage]:
+    def _experts(self, experts: int, active: int, matrices: dict[str, WeightMatrix]) -> Iterator[Stage]:
         """The experts of one chip, the busiest: tokens sent to it, its products, and what it sends back. It adds up the
         experts' rows of the tokens that are its own, or, where nothing is sent, all rows that it made."""
         shard, size = self.shard, element_bytes(self.step.product)
@@ -216,7 +216,7 @@ class LayerStages:
     def _product(
         self,
         name: str,
-        matrix: Matrix,
+        matrix: WeightMatrix,
         rows: int | tuple[int, ...],
         source: str,
         target: str,
@@ -224,7 +224,7 @@ class LayerStages:
     ) -> Stage:
         """A product with weights: of `rows` rows with each matrix, or of each expert's own."""
         lists = rows if isinstance(rows, tuple) else None
-        asked = Linear(
+        product = Linear(
             kind="linear",
             name=name,
             tokens=sum(rows) if isinstance(rows, tuple) else rows,
@@ -238,7 +238,7 @@ class LayerStages:
             tiling=tiling(self.budget.architecture if self.kernels else None),
         )
         names = {"A": source, "W": f"{WEIGHTS}{name}", "C": target}
-        return Stage(name, matrix.component, asked.trace(self.budget), names)
+        return Stage(name, matrix.component, product.trace(self.budget), names)
 
     def _sum(self, name: str) -> Stage:
         """The sum of all chips' parts of the hidden state."""

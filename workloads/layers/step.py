@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from memgrain.workloads.errors import WorkloadError
-from memgrain.workloads.models.parts import Count, Spec
+from memgrain.workloads.models.parts import Count, ModelRecord
 from memgrain.workloads.shape import DType
 from memgrain.workloads.trace import Trace
 
@@ -27,7 +27,7 @@ Stored = Literal["bf16", "fp8", "fp4", "int8", "int4"]
 Collective = Literal["all_reduce", "all_gather", "reduce_scatter", "all_to_all"]
 
 
-class Step(Spec):
+class Step(ModelRecord):
     """A forward pass: `batch` sequences of `context` tokens each, of which the last `tokens` are new."""
 
     phase: Literal["decode", "prefill"]
@@ -79,7 +79,7 @@ class Step(Spec):
         return self.batch * self.tokens
 
 
-class Shard(Spec):
+class Shard(ModelRecord):
     """How chips share a model: groups of `tensor` chips hold a layer together, `data` such groups have sequences of
     their own, and all chips share out the experts if `expert` says so."""
 

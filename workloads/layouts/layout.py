@@ -18,7 +18,7 @@ from memgrain.workloads.errors import WorkloadError
 from memgrain.workloads.layouts.kinds import FRACTAL, NZ_BYTES, Contiguous, Layout, Paged, RowPart
 from memgrain.workloads.shape import AttentionShape, DTypes, element_bytes
 
-__all__ = ["ALIGNMENT", "Contiguous", "Grid", "Layout", "Paged", "Placement", "Rows", "Slot", "bases", "place"]
+__all__ = ["ALIGNMENT", "Contiguous", "Grid", "Layout", "Paged", "Placement", "Slot", "StridedRows", "bases", "place"]
 
 ALIGNMENT = 2 << 20
 """Every tensor begins at a multiple of this, as an allocator of large pages gives it (2 MiB)."""
@@ -28,7 +28,7 @@ Grid = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Rows:
+class StridedRows:
     """Strided pieces, counted from the first byte of a head: `count` of `bytes` bytes, `stride` apart."""
 
     offset: int
@@ -66,22 +66,22 @@ class Slot:
         """Whether pieces of neighbouring tokens follow one another."""
         return self.stride == self.bytes
 
-    def stretch(self, token: int, tokens: int) -> Rows:
+    def stretch(self, token: int, tokens: int) -> StridedRows:
         """The part of `tokens` neighbouring tokens of a page or sequence."""
         offset, size = self.offset + token * self.stride, tokens * self.bytes
         if self.pieces > 1:
-            return Rows(offset, self.apart, self.pieces, size) if size < self.apart else self._whole()
+            return StridedRows(offset, self.apart, self.pieces, size) if size < self.apart else self._whole()
         if self.adjacent or tokens == 1:
-            return Rows(offset, 0, 1, size)
-        return Rows(offset, self.stride, tokens, self.bytes)
+            return StridedRows(offset, 0, 1, size)
+        return StridedRows(offset, self.stride, tokens, self.bytes)
 
-    def adjoining(self, tokens: int) -> Iterator[Rows]:
+    def adjoining(self, tokens: int) -> Iterator[StridedRows]:
         """Stretches of the part of `tokens` adjacent tokens, each of one piece: in NZ several, but of whole pages."""
         if self.pieces > 1 and tokens * self.bytes == self.apart:
             yield self._whole()
             return
         for piece in range(self.pieces):
-            yield Rows(self.offset + piece * self.apart, 0, 1, tokens * self.bytes)
+            yield StridedRows(self.offset + piece * self.apart, 0, 1, tokens * self.bytes)
 
     def grid(self, piece: int, paged: bool) -> Grid:
         """How pieces of `piece` tokens are numbered."""
@@ -92,8 +92,8 @@ class Slot:
         """Bytes that one number stands for."""
         return math.gcd(self.page, piece * self.stride) if paged else piece * self.stride
 
-    def _whole(self) -> Rows:
-        return Rows(self.offset, 0, 1, self.pieces * self.apart)
+    def _whole(self) -> StridedRows:
+        return StridedRows(self.offset, 0, 1, self.pieces * self.apart)
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,28 +158,32 @@ class Placement:
         """Offset of a head's first byte of K or V in the slot's tensor; in pages from page 0, which may be anyone's."""
         return head * slot.head + (0 if self.paged else self.context(batch) * slot.page)
 
-    def packed(self, name: str, first: int, last: int, heads: int) -> list[Rows]:
+    def packed(self, name: str, first: int, last: int, heads: int) -> list[StridedRows]:
         """Packed rows [first, last) of `heads` neighbouring heads of Q or O, where row r is that of token r // heads
         and head r % heads; stretches that adjoin in memory are one."""
-        found: list[Rows] = []
+        found: list[StridedRows] = []
         while first < last:
             token, head = divmod(first, heads)
             whole = not head and last - first >= heads
             tokens, wide = ((last - first) // heads, heads) if whole else (1, min(heads - head, last - first))
             found.append(self._rectangle(name, token, tokens, head, wide))
             if len(found) > 1 and _adjoin(*found[-2:]):
-                found[-2:] = [Rows(found[-2].offset, 0, 1, found[-2].bytes + found[-1].bytes)]
+                found[-2:] = [StridedRows(found[-2].offset, 0, 1, found[-2].bytes + found[-1].bytes)]
             first += tokens * wide
         return found
 
-    def _rectangle(self, name: str, token: int, tokens: int, head: int, heads: int) -> Rows:
+    def _rectangle(self, name: str, token: int, tokens: int, head: int, heads: int) -> StridedRows:
         """Rows of some neighbouring tokens and heads of Q or O, counted from the first byte of head 0."""
         row, length, wide = self.row(name), self.shape.q_len, self.shape.q_heads
         if self._heads_apart:
             offset, stride, count, size = (head * length + token) * row, length * row, heads, tokens * row
         else:
             offset, stride, count, size = (token * wide + head) * row, wide * row, tokens, heads * row
-        return Rows(offset, 0, 1, count * size) if size == stride or count == 1 else Rows(offset, stride, count, size)
+        return (
+            StridedRows(offset, 0, 1, count * size)
+            if size == stride or count == 1
+            else StridedRows(offset, stride, count, size)
+        )
 
     def stored(self, name: str, batch: int, head: int, token: int) -> Iterator[tuple[str, int, int]]:
         """The tensor, the offset in it and the bytes of each piece of one row of K or V."""
@@ -282,7 +286,7 @@ class Placement:
             before[tensor] += part.bytes
 
 
-def _adjoin(one: Rows, other: Rows) -> bool:
+def _adjoin(one: StridedRows, other: StridedRows) -> bool:
     """Whether two single pieces follow one another."""
     return one.count == other.count == 1 and one.offset + one.bytes == other.offset
 

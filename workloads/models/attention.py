@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from memgrain.workloads.models.parts import Count, Part, Rows, Spec
+from memgrain.workloads.models.parts import CacheComponent, Count, ModelRecord, TokenRows
 
 
-class Indexer(Spec):
+class ModelIndexer(ModelRecord):
     """A small attention that scores every key, so that the best may be read."""
 
     heads: Count
@@ -20,22 +20,22 @@ class Indexer(Spec):
     """Rows that it selects for a token, for all heads of the layer together."""
 
 
-class Full(Spec):
+class Full(ModelRecord):
     """Every token is kept and read; over latent heads: MLA."""
 
     kind: Literal["full"]
     """The kind of attention."""
 
-    def kept(self, rows: Rows, length: int) -> tuple[Part, ...]:
+    def kept(self, rows: TokenRows, length: int) -> tuple[CacheComponent, ...]:
         """Rows kept of a sequence of that length."""
         return rows.of("all", length)
 
-    def read(self, rows: Rows, context: int) -> tuple[Part, ...]:
+    def read(self, rows: TokenRows, context: int) -> tuple[CacheComponent, ...]:
         """Rows read by a decode step whose context, itself included, is that long."""
         return rows.of("all", context)
 
 
-class SlidingWindow(Spec):
+class WindowAttention(ModelRecord):
     """The last tokens alone are kept and read."""
 
     kind: Literal["sliding_window"]
@@ -45,33 +45,33 @@ class SlidingWindow(Spec):
     sink_logit: bool | None = None
     """Whether a learned logit without a row takes part in the softmax; absent where no source says."""
 
-    def kept(self, rows: Rows, length: int) -> tuple[Part, ...]:
+    def kept(self, rows: TokenRows, length: int) -> tuple[CacheComponent, ...]:
         """See `Full.kept`."""
         return rows.of("window", min(length, self.window))
 
-    def read(self, rows: Rows, context: int) -> tuple[Part, ...]:
+    def read(self, rows: TokenRows, context: int) -> tuple[CacheComponent, ...]:
         """See `Full.read`."""
         return self.kept(rows, context)
 
 
-class Dsa(Spec):
+class Dsa(ModelRecord):
     """DeepSeek sparse attention: an indexer scans a key of each token and selects single tokens; all are kept."""
 
     kind: Literal["dsa"]
     """The kind of attention."""
-    indexer: Indexer
+    indexer: ModelIndexer
     """What selects."""
 
-    def kept(self, rows: Rows, length: int) -> tuple[Part, ...]:
+    def kept(self, rows: TokenRows, length: int) -> tuple[CacheComponent, ...]:
         """See `Full.kept`."""
         return rows.of("all", length) + rows.index("index", length)
 
-    def read(self, rows: Rows, context: int) -> tuple[Part, ...]:
+    def read(self, rows: TokenRows, context: int) -> tuple[CacheComponent, ...]:
         """See `Full.read`."""
         return rows.of("selected", min(self.indexer.top_k, context)) + rows.index("index scan", context)
 
 
-class Csa(Spec):
+class Csa(ModelRecord):
     """Compressed sparse attention (DeepSeek V4): entries of `ratio` tokens, an indexer that selects some, a window."""
 
     kind: Literal["csa"]
@@ -84,23 +84,23 @@ class Csa(Spec):
     """Last tokens that are kept and read as they are."""
     sink_logit: bool
     """Whether a learned logit without a row takes part in the softmax."""
-    indexer: Indexer
+    indexer: ModelIndexer
     """What selects entries."""
 
-    def kept(self, rows: Rows, length: int) -> tuple[Part, ...]:
+    def kept(self, rows: TokenRows, length: int) -> tuple[CacheComponent, ...]:
         """See `Full.kept`; the compressor's state is not counted."""
         entries = length // self.ratio
         window = rows.of("window", min(length, self.window))
         return window + rows.of("compressed", entries) + rows.index("index", entries)
 
-    def read(self, rows: Rows, context: int) -> tuple[Part, ...]:
+    def read(self, rows: TokenRows, context: int) -> tuple[CacheComponent, ...]:
         """See `Full.read`; scores, lists and the compressor's state are not counted."""
         entries = context // self.ratio
         window = rows.of("window", min(context, self.window))
         return window + rows.of("selected", min(self.indexer.top_k, entries)) + rows.index("index scan", entries)
 
 
-class Hca(Spec):
+class Hca(ModelRecord):
     """Heavily compressed attention (DeepSeek V4): entries of `ratio` tokens, all of them read, and a window."""
 
     kind: Literal["hca"]
@@ -112,16 +112,16 @@ class Hca(Spec):
     sink_logit: bool
     """Whether a learned logit without a row takes part in the softmax."""
 
-    def kept(self, rows: Rows, length: int) -> tuple[Part, ...]:
+    def kept(self, rows: TokenRows, length: int) -> tuple[CacheComponent, ...]:
         """See `Full.kept`; the compressor's state is not counted."""
         return rows.of("window", min(length, self.window)) + rows.of("compressed", length // self.ratio)
 
-    def read(self, rows: Rows, context: int) -> tuple[Part, ...]:
+    def read(self, rows: TokenRows, context: int) -> tuple[CacheComponent, ...]:
         """See `Full.read`."""
         return self.kept(rows, context)
 
 
-class Nsa(Spec):
+class Nsa(ModelRecord):
     """Native sparse attention: all compressed rows are read, blocks that they select for a KV group, and a window.
 
     A step reads floor((s - l) / d) + n l' + w tokens (arXiv 2502.11089).
@@ -144,11 +144,11 @@ class Nsa(Spec):
     window: Count
     """Last tokens that are read beside them (w)."""
 
-    def kept(self, rows: Rows, length: int) -> tuple[Part, ...]:
+    def kept(self, rows: TokenRows, length: int) -> tuple[CacheComponent, ...]:
         """See `Full.kept`."""
         return rows.of("all", length) + rows.of("compressed", self._compressed(length))
 
-    def read(self, rows: Rows, context: int) -> tuple[Part, ...]:
+    def read(self, rows: TokenRows, context: int) -> tuple[CacheComponent, ...]:
         """See `Full.read`."""
         selected = rows.of("selected", min(self.blocks * self.block, context))
         window = rows.of("window", min(self.window, context))
@@ -158,7 +158,7 @@ class Nsa(Spec):
         return max(0, (length - self.compress) // self.stride)
 
 
-class Blocks(Spec):
+class Blocks(ModelRecord):
     """Whole blocks of tokens are selected by keys of theirs, all are kept (pages of Quest, blocks of MiniMax-M3)."""
 
     kind: Literal["blocks"]
@@ -178,23 +178,23 @@ class Blocks(Spec):
     block_keys: Count | None = None
     """Rows of K's size that stand for a block in each KV head, all scanned; absent: no source says, none is counted."""
 
-    def kept(self, rows: Rows, length: int) -> tuple[Part, ...]:
+    def kept(self, rows: TokenRows, length: int) -> tuple[CacheComponent, ...]:
         """See `Full.kept`."""
         return rows.of("all", length) + self._keys("index", rows, length)
 
-    def read(self, rows: Rows, context: int) -> tuple[Part, ...]:
+    def read(self, rows: TokenRows, context: int) -> tuple[CacheComponent, ...]:
         """See `Full.read`; blocks that heads of a group select apart count for each of them, keys once a group."""
         lists = rows.group if self.share == "head" else 1
         selected = rows.of("selected", min(self.blocks * self.block, context), lists)
         return selected + self._keys("index scan", rows, context)
 
-    def _keys(self, what: str, rows: Rows, length: int) -> tuple[Part, ...]:
+    def _keys(self, what: str, rows: TokenRows, length: int) -> tuple[CacheComponent, ...]:
         if self.block_keys is None:
             return ()
-        return (Part(what, length // self.block * self.block_keys * rows.kv_heads, rows.streams[0][1]),)
+        return (CacheComponent(what, length // self.block * self.block_keys * rows.kv_heads, rows.streams[0][1]),)
 
 
-class Share(Spec):
+class Share(ModelRecord):
     """A share of the distant tokens is selected, however many they are, beside a window; all are kept."""
 
     kind: Literal["share"]
@@ -204,11 +204,11 @@ class Share(Spec):
     window: Count | None = None
     """Last tokens that are always read; absent where no source says: then none is counted."""
 
-    def kept(self, rows: Rows, length: int) -> tuple[Part, ...]:
+    def kept(self, rows: TokenRows, length: int) -> tuple[CacheComponent, ...]:
         """See `Full.kept`."""
         return rows.of("all", length)
 
-    def read(self, rows: Rows, context: int) -> tuple[Part, ...]:
+    def read(self, rows: TokenRows, context: int) -> tuple[CacheComponent, ...]:
         """See `Full.read`; what selecting reads is not counted, no source says it."""
         near = min(context, self.window or 0)
         window = rows.of("window", near) if self.window else ()
@@ -216,4 +216,4 @@ class Share(Spec):
         return window + rows.of("selected", min(distant, max(1, int(self.ratio * distant + 1e-9))))
 
 
-Attention = Annotated[Full | SlidingWindow | Dsa | Csa | Hca | Nsa | Blocks | Share, Field(discriminator="kind")]
+Attention = Annotated[Full | WindowAttention | Dsa | Csa | Hca | Nsa | Blocks | Share, Field(discriminator="kind")]

@@ -9,17 +9,17 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from memgrain.inputs.spelling import did_you_mean
-from memgrain.workloads.catalog import read_described
+from memgrain.workloads.catalog import read_entry
 from memgrain.workloads.errors import WorkloadError
 from memgrain.workloads.kernels.names import plain
 from memgrain.workloads.models.attention import Attention
-from memgrain.workloads.models.parts import Cache, Count, Heads, Part, Spec
+from memgrain.workloads.models.parts import CacheComponent, CacheForm, Count, Heads, ModelRecord
 
 FOLDER = Path(__file__).parent
 WeightType = Literal["bf16", "fp8", "fp4"]
 
 
-class Source(Spec):
+class Citation(ModelRecord):
     """Where numbers come from."""
 
     cite: str = Field(min_length=1)
@@ -28,7 +28,7 @@ class Source(Spec):
     """What it covers, as dotted keys of the file; a key covers all below it."""
 
 
-class Doubt(Spec):
+class Doubt(ModelRecord):
     """Numbers that are to be taken with care."""
 
     of: tuple[str, ...] = Field(min_length=1)
@@ -37,7 +37,7 @@ class Doubt(Spec):
     """Why."""
 
 
-class Assumption(Spec):
+class Assumption(ModelRecord):
     """A number that no source says, where the file could not do without."""
 
     of: tuple[str, ...] = Field(min_length=1)
@@ -48,7 +48,7 @@ class Assumption(Spec):
     """Why this one."""
 
 
-class DenseFfn(Spec):
+class DenseFfn(ModelRecord):
     """A feed-forward network that every token passes as a whole."""
 
     kind: Literal["dense"]
@@ -63,7 +63,7 @@ class DenseFfn(Spec):
     """It is one network, for all tokens."""
 
 
-class Moe(Spec):
+class Moe(ModelRecord):
     """A mixture of experts."""
 
     kind: Literal["moe"]
@@ -89,7 +89,7 @@ class Moe(Spec):
 Ffn = Annotated[DenseFfn | Moe, Field(discriminator="kind")]
 
 
-class Layer(Spec):
+class Layer(ModelRecord):
     """A layer."""
 
     attention: str
@@ -98,7 +98,7 @@ class Layer(Spec):
     """Its feed-forward network, a key of the file's `ffn`; absent where no source says."""
 
 
-class Stretch(Spec):
+class LayerPattern(ModelRecord):
     """Layers that follow one another: a pattern, repeated."""
 
     repeat: Count
@@ -107,7 +107,7 @@ class Stretch(Spec):
     """The pattern."""
 
 
-class Weights(Spec):
+class Weights(ModelRecord):
     """Element types of the weights."""
 
     rest: WeightType
@@ -116,7 +116,7 @@ class Weights(Spec):
     """Of the routed experts; as the rest where absent."""
 
 
-class Parameters(Spec):
+class Parameters(ModelRecord):
     """Sizes that the model's makers give."""
 
     total: Annotated[int, Field(ge=1)]
@@ -125,7 +125,7 @@ class Parameters(Spec):
     """Parameters that a token meets."""
 
 
-class Model(Spec):
+class Model(ModelRecord):
     """A model's description."""
 
     name: str = Field(min_length=1)
@@ -154,11 +154,11 @@ class Model(Spec):
     """Its kinds of attention, by name."""
     ffn: dict[str, Ffn] = Field(default_factory=dict)
     """Its kinds of feed-forward networks, by name."""
-    layers: tuple[Stretch, ...] = Field(min_length=1)
+    layers: tuple[LayerPattern, ...] = Field(min_length=1)
     """Its layers, first to last."""
-    caches: dict[str, Cache] = Field(min_length=1)
+    caches: dict[str, CacheForm] = Field(min_length=1)
     """Forms in which its cache is kept; the first is meant where none is named."""
-    sources: dict[str, Source]
+    sources: dict[str, Citation]
     """Where the numbers come from."""
     assumed: tuple[Assumption, ...] = ()
     """What no source says."""
@@ -213,12 +213,12 @@ class Model(Spec):
             found[layer.attention] = found.get(layer.attention, 0) + 1
         return found
 
-    def kept(self, kind: str, length: int, cache: str | None = None) -> tuple[Part, ...]:
+    def kept(self, kind: str, length: int, cache: str | None = None) -> tuple[CacheComponent, ...]:
         """What a layer of that kind keeps of a sequence of `length` tokens; raises WorkloadError for an unknown kind or
         cache."""
         return self._kind(kind).kept(self.cache_form(cache).rows(self.heads), _positive(length))
 
-    def read(self, kind: str, context: int, cache: str | None = None) -> tuple[Part, ...]:
+    def read(self, kind: str, context: int, cache: str | None = None) -> tuple[CacheComponent, ...]:
         """What a layer of that kind reads of the cache in a decode step, for one sequence of `context` tokens, the new
         one included; errors as `kept`."""
         return self._kind(kind).read(self.cache_form(cache).rows(self.heads), _positive(context))
@@ -246,7 +246,7 @@ class Model(Spec):
             raise WorkloadError(f"model {self.name} has no attention '{kind}'; it has {', '.join(self.attention)}")
         return self.attention[kind]
 
-    def cache_form(self, cache: str | None = None) -> Cache:
+    def cache_form(self, cache: str | None = None) -> CacheForm:
         """A form of the cache by name, the first if none is named; raises WorkloadError if there is none of it."""
         if cache is None:
             return next(iter(self.caches.values()))
@@ -270,7 +270,7 @@ def load_model(name: str | Path) -> Model:
     if path.suffix not in (".yaml", ".yml"):
         mend = did_you_mean(plain(str(name)), known, 2, 0.5, "see memgrain models")
         raise WorkloadError(f"no model '{name}'; {mend}")
-    return read_described(path, Model, model_names())
+    return read_entry(path, Model, model_names())
 
 
 def _positive(tokens: int) -> int:

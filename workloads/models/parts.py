@@ -13,14 +13,14 @@ from memgrain.workloads.shape import DType, element_bytes
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
-class Spec(BaseModel):
+class ModelRecord(BaseModel):
     """Settings that all parts of a model share."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 @dataclass(frozen=True)
-class Part:
+class CacheComponent:
     """Rows of one component of a layer's cache, for one sequence."""
 
     component: str
@@ -37,7 +37,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Rows:
+class TokenRows:
     """The rows that a layer's cache has for a token."""
 
     streams: tuple[tuple[str, int], ...]
@@ -49,17 +49,17 @@ class Rows:
     index_bytes: int
     """Bytes of an indexer's key; 0 where the cache has none."""
 
-    def of(self, what: str, tokens: int, lists: int = 1) -> tuple[Part, ...]:
+    def of(self, what: str, tokens: int, lists: int = 1) -> tuple[CacheComponent, ...]:
         """The rows of `tokens` tokens in all heads, `lists` times a head."""
         heads = self.kv_heads * lists
-        return tuple(Part(f"{what} {stream}", tokens * heads, size) for stream, size in self.streams)
+        return tuple(CacheComponent(f"{what} {stream}", tokens * heads, size) for stream, size in self.streams)
 
-    def index(self, what: str, keys: int) -> tuple[Part, ...]:
+    def index(self, what: str, keys: int) -> tuple[CacheComponent, ...]:
         """That many keys of the indexer, which all heads share."""
-        return (Part(what, keys, self.index_bytes),)
+        return (CacheComponent(what, keys, self.index_bytes),)
 
 
-class Grouped(Spec):
+class Grouped(ModelRecord):
     """Query heads in groups, each with a K head and a V head (grouped-query; kv_heads = q_heads: multi-head)."""
 
     kind: Literal["grouped"]
@@ -85,7 +85,7 @@ class Grouped(Spec):
         return ("K", self.head_dim), ("V", self.head_dim_v or self.head_dim)
 
 
-class Latent(Spec):
+class Latent(ModelRecord):
     """Multi-head latent attention: all heads share a row, the latent of which K and V are made and a rotated part."""
 
     kind: Literal["latent"]
@@ -112,7 +112,7 @@ class Latent(Spec):
         return (("KV", self.kv_rank + self.rope),)
 
 
-class Shared(Spec):
+class Shared(ModelRecord):
     """One row for all query heads, and K and V at once (DeepSeek V4)."""
 
     kind: Literal["shared"]
@@ -142,7 +142,7 @@ class Shared(Spec):
 Heads = Annotated[Grouped | Latent | Shared, Field(discriminator="kind")]
 
 
-class Cache(Spec):
+class CacheForm(ModelRecord):
     """A form in which the rows are kept: all elements of one type, or rows of so many bytes with scales and padding."""
 
     title: str = Field(min_length=1)
@@ -154,7 +154,7 @@ class Cache(Spec):
     index_row: Count | None = None
     """Bytes of an indexer's key with its scale; absent where no layer scans an index."""
 
-    def rows(self, heads: Grouped | Latent | Shared) -> Rows:
+    def rows(self, heads: Grouped | Latent | Shared) -> TokenRows:
         """The rows of a token in this form; raises WorkloadError if it does not say how long they are."""
         if (self.element is None) == (self.kv_row is None):
             raise WorkloadError("a cache has either element or kv_row; give one of them")
@@ -163,4 +163,4 @@ class Cache(Spec):
         size = element_bytes(self.element) if self.element else 0
         streams = tuple((stream, self.kv_row or elements * size) for stream, elements in heads.elements)
         group = (heads.q_heads or heads.kv_heads) // heads.kv_heads
-        return Rows(streams, heads.kv_heads, group, self.index_row or 0)
+        return TokenRows(streams, heads.kv_heads, group, self.index_row or 0)

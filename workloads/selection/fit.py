@@ -45,7 +45,7 @@ class Recording:
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedSelection:
     """Dials, and what they give beside what was measured."""
 
     selection: LocalSelection
@@ -102,7 +102,7 @@ def load_recording(path: str | Path) -> Recording:
     return Recording(positions, stops)
 
 
-def fit(recording: Recording, layer: int | None = None) -> Fitted:
+def fit(recording: Recording, layer: int | None = None) -> FittedSelection:
     """Dials for one layer, or without `layer` for the mean of the statistics of all layers.
 
     Sinks, recency and overlap by lag are measured, and then corrected by what lists made from them show instead (method
@@ -138,13 +138,13 @@ def fit(recording: Recording, layer: int | None = None) -> Fitted:
         )
 
     x, overlap, ages = np.array(list(START.values())), dict(wanted), dict(recency)
-    best: tuple[float, Fitted] | None = None
+    best: tuple[float, FittedSelection] | None = None
 
     def tried(x: NDArray[np.float64]) -> NDArray[np.float64]:
         nonlocal best
         selection = made(x, overlap, ages)
         lists = made_lists(selection, stops)
-        found = Fitted(selection, measured, locality(lists, stops))
+        found = FittedSelection(selection, measured, locality(lists, stops))
         off = residuals(found)
         cost = float(np.sum(off**2) + 10 * np.sum(np.maximum(0, np.abs(off) - 0.9) ** 2))
         if best is None or cost < best[0]:
@@ -167,7 +167,7 @@ def fit(recording: Recording, layer: int | None = None) -> Fitted:
     return best[1]
 
 
-def residuals(found: Fitted) -> NDArray[np.float64]:
+def residuals(found: FittedSelection) -> NDArray[np.float64]:
     """Errors over their bounds; the misses and pages by the logarithm of the ratio."""
     off = [e / BOUNDS["overlap"] for e in found.errors()["overlap"].values()]
     for name in ("misses", "pages"):

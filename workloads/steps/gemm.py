@@ -36,14 +36,14 @@ class Rectangles(BaseModel):
         """Cores."""
         return self.grid[0] * self.grid[1]
 
-    def tiles(self, asked: Gemm) -> list[list[Place]]:
+    def tiles(self, gemm: Gemm) -> list[list[Place]]:
         """The tiles of each core: down the columns of its rectangle."""
-        (height, width), part = asked.block, asked.m // self.row_parts
-        down, across = (-(-part // self.grid[0] // height) * height, -(-asked.n // self.grid[1] // width) * width)
+        (height, width), part = gemm.block, gemm.m // self.row_parts
+        down, across = (-(-part // self.grid[0] // height) * height, -(-gemm.n // self.grid[1] // width) * width)
         found = []
         for row in range(0, self.grid[0] * down, down):
             for column in range(0, self.grid[1] * across, across):
-                rows, columns = range(row, min(row + down, part), height), range(column, min(column + across, asked.n))
+                rows, columns = range(row, min(row + down, part), height), range(column, min(column + across, gemm.n))
                 found.append([(p * part + r, c) for p in range(self.row_parts) for c in columns[::width] for r in rows])
         return found
 
@@ -61,10 +61,10 @@ class RoundRobin(BaseModel):
     """Tiles of a row of C that are made together, going down and up again in the next band ("swizzle"); absent: whole
     rows, one after the other."""
 
-    def tiles(self, asked: Gemm) -> list[list[Place]]:
+    def tiles(self, gemm: Gemm) -> list[list[Place]]:
         """The tiles of each core."""
-        (height, width), band = asked.block, self.band
-        down, across = -(-asked.m // height), -(-asked.n // width)
+        (height, width), band = gemm.block, self.band
+        down, across = -(-gemm.m // height), -(-gemm.n // width)
         order = []
         for number, first in enumerate(range(0, across, band or across)):
             rows = range(down) if number % 2 == 0 else range(down - 1, -1, -1)
@@ -129,7 +129,7 @@ class Gemm(BaseModel):
 class GemmChunks:
     """The chunk stream of a product; `at` are the addresses of A, B and C."""
 
-    asked: Gemm
+    gemm: Gemm
     at: tuple[int, ...]
 
     def __call__(self) -> Iterator[Chunk]:
@@ -137,8 +137,8 @@ class GemmChunks:
         programs: list[tuple[int, ...]] = []
         steps: list[tuple[int, ...]] = []
         runs: list[tuple[int, ...]] = []
-        times = self.asked.k // max(self.asked.k_steps)
-        for tiles in self.asked.deal.tiles(self.asked):
+        times = self.gemm.k // max(self.gemm.k_steps)
+        for tiles in self.gemm.deal.tiles(self.gemm):
             first = len(steps)
             for place in tiles:
                 for start, repeats in ((0, times - 1), (times - 1, 1)):
@@ -150,25 +150,25 @@ class GemmChunks:
 
     def _step(self, place: Place, start: int, repeats: int, runs: list[tuple[int, ...]]) -> tuple[int, ...]:
         """A step from step `start` along k on, repeated; its runs are appended."""
-        asked, (a, b, c), (row, column) = self.asked, self.at, place
-        size, wide, whole = element_bytes(asked.dtype), element_bytes(asked.out_dtype), max(asked.k_steps)
-        height, width = min(asked.block[0], asked.m - row), min(asked.block[1], asked.n - column)
+        gemm, (a, b, c), (row, column) = self.gemm, self.at, place
+        size, wide, whole = element_bytes(gemm.dtype), element_bytes(gemm.out_dtype), max(gemm.k_steps)
+        height, width = min(gemm.block[0], gemm.m - row), min(gemm.block[1], gemm.n - column)
         first, loads = len(runs), 0
-        for part in range(0, whole, asked.k_steps[0]):
+        for part in range(0, whole, gemm.k_steps[0]):
             k = start * whole + part
-            base, pitch = a + (row * asked.k + k) * size, asked.k * size
-            runs.append((base, pitch, height, asked.k_steps[0] * size, -1, whole * size, READ, 0))
+            base, pitch = a + (row * gemm.k + k) * size, gemm.k * size
+            runs.append((base, pitch, height, gemm.k_steps[0] * size, -1, whole * size, READ, 0))
             loads += 1
-        for part in range(0, whole, asked.k_steps[1]):
+        for part in range(0, whole, gemm.k_steps[1]):
             k = start * whole + part
-            if asked.b_rows == "k":
-                base, pitch = b + (column * asked.k + k) * size, asked.k * size
-                runs.append((base, pitch, width, asked.k_steps[1] * size, -1, whole * size, READ, 1))
+            if gemm.b_rows == "k":
+                base, pitch = b + (column * gemm.k + k) * size, gemm.k * size
+                runs.append((base, pitch, width, gemm.k_steps[1] * size, -1, whole * size, READ, 1))
             else:
-                base, pitch = b + (k * asked.n + column) * size, asked.n * size
-                runs.append((base, pitch, asked.k_steps[1], width * size, -1, whole * pitch, READ, 1))
+                base, pitch = b + (k * gemm.n + column) * size, gemm.n * size
+                runs.append((base, pitch, gemm.k_steps[1], width * size, -1, whole * pitch, READ, 1))
             loads += 1
-        last = start + repeats == asked.k // whole
+        last = start + repeats == gemm.k // whole
         if last:
-            runs.append((c + (row * asked.n + column) * wide, asked.n * wide, height, width * wide, -1, 0, WRITE, 2))
+            runs.append((c + (row * gemm.n + column) * wide, gemm.n * wide, height, width * wide, -1, 0, WRITE, 2))
         return first, 0, loads, int(last), repeats, height, width, whole, 0, 0, 0, 0

@@ -160,7 +160,7 @@ def scale_bytes(stored: Stored, outputs: int, inputs: int) -> int:
 
 
 @dataclass(frozen=True)
-class Units:
+class OutputTiles:
     """Tiles of C, or parts of k of them, in the order in which they are dealt out; arrays of one length."""
 
     matrix: Ints
@@ -184,16 +184,16 @@ class Units:
     sharing: Ints
     """How many these are."""
 
-    def take(self, order: Ints) -> Units:
+    def take(self, order: Ints) -> OutputTiles:
         """The same in another order."""
-        return Units(**{name: values[order] for name, values in vars(self).items()})
+        return OutputTiles(**{name: values[order] for name, values in vars(self).items()})
 
 
 @dataclass(frozen=True)
 class LinearChunks:
     """The chunk stream of a product; `at` are the addresses of A, W, C and the partial sums if there are any."""
 
-    asked: Linear
+    linear: Linear
     fitted: FittedLinear
     cores: int
     at: tuple[int, ...]
@@ -204,13 +204,13 @@ class LinearChunks:
         if self.fitted.splits > 1:
             yield self._merge()
 
-    def _units(self) -> Units:
+    def _units(self) -> OutputTiles:
         """All tiles, matrix by matrix, in bands of rows, down before across, so that those that share what they load of
         W are made at the same time; the parts of a tile side by side."""
-        asked, fitted = self.asked, self.fitted
-        across, begin = -(-asked.outputs // fitted.block_n), 0
+        linear, fitted = self.linear, self.fitted
+        across, begin = -(-linear.outputs // fitted.block_n), 0
         found: list[Ints] = []
-        for number, rows in enumerate(asked.row_counts):
+        for number, rows in enumerate(linear.row_counts):
             down = -(-rows // fitted.block_m)
             row, column = np.divmod(np.arange(down * across), across)
             order = np.lexsort((row, column, row // fitted.band))
@@ -224,12 +224,12 @@ class LinearChunks:
             begin += rows
         numbers = np.repeat(np.concatenate(found, axis=1), fitted.splits, axis=1)
         matrix, row, height, column, member, sharing = numbers
-        total = -(-asked.inputs // fitted.block_k)
+        total = -(-linear.inputs // fitted.block_k)
         each = -(-total // fitted.splits)
         split = np.arange(len(matrix)) % fitted.splits
-        width = np.minimum(fitted.block_n, asked.outputs - column)
+        width = np.minimum(fitted.block_n, linear.outputs - column)
         steps = np.minimum(each, total - split * each)
-        return Units(matrix, row, height, column, width, split, split * each, steps, member, sharing)
+        return OutputTiles(matrix, row, height, column, width, split, split * each, steps, member, sharing)
 
     def _products(self) -> Chunk:
         """Every program takes one unit after the other, each as all of its steps but the last, and the last."""
@@ -249,11 +249,11 @@ class LinearChunks:
         found["steps"], found["first_step"] = counts, np.cumsum(counts) - counts
         return Chunk(found, steps, runs[present], np.zeros(0, np.int32))
 
-    def _steps(self, units: Units, last: bool) -> tuple[Records, Records]:
+    def _steps(self, units: OutputTiles, last: bool) -> tuple[Records, Records]:
         """The last step of each unit, or those before it as one; and their runs of A, W, scales and C, of which those
         that move nothing have no pieces."""
-        asked, fitted, stored = self.asked, self.fitted, STORED[self.asked.weights]
-        size, block_k, whole = element_bytes(asked.dtype), fitted.block_k, asked.inputs
+        linear, fitted, stored = self.linear, self.fitted, STORED[self.linear.weights]
+        size, block_k, whole = element_bytes(linear.dtype), fitted.block_k, linear.inputs
         start = units.first_step + (units.steps - 1 if last else 0)
         depth = np.minimum(block_k, whole - start * block_k) if last else np.full(len(start), block_k)
         runs = np.zeros((len(start), 4), RUN)
@@ -264,8 +264,8 @@ class LinearChunks:
         self._weights(w, units, start, depth)
         if moved := scale_bytes(stored, fitted.block_n, fitted.block_k):
             steps_across = -(-whole // block_k)
-            tile = units.matrix * -(-asked.outputs // fitted.block_n) + units.column // fitted.block_n
-            scales["base"] = self.at[1] + asked.matrices * asked.matrix_bytes + (tile * steps_across + start) * moved
+            tile = units.matrix * -(-linear.outputs // fitted.block_n) + units.column // fitted.block_n
+            scales["base"] = self.at[1] + linear.matrices * linear.matrix_bytes + (tile * steps_across + start) * moved
             scales["count"], scales["bytes"], scales["advance"] = 1, moved, moved
         if last:
             self._output(c, units)
@@ -275,12 +275,12 @@ class LinearChunks:
         steps["m1"], steps["n1"], steps["k1"] = units.height, units.width, depth
         return steps, runs
 
-    def _weights(self, w: Records, units: Units, start: Ints, depth: Ints) -> None:
+    def _weights(self, w: Records, units: OutputTiles, start: Ints, depth: Ints) -> None:
         """Fill in what is read of W: rows of A's type, or a stretch of tiles of another."""
-        asked, bits = self.asked, STORED[self.asked.weights].bits
-        base, row = self.at[1] + units.matrix * asked.matrix_bytes, asked.inputs * bits // 8
+        linear, bits = self.linear, STORED[self.linear.weights].bits
+        base, row = self.at[1] + units.matrix * linear.matrix_bytes, linear.inputs * bits // 8
         first, stop = (units.width * (units.member + i) // units.sharing for i in (0, 1))
-        if asked.weights == asked.dtype:
+        if linear.weights == linear.dtype:
             w["base"] = base + (units.column + first) * row + start * self.fitted.block_k * bits // 8
             w["stride"], w["count"], w["bytes"] = row, stop - first, depth * bits // 8
             w["advance"] = self.fitted.block_k * bits // 8
@@ -290,22 +290,22 @@ class LinearChunks:
         w["count"], w["bytes"] = 1, -(-(stop - first) * depth * bits // 8)
         w["advance"] = units.width * self.fitted.block_k * bits // 8
 
-    def _output(self, c: Records, units: Units) -> None:
+    def _output(self, c: Records, units: OutputTiles) -> None:
         """Fill in what is written: C, or a partial sum of it."""
-        asked, split = self.asked, self.fitted.splits > 1
-        size = PARTIAL_BYTES if split else element_bytes(asked.out_dtype)
-        rows = sum(asked.row_counts)
+        linear, split = self.linear, self.fitted.splits > 1
+        size = PARTIAL_BYTES if split else element_bytes(linear.out_dtype)
+        rows = sum(linear.row_counts)
         c["base"] = (
             self.at[3 if split else 2]
-            + (((units.split * rows if split else 0) + units.first_row) * asked.outputs + units.column) * size
+            + (((units.split * rows if split else 0) + units.first_row) * linear.outputs + units.column) * size
         )
-        c["stride"], c["count"], c["bytes"] = asked.outputs * size, units.height, units.width * size
+        c["stride"], c["count"], c["bytes"] = linear.outputs * size, units.height, units.width * size
         c["op"], c["tensor"] = WRITE, 3 if split else 2
 
     def _merge(self) -> Chunk:
         """Programs that add up equal stretches of the partial sums."""
-        asked, splits = self.asked, self.fitted.splits
-        wide, total = element_bytes(asked.out_dtype), sum(asked.row_counts) * asked.outputs
+        linear, splits = self.linear, self.fitted.splits
+        wide, total = element_bytes(linear.out_dtype), sum(linear.row_counts) * linear.outputs
         each = -(-total // (self.cores * MERGED)) * MERGED
         start = np.arange(0, total, each)
         length = np.minimum(each, total - start)

@@ -115,22 +115,22 @@ class Operands:
         return sum(-(-rows // block_m) for rows in self.rows) * -(-self.columns // block_n)
 
 
-def fit_linear(tiling: LinearTiling, asked: Operands, budget: Budget) -> FittedLinear:
+def fit_linear(tiling: LinearTiling, operands: Operands, budget: Budget) -> FittedLinear:
     """Resolve every "auto" of `tiling`; raises WorkloadError if nothing fits the scratchpad."""
-    block_k = budget.request_bytes // asked.a_bytes if tiling.block_k == "auto" else tiling.block_k
-    block_k = min(block_k, asked.inner)
-    block_m, block_n, splits, stages = _tile(tiling, asked, budget, block_k)
-    tiles, steps = asked.tiles(block_m, block_n), -(-asked.inner // block_k)
+    block_k = budget.request_bytes // operands.a_bytes if tiling.block_k == "auto" else tiling.block_k
+    block_k = min(block_k, operands.inner)
+    block_m, block_n, splits, stages = _tile(tiling, operands, budget, block_k)
+    tiles, steps = operands.tiles(block_m, block_n), -(-operands.inner // block_k)
     each = -(-steps // min(splits, steps))
     better = min(BANDS, key=lambda size: size * block_m + -(-budget.cores // size) * block_n)
     band = better if tiling.band == "auto" else tiling.band
-    several = asked.tiles(2 * block_m, block_n) < tiles and splits == 1
+    several = operands.tiles(2 * block_m, block_n) < tiles and splits == 1
     cluster: int = min(2, budget.multicast) if tiling.cluster == "auto" else tiling.cluster
-    need = stages * _step_bytes(asked, block_m, block_n, block_k)
+    need = stages * _step_bytes(operands, block_m, block_n, block_k)
     return FittedLinear(block_m, block_n, block_k, -(-steps // each), stages, band, cluster if several else 1, need)
 
 
-def _tile(tiling: LinearTiling, asked: Operands, budget: Budget, block_k: int) -> tuple[int, int, int, int]:
+def _tile(tiling: LinearTiling, operands: Operands, budget: Budget, block_k: int) -> tuple[int, int, int, int]:
     """Rows and columns of a tile, splits and stages: the cheapest that fit with two stages, else of smaller ones."""
     fixed = tiling.block_m != "auto" and tiling.block_n != "auto"
     rows = BLOCK_ROWS if tiling.block_m == "auto" else (tiling.block_m,)
@@ -141,44 +141,44 @@ def _tile(tiling: LinearTiling, asked: Operands, budget: Budget, block_k: int) -
             found = [
                 (height, width, splits)
                 for height, width in product(rows, columns)
-                if (fixed or height * width <= LARGEST_TILE) and _step_bytes(asked, height, width, block_k) <= room
-                for splits in _splits(tiling, asked, budget.cores, asked.tiles(height, width))
+                if (fixed or height * width <= LARGEST_TILE) and _step_bytes(operands, height, width, block_k) <= room
+                for splits in _splits(tiling, operands, budget.cores, operands.tiles(height, width))
             ]
             if found:
                 cluster = min(2, budget.multicast) if tiling.cluster == "auto" else tiling.cluster
-                best = min(found, key=lambda choice: _cost(asked, budget.cores, cluster, *choice))
-                most = (budget.scratchpad_bytes - STAGING_BYTES) // _step_bytes(asked, *best[:2], block_k)
+                best = min(found, key=lambda choice: _cost(operands, budget.cores, cluster, *choice))
+                most = (budget.scratchpad_bytes - STAGING_BYTES) // _step_bytes(operands, *best[:2], block_k)
                 return *best, max(stages, min(most, MOST_STAGES)) if tiling.stages == "auto" else tiling.stages
-    need = least * _step_bytes(asked, rows[0], columns[-1], block_k)
+    need = least * _step_bytes(operands, rows[0], columns[-1], block_k)
     raise WorkloadError(
         f"the smallest tile needs {need} B of scratchpad, the core has {budget.scratchpad_bytes} B; "
         'lower tiling.block_m, block_n, block_k or stages, or leave them "auto"'
     )
 
 
-def _splits(tiling: LinearTiling, asked: Operands, cores: int, tiles: int) -> tuple[int, ...]:
+def _splits(tiling: LinearTiling, operands: Operands, cores: int, tiles: int) -> tuple[int, ...]:
     """The numbers of splits to choose from: one, and as many as the cores take at once."""
     if tiling.splits != "auto":
         return (tiling.splits,)
-    return 1, max(1, min(cores // max(1, tiles), asked.inner // LEAST_SPLIT))
+    return 1, max(1, min(cores // max(1, tiles), operands.inner // LEAST_SPLIT))
 
 
 def _cost(
-    asked: Operands, cores: int, cluster: int, block_m: int, block_n: int, splits: int
+    operands: Operands, cores: int, cluster: int, block_m: int, block_n: int, splits: int
 ) -> tuple[float, float, float]:
     """What a core has to do in all its waves, in multiply-accumulates for an element of k, at least what its share of
     the cache's and the memory's reads takes; without that; and what all have to fetch."""
-    tiles = asked.tiles(block_m, block_n)
+    tiles = operands.tiles(block_m, block_n)
     waves = -(-tiles * splits // cores)
     work = waves * max(block_m * block_n, REUSE * (block_m + block_n)) / splits
-    several = splits == 1 and asked.tiles(2 * block_m, block_n) < tiles
+    several = splits == 1 and operands.tiles(2 * block_m, block_n) < tiles
     fetched = tiles * (block_m + block_n / (cluster if several else 1))
-    distinct = sum(rows + asked.columns for rows in asked.rows if rows)
-    merge = REUSE * (MERGE + waves * PARTIAL_ELEMENTS * block_m * block_n) / asked.inner if splits > 1 else 0
+    distinct = sum(rows + operands.columns for rows in operands.rows if rows)
+    merge = REUSE * (MERGE + waves * PARTIAL_ELEMENTS * block_m * block_n) / operands.inner if splits > 1 else 0
     floor = max(SHARED_REUSE * fetched, MEMORY_REUSE * distinct) / cores
     return max(work, floor) + merge, work + merge, fetched
 
 
-def _step_bytes(asked: Operands, block_m: int, block_n: int, block_k: int) -> int:
+def _step_bytes(operands: Operands, block_m: int, block_n: int, block_k: int) -> int:
     """Scratchpad of a step's operands."""
-    return block_k * block_m * asked.a_bytes + -(-block_k * block_n * asked.w_bits // 8)
+    return block_k * block_m * operands.a_bytes + -(-block_k * block_n * operands.w_bits // 8)

@@ -90,14 +90,14 @@ class MatrixRead(BaseModel):
 class ReadChunks:
     """The chunk stream of a tiled read."""
 
-    asked: MatrixRead
+    workload: MatrixRead
 
     def __call__(self) -> Iterator[Chunk]:
         """One chunk: a program for each share of the rows."""
         programs: list[tuple[int, ...]] = []
         steps: list[Records] = []
         runs: list[Records] = []
-        for number in range(self.asked.programs):
+        for number in range(self.workload.programs):
             mine, count = self._program(number)
             own = np.zeros(len(mine) // count, STEP)
             own["first_run"] = number * len(mine) + count * np.arange(len(own))
@@ -109,33 +109,33 @@ class ReadChunks:
 
     def _program(self, number: int) -> tuple[Records, int]:
         """The runs of a program in order, and how many of them are a step."""
-        asked = self.asked
-        size, (height, width) = element_bytes(asked.dtype), asked.tile
+        workload = self.workload
+        size, (height, width) = element_bytes(workload.dtype), workload.tile
         tiles = self._tiles(number)
-        rows = min(asked.rows_per_step, height)
+        rows = min(workload.rows_per_step, height)
         parts = np.arange(0, height, rows)
         runs = np.zeros((len(tiles), len(parts)), RUN)
-        pitch = asked.columns * size
+        pitch = workload.columns * size
         runs["base"] = (tiles[:, 0] * pitch + tiles[:, 1] * size)[:, None] + parts * pitch
         runs["stride"], runs["index"] = pitch, -1
         runs["count"] = np.minimum(rows, height - parts)
-        end = (tiles[:, 1] // (asked.columns // asked.bands) + 1) * (asked.columns // asked.bands)
+        end = (tiles[:, 1] // (workload.columns // workload.bands) + 1) * (workload.columns // workload.bands)
         runs["bytes"] = (np.minimum(width, end - tiles[:, 1]) * size)[:, None]
-        runs["op"] = READ if asked.cached else UNCACHED
-        return runs.ravel(), max(1, asked.rows_per_step // height)
+        runs["op"] = READ if workload.cached else UNCACHED
+        return runs.ravel(), max(1, workload.rows_per_step // height)
 
     def _tiles(self, number: int) -> NDArray[np.int64]:
         """First row and first column of the program's tiles, in order."""
-        asked = self.asked
-        height, width = asked.tile
-        block, across = asked.rows // asked.programs, asked.columns // asked.bands
-        blocks = np.array([number]) if asked.order == "own" else np.arange(asked.programs)
-        if asked.order == "rotated":
-            blocks = (blocks + number) % asked.programs
+        workload = self.workload
+        height, width = workload.tile
+        block, across = workload.rows // workload.programs, workload.columns // workload.bands
+        blocks = np.array([number]) if workload.order == "own" else np.arange(workload.programs)
+        if workload.order == "rotated":
+            blocks = (blocks + number) % workload.programs
         downward = (blocks[:, None] * block + np.arange(0, block, height)).ravel()
         sideways = np.arange(0, across, width)
         once = np.stack(np.meshgrid(downward, sideways, indexing="ij"), axis=-1).reshape(-1, 2)
-        bands = [np.tile(once + np.array([0, band * across]), (asked.passes, 1)) for band in range(asked.bands)]
+        bands = [np.tile(once + np.array([0, band * across]), (workload.passes, 1)) for band in range(workload.bands)]
         return np.concatenate(bands).astype(np.int64)
 
 
@@ -197,25 +197,25 @@ class Elementwise(BaseModel):
 class ElementwiseChunks:
     """The chunk stream of an elementwise operation; `at` are the addresses of the inputs and of the output."""
 
-    asked: Elementwise
+    workload: Elementwise
     at: tuple[int, ...]
 
     def __call__(self) -> Iterator[Chunk]:
         """One chunk: in a program, the whole pieces are repeats of a step, and what is left is another."""
-        asked, size, start = self.asked, element_bytes(self.asked.dtype), 0
+        workload, size, start = self.workload, element_bytes(self.workload.dtype), 0
         programs: list[tuple[int, ...]] = []
         steps: list[tuple[int, ...]] = []
         runs: list[tuple[int, ...]] = []
-        for number in range(asked.programs):
-            share = asked.rows // asked.programs + (number < asked.rows % asked.programs)
-            left = share * asked.columns
+        for number in range(workload.programs):
+            share = workload.rows // workload.programs + (number < workload.rows % workload.programs)
+            left = share * workload.columns
             first = len(steps)
-            for repeats, length in ((left // asked.piece, asked.piece), (1, left % asked.piece)):
+            for repeats, length in ((left // workload.piece, workload.piece), (1, left % workload.piece)):
                 if not repeats or not length:
                     continue
-                steps.append((len(runs), 0, asked.inputs, 1, repeats, 0, 0, 0, 0, 0, 0, 0))
+                steps.append((len(runs), 0, workload.inputs, 1, repeats, 0, 0, 0, 0, 0, 0, 0))
                 for i, base in enumerate(self.at):
-                    op = WRITE if i == asked.inputs else READ if asked.cached else UNCACHED
+                    op = WRITE if i == workload.inputs else READ if workload.cached else UNCACHED
                     runs.append((base + start * size, 0, 1, length * size, -1, length * size, op, i))
                 start += repeats * length
             programs.append((first, len(steps) - first, 0, 0))

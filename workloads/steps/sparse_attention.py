@@ -36,7 +36,7 @@ from memgrain.workloads.trace import Trace
 from memgrain.workloads.workload import Workload
 
 
-class Indexed(BaseModel):
+class SparseAttentionStep(BaseModel):
     """A step of attention and of what belongs to it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -55,12 +55,12 @@ class Indexed(BaseModel):
     """Prefill: what they are chosen by."""
 
     @model_validator(mode="after")
-    def _whole(self) -> Indexed:
-        asked = self.attention
+    def _whole(self) -> SparseAttentionStep:
+        attention = self.attention
         if self.estimate is not None:
             self._fits_prefill(self.estimate)
-        elif asked.phase != "decode" or (self.indexer is not None and asked.selection is None):
-            kind = f"{asked.phase} {'with' if asked.selection else 'without'} selection"
+        elif attention.phase != "decode" or (self.indexer is not None and attention.selection is None):
+            kind = f"{attention.phase} {'with' if attention.selection else 'without'} selection"
             raise WorkloadError(
                 f"attention of {self.name} is a {kind}, must be a decode with one; set phase: decode and selection"
             )
@@ -71,29 +71,29 @@ class Indexed(BaseModel):
         return self
 
     def _fits_index(self, indexer: Indexer) -> None:
-        asked = self.attention
-        if indexer.newest >= asked.shape.kv_len:
+        attention = self.attention
+        if indexer.newest >= attention.shape.kv_len:
             raise WorkloadError(
-                f"indexer.newest is {indexer.newest} of {asked.shape.kv_len} tokens, which leaves none to index; "
+                f"indexer.newest is {indexer.newest} of {attention.shape.kv_len} tokens, which leaves none to index; "
                 "lower it"
             )
-        if asked.unit % indexer.tokens:
+        if attention.unit % indexer.tokens:
             raise WorkloadError(
-                f"selection in units of {asked.unit} tokens, index rows of {indexer.tokens}; the unit must be whole "
-                "index rows: set selection.unit to a multiple of indexer.tokens"
+                f"selection in units of {attention.unit} tokens, index rows of {indexer.tokens}; the unit must be "
+                "whole index rows: set selection.unit to a multiple of indexer.tokens"
             )
-        if not asked.list_sizes(0, asked.shape.q_len)[1]:
+        if not attention.list_sizes(0, attention.shape.q_len)[1]:
             raise WorkloadError(
-                f"pattern {asked.pattern.kind} reads all {asked.shape.kv_len} tokens of {self.name} as they are, which "
-                "leaves none to choose; lengthen shape.kv_len, or lower pattern.window"
+                f"pattern {attention.pattern.kind} reads all {attention.shape.kv_len} tokens of {self.name}, "
+                "which leaves none to choose; lengthen shape.kv_len, or lower pattern.window"
             )
-        page = asked.layout.page if isinstance(asked.layout, Paged) else 0
+        page = attention.layout.page if isinstance(attention.layout, Paged) else 0
         if indexer.paged and (not page or page % indexer.tokens or indexer.block % (page // indexer.tokens)):
             raise WorkloadError(
                 f"index rows of {indexer.tokens} tokens in tiles of {indexer.block} do not come out in pages of "
                 f"{page} tokens; use a paged layout whose page is a multiple of indexer.tokens and divides a tile's"
             )
-        shared, shape = asked.layout.shared, asked.shape
+        shared, shape = attention.layout.shared, attention.shape
         if indexer.queries > 1 and not shared:
             raise WorkloadError(
                 f"indexer.queries {indexer.queries} of batch entries with contexts of their own; set layout.shared: "
@@ -124,7 +124,7 @@ class Indexed(BaseModel):
                 f"compressor.window {compressor.window} is not indexer.newest {self.indexer.newest}; set them alike"
             )
 
-    def _fits_prefill(self, asked: Estimate) -> None:
+    def _fits_prefill(self, settings: Estimate) -> None:
         call = self.attention
         if call.phase != "prefill" or call.selection is None or call.selection.share != "head" or self.indexer:
             raise WorkloadError(
@@ -135,19 +135,19 @@ class Indexed(BaseModel):
             raise WorkloadError(
                 f"estimate of {self.name} over layout {call.layout.kind} is not modelled; use bnsd or bsnd"
             )
-        if asked.queries > call.shape.q_len:
+        if settings.queries > call.shape.q_len:
             raise WorkloadError(
-                f"estimate.queries {asked.queries} exceeds the {call.shape.q_len} queries of the prompt; lower it"
+                f"estimate.queries {settings.queries} exceeds the {call.shape.q_len} queries of the prompt; lower it"
             )
 
     def kernels(self, budget: Budget) -> tuple[Trace, ...]:
         """The kernels of a step in order, in one memory; raises WorkloadError if the attention does not fit."""
         main, call = replace(attention(self.attention, budget), name="attend"), self.attention
         if self.estimate is not None:
-            asked = self.estimate
-            lists, scores = call.shape.batch * call.shape.q_heads, asked.queries * call.shape.kv_len
-            chosen = select(main, lists, scores, call.dtypes.q, asked.passes, asked.selectors)
-            return in_one_memory((estimate(call, asked, budget), chosen, main))
+            settings = self.estimate
+            lists, scores = call.shape.batch * call.shape.q_heads, settings.queries * call.shape.kv_len
+            chosen = select(main, lists, scores, call.dtypes.q, settings.passes, settings.selectors)
+            return in_one_memory((estimate(call, settings, budget), chosen, main))
         index = None if self.indexer is None else IndexRows(call, self.indexer)
         found = [write(call, index if self.compressor is None else None)]
         if self.compressor is not None:
