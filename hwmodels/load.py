@@ -1,9 +1,9 @@
-"""From YAML to a validated chip: `extends`, named records, dotted overrides, provenance, and errors that name the mend.
+"""Load a chip from YAML: `extends`, named records, dotted overrides, provenance, and errors that name the mend.
 
-Any value may be written with where it comes from: `ways: {value: 16, kind: vendor, source: KEY}`, where `kind` is
-measured, vendor, derived or assumed, `source` a key of the file's `sources`, `range: [low, high]` what other sources
-say or what is conceivable, and `reason` why an assumption is reasonable. Where `value` is a mapping the provenance
-holds for everything in it.
+Any value may carry its provenance: `ways: {value: 16, kind: vendor, source: KEY}`. `kind` is measured, vendor, derived
+or assumed. `source` is a key of the file's `sources`. `range: [low, high]` gives the values of other sources, or the
+conceivable ones. `reason` justifies an assumption. If `value` is a mapping, the provenance holds for every number in
+it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _OPTIONAL = {
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where one number comes from."""
+    """The provenance of one number."""
 
     path: str
     """Dotted name of the number, as in an override."""
@@ -47,19 +47,19 @@ class Provenance:
     source: str
     """The citation."""
     range: tuple[Any, Any] | None
-    """Lowest and highest conceivable value, as written, where sources disagree or nobody knows."""
+    """Lowest and highest conceivable value, as written; None where all sources agree."""
     reason: str
-    """Why an assumption is reasonable."""
+    """The justification of an assumption."""
 
 
 @dataclass(frozen=True)
 class ChipFile:
-    """A chip together with where its numbers come from."""
+    """A chip with the provenance of its numbers."""
 
     chip: Chip
     """The validated chip."""
     provenance: dict[str, Provenance]
-    """Where each number comes from, by dotted name."""
+    """The provenance of each number, by dotted name."""
 
 
 def chip_names() -> list[str]:
@@ -110,7 +110,8 @@ def _find(name: str | Path, folder: str, what: str, known: list[str]) -> Path:
 
 
 def _read(path: Path, seen: list[Path]) -> tuple[dict[str, Any], dict[str, Provenance]]:
-    """The mapping of a file with its provenance taken out, on top of the file that it extends."""
+    """The mapping of a file without provenance, merged over the file that it extends; and the provenance by dotted
+    name."""
     if path in seen:
         raise HardwareError(
             f"{path.name}: extends itself by way of {' -> '.join(p.name for p in seen)}; break the circle"
@@ -132,7 +133,7 @@ def _read(path: Path, seen: list[Path]) -> tuple[dict[str, Any], dict[str, Prove
 
 
 def _check_kinds(tree: dict[str, Any], base: dict[str, Any], file: str) -> None:
-    """Refuse a level without a kind: its name is new, or is meant to be that of a level of `base`."""
+    """Raise HardwareError for a level without a kind: its name is misspelt, or it is new and needs one."""
     known = [str(level["name"]) for level in _records(base.get("memory", [])) if "kind" in level]
     for level in _records(tree.get("memory", [])):
         if "kind" not in level:
@@ -151,7 +152,7 @@ def _strip(
     file: str,
     found: dict[str, Provenance],
 ) -> Any:
-    """`node` without its provenance, which is noted in `found`; `around` is provenance of an enclosing value."""
+    """Return `node` without provenance and record that in `found`; `around` is the provenance of an enclosing value."""
     if isinstance(node, dict) and "value" in node and set(node) <= _KEYS:
         if node.get("kind") not in KINDS:
             raise HardwareError(f"{file}: kind {node.get('kind')!r} is none of {', '.join(KINDS)} @ {path}")
@@ -184,12 +185,12 @@ def _strip(
 
 
 def _named(path: str, item: Any, i: int) -> str:
-    """Dotted name of a list's record: the record's own name where it has one, as overrides use it."""
+    """Dotted name of an item of a list: its own name where it has one, as in overrides."""
     return str(item["name"]) if isinstance(item, dict) and "name" in item else f"{path}.{i}"
 
 
 def _merge(base: Any, top: Any) -> Any:
-    """`top` laid over `base`: mappings key by key, lists of named records by name, anything else replaced."""
+    """Merge `top` over `base`: mappings by key, lists of named records by name; anything else is replaced."""
     if isinstance(base, dict) and isinstance(top, dict):
         return {
             key: _merge(base[key], top[key]) if key in base and key in top else top.get(key, base.get(key))
@@ -207,7 +208,7 @@ def _merge(base: Any, top: Any) -> Any:
 
 
 def _records(node: Any) -> Iterator[dict[str, Any]]:
-    """Every core or level inside `node`: the mappings with a name, but for the DRAM standards in them."""
+    """Every core or level inside `node`: mappings with a name, except DRAM standards."""
     if isinstance(node, dict):
         if "name" in node:
             yield node
@@ -220,7 +221,7 @@ def _records(node: Any) -> Iterator[dict[str, Any]]:
 
 
 def _override(tree: dict[str, Any], dotted: str, value: Any, file: str) -> None:
-    """Set the number that `dotted` names; a text is read as YAML would read it."""
+    """Set the number at a dotted key; a text is parsed as YAML."""
     first, *rest = dotted.split(".")
     records = {record["name"]: record for record in _records([tree.get("cores", []), tree.get("memory", [])])}
     node: Any = tree if not rest else records.get(first, tree.get(first))
@@ -245,9 +246,10 @@ def _override(tree: dict[str, Any], dotted: str, value: Any, file: str) -> None:
 
 
 def _embed_standards(tree: dict[str, Any], path: Path, provenance: dict[str, Provenance]) -> None:
-    """Put the content of a DRAM standard's file where its name stands, so that its numbers can be overridden too.
+    """Replace the name of a DRAM standard by the content of its file, so that overrides can reach its numbers.
 
-    A mapping with `extends` names the standard and what is different in this chip: `{extends: hbm3, timings: {...}}`.
+    A mapping with `extends` names the standard and lists the differences of this chip: `{extends: hbm3, timings:
+    {...}}`.
     """
     for record in _records(tree.get("memory", [])):
         standard = record.get("standard")

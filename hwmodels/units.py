@@ -1,6 +1,6 @@
-"""Types of a chip's numbers: what each accepts in YAML, and between which values it must lie.
+"""Types of a chip's numbers: the texts that each accepts in YAML, and its lowest and highest value.
 
-The texts themselves are read and written by `memgrain.inputs.quantities`.
+`memgrain.inputs.quantities` reads and writes the texts.
 """
 
 from __future__ import annotations

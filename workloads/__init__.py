@@ -1,4 +1,4 @@
-"""What is asked of a chip: shapes and addresses of attention calls, as compressed traces; knows no chip."""
+"""Workloads: shapes and addresses of attention calls as compressed traces. This package knows no chip."""
 
 from __future__ import annotations
 

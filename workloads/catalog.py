@@ -1,4 +1,4 @@
-"""Descriptions that come with the package as YAML, one file a name: read and checked, with errors in one line."""
+"""Catalogs of the package: folders of YAML files, one entry a file, such as kernels and models."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Entry = TypeVar("Entry", bound=BaseModel)
 
 
 def read_entry(path: Path, spec: type[Entry], known: Sequence[str]) -> Entry:
-    """The description in a YAML file, its name being the file's; `known` are the names that could be meant instead.
+    """The entry in a YAML file, named after the file; `known` are the names to suggest if the file cannot be read.
 
-    Raises WorkloadError, in one line, if the file cannot be read or says something else.
+    Raises WorkloadError, in one line, if the file cannot be read or is wrong.
     """
     raw = read_mapping(path, "begin with title:", WorkloadError, f"name one of {', '.join(known)}")
     return validate(spec, {**raw, "name": path.stem}, path.name, WorkloadError)

@@ -1,4 +1,4 @@
-"""From a YAML file and overrides to a workload."""
+"""Load a workload from a YAML file and overrides."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ KINDS: dict[str, type[AnyWorkload]] = {
     "gemm": Gemm,
     "linear": Linear,
 }
-"""What a workload may be, by its kind."""
+"""Record of each kind of workload."""
 
 
 YAML = (".yaml", ".yml")
-"""Endings of files, where a name would be one of the package's."""
+"""Endings that mark a file rather than a name in the package."""
 
 
 def load_workload(path: str | Path, overrides: Mapping[str, object] | None = None) -> Workload:
@@ -41,9 +41,9 @@ def load_workload(path: str | Path, overrides: Mapping[str, object] | None = Non
 
 
 def load_any(path: str | Path, overrides: Mapping[str, object] | None = None) -> AnyWorkload:
-    """The workload of a YAML file, of whatever kind.
+    """The workload of a YAML file, of any kind.
 
-    `overrides` maps dotted keys ("shape.head_dim") to values and is applied before validation; strings are read as
+    `overrides` maps dotted keys ("shape.head_dim") to values and is applied before validation; strings are parsed as
     YAML. Raises WorkloadError, in one line that names the file, the value, the rule, the key and the mend.
     """
     path = Path(path)
@@ -69,13 +69,13 @@ def parse_any(raw: Mapping[str, object], source: str = "workload") -> AnyWorkloa
 
 
 def _beside(part: object, key: str, path: Path) -> None:
-    """Make a file that a part of a description names one that lies beside the description's own."""
+    """Resolve a file that a part of a description names, relative to the description's own folder."""
     if isinstance(part, dict) and isinstance(part.get(key), str) and (key == "path" or part[key].endswith(YAML)):
         part[key] = str(path.parent / part[key])
 
 
 def _model(raw: Mapping[str, object]) -> type[AnyWorkload]:
-    """What a raw mapping is to be read as: what its kind says, else attention, which then says what is wrong."""
+    """The record of a raw mapping: by its kind, or attention, whose validation then reports the error."""
     return KINDS.get(str(raw.get("kind")), Workload)
 
 
@@ -86,7 +86,7 @@ def _attention(found: AnyWorkload, source: str) -> Workload:
 
 
 def _override(raw: dict[str, Any], key: str, value: object, source: str) -> None:
-    """Set dotted `key` in `raw`; `value` as YAML if it is a string."""
+    """Set the dotted `key` in `raw`; a string `value` is parsed as YAML."""
     keys = known_keys(_model(raw))
     if key not in keys:
         raise WorkloadError(f"{source}: unknown key '{key}' in the overrides; {closest(key, keys)}")

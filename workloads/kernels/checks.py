@@ -1,4 +1,4 @@
-"""Whether a kernel can run a call as its description says: phase, where V is, element types, rows of K, pages."""
+"""Checks that a kernel can run a call: phase, position of V, element types, rows of K, pages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def check_call(kernel: Kernel, workload: Workload) -> None:
-    """Raise WorkloadError if the kernel does not compute such a call at all; sizes of pages are `check_pages`'s."""
+    """Raise WorkloadError if the kernel does not compute such a call; `check_pages` checks the sizes of pages."""
     _check_phase(kernel, workload)
     _check_types(kernel, workload)
     _check_paged(kernel, workload)
@@ -22,7 +22,7 @@ def check_call(kernel: Kernel, workload: Workload) -> None:
 
 
 def check_pages(kernel: Kernel, workload: Workload) -> None:
-    """Raise WorkloadError if it does not take pages of that size."""
+    """Raise WorkloadError if the kernel does not take pages of that size."""
     if kernel.page_sizes and isinstance(workload.layout, Paged) and workload.layout.page not in kernel.page_sizes:
         raise WorkloadError(
             f"kernel {kernel.name} takes pages of {_either(kernel.page_sizes)} tokens, layout.page is "
@@ -31,8 +31,8 @@ def check_pages(kernel: Kernel, workload: Workload) -> None:
 
 
 def offered(kernel: Kernel, workload: Workload) -> Workload:
-    """The call as a serving framework puts it to its kernel: where that takes Q, K and V of one type, queries are
-    converted to the type of the cache before (vLLM and SGLang do so for FlashAttention-3)."""
+    """The call as a serving framework passes it to its kernel. If the kernel takes Q, K and V of one type only, queries
+    are converted to the type of the cache first (vLLM and SGLang do so for FlashAttention-3)."""
     types = workload.dtypes
     if kernel.kv_dtype is not None or types.q == types.k or types.k not in kernel.dtype:
         return workload
@@ -40,7 +40,7 @@ def offered(kernel: Kernel, workload: Workload) -> Workload:
 
 
 def _check_phase(kernel: Kernel, workload: Workload) -> None:
-    """The phase, and whether V is a part of K's rows."""
+    """Check the phase, and whether V is a part of K's rows."""
     if kernel.phase != workload.phase:
         raise WorkloadError(f"kernel {kernel.name} is for {kernel.phase}, the call is {workload.phase}; name another")
     if kernel.value_dim is not None and (not workload.shape.v_in_k or workload.shape.value_dim != kernel.value_dim):
@@ -53,7 +53,7 @@ def _check_phase(kernel: Kernel, workload: Workload) -> None:
 
 
 def _check_types(kernel: Kernel, workload: Workload) -> None:
-    """Element types: Q's one of the kernel's, K's and V's the same or the kernel's own."""
+    """Check element types: Q's must be one of the kernel's, K's and V's the same or the kernel's cache type."""
     types = workload.dtypes
     stored = kernel.kv_dtype or types.q
     if types.q not in kernel.dtype:
@@ -68,7 +68,8 @@ def _check_types(kernel: Kernel, workload: Workload) -> None:
 
 
 def _types_for(kernel: Kernel, types: DTypes) -> str:
-    """Types that the kernel takes, as near to `types` as may be: the cache, which takes the memory, stays."""
+    """Types that the kernel takes and that are closest to `types`; the cache keeps its type, since it takes most
+    memory."""
     near = next((one for one in (types.k, types.q) if one in kernel.dtype), kernel.dtype[0])
     if kernel.kv_dtype is not None:
         near = types.q if types.q in kernel.dtype else kernel.dtype[0]
@@ -78,7 +79,7 @@ def _types_for(kernel: Kernel, types: DTypes) -> str:
 
 
 def _check_paged(kernel: Kernel, workload: Workload) -> None:
-    """Pages, where it finds K and V in no other way."""
+    """Check that K and V are in pages if the kernel needs pages."""
     if kernel.page is not None and not isinstance(workload.layout, Paged):
         inner = "nhd" if workload.layout.kind == "bsnd" else "hnd"
         raise WorkloadError(
@@ -88,7 +89,7 @@ def _check_paged(kernel: Kernel, workload: Workload) -> None:
 
 
 def _check_rows(kernel: Kernel, workload: Workload) -> None:
-    """Bytes of rows of K and V: of their elements, or as the kernel says."""
+    """Check the bytes of rows of K and V against their elements, or against the kernel's own row size."""
     shape, types, layout = workload.shape, workload.dtypes, workload.layout
     own = kernel.row_bytes(shape.head_dim)
     plain = {"K": shape.head_dim * element_bytes(types.k), "V": shape.value_dim * element_bytes(types.v)}
@@ -108,5 +109,5 @@ def _check_rows(kernel: Kernel, workload: Workload) -> None:
 
 
 def _either(values: tuple[object, ...]) -> str:
-    """Values in words."""
+    """Values as text: "a, b or c"."""
     return " or ".join(map(str, values))

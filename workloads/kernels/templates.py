@@ -1,4 +1,4 @@
-"""The programs of a row (a batch entry and heads), or of a part of a deal, as a template that chunks shift."""
+"""Templates of programs: of a row (a batch entry and heads), or of a dealt part; chunks shift them."""
 
 from __future__ import annotations
 
@@ -20,18 +20,17 @@ from memgrain.workloads.workload import Workload
 
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """Who shares the context of each sequence."""
+    """Which programs share the context of each sequence."""
 
     workload: Workload
     """The call, with its tiling."""
     dealt: tuple[tuple[Segment, ...], ...]
-    """What each program walks where tiles are dealt, those that get none left out; empty: contexts are split evenly."""
+    """Segments of each program where tiles are dealt, without empty programs; empty: contexts are split evenly."""
     splits: tuple[int, ...]
     """Splits of each batch entry."""
 
     def partial(self, batch: int) -> bool:
-        """Whether programs write partial outputs of a batch entry: where its context is split, or where another kernel
-        is to merge them."""
+        """Whether programs write partial outputs of a batch entry: its context is split, or another kernel merges."""
         combine = self.workload.tiling.combine
         return self.workload.phase == "decode" and (self.splits[batch] > 1 or not combine)
 
@@ -56,7 +55,7 @@ def queries_of(workload: Workload, fitted: FittedTiling, tile: int) -> Range:
 
 
 def _writer(workload: Workload, geometry: Geometry, parts: list[list[TokenRange]], tiles: range) -> ProgramWriter:
-    """What writes the programs of q tiles `tiles`."""
+    """The writer for programs of q tiles `tiles`."""
     placed = geometry.place
     entries = [part for tile in tiles for part in parts[tile] if part.selected]
     listed, piece, paged = sum(part.tokens for part in entries), geometry.list_piece, geometry.page_piece
@@ -108,7 +107,8 @@ def _walk(
     walked: list[tuple[TokenRange, int, int]],
     segment: Segment,
 ) -> None:
-    """What a program does for packed query rows `rows` of a segment: it reads them, walks, and writes what it found."""
+    """Write the program's steps for packed query rows `rows` of a segment: read them, process the tokens, write the
+    output."""
     workload, shape, placed = cut.workload, cut.workload.shape, writer.geometry.place
     writer.query(placed.packed("Q", rows.start, rows.stop, fitted.heads), segment.sequence)
     for part, begin, end in walked:

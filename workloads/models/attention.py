@@ -1,4 +1,4 @@
-"""Kinds of attention layers, with the rows of the cache that each keeps of a sequence and reads in a decode step."""
+"""Kinds of attention layers, with the cache rows that each keeps of a sequence and reads in a decode step."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from memgrain.workloads.models.parts import CacheComponent, Count, ModelRecord, 
 
 
 class ModelIndexer(ModelRecord):
-    """A small attention that scores every key, so that the best may be read."""
+    """A small attention that scores every key to select the best."""
 
     heads: Count
     """Its query heads; all read the same key."""
@@ -21,29 +21,29 @@ class ModelIndexer(ModelRecord):
 
 
 class Full(ModelRecord):
-    """Every token is kept and read; over latent heads: MLA."""
+    """Every token is kept and read; with latent heads: MLA."""
 
     kind: Literal["full"]
     """The kind of attention."""
 
     def kept(self, rows: TokenRows, length: int) -> tuple[CacheComponent, ...]:
-        """Rows kept of a sequence of that length."""
+        """Rows kept of a sequence of `length` tokens."""
         return rows.of("all", length)
 
     def read(self, rows: TokenRows, context: int) -> tuple[CacheComponent, ...]:
-        """Rows read by a decode step whose context, itself included, is that long."""
+        """Rows read by a decode step with a context of `context` tokens, the new one included."""
         return rows.of("all", context)
 
 
 class WindowAttention(ModelRecord):
-    """The last tokens alone are kept and read."""
+    """Only the last tokens are kept and read."""
 
     kind: Literal["sliding_window"]
     """The kind of attention."""
     window: Count
     """Tokens of the window, the query's own included."""
     sink_logit: bool | None = None
-    """Whether a learned logit without a row takes part in the softmax; absent where no source says."""
+    """Whether the softmax includes a learned logit without a row; absent where no source says."""
 
     def kept(self, rows: TokenRows, length: int) -> tuple[CacheComponent, ...]:
         """See `Full.kept`."""
@@ -79,11 +79,11 @@ class Csa(ModelRecord):
     ratio: Count
     """Tokens to an entry."""
     pool: Count
-    """Tokens that an entry is made of, those of its neighbour included."""
+    """Tokens that contribute to an entry, those of its neighbour included."""
     window: Count
-    """Last tokens that are kept and read as they are."""
+    """Last tokens that are kept and read uncompressed."""
     sink_logit: bool
-    """Whether a learned logit without a row takes part in the softmax."""
+    """Whether the softmax includes a learned logit without a row."""
     indexer: ModelIndexer
     """What selects entries."""
 
@@ -108,9 +108,9 @@ class Hca(ModelRecord):
     ratio: Count
     """Tokens to an entry."""
     window: Count
-    """Last tokens that are kept and read as they are."""
+    """Last tokens that are kept and read uncompressed."""
     sink_logit: bool
-    """Whether a learned logit without a row takes part in the softmax."""
+    """Whether the softmax includes a learned logit without a row."""
 
     def kept(self, rows: TokenRows, length: int) -> tuple[CacheComponent, ...]:
         """See `Full.kept`; the compressor's state is not counted."""
@@ -134,15 +134,15 @@ class Nsa(ModelRecord):
     stride: Count
     """Tokens from one such row to the next (d)."""
     block: Count
-    """Tokens of a block that is selected as a whole (l')."""
+    """Tokens of a selected block (l')."""
     blocks: Count
     """Blocks selected (n), the fixed ones included."""
     first: Count
-    """Blocks at the beginning that are always among them."""
+    """First blocks, which are always selected."""
     local: Count
-    """Last blocks that are always among them."""
+    """Last blocks, which are always selected."""
     window: Count
-    """Last tokens that are read beside them (w)."""
+    """Last tokens that are always read as well (w)."""
 
     def kept(self, rows: TokenRows, length: int) -> tuple[CacheComponent, ...]:
         """See `Full.kept`."""
@@ -159,7 +159,8 @@ class Nsa(ModelRecord):
 
 
 class Blocks(ModelRecord):
-    """Whole blocks of tokens are selected by keys of theirs, all are kept (pages of Quest, blocks of MiniMax-M3)."""
+    """Whole blocks of tokens are selected by keys of the blocks; all tokens are kept (pages of Quest, blocks of
+    MiniMax-M3)."""
 
     kind: Literal["blocks"]
     """The kind of attention."""
@@ -168,22 +169,23 @@ class Blocks(ModelRecord):
     blocks: Count
     """Blocks selected, the fixed ones included."""
     local: Annotated[int, Field(ge=0)] = 0
-    """Last blocks that are always among them."""
+    """Last blocks, which are always selected."""
     share: Literal["group", "head"]
-    """Heads that share a selection: those of a KV group, or each has its own."""
+    """Heads that share a selection: those of a KV group, or none."""
     index_heads: Count | None = None
-    """Heads of the index; absent where the queries themselves are held against the blocks' keys."""
+    """Heads of the index; absent if the queries themselves are multiplied with the blocks' keys."""
     index_dim: Count | None = None
     """Elements of an index head."""
     block_keys: Count | None = None
-    """Rows of K's size that stand for a block in each KV head, all scanned; absent: no source says, none is counted."""
+    """Rows of K's size per block and KV head, all of them scanned; absent: no source says, none is counted."""
 
     def kept(self, rows: TokenRows, length: int) -> tuple[CacheComponent, ...]:
         """See `Full.kept`."""
         return rows.of("all", length) + self._keys("index", rows, length)
 
     def read(self, rows: TokenRows, context: int) -> tuple[CacheComponent, ...]:
-        """See `Full.read`; blocks that heads of a group select apart count for each of them, keys once a group."""
+        """See `Full.read`; blocks that heads of a group select separately count for each head, keys once for a
+        group."""
         lists = rows.group if self.share == "head" else 1
         selected = rows.of("selected", min(self.blocks * self.block, context), lists)
         return selected + self._keys("index scan", rows, context)
@@ -195,12 +197,12 @@ class Blocks(ModelRecord):
 
 
 class Share(ModelRecord):
-    """A share of the distant tokens is selected, however many they are, beside a window; all are kept."""
+    """A share of the distant tokens is selected, whatever their number, besides a window; all tokens are kept."""
 
     kind: Literal["share"]
     """The kind of attention."""
     ratio: Annotated[float, Field(gt=0, le=1)]
-    """Share of the tokens outside the window that is read (rounded down, at least one)."""
+    """Share of the tokens outside the window that is read (rounded down, at least one token)."""
     window: Count | None = None
     """Last tokens that are always read; absent where no source says: then none is counted."""
 
@@ -209,7 +211,7 @@ class Share(ModelRecord):
         return rows.of("all", length)
 
     def read(self, rows: TokenRows, context: int) -> tuple[CacheComponent, ...]:
-        """See `Full.read`; what selecting reads is not counted, no source says it."""
+        """See `Full.read`; the reads of the selection itself are not counted, since no source gives them."""
         near = min(context, self.window or 0)
         window = rows.of("window", near) if self.window else ()
         distant = context - near

@@ -1,4 +1,4 @@
-"""The pass that finds out where a prompt's heads look: its last queries are held against all keys (MInference)."""
+"""The estimation pass of a prompt's heads: its last queries are multiplied with all keys (MInference)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from memgrain.workloads.workload import Workload
 
 
 class Estimate(BaseModel):
-    """How many queries it takes, and how it is computed."""
+    """Settings of the estimation pass."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -25,13 +25,13 @@ class Estimate(BaseModel):
     block: Size
     """Tokens of a tile of K."""
     passes: Annotated[int, Field(ge=1, le=64)]
-    """Times that the choice reads the scores: sums over columns and diagonals, and what picks the largest."""
+    """Passes of the choice over the scores: sums over columns and diagonals, and the selection of the largest."""
     selectors: Size
-    """Programs that share out the scores of a head in the choice."""
+    """Programs that share the scores of a head in the choice."""
 
 
 def estimate(workload: Workload, settings: Estimate, budget: Budget) -> Trace:
-    """Programs that share out the tiles of K of each query head, and write a score (fp32) for each query and token."""
+    """Programs that share the tiles of K of each query head, and write a score (fp32) for each query and token."""
     shape, placed = workload.shape, place(workload.layout, workload.shape, workload.dtypes)
     queries, tokens, heads = settings.queries, shape.kv_len, shape.batch * shape.q_heads
     line = tokens * SCORE_BYTES

@@ -1,4 +1,5 @@
-"""A tiled matrix product C = A x B on cores with a matrix unit: which core makes which tile of C, and in what order."""
+"""A tiled matrix product C = A x B on cores with a matrix unit: the assignment of C's tiles to cores, and their
+order."""
 
 from __future__ import annotations
 
@@ -20,16 +21,16 @@ Place = tuple[int, int]
 
 
 class Rectangles(BaseModel):
-    """Each core makes one rectangle of C, or one of each of several parts of its rows."""
+    """Each core computes one rectangle of C, or one rectangle in each of several parts of C's rows."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["rectangles"]
-    """What the YAML says first."""
+    """Value of `kind` in the YAML."""
     grid: tuple[Size, Size]
     """Cores down and across C."""
     row_parts: Size = 1
-    """Parts of C's rows that all cores make one after the other, so that A's part and B stay in the cache."""
+    """Parts of C's rows that all cores compute one after the other, so that A's part and B stay in the cache."""
 
     @property
     def programs(self) -> int:
@@ -49,17 +50,17 @@ class Rectangles(BaseModel):
 
 
 class RoundRobin(BaseModel):
-    """Tiles of C in one order are dealt to the cores in turn."""
+    """Tiles of C are dealt to the cores in turn."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["round_robin"]
-    """What the YAML says first."""
+    """Value of `kind` in the YAML."""
     programs: Size
     """Cores."""
     band: Size | None = None
-    """Tiles of a row of C that are made together, going down and up again in the next band ("swizzle"); absent: whole
-    rows, one after the other."""
+    """Tiles of a row of C that are computed together, with alternating direction in successive bands ("swizzle");
+    absent: whole rows, one after the other."""
 
     def tiles(self, gemm: Gemm) -> list[list[Place]]:
         """The tiles of each core."""
@@ -79,7 +80,7 @@ class Gemm(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["gemm"]
-    """What the YAML says first."""
+    """Value of `kind` in the YAML."""
     name: str = Field(min_length=1)
     """Name in tables and figures."""
     m: Size
@@ -93,15 +94,15 @@ class Gemm(BaseModel):
     out_dtype: DType
     """Element type of C."""
     b_rows: Literal["n", "k"]
-    """What a row of B in memory runs along: k (B is stored transposed: [n, k]) or n ([k, n])."""
+    """Dimension along a row of B in memory: k (B is stored transposed: [n, k]) or n ([k, n])."""
     block: tuple[Size, Size]
-    """Rows and columns of a tile of C, which a core makes at once."""
+    """Rows and columns of a tile of C, which a core computes at once."""
     k_steps: tuple[Size, Size]
     """Elements along k that a DMA command moves of A and of B; one a multiple of the other."""
     stages: Annotated[int, Field(ge=1, le=16)]
     """Steps (of the larger of k_steps) that may be loaded ahead, the one computed included: 2 is double buffering."""
     deal: Annotated[Rectangles | RoundRobin, Field(discriminator="kind")]
-    """Which core makes which tile of C."""
+    """Assignment of C's tiles to cores."""
 
     @model_validator(mode="after")
     def _whole(self) -> Gemm:
@@ -133,7 +134,8 @@ class GemmChunks:
     at: tuple[int, ...]
 
     def __call__(self) -> Iterator[Chunk]:
-        """One chunk: for each tile of C the steps along k but the last, as repeats, and the last, which stores it."""
+        """One chunk: for each tile of C, the steps along k except the last, as repeats, and the last, which stores
+        it."""
         programs: list[tuple[int, ...]] = []
         steps: list[tuple[int, ...]] = []
         runs: list[tuple[int, ...]] = []

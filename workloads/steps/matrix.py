@@ -1,7 +1,7 @@
-"""Matrices moved by all cores and nothing computed: tiled reads into the scratchpad, and elementwise operations.
+"""Matrices that all cores move without a product: tiled reads into the scratchpad, and elementwise operations.
 
-A step of these traces is what a DMA engine is asked for at once. Cores may be those with a matrix unit or those with a
-vector unit; reads may go past the caches, as kernels do that use data once.
+A step of these traces is one request of a DMA engine. Cores have a matrix unit or a vector unit; reads may bypass the
+caches, as in kernels that use data once.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from memgrain.workloads.trace import PROGRAM, READ, RUN, STEP, UNCACHED, WRITE, 
 
 Size = Annotated[int, Field(ge=1, le=2**31)]
 IN_FLIGHT = 64
-"""Steps of a read that may be under way: more than a core's window holds, so that the window decides."""
+"""Most steps of a read in flight: more than a core's window holds, so that the window is the limit."""
 
 
 class MatrixRead(BaseModel):
-    """All cores read a matrix, tile by tile, and keep nothing."""
+    """All cores read a matrix, tile by tile, and discard it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["matrix_read"]
-    """What the YAML says first."""
+    """Value of `kind` in the YAML."""
     name: str = Field(min_length=1)
     """Name in tables and figures."""
     rows: Size
@@ -44,18 +44,19 @@ class MatrixRead(BaseModel):
     programs: Size
     """Programs, each with an equal block of rows."""
     cores: Cores
-    """Kind of core that the programs run on."""
+    """Kind of core that runs the programs."""
     order: Literal["own", "same", "rotated"]
-    """own: each program reads its block; same: each reads all blocks, from the first; rotated: from its own one on."""
+    """own: each program reads its block; same: each reads all blocks, from the first; rotated: all, from its own block
+    on."""
     bands: Size = 1
     """Parts of the columns that are read one after the other."""
     passes: Size = 1
     """Times that a program reads a band before the next one."""
     cached: bool = True
-    """Whether the reads go through the caches; false: past them."""
+    """Whether the reads go through the caches; false: they bypass them."""
     rows_per_step: Size
-    """Rows asked for together: a tile is cut into steps of as many, and tiles of fewer are joined, so that the bytes
-    that a core may have in flight are several steps."""
+    """Rows of one request: larger tiles are cut into steps, smaller ones are joined, so that the bytes in flight of a
+    core are several steps."""
 
     @model_validator(mode="after")
     def _whole(self) -> MatrixRead:
@@ -145,7 +146,7 @@ class Elementwise(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["elementwise"]
-    """What the YAML says first."""
+    """Value of `kind` in the YAML."""
     name: str = Field(min_length=1)
     """Name in tables and figures."""
     inputs: Annotated[int, Field(ge=1, le=8)]
@@ -159,13 +160,13 @@ class Elementwise(BaseModel):
     piece: Size
     """Elements that one DMA command moves."""
     buffers: Annotated[int, Field(ge=1, le=16)]
-    """Pieces of each matrix in the scratchpad at once: 2 lets the next one come while one is written."""
+    """Pieces of each matrix in the scratchpad at once: with 2, the next one loads while one is written."""
     programs: Size
     """Programs."""
     cores: Cores
-    """Kind of core that they run on; the operation itself takes no time here."""
+    """Kind of core that runs the programs; the operation itself takes no time."""
     cached: bool = True
-    """Whether the reads go through the caches; false: past them. Writes always do."""
+    """Whether the reads go through the caches; false: they bypass them. Writes always go through."""
 
     @model_validator(mode="after")
     def _enough(self) -> Elementwise:

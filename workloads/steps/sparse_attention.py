@@ -1,18 +1,18 @@
-"""Attention as a step of several kernels in one memory: what chooses its tokens, what keeps them, and the attention.
+"""Sparse attention as a step of several kernels in one memory: token selection, cache update, and attention.
 
-A decode step with an indexer is four kernels: the new token's rows are written; a scan multiplies all index rows with
-the index queries and writes a score for each; a selection reads the scores and writes the list of the best; attention
-reads that list and gathers. DeepSeek's sparse attention scores every token (132 bytes of key and scale, one list for
-all heads; github deepseek-ai/DeepSeek-V3.2-Exp, inference/model.py), Quest every page by its least and largest keys
-(arXiv 2406.10774), MoBA every block by its mean key (arXiv 2502.13189). DeepSeek V4's compressed attention does the
-same on rows that stand for 4 tokens each; the newest tokens, which its window reads as they are, then follow these rows
-in K, and a kernel more keeps the state of its compressors. NSA (arXiv 2502.11089) scores blocks by attention over
-compressed rows: its index rows are these, K and V. A tree of index rows is searched in place of the scan. The tokens of
-a prefill chunk are batch entries that share a context (`layout.shared`); what is newer than a token is not left out.
+A decode step with an indexer has four kernels. The first writes the new token's rows. A scan multiplies all index rows
+with the index queries and writes a score for each. A selection reads the scores and writes the list of the best.
+Attention reads that list and gathers. DeepSeek's sparse attention scores every token (132 bytes of key and scale, one
+list for all heads; github deepseek-ai/DeepSeek-V3.2-Exp, inference/model.py), Quest every page by its least and
+greatest keys (arXiv 2406.10774), MoBA every block by its mean key (arXiv 2502.13189). DeepSeek V4's compressed
+attention does the same on rows of 4 tokens each; the newest tokens, which its window reads uncompressed, follow these
+rows in K, and another kernel updates the state of its compressors. NSA (arXiv 2502.11089) scores blocks by attention
+over compressed rows: its index rows are these, K and V. A tree of index rows is searched instead of scanned. The tokens
+of a prefill chunk are batch entries that share a context (`layout.shared`); tokens newer than a query are not excluded.
 
-Without an indexer a step writes and attends; a cache of heavy hitters also keeps account of the attention that each
-token got. A prompt whose heads are estimated first (MInference, arXiv 2407.02490) is three: estimate, selection,
-attention.
+Without an indexer, a step updates the cache and attends; a cache of heavy hitters also updates the accumulated
+attention of each token. A prompt whose heads are estimated first (MInference, arXiv 2407.02490) has three kernels:
+estimate, selection, attention.
 """
 
 from __future__ import annotations
@@ -37,22 +37,22 @@ from memgrain.workloads.workload import Workload
 
 
 class SparseAttentionStep(BaseModel):
-    """A step of attention and of what belongs to it."""
+    """A sparse attention step; kind `indexed` in YAML."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["indexed"]
-    """What the YAML says first."""
+    """Value of `kind` in the YAML."""
     name: str = Field(min_length=1)
     """Name in tables and figures."""
     attention: Workload
-    """The attention; its selection says how many tokens are chosen, in which units, and who shares a list."""
+    """The attention; its selection gives the number of chosen tokens, their units, and the owners of lists."""
     indexer: Indexer | None = None
-    """Decode: what they are chosen by; absent: nothing is scored, and a selection's list is there already."""
+    """Decode: the index that chooses tokens; absent: nothing is scored, and a selection's list already exists."""
     compressor: Compressor | None = None
-    """Decode: what makes rows of K of several tokens; absent: a token has a row of its own."""
+    """Decode: the compressor that makes rows of K of several tokens; absent: each token has its own row."""
     estimate: Estimate | None = None
-    """Prefill: what they are chosen by."""
+    """Prefill: the estimation pass that chooses tokens."""
 
     @model_validator(mode="after")
     def _whole(self) -> SparseAttentionStep:
