@@ -1,4 +1,4 @@
-"""What the chip is: specifications in YAML with units and sources. Nothing here knows attention or time."""
+"""Specifications of chips, in YAML with units and sources. This package knows neither attention nor time."""
 
 from memgrain.hwmodels.errors import HardwareError
 from memgrain.hwmodels.load import ChipFile, Provenance, chip_names, load_chip, load_standard, read_chip, standard_names

@@ -2,4 +2,4 @@
 
 
 class HardwareError(ValueError):
-    """A chip description is wrong; the message names the value, the rule and the mend, in one line."""
+    """A chip description is wrong. The message names the value, the rule and the mend, in one line."""

@@ -1,8 +1,8 @@
-"""What joins a chip to others: tiers of links from near to far, and what its library of collectives makes of them.
+"""Links between chips: tiers from near to far, and the overheads of the library that runs collectives over them.
 
-A tier answers two questions: how long until the first byte of a message is there, and how many bytes a second follow
-(alpha and beta of the usual model). Libraries send small messages by protocols of their own that trade the one for the
-other; the numbers of the tier itself are those of large messages.
+A tier has the two parameters of the alpha-beta model: the time until the first byte of a message arrives, and the bytes
+per second that follow. Libraries send small messages by protocols with another latency and bandwidth; the numbers of
+the tier itself hold for large messages.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Algorithm = Literal["ring", "tree", "direct", "one_shot", "pairwise", "in_networ
 
 
 class Protocol(Spec):
-    """Another way of sending a message over the same links, such as data and flag in one word."""
+    """A protocol for small messages over the same links, such as one that puts data and flag into one word."""
 
     latency: Duration = Field(description="time of a message of no bytes")
     share: Share = Field(description="share of the tier's bandwidth that data reach")
@@ -29,14 +29,14 @@ class Protocol(Spec):
 
 
 class InNetwork(Spec):
-    """A switch that adds what chips send, and sends what one chip sends to all (NVLS, SHARP)."""
+    """A switch that adds the vectors of several chips, and copies one chip's vector to all (NVLS, SHARP)."""
 
     latency: Duration = Field(description="time of an operation of no bytes through the switch")
     share: Share = Field(description="share of the tier's bandwidth that it reaches")
 
 
 class Tier(Spec):
-    """Links between chips that reach each other in the same way."""
+    """Links between chips that reach each other in the same way, such as those of one node."""
 
     topology: Topology = Field(
         description="whether messages share a chip's port to a switch, or each pair of chips (of neighbours on a ring) "
@@ -78,7 +78,7 @@ class Tier(Spec):
 
 
 class Interconnect(Spec):
-    """A chip's links, and what every collective costs beside its messages."""
+    """A chip's links to other chips, and the fixed cost of a collective."""
 
     algorithms: list[Algorithm] = Field(
         min_length=1, description="what the chip's library takes the quickest of, for operations that it has it for"

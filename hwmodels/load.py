@@ -1,31 +1,27 @@
-"""From YAML to a validated chip: `extends`, named records, dotted overrides, provenance, and errors that name the mend.
+"""Load a chip from YAML: `extends`, named records, dotted overrides, provenance, and errors that name the mend.
 
-Any value may be written with where it comes from: `ways: {value: 16, kind: vendor, source: KEY}`, where `kind` is
-measured, vendor, derived or assumed, `source` a key of the file's `sources`, `range: [low, high]` what other sources
-say or what is conceivable, and `reason` why an assumption is reasonable. Where `value` is a mapping the provenance
-holds for everything in it.
+Any value may carry its provenance: `ways: {value: 16, kind: vendor, source: KEY}`. `kind` is measured, vendor, derived
+or assumed. `source` is a key of the file's `sources`. `range: [low, high]` gives the values of other sources, or the
+conceivable ones. `reason` justifies an assumption. If `value` is a mapping, the provenance holds for every number in
+it.
 """
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
 
 from memgrain.hwmodels.errors import HardwareError
 from memgrain.hwmodels.interconnect import Interconnect, Protocol, Tier
 from memgrain.hwmodels.spec import Cache, Chip, Core, Pages, Scratchpad
 from memgrain.hwmodels.standard import DramStandard
-
-try:
-    from yaml import CSafeLoader as SafeLoader  # a chip in 13 ms instead of 50
-except ImportError:  # PyYAML without its parser in C
-    from yaml import SafeLoader  # type: ignore[assignment]
+from memgrain.inputs.keys import validate
+from memgrain.inputs.spelling import suggest
+from memgrain.inputs.yaml_file import Loader, read_mapping
 
 FOLDER = Path(__file__).parent
 KINDS = ("measured", "vendor", "derived", "assumed")
@@ -36,23 +32,11 @@ _OPTIONAL = {
     for name, field in model.model_fields.items()
     if not field.is_required()
 }
-_Model = TypeVar("_Model", bound=BaseModel)
-
-
-class _Loader(SafeLoader):
-    """YAML in which a key may stand once in a mapping: the plain loader silently keeps the last one."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"key '{key}' stands twice", node.start_mark)
-        return super().construct_mapping(node, deep)
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where one number comes from."""
+    """The provenance of one number."""
 
     path: str
     """Dotted name of the number, as in an override."""
@@ -63,19 +47,19 @@ class Provenance:
     source: str
     """The citation."""
     range: tuple[Any, Any] | None
-    """Lowest and highest conceivable value, as written, where sources disagree or nobody knows."""
+    """Lowest and highest conceivable value, as written; None where all sources agree."""
     reason: str
-    """Why an assumption is reasonable."""
+    """The justification of an assumption."""
 
 
 @dataclass(frozen=True)
 class ChipFile:
-    """A chip together with where its numbers come from."""
+    """A chip with the provenance of its numbers."""
 
     chip: Chip
     """The validated chip."""
     provenance: dict[str, Provenance]
-    """Where each number comes from, by dotted name."""
+    """The provenance of each number, by dotted name."""
 
 
 def chip_names() -> list[str]:
@@ -105,14 +89,14 @@ def read_chip(name: str | Path, overrides: Mapping[str, Any] | None = None) -> C
         _override(tree, dotted, value, path.name)
         _embed_standards(tree, path, provenance)
         provenance[dotted] = Provenance(dotted, value, "override", "set by the user", None, "")
-    return ChipFile(_validate(Chip, {**tree, "name": path.stem}, path.name), provenance)
+    return ChipFile(validate(Chip, {**tree, "name": path.stem}, path.name, HardwareError), provenance)
 
 
 def load_standard(name: str | Path) -> DramStandard:
     """The DRAM standard of that name, or of that YAML file; raises HardwareError if it is missing or wrong."""
     path = _find(name, "dram", "DRAM standard", standard_names())
     tree, _ = _read(path, [])
-    return _validate(DramStandard, {**tree, "name": path.stem}, path.name)
+    return validate(DramStandard, {**tree, "name": path.stem}, path.name, HardwareError)
 
 
 def _find(name: str | Path, folder: str, what: str, known: list[str]) -> Path:
@@ -121,33 +105,18 @@ def _find(name: str | Path, folder: str, what: str, known: list[str]) -> Path:
     if str(name) in known:
         return FOLDER / folder / f"{name}.yaml"
     raise HardwareError(
-        f"no {what} '{name}'{_suggest(str(name), known)}; known: {', '.join(known)}; or give a .yaml file"
+        f"no {what} '{name}'{suggest(str(name), known)}; known: {', '.join(known)}; or give a .yaml file"
     )
 
 
-def _suggest(word: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(word, known, 1)
-    return f"; did you mean '{close[0]}'?" if close else ""
-
-
 def _read(path: Path, seen: list[Path]) -> tuple[dict[str, Any], dict[str, Provenance]]:
-    """The mapping of a file with its provenance taken out, on top of the file that it extends."""
+    """The mapping of a file without provenance, merged over the file that it extends; and the provenance by dotted
+    name."""
     if path in seen:
         raise HardwareError(
             f"{path.name}: extends itself by way of {' -> '.join(p.name for p in seen)}; break the circle"
         )
-    try:
-        text = path.read_text(encoding="utf-8")
-        raw = yaml.load(text, Loader=_Loader)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise HardwareError(f"{path}: cannot be read ({reason}); check the path") from None
-    except yaml.YAMLError as error:
-        raise HardwareError(f"{path.name}: not valid YAML ({' '.join(str(error).split())}); mend the syntax") from None
-    if not isinstance(raw, dict):
-        raise HardwareError(
-            f"{path.name}: expected a mapping of keys, got {type(raw).__name__}; see hwmodels/chips/toy.yaml"
-        )
+    raw = read_mapping(path, "see hwmodels/chips/toy.yaml", HardwareError)
     sources = raw.pop("sources", None) or {}
     if not isinstance(sources, dict):
         raise HardwareError(f"{path.name}: sources must map keys to citations, got {type(sources).__name__} @ sources")
@@ -158,7 +127,21 @@ def _read(path: Path, seen: list[Path]) -> tuple[dict[str, Any], dict[str, Prove
         return tree, found
     beside = path.parent / f"{parent}.yaml"
     base, inherited = _read(beside if beside.exists() else _find(parent, "chips", "chip", chip_names()), [*seen, path])
-    return _merge(base, tree), {**inherited, **found}
+    merged = _merge(base, tree)
+    _check_kinds(merged, base, path.name)
+    return merged, {**inherited, **found}
+
+
+def _check_kinds(tree: dict[str, Any], base: dict[str, Any], file: str) -> None:
+    """Raise HardwareError for a level without a kind: its name is misspelt, or it is new and needs one."""
+    known = [str(level["name"]) for level in _records(base.get("memory", [])) if "kind" in level]
+    for level in _records(tree.get("memory", [])):
+        if "kind" not in level:
+            name = level["name"]
+            raise HardwareError(
+                f"{file}: level '{name}' has no kind and does not extend one{suggest(str(name), known)}; add kind: "
+                f"cache, scratchpad, link or dram, or correct the name @ {name}"
+            )
 
 
 def _strip(
@@ -169,7 +152,7 @@ def _strip(
     file: str,
     found: dict[str, Provenance],
 ) -> Any:
-    """`node` without its provenance, which is noted in `found`; `around` is provenance of an enclosing value."""
+    """Return `node` without provenance and record that in `found`; `around` is the provenance of an enclosing value."""
     if isinstance(node, dict) and "value" in node and set(node) <= _KEYS:
         if node.get("kind") not in KINDS:
             raise HardwareError(f"{file}: kind {node.get('kind')!r} is none of {', '.join(KINDS)} @ {path}")
@@ -202,12 +185,12 @@ def _strip(
 
 
 def _named(path: str, item: Any, i: int) -> str:
-    """Dotted name of a list's record: the record's own name where it has one, as overrides use it."""
+    """Dotted name of an item of a list: its own name where it has one, as in overrides."""
     return str(item["name"]) if isinstance(item, dict) and "name" in item else f"{path}.{i}"
 
 
 def _merge(base: Any, top: Any) -> Any:
-    """`top` laid over `base`: mappings key by key, lists of named records by name, anything else replaced."""
+    """Merge `top` over `base`: mappings by key, lists of named records by name; anything else is replaced."""
     if isinstance(base, dict) and isinstance(top, dict):
         return {
             key: _merge(base[key], top[key]) if key in base and key in top else top.get(key, base.get(key))
@@ -225,7 +208,7 @@ def _merge(base: Any, top: Any) -> Any:
 
 
 def _records(node: Any) -> Iterator[dict[str, Any]]:
-    """Every core or level inside `node`: the mappings with a name, but for the DRAM standards in them."""
+    """Every core or level inside `node`: mappings with a name, except DRAM standards."""
     if isinstance(node, dict):
         if "name" in node:
             yield node
@@ -238,14 +221,14 @@ def _records(node: Any) -> Iterator[dict[str, Any]]:
 
 
 def _override(tree: dict[str, Any], dotted: str, value: Any, file: str) -> None:
-    """Set the number that `dotted` names; a text is read as YAML would read it."""
+    """Set the number at a dotted key; a text is parsed as YAML."""
     first, *rest = dotted.split(".")
     records = {record["name"]: record for record in _records([tree.get("cores", []), tree.get("memory", [])])}
     node: Any = tree if not rest else records.get(first, tree.get(first))
     keys = rest or [first]
     if node is None:
         known = [*records, *Chip.model_fields]
-        raise HardwareError(f"{file}: no '{first}' to override{_suggest(first, known)}; known: {', '.join(known)}")
+        raise HardwareError(f"{file}: no '{first}' to override{suggest(first, known)}; known: {', '.join(known)}")
     for key in keys[:-1]:
         if isinstance(node, list) and key.isdigit() and int(key) < len(node):
             node = node[int(key)]
@@ -254,18 +237,19 @@ def _override(tree: dict[str, Any], dotted: str, value: Any, file: str) -> None:
     if not isinstance(node, dict) or not (keys[-1] in node or keys[-1] in _OPTIONAL):
         known = list(node) if isinstance(node, dict) else []
         raise HardwareError(
-            f"{file}: no '{dotted}' to override{_suggest(keys[-1], known)}; keys there: {', '.join(known)}"
+            f"{file}: no '{dotted}' to override{suggest(keys[-1], known, 1)}; keys there: {', '.join(known)}"
         )
     try:
-        node[keys[-1]] = yaml.load(value, Loader=_Loader) if isinstance(value, str) else value
+        node[keys[-1]] = yaml.load(value, Loader=Loader) if isinstance(value, str) else value
     except yaml.YAMLError:
         raise HardwareError(f"{file}: {value!r} is not a YAML value; quote or correct it @ {dotted}") from None
 
 
 def _embed_standards(tree: dict[str, Any], path: Path, provenance: dict[str, Provenance]) -> None:
-    """Put the content of a DRAM standard's file where its name stands, so that its numbers can be overridden too.
+    """Replace the name of a DRAM standard by the content of its file, so that overrides can reach its numbers.
 
-    A mapping with `extends` names the standard and what is different in this chip: `{extends: hbm3, timings: {...}}`.
+    A mapping with `extends` names the standard and lists the differences of this chip: `{extends: hbm3, timings:
+    {...}}`.
     """
     for record in _records(tree.get("memory", [])):
         standard = record.get("standard")
@@ -281,7 +265,7 @@ def _embed_standards(tree: dict[str, Any], path: Path, provenance: dict[str, Pro
             known = list(content.get("timings", {}))
             if timing not in known:
                 raise HardwareError(
-                    f"{path.name}: {name} has no timing '{timing}'{_suggest(str(timing), known)}; known: "
+                    f"{path.name}: {name} has no timing '{timing}'{suggest(str(timing), known, 1)}; known: "
                     f"{', '.join(known)} @ {prefix}.timings"
                 )
         record["standard"] = _merge(content, own) | {"name": found.stem}
@@ -290,39 +274,3 @@ def _embed_standards(tree: dict[str, Any], path: Path, provenance: dict[str, Pro
             key = f"{prefix}.{item.path}"
             if key not in changed:
                 provenance[key] = replace(item, path=key)
-
-
-def _validate(model: type[_Model], tree: dict[str, Any], file: str) -> _Model:
-    try:
-        return model.model_validate(tree)
-    except ValidationError as error:
-        raise HardwareError(f"{file}: {_first_line(error, tree)}") from None
-
-
-def _first_line(error: ValidationError, tree: dict[str, Any]) -> str:
-    """The first complaint of pydantic as one line: what, got what, where."""
-    first = error.errors()[0]
-    parts = [str(part) for part in first["loc"] if part not in ("cache", "scratchpad", "link", "dram")]
-    where = ""
-    node: Any = tree
-    for part in parts:
-        node = (
-            node[int(part)]
-            if isinstance(node, list) and part.isdigit() and int(part) < len(node)
-            else (node.get(part) if isinstance(node, dict) else None)
-        )
-        where = str(node["name"]) if isinstance(node, dict) and "name" in node else f"{where}.{part}".lstrip(".")
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
-        message = f"unknown key '{parts[-1]}'; remove it or correct its spelling"
-    elif first["type"] == "union_tag_not_found":
-        message = (
-            "key 'kind' is missing; add cache, scratchpad, link or dram, or correct the name if it extends a level"
-        )
-    elif first["type"] == "union_tag_invalid":
-        message = f"kind '{first['ctx']['tag']}' is none of cache, scratchpad, link, dram; correct it"
-    elif first["type"] == "missing":
-        message = f"key '{parts[-1]}' is missing; add it"
-    elif first["type"] != "value_error":
-        message = f"{message[0].lower()}{message[1:]}, got {first['input']!r}; correct the value"
-    return f"{message} @ {where or 'the file'}"

@@ -1,4 +1,4 @@
-"""The chip's main memory: channels of a DRAM standard at the data rate that the chip's bandwidth asks for."""
+"""The chip's main memory: channels of a DRAM standard, clocked so that they carry the chip's bandwidth."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from memgrain.hwmodels.units import Bandwidth, Bytes, Count, Latency, format_ban
 
 Channels = Annotated[Count, Field(le=65536)]
 Window = Annotated[Count, Field(le=1024)]
-PLACES = 2**24
-"""Requests of all banks to be reordered of which the state fits into the memory of a machine."""
+MOST_PENDING = 2**24
+"""Most requests that the reorder windows of all banks may hold: their state must fit into the host's memory."""
 RATE_ROUNDING = 1.005
-"""By how much a bandwidth may exceed the fastest speed bin: both are rounded by those who publish them."""
+"""Largest ratio of a bandwidth to that of the fastest speed bin: publishers round both numbers."""
 
 
 class Dram(Spec):
     """The chip's main memory: a number of channels of one DRAM standard.
 
-    The channels' clock follows from the bandwidth: `bandwidth / channels` is the peak of one channel, and its command
-    clock is the one at which the standard's bursts carry that.
+    The bandwidth sets the clock of the channels: `bandwidth / channels` is the peak of one channel, and at its command
+    clock the standard's bursts carry that peak.
     """
 
     kind: Literal["dram"]
@@ -53,14 +53,13 @@ class Dram(Spec):
 
     @property
     def closed_row_time(self) -> int:
-        """Picoseconds from activation to the end of the first burst: the part of the latency that the banks account
-        for."""
+        """Picoseconds from the activation of a row to the end of the first burst: the banks' part of the latency."""
         standard = self.at_rate
         return standard.delay("bank", "ACT", "RD") + standard.timings["tCL"] + self.burst_time
 
     @property
     def burst_time(self) -> int:
-        """Picoseconds that the smallest access occupies a channel's data bus."""
+        """Picoseconds for which the smallest access occupies a channel's data bus."""
         return self.smallest_access * PS * self.channels // self.bandwidth
 
     @model_validator(mode="after")
@@ -74,11 +73,12 @@ class Dram(Spec):
             raise ValueError(
                 f"interleave {self.interleave} must divide the row of {self.standard.row} bytes; change interleave"
             )
-        places = self.channels * self.standard.banks * self.window
-        if places > PLACES:
+        pending = self.channels * self.standard.banks * self.window
+        if pending > MOST_PENDING:
             raise ValueError(
-                f"{self.channels} channels of {self.standard.banks} banks with a window of {self.window} hold {places} "
-                f"requests, at most {PLACES} are simulated; lower {self.name}.window or {self.name}.channels"
+                f"{self.channels} channels of {self.standard.banks} banks with a window of {self.window} hold "
+                f"{pending} requests, at most {MOST_PENDING} are simulated; lower {self.name}.window or "
+                f"{self.name}.channels"
             )
         self._check_rate()
         if self.latency < self.closed_row_time:
@@ -90,10 +90,9 @@ class Dram(Spec):
         return self
 
     def _check_rate(self) -> None:
-        """Refuse a bandwidth beyond the fastest speed bin, and one at which a burst does not end between refreshes.
+        """Refuse a bandwidth beyond the fastest speed bin, and one at which a burst does not end between two refreshes.
 
-        Slower than any speed bin is allowed: memories are clocked down to save power, and a bandwidth of less is a fair
-        question.
+        A bandwidth below the slowest speed bin is allowed: memories are clocked down to save power.
         """
         standard, name = self.standard, self.name
         most = self.channels * standard.fastest.peak

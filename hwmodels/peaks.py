@@ -1,7 +1,7 @@
-"""Peaks of one chip that contradict one another: each is possible, but one of them is then never reached.
+"""Peaks of one chip of which one bounds another: the larger one is never reached.
 
-A loader cannot refuse them: what a wider port or a slower cache would bring is a fair question. Who asks should know
-which number does not bind.
+The loader does not refuse such a chip, since a wider port or a slower cache is a valid experiment. The lines tell the
+user which number does not bind.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from memgrain.hwmodels.units import format_bandwidth
 _WIDTHS: dict[DType, int] = {"fp32": 4, "bf16": 2, "fp16": 2, "fp8": 1, "int8": 1}
 """Bytes of an element."""
 ROUNDING = 1.005
-"""By how much peaks may differ that are rounded."""
+"""Ratio up to which two published, rounded peaks count as equal."""
 
 
 def contradictions(chip: Chip) -> list[str]:
-    """A line for each pair of peaks of which one is never reached: what, against what, and what to change."""
+    """One line for each pair of peaks of which one is never reached: both values, and which number to change."""
     return [*_of_ports(chip), *_of_shared(chip), *(line for core in chip.cores for line in _of_core(core))]
 
 
 def _instances(scope: str, core: Core) -> int:
-    """How many levels of a scope the cores of a kind have."""
+    """Number of levels of a scope that all cores of a kind have together."""
     return {"core": core.count, "cluster": core.count // core.cores_per_cluster, "chip": 1}[scope]
 
 
 def _drawn(core: Core, writes: bool = False) -> tuple[int, str]:
-    """Bytes per second that all cores of a kind draw from the shared levels together, with writes on a way of their
-    own if asked for; and the number that bounds it."""
+    """Bytes per second that all cores of a kind read from the shared levels together, and the name of the number that
+    bounds them; `writes` adds the bandwidth of a separate write port."""
     own = core.bandwidth + (core.write_bandwidth or 0 if writes else 0)
     links = [level for level in core.near if isinstance(level, Link)]
     bounds = [(_instances(level.scope, core) * level.bandwidth, f"{level.name}.bandwidth") for level in links]
@@ -43,7 +43,7 @@ def _carried(level: Level, core: Core) -> int:
 
 
 def _of_ports(chip: Chip) -> Iterator[str]:
-    """Ports that together cannot draw what the DRAM gives, or a cache that gives more than all ports take."""
+    """Pairs of a port and a shared level: all ports take less than the DRAM gives, or less than a cache gives."""
     core = max(chip.cores, key=_drawn)
     most, knob = _drawn(core)
     if most < chip.dram.bandwidth:
@@ -75,7 +75,7 @@ def _of_shared(chip: Chip) -> Iterator[str]:
 
 
 def _of_core(core: Core) -> Iterator[str]:
-    """A scratchpad that takes less than the port brings, and elements that are slower than wider ones."""
+    """A scratchpad slower than its core's port, and element types that are slower than wider ones."""
     for level in core.near:
         if (
             isinstance(level, Scratchpad)
@@ -94,7 +94,7 @@ def _of_core(core: Core) -> Iterator[str]:
 
 
 def _line(what: str, low: int, name: str, high: int, knob: str) -> str:
-    """That `what` bounds a peak, which is then never reached."""
+    """The line which says that `what` bounds the number `name`."""
     return (
         f"{what} {format_bandwidth(low)} at most, so {name} {format_bandwidth(high)} is never reached; raise {knob} or "
         f"lower {name}"

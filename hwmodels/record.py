@@ -1,4 +1,4 @@
-"""The record that every specification here is: frozen, and closed to unknown keys."""
+"""Base record of all specifications: frozen, and closed to unknown keys."""
 
 from pydantic import BaseModel, ConfigDict
 

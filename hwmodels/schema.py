@@ -1,7 +1,7 @@
-"""The JSON Schema of a chip's YAML, for editors: pydantic's, widened by what the loader accepts beyond the bare record.
+"""The JSON Schema of a chip's YAML for editors: pydantic's schema, extended by the forms that the loader also accepts.
 
-Any value may also be written with its provenance, a DRAM standard may be a name, and a file may have `sources` and
-`extends`. In a file that extends another every key is optional, since what it lacks comes from there.
+Any value may carry its provenance, a DRAM standard may be a name, and a file may have `sources` and `extends`. A file
+that extends another may omit any key.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def chip_schema() -> Schema:
 
 
 def _cited(value: Schema) -> Schema:
-    """`value` itself, or a mapping of it and where it comes from."""
+    """Schema of a value, or of a mapping with the value and its provenance."""
     mapping = {
         "type": "object",
         "properties": {
@@ -75,7 +75,7 @@ def _cited(value: Schema) -> Schema:
 
 
 def _widened(record: Schema) -> Schema:
-    """A record whose values, and values of values, may each carry their provenance."""
+    """Schema of a record in which every value, and every value inside a value, may carry provenance."""
     found = dict(record)
     if isinstance(found.get("additionalProperties"), dict):
         found["additionalProperties"] = _cited(found["additionalProperties"])
@@ -86,9 +86,9 @@ def _widened(record: Schema) -> Schema:
 
 
 def _part(node: Any) -> Any:
-    """The same without required keys and with references to parts, for a file that extends another.
+    """Schema of a file that extends another: no required keys, and references to other such partial records.
 
-    A level's kind need not be named there, so the choice by kind becomes a choice of any.
+    A level may omit its kind there, so the choice by kind becomes a choice among all kinds.
     """
     if isinstance(node, list):
         return [_part(item) for item in node]

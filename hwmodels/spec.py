@@ -1,8 +1,8 @@
-"""What a chip is: cores, memory levels from the core outward, and DRAM standards, as frozen and validated records.
+"""Records of a chip: cores, memory levels from the core outward, and DRAM standards; frozen and validated.
 
-Quantities are integers in base units (bytes, bytes per second, picoseconds, hertz; see `memgrain.hwmodels.units`).
-Fields in which chips differ have no default. Derived figures are properties. Every field carries a sentence: `memgrain
-explain` prints it.
+Quantities are integers in base units (bytes, bytes per second, picoseconds, hertz; see `memgrain.inputs.quantities`).
+Fields in which chips differ have no default. Derived figures are properties. Every field has a description of one
+sentence, which `memgrain explain` prints.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ DType = Literal["bf16", "fp16", "fp8", "int8", "fp32"]
 Scope = Literal["core", "cluster", "chip"]
 Replacement = Literal["lru", "fifo", "random", "plru", "srrip"]
 LINES = 2**26
-"""Lines of a cache of which the state fits into the memory of a machine: 8 GiB at 128 bytes a line."""
+"""Most lines of a cache: their state must fit into the host's memory (8 GiB at 128 bytes a line)."""
 
 
 class Tile(Spec):
-    """The smallest matrix product that the unit executes; dimensions are padded up to multiples of it."""
+    """The smallest matrix product that the unit executes; dimensions are rounded up to multiples of it."""
 
     m: Count = Field(description="rows of the left operand in one instruction")
     n: Count = Field(description="columns of the right operand in one instruction")
@@ -44,7 +44,7 @@ class Matmul(Spec):
 
 
 class Vector(Spec):
-    """The vector unit of one core, as far as softmax needs it."""
+    """The vector unit of one core, as far as softmax uses it."""
 
     exps_per_cycle: Rate = Field(description="exponentials per cycle and core")
     ops_per_cycle: Rate = Field(description="other fp32 elementwise operations per cycle and core (max, scale, sum)")
@@ -102,7 +102,7 @@ class Cache(Spec):
 
     @property
     def dirty_ways(self) -> int:
-        """Lines of a set that may be dirty at a time."""
+        """Most dirty lines of a set at a time."""
         return self.ways if self.dirty_share is None else int(self.dirty_share * self.ways + 1e-9)
 
     @model_validator(mode="after")
@@ -150,7 +150,7 @@ class Cache(Spec):
 
 
 class Requests(Spec):
-    """What a DMA engine asks for at once: pieces of a row whose size follows from its address."""
+    """Requests of a DMA engine: it cuts rows into pieces whose size depends on their address."""
 
     largest: Bytes = Field(
         description="largest request; a row is cut into pieces of the largest power of two up to this that its address "
@@ -269,14 +269,14 @@ class Core(Spec):
 
 
 class Pages(Spec):
-    """Pages of a KV cache, as a chip's serving framework lays them out; vLLM's on GPUs where a file says nothing."""
+    """Pages of a KV cache as the chip's serving framework lays them out; the defaults are vLLM's on GPUs."""
 
     rows: Count = Field(default=64, description="tokens of a page")
     order: Literal["nhd", "hnd"] = Field(default="nhd", description="token by token (nhd), or head by head (hnd)")
 
 
 class Chip(Spec):
-    """A chip: kinds of core, and the memory levels they share, from the cores outward."""
+    """A chip: kinds of core, and the memory levels that they share, from the cores outward."""
 
     name: str = Field(description="name of the file")
     title: str = Field(description="name as people say it")
@@ -309,12 +309,12 @@ class Chip(Spec):
 
     @property
     def matmul_core(self) -> Core:
-        """The kind that runs programs: the first with a matrix unit."""
+        """The kind of core that runs programs: the first with a matrix unit."""
         return next(core for core in self.cores if core.matmul is not None)
 
     @property
     def vector_core(self) -> Core:
-        """The kind that computes exponentials: the first with a vector unit."""
+        """The kind of core that computes exponentials: the first with a vector unit."""
         return next(core for core in self.cores if core.vector is not None)
 
     @property
@@ -326,12 +326,12 @@ class Chip(Spec):
 
     @property
     def levels(self) -> list[Cache | Scratchpad | Link | Dram]:
-        """All levels that a program's data pass, from the core outward."""
+        """All levels on a program's path to memory, from the core outward."""
         return [*self.matmul_core.near, *self.memory]
 
     @property
     def scratchpad(self) -> Scratchpad | None:
-        """The level that holds a program's tiles: the first scratchpad of the kind that runs programs."""
+        """The level that holds a program's tiles: the first scratchpad of the kind of core that runs programs."""
         return next((level for level in self.levels if isinstance(level, Scratchpad)), None)
 
     @property

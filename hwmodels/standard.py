@@ -1,13 +1,12 @@
-"""What a DRAM standard is: the organisation of one channel, its timings and its constraint table.
+"""A DRAM standard: the organisation of one channel, its timings and its constraint table.
 
-The table follows the JEDEC habit as Ramulator writes it down: "after `preceding`, `following` must wait `latency` on
-the same `level`"; with `window` n the wait counts from the n-th last such command (tFAW is `ACT -> ACT, rank, window
-4`).
+The table follows JEDEC in the notation of Ramulator: after command `preceding`, command `following` waits `latency` on
+the same `level`. With `window` n the wait counts from the n-th last such command; tFAW is `ACT -> ACT, rank, window 4`.
 
-Timings are given in clocks or in nanoseconds, as JEDEC defines them. At another clock the timings in clocks scale with
-it and those in nanoseconds stay. In a chip, nanoseconds are not rounded up to whole clocks: what is known of HBM are
-nanoseconds that memory reaches, and a faster clock then never makes a timing longer. Where a channel is held against a
-cycle-level simulator, they are (`in_whole_clocks`).
+Timings are given in clocks or in nanoseconds, as JEDEC defines them. At another clock, timings in clocks scale and
+timings in nanoseconds stay. In a chip, nanoseconds are not rounded up to whole clocks: the published HBM timings are
+nanoseconds that the memory reaches, and without rounding a faster clock never lengthens a timing. For comparisons with
+a cycle-level simulator they are rounded (`in_whole_clocks`).
 """
 
 from __future__ import annotations
@@ -20,13 +19,14 @@ from pydantic.json_schema import SkipJsonSchema
 
 from memgrain.hwmodels.record import Spec
 from memgrain.hwmodels.units import Bytes, Count, Duration, format_duration, parse_duration
+from memgrain.inputs.quantities import amount
 
 PS = 10**12
-"""Picoseconds of a second."""
+"""Picoseconds in a second."""
 PERIODS = (100, 100_000)
-"""Shortest and longest period of a command clock that is a DRAM's, in ps: 10 GHz to 10 MHz."""
+"""Shortest and longest command-clock period of a DRAM, in ps: 10 GHz to 10 MHz."""
 Few = Annotated[Count, Field(le=64)]
-"""A count of parts of a channel: far above any standard's, and small enough that the state of the banks fits."""
+"""A number of ranks, bank groups or banks: above any standard's, and small enough for the host's memory."""
 
 Command = Literal["ACT", "PRE", "RD", "WR"]
 DramLevel = Literal["channel", "other_rank", "rank", "bank_group", "bank"]
@@ -115,9 +115,9 @@ class DramStandard(Spec):
         return max((self.latency(row.latency) for row in rows), default=0)
 
     def service(self, level: DramLevel, command: Command) -> int:
-        """Picoseconds of one `command` on one instance of `level` in a steady stream: the table read as a server.
+        """Picoseconds per `command` on one instance of `level` in a steady stream: the table read as a server.
 
-        A row `command -> command` with latency L and window w lets w commands pass in L.
+        A row `command -> command` with latency L and window w admits w commands in L.
         """
         rows = [row for row in self.constraints if row.level == level and row.preceding == row.following == command]
         return max((-(-self.latency(row.latency) // row.window) for row in rows), default=0)
@@ -134,24 +134,24 @@ class DramStandard(Spec):
 
     @property
     def fastest(self) -> DramStandard:
-        """The same at the clock of its fastest speed bin."""
+        """The standard at the clock of its fastest speed bin."""
         return self.at(Fraction(self.shortest_clock or self.clock_period))
 
     def at(self, clock: Fraction) -> DramStandard:
-        """The same with a command clock of `clock` ps: timings given in clocks scale, those in nanoseconds stay."""
+        """The standard at a command clock of `clock` ps: timings in clocks scale, timings in nanoseconds stay."""
         scale = clock / self.clock_period
         timings = {name: int(time * scale) if name in self.clocked else time for name, time in self.timings.items()}
         return self.model_copy(update={"clock_period": max(1, round(clock)), "timings": timings})
 
     def in_whole_clocks(self) -> DramStandard:
-        """The same with every timing a whole number of clocks, as a controller programs it: rounded up unless it is
-        above a whole number by less than 2.6 % of a clock (JEDEC JESD79-4, rounding algorithms)."""
+        """The standard with every timing rounded to whole clocks, as a controller programs it: up, unless it exceeds a
+        whole number by less than 2.6 % of a clock (JEDEC JESD79-4, rounding algorithms)."""
         clock = self.clock_period
         timings = {name: (time * 1000 // clock + 974) // 1000 * clock for name, time in self.timings.items()}
         return self.model_copy(update={"timings": timings})
 
     def carrying(self, bandwidth: Fraction) -> DramStandard:
-        """The same at the clock at which one channel's peak is `bandwidth`, in bytes per second."""
+        """The standard at the clock at which one channel's peak is `bandwidth`, in bytes per second."""
         return self.at(self.clock_period * (self.burst * PS / bandwidth) / self.burst_time)
 
     @model_validator(mode="before")
@@ -162,10 +162,12 @@ class DramStandard(Spec):
         period = parse_duration(raw.get("clock_period"))
         timings, clocked = {}, []
         for name, text in raw["timings"].items():
-            number = text.removesuffix("nCK").strip() if isinstance(text, str) and text.endswith("nCK") else ""
-            timings[name] = f"{int(number) * period} ps" if number.isdigit() else text
-            if number.isdigit():
-                clocked.append(name)
+            clocks = amount(text, "nCK")
+            if clocks is None or not clocks.is_integer():
+                timings[name] = text
+                continue
+            timings[name] = f"{int(clocks) * period} ps"
+            clocked.append(name)
         return {**raw, "timings": timings, "clocked": tuple(clocked)}
 
     @model_validator(mode="after")
@@ -190,7 +192,7 @@ class DramStandard(Spec):
         return self
 
     def _check_clocks(self) -> None:
-        """Refuse clocks that no DRAM has, and a burst that takes no time."""
+        """Refuse clocks outside PERIODS, and a burst that takes no time."""
         low, high = (format_duration(period) for period in PERIODS)
         for name, period in (("clock_period", self.clock_period), ("shortest_clock", self.shortest_clock)):
             if period is not None and not PERIODS[0] <= period <= PERIODS[1]:
@@ -207,7 +209,7 @@ class DramStandard(Spec):
             raise ValueError("tBL and the wait from RD to RD of a rank are both 0, but a burst takes time; raise tBL")
 
     def _check_commands(self) -> None:
-        """Refuse waits that contradict one another: a row closed before it can be read, and the like."""
+        """Refuse contradicting waits, such as a row that closes before it can be read."""
         self._ordered(("bank", "ACT", "RD", 1), ("bank", "ACT", "PRE", 1), "a row would close before it can be read")
         for row in self.constraints:
             if row.window > 1:
@@ -216,14 +218,14 @@ class DramStandard(Spec):
                 self._ordered(("rank", *one), (row.level, *all_), why)
 
     def _ordered(self, shorter: _Wait, longer: _Wait, why: str) -> None:
-        """Refuse a `longer` wait that is below the `shorter` one; a wait that the table does not have is neither."""
+        """Refuse a `longer` wait below the `shorter` one; a wait that the table lacks is not checked."""
         low, high = self._row(shorter), self._row(longer)
         if low and high and self.latency(high) < self.latency(low):
             times = [format_duration(self.latency(name)) for name in (high, low)]
             raise ValueError(f"{high} {times[0]} is below {low} {times[1]}, but {why}; raise {high} or lower {low}")
 
     def _row(self, wait: _Wait) -> str | None:
-        """The names of the longest latency in the table for this wait."""
+        """The timings of the longest latency in the table for this wait."""
         level, preceding, following, window = wait
         found = [
             row.latency

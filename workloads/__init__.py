@@ -1,7 +1,8 @@
-"""What is asked of a chip: shapes and addresses of attention calls, as compressed traces; knows no chip."""
+"""Workloads: shapes and addresses of attention calls as compressed traces. This package knows no chip."""
 
 from __future__ import annotations
 
+from memgrain.inputs.keys import known_keys
 from memgrain.workloads.attention import attention, fit, reckon
 from memgrain.workloads.errors import WorkloadError
 from memgrain.workloads.kernels.engine import Engine
@@ -11,13 +12,12 @@ from memgrain.workloads.kernels.names import ALIASES, find_kernel, kernel_names
 from memgrain.workloads.kernels.pace import Pace
 from memgrain.workloads.kernels.parts import Launch
 from memgrain.workloads.kernels.tiling import Budget, FittedTiling, Tiling, scratchpad_bytes
-from memgrain.workloads.key_errors import known_keys
 from memgrain.workloads.layers.step import Shard, Step
 from memgrain.workloads.layers.workload import Layers
 from memgrain.workloads.layouts.layout import Contiguous, Layout, Paged
 from memgrain.workloads.load import KINDS, AnyWorkload, load_any, load_workload, parse_any, parse_workload
 from memgrain.workloads.models.model import Model, load_model, model_names
-from memgrain.workloads.models.parts import Part
+from memgrain.workloads.models.parts import CacheComponent
 from memgrain.workloads.patterns import PATTERNS, Pattern
 from memgrain.workloads.selection import SELECTIONS, LocalSelection, RandomSelection, RecordedSelection, Selection
 from memgrain.workloads.shape import AttentionShape, DType, DTypes, Phase, element_bytes
@@ -29,7 +29,7 @@ from memgrain.workloads.steps.linear_tiling import FittedLinear, LinearTiling
 from memgrain.workloads.steps.matrix import Elementwise, MatrixRead
 from memgrain.workloads.steps.prefetch import Prefetch
 from memgrain.workloads.steps.sequence import in_one_memory
-from memgrain.workloads.steps.sparse_attention import Indexed
+from memgrain.workloads.steps.sparse_attention import SparseAttentionStep
 from memgrain.workloads.steps.synthetic import after_writes, gather, pointer_chase, stream, stride
 from memgrain.workloads.trace import (
     ACCESS,
@@ -50,7 +50,7 @@ from memgrain.workloads.trace import (
     expand,
 )
 from memgrain.workloads.trace_file import load_trace, save_trace
-from memgrain.workloads.workload import Hold, Workload
+from memgrain.workloads.workload import WidthConstraint, Workload
 
 __all__ = [
     "ACCESS",
@@ -66,6 +66,7 @@ __all__ = [
     "AnyWorkload",
     "AttentionShape",
     "Budget",
+    "CacheComponent",
     "Chunk",
     "Contiguous",
     "DType",
@@ -75,8 +76,6 @@ __all__ = [
     "FittedLinear",
     "FittedTiling",
     "Gemm",
-    "Hold",
-    "Indexed",
     "Indexer",
     "Kernel",
     "Launch",
@@ -89,7 +88,6 @@ __all__ = [
     "Model",
     "Pace",
     "Paged",
-    "Part",
     "Pattern",
     "Phase",
     "Prefetch",
@@ -97,10 +95,12 @@ __all__ = [
     "RecordedSelection",
     "Selection",
     "Shard",
+    "SparseAttentionStep",
     "Step",
     "Tensor",
     "Tiling",
     "Trace",
+    "WidthConstraint",
     "Workload",
     "WorkloadError",
     "after_writes",

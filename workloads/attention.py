@@ -1,8 +1,9 @@
 """The tiled attention loop as a trace: programs, steps and runs in the kernel's order.
 
-Decode follows FlashDecoding (splits fastest, then blocks of packed query rows, then heads, then batch entries); prefill
-follows FlashAttention-2 (q tiles fastest, then query heads, then batch entries). All rows of programs are alike but for
-their origins and index lists, so one template is written and each chunk shifts it.
+In decode, splits vary fastest, then blocks of packed query rows, then heads, then batch entries (FlashDecoding). In
+prefill, q tiles vary fastest, then query heads, then batch entries (FlashAttention-2). A row of programs shares one
+batch entry and KV head. All rows differ only in their origins and index lists, so one template is written and every
+chunk shifts it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from memgrain.workloads.kernels.deal import deal, splits_of
 from memgrain.workloads.kernels.kernel import tiled
 from memgrain.workloads.kernels.launcher import MERGED, fit_tiling, reckoned
 from memgrain.workloads.kernels.pairs import pairs_of_head
-from memgrain.workloads.kernels.program import ORIGINS, Geometry, Part, Template, tiles_of
+from memgrain.workloads.kernels.program import ORIGINS, Geometry, Template, TokenRange, tiles_of
 from memgrain.workloads.kernels.templates import Cut, dealt_template, queries_of, row_template
 from memgrain.workloads.kernels.tiling import Budget, FittedTiling, padded
 from memgrain.workloads.layouts.layout import Paged, Placement, bases, place
@@ -31,26 +32,27 @@ from memgrain.workloads.trace import PROGRAM, READ, RUN, STEP, WRITE, Chunk, Ten
 from memgrain.workloads.workload import Workload
 
 LARGEST_LISTS = 1 << 22
-"""Selected tokens that one chunk holds before its q tiles are dealt to several chunks (16 MiB of indices)."""
+"""Most selected tokens of a chunk, before its q tiles are spread over several chunks (16 MiB of indices)."""
 LINE = 512
-"""Alignment of the log-sum-exps behind the partial accumulators."""
+"""Alignment, in bytes, of the log-sum-exps that follow the partial accumulators."""
 
 
 @dataclass(frozen=True, eq=False)
 class AttentionChunks:
-    """The chunk stream of an attention call: a chunk for each row of programs (and stretch of q tiles)."""
+    """The chunk stream of an attention call: one chunk for each row of programs and range of q tiles."""
 
     workload: Workload
     fitted: FittedTiling
     geometry: Geometry
     cut: Cut
-    """Who shares the contexts."""
+    """Which programs share each context."""
     templates: tuple[Template, ...]
-    """The programs of a row, by stretches of q tiles; where tiles are dealt, those of a kv head, by parts."""
+    """Templates of the programs of a row, one for each range of q tiles; where tiles are dealt, of a KV head, one for
+    each part."""
     bases: dict[str, int]
     """Base address of each tensor."""
     list_tokens: int
-    """Entries of the index lists of a row, all q tiles together."""
+    """Entries of the index lists of a row, for all q tiles together."""
     streams: bool
     """Whether any token is read without an index list."""
 
@@ -62,7 +64,7 @@ class AttentionChunks:
             yield self._merge()
 
     def _rows(self) -> Iterator[Chunk]:
-        """The programs of each row and stretch of q tiles."""
+        """The chunks of each row and range of q tiles."""
         shape = self.workload.shape
         for batch in range(shape.batch):
             paged = self._page_numbers(batch)
@@ -82,7 +84,7 @@ class AttentionChunks:
                 yield Chunk(programs, template.steps, runs, indices)
 
     def _dealt(self) -> Iterator[Chunk]:
-        """The programs of each part and kv head, whose segments are those of neighbouring batch entries."""
+        """The chunks of each part and KV head; segments belong to neighbouring batch entries."""
         shape, selection = self.workload.shape, self.workload.selection
         for segments, template in zip(self.cut.dealt, self.templates, strict=True):
             first, last = segments[0].sequence, segments[-1].sequence
@@ -101,7 +103,7 @@ class AttentionChunks:
                 yield Chunk(programs, template.steps, runs, np.concatenate(found))
 
     def _lists(self, batch: int, number: int, tiles: range) -> list[NDArray[np.int32]]:
-        """Numbers of the gathered pieces of q tiles `tiles`, in each way of numbering them."""
+        """Numbers of the gathered pieces of q tiles `tiles`, once for each numbering."""
         selection, unit, piece = self.workload.selection, self.workload.unit, self.geometry.list_piece
         placed, found = self.geometry.place, []
         for tile in tiles if selection is not None else ():
@@ -115,8 +117,8 @@ class AttentionChunks:
         return [placed.numbers(batch, tokens, piece, grid) for grid in placed.grids(piece) for tokens in found]
 
     def _page_numbers(self, batch: int) -> NDArray[np.int32]:
-        """Numbers of all page pieces of a sequence, in each way of numbering them, and, for tiles that are no whole
-        pages, the table entry of each part of a tile that lies in one page."""
+        """Numbers of all page pieces of a sequence, once for each numbering; where tiles are not whole pages, also the
+        block-table entry of each part of a tile within one page."""
         layout, size, tokens = self.workload.layout, self.geometry.block_kv, self.workload.shape.kv_len
         if not isinstance(layout, Paged) or not self.streams:
             return np.zeros(0, np.int32)
@@ -129,7 +131,7 @@ class AttentionChunks:
         return np.concatenate(found)
 
     def _origins(self, batch: int, head: int) -> NDArray[np.uint64]:
-        """Addresses of the first bytes that the runs of a row are counted from, in the order of `Geometry.origins`."""
+        """Base addresses of the runs of a row, in the order of `Geometry.origins`."""
         shape, placed = self.workload.shape, self.geometry.place
         found = dict.fromkeys(ORIGINS, 0) | self.bases
         for name in "QO":
@@ -150,7 +152,7 @@ class AttentionChunks:
         return np.array([found[name] for name in self.geometry.origins], np.uint64)
 
     def _merge(self) -> Chunk:
-        """The programs that merge the partial outputs of each row's splits, or find nothing to merge."""
+        """The programs that merge the partial outputs of each row's splits, or end at once where nothing is split."""
         shape, fitted = self.workload.shape, self.fitted
         plain = Merge(rows=MERGED, columns=shape.value_dim, ahead=max(self.cut.splits))
         merge = self.workload.tiling.merge or plain
@@ -177,8 +179,8 @@ class AttentionChunks:
     def _merged(
         self, origins: dict[str, int], batch: int, own: range, part: tuple[int, int], merge: Merge
     ) -> Iterator[tuple[list[tuple[int, ...]], list[tuple[int, ...]], int]]:
-        """Reads, writes and exponentials of each step of a program that merges packed rows `own` of a row of programs,
-        of their outputs the part (number, of how many)."""
+        """Reads, writes and exponentials of each step of a program that merges packed rows `own` of a row of programs;
+        `part` is (number, count) of the part of their outputs."""
         shape, splits, heads, ahead = self.workload.shape, self.cut.splits[batch], self.fitted.heads, merge.ahead
         if not self.cut.partial(batch):
             yield [], [], 0
@@ -207,12 +209,12 @@ class AttentionChunks:
 
 
 def attention(workload: Workload, budget: Budget) -> Trace:
-    """The trace of an attention call on a chip that offers `budget`.
+    """The trace of an attention call on a chip with `budget`.
 
-    Steps multiply what the kernel does: whole tiles of block_kv tokens, head dimensions padded by
-    `tiling.pad_head_dim`, query rows as they are or all of the tile (`tiling.whole_rows`). `Trace.macs` and
-    `Trace.exps` are what the algorithm needs: pairs of a query and a token that it sees. Raises WorkloadError if the
-    tiling does not fit, or there is no such kernel.
+    Steps count the products of the kernel: whole tiles of block_kv tokens, head dimensions padded by
+    `tiling.pad_head_dim`, and query rows as they are or padded to the tile (`tiling.whole_rows`). `Trace.macs` and
+    `Trace.exps` count the algorithm's own work: pairs of a query and a token that it attends to. Raises WorkloadError
+    if the tiling does not fit or the kernel is unknown.
     """
     workload = tiled(workload, budget)
     shape = workload.shape
@@ -272,33 +274,33 @@ def attention(workload: Workload, budget: Budget) -> Trace:
 
 
 def fit(workload: Workload, budget: Budget) -> FittedTiling:
-    """The tiling of a call without a kernel's name, with all that it leaves open filled in; see `fit_tiling`."""
+    """The tiling of a call without a named kernel, with every "auto" resolved; see `fit_tiling`."""
     own_lists = workload.selection is not None and workload.selection.share == "head"
     open_ends = budget, walked(workload), own_lists, _pieces(workload)
     return fit_tiling(workload.tiling, workload.shape, workload.dtypes, workload.phase, *open_ends)
 
 
 def reckon(workload: Workload, budget: Budget) -> float:
-    """Time in ps that a call without a kernel's name is reckoned to take, launch apart; see `reckoned`."""
+    """Estimated time in ps of a call without a named kernel, without the launch; see `reckoned`."""
     call = workload.shape, workload.dtypes, workload.phase, budget, walked(workload), _pieces(workload)
     return reckoned(workload.tiling, fit(workload, budget), *call)
 
 
 def walked(workload: Workload) -> int:
-    """Tokens that a row of programs walks in decode; 0 in prefill."""
+    """Tokens that a row of programs reads in decode; 0 in prefill."""
     return sum(workload.list_sizes(0, workload.shape.q_len)) if workload.phase == "decode" else 0
 
 
 def _pieces(workload: Workload) -> float:
-    """Pieces of memory in which a token of a tensor comes: of each unit that is selected, or of each page."""
+    """Pieces of memory per token of a tensor: one for each selected unit or each page."""
     placed = Placement(workload.layout, workload.shape, workload.dtypes, None)
     if workload.selection is not None:
         return 1 / placed.piece(workload.unit)
     return 1 / placed.piece(workload.layout.page) if isinstance(workload.layout, Paged) else 0
 
 
-def _all_parts(workload: Workload, fitted: FittedTiling) -> tuple[list[list[Part]], int]:
-    """The parts of every q tile in token order, and the entries of all index lists of a row."""
+def _all_parts(workload: Workload, fitted: FittedTiling) -> tuple[list[list[TokenRange]], int]:
+    """The token ranges of every q tile in token order, and the entries of all index lists of a row."""
     tiles = 1 if workload.phase == "decode" else -(-workload.shape.q_len // fitted.block_q)
     found, entries, size, tokens = [], 0, fitted.block_kv, workload.shape.kv_len
     for tile in range(tiles):
@@ -310,16 +312,16 @@ def _all_parts(workload: Workload, fitted: FittedTiling) -> tuple[list[list[Part
         elif isinstance(workload.layout, Paged):
             grain = gcd(workload.layout.page, size)
             ranges = [(a // grain * grain, b) for a, b in ranges]
-        keyed = [(a, Part(False, a, b - a)) for a, b in merged(ranges)]
+        keyed = [(a, TokenRange(False, a, b - a)) for a, b in merged(ranges)]
         if chosen:
-            keyed.append((visits.candidates[0], Part(True, entries, chosen)))
+            keyed.append((visits.candidates[0], TokenRange(True, entries, chosen)))
             entries += chosen
         found.append([part for _, part in sorted(keyed, key=lambda item: item[0])])
     return found, entries
 
 
-def _stretches(parts: list[list[Part]]) -> list[range]:
-    """Q tiles in stretches whose index lists stay below LARGEST_LISTS entries."""
+def _stretches(parts: list[list[TokenRange]]) -> list[range]:
+    """Ranges of q tiles whose index lists together stay below LARGEST_LISTS entries."""
     found, first, held = [], 0, 0
     for tile, own in enumerate(parts):
         entries = sum(part.tokens for part in own if part.selected)
@@ -331,7 +333,7 @@ def _stretches(parts: list[list[Part]]) -> list[range]:
 
 
 def _sizes(cut: Cut, placed: Placement, list_tokens: int, streams: bool) -> dict[str, int]:
-    """Bytes of each tensor that the kernel touches, in the order in which they lie in memory."""
+    """Bytes of each tensor that the kernel touches, in memory order."""
     workload, shape, accumulators = cut.workload, cut.workload.shape, cut.accumulator_bytes
     sizes: dict[str, int] = {}
     for name in f"Q{shape.kv_tensors}{'O' if workload.tiling.combine or not accumulators else ''}":
@@ -346,9 +348,8 @@ def _sizes(cut: Cut, placed: Placement, list_tokens: int, streams: bool) -> dict
 
 
 def _needed_entries(workload: Workload, sizes: dict[str, int], queries: list[Range]) -> dict[str, int]:
-    """Bytes of index lists and of the block table that are no matter of the kernel's tiles: an entry of 4 bytes for
-    each unit of a list in decode, and for each page that is streamed from; none of the lists of a prefill, which has
-    as many as q tiles."""
+    """Bytes of index lists and block table that any kernel must read: 4 bytes for each unit of a list in decode and for
+    each page that is streamed. Lists of a prefill are not counted: their number depends on the q tiles."""
     found = {}
     if "indices" in sizes:
         found["indices"] = sizes["indices"] // workload.unit if workload.phase == "decode" else 0

@@ -1,4 +1,4 @@
-"""How many distinct tokens and pages of K and V a workload reads, so that a trace knows its compulsory traffic."""
+"""Distinct tokens and pages of K and V that a workload reads: the compulsory traffic of its trace."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from memgrain.workloads.workload import Workload
 
 
 def distinct_tokens(workload: Workload, queries: Sequence[Range]) -> int:
-    """Distinct tokens read by q tiles `queries` (first and last query of each), summed over contexts (batch entries, or
-    the one that they share) and kv heads.
+    """Distinct tokens read by q tiles `queries` (first and last query of each), summed over contexts and KV heads. A
+    context belongs to a batch entry, or to all entries where they share one.
 
-    Index lists are drawn again only where their union is not known without them: several lists on one kv head, or
-    several q tiles or batch entries that do not stream every token anyway.
+    Index lists are drawn again only where their union depends on them: several lists on one KV head, or several q tiles
+    or batch entries that do not stream every token.
     """
     shape, selection, shared = workload.shape, workload.selection, workload.layout.shared
     entries = range(shape.batch)
@@ -43,7 +43,7 @@ def distinct_tokens(workload: Workload, queries: Sequence[Range]) -> int:
 
 
 def pages_read(workload: Workload, page: int, queries: Sequence[Range]) -> int:
-    """Pages of `page` tokens that q tiles `queries` stream tokens of, summed over contexts."""
+    """Pages of `page` tokens of which q tiles `queries` stream at least one token, summed over contexts."""
     ranges = [(a // page, -(-b // page)) for tile in queries for a, b in workload.visits(*tile).ranges]
     pages = sum(stop - start for start, stop in merged(ranges))
     return pages * (1 if workload.layout.shared else workload.shape.batch)

@@ -4,4 +4,5 @@ from __future__ import annotations
 
 
 class WorkloadError(ValueError):
-    """A workload that cannot be asked of any chip, or not of this one; one line: the value, the rule, the mend."""
+    """A workload is wrong, or does not fit this chip. The message names the value, the rule and the mend, in one
+    line."""

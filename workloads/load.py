@@ -1,4 +1,4 @@
-"""From a YAML file and overrides to a workload."""
+"""Load a workload from a YAML file and overrides."""
 
 from __future__ import annotations
 
@@ -8,30 +8,31 @@ from typing import Any
 
 import yaml
 
+from memgrain.inputs.keys import closest, in_line, known_keys, shown, validate
+from memgrain.inputs.yaml_file import read_mapping
 from memgrain.workloads.errors import WorkloadError
-from memgrain.workloads.key_errors import checked, closest, in_line, known_keys, shown
 from memgrain.workloads.layers.workload import Layers
 from memgrain.workloads.steps.gemm import Gemm
 from memgrain.workloads.steps.linear import Linear
 from memgrain.workloads.steps.matrix import Elementwise, MatrixRead
-from memgrain.workloads.steps.sparse_attention import Indexed
+from memgrain.workloads.steps.sparse_attention import SparseAttentionStep
 from memgrain.workloads.workload import Workload
 
-AnyWorkload = Workload | Indexed | Layers | MatrixRead | Elementwise | Gemm | Linear
+AnyWorkload = Workload | SparseAttentionStep | Layers | MatrixRead | Elementwise | Gemm | Linear
 KINDS: dict[str, type[AnyWorkload]] = {
     "attention": Workload,
-    "indexed": Indexed,
+    "indexed": SparseAttentionStep,
     "layers": Layers,
     "matrix_read": MatrixRead,
     "elementwise": Elementwise,
     "gemm": Gemm,
     "linear": Linear,
 }
-"""What a workload may be, by its kind."""
+"""Record of each kind of workload."""
 
 
 YAML = (".yaml", ".yml")
-"""Endings of files, where a name would be one of the package's."""
+"""Endings that mark a file rather than a name in the package."""
 
 
 def load_workload(path: str | Path, overrides: Mapping[str, object] | None = None) -> Workload:
@@ -40,20 +41,13 @@ def load_workload(path: str | Path, overrides: Mapping[str, object] | None = Non
 
 
 def load_any(path: str | Path, overrides: Mapping[str, object] | None = None) -> AnyWorkload:
-    """The workload of a YAML file, of whatever kind.
+    """The workload of a YAML file, of any kind.
 
-    `overrides` maps dotted keys ("shape.head_dim") to values and is applied before validation; strings are read as
+    `overrides` maps dotted keys ("shape.head_dim") to values and is applied before validation; strings are parsed as
     YAML. Raises WorkloadError, in one line that names the file, the value, the rule, the key and the mend.
     """
     path = Path(path)
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise WorkloadError(f"{path.name}: cannot be read ({in_line(error)}); give a YAML file of a workload") from None
-    except yaml.YAMLError as error:
-        raise WorkloadError(f"{path.name}: not valid YAML ({in_line(error)}); mend the line") from None
-    if not isinstance(raw, dict):
-        raise WorkloadError(f"{path.name}: expected a mapping, got {shown(raw)}; begin with kind: attention")
+    raw = read_mapping(path, "begin with kind: attention", WorkloadError)
     for key, value in (overrides or {}).items():
         _override(raw, key, value, path.name)
     for part in (raw, raw.get("attention")):
@@ -79,17 +73,17 @@ def parse_any(
     tree = dict(raw)
     for key, value in (overrides or {}).items():
         _override(tree, key, value, source)
-    return checked(_model(tree), tree, source)
+    return validate(_model(tree), tree, source, WorkloadError)
 
 
 def _beside(part: object, key: str, path: Path) -> None:
-    """Make a file that a part of a description names one that lies beside the description's own."""
+    """Resolve a file that a part of a description names, relative to the description's own folder."""
     if isinstance(part, dict) and isinstance(part.get(key), str) and (key == "path" or part[key].endswith(YAML)):
         part[key] = str(path.parent / part[key])
 
 
 def _model(raw: Mapping[str, object]) -> type[AnyWorkload]:
-    """What a raw mapping is to be read as: what its kind says, else attention, which then says what is wrong."""
+    """The record of a raw mapping: by its kind, or attention, whose validation then reports the error."""
     return KINDS.get(str(raw.get("kind")), Workload)
 
 
@@ -100,7 +94,7 @@ def _attention(found: AnyWorkload, source: str) -> Workload:
 
 
 def _override(raw: dict[str, Any], key: str, value: object, source: str) -> None:
-    """Set dotted `key` in `raw`; `value` as YAML if it is a string."""
+    """Set the dotted `key` in `raw`; a string `value` is parsed as YAML."""
     keys = known_keys(_model(raw))
     if key not in keys:
         raise WorkloadError(f"{source}: unknown key '{key}' in the overrides; {closest(key, keys)}")

@@ -45,7 +45,7 @@ class AttentionShape(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     batch: int = Field(ge=1, le=2**20)
-    """Sequences attended to at once."""
+    """Number of sequences."""
     q_heads: int = Field(ge=1, le=2**16)
     """Query heads; a multiple of kv_heads."""
     kv_heads: int = Field(ge=1, le=2**16)
@@ -59,7 +59,7 @@ class AttentionShape(BaseModel):
     head_dim_v: int | None = Field(default=None, ge=1, le=2**16)
     """Elements of a row of V and O; head_dim where absent."""
     v_in_k: bool = False
-    """Whether V is the beginning of each row of K (multi-head latent attention), so that one read serves both."""
+    """Whether V is the beginning of each row of K (multi-head latent attention), so that one read gives both."""
 
     @model_validator(mode="after")
     def _fits(self) -> AttentionShape:

@@ -1,7 +1,6 @@
-"""A trace: the compressed description of what a kernel reads, computes and writes, in launch order.
+"""A trace: the compressed description of a kernel's reads, products and writes, in launch order.
 
-See DESIGN.md ("Trace") for the meaning of the four record types. Nothing here expands to addresses except `expand`,
-which is for tests and exports.
+DESIGN.md ("Trace") defines the four record types. Only `expand`, for tests and exports, expands them to addresses.
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ from memgrain.workloads.shape import DType
 READ = 0
 WRITE = 1
 UNCACHED = 2
-"""A read past the caches."""
+"""A read that bypasses the caches."""
 Cores = Literal["matmul", "vector"]
-"""The kind of core that programs run on: that with a matrix unit, or that with a vector unit where it is another."""
+"""Kind of core that runs the programs: the one with a matrix unit, or the one with a vector unit if it is another."""
 
 PROGRAM = np.dtype([("first_step", "u4"), ("steps", "u4"), ("batch", "u4"), ("head", "u4")])
 STEP = np.dtype(
@@ -60,7 +59,7 @@ Records = NDArray[np.void]
 
 @dataclass(frozen=True)
 class Tensor:
-    """A stretch of memory that runs of a trace refer to."""
+    """A range of memory that runs of a trace refer to."""
 
     name: str
     """Q, K, V, O, indices (lists of selected tokens), table (block table), partial (split outputs), X (synthetic)."""
@@ -74,7 +73,7 @@ class Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Chunk:
-    """A stretch of a trace: programs in launch order, their steps and runs, and the numbers gathered runs point to."""
+    """A part of a trace: programs in launch order, their steps and runs, and the numbers of gathered pieces."""
 
     programs: Records
     """PROGRAM records; first_step counts within the chunk; head is the first query head of the program."""
@@ -83,11 +82,11 @@ class Chunk:
     runs: Records
     """RUN records."""
     indices: NDArray[np.int32]
-    """What gathered runs are indexed by; `RUN.index` counts within the chunk."""
+    """Numbers of gathered pieces; `RUN.index` counts within the chunk."""
     barrier: bool = False
-    """Whether its programs start only when all earlier ones have ended: a kernel of its own."""
+    """Whether its programs start only after all earlier ones have ended: a kernel of its own."""
     once_cycles: tuple[int, int] = (0, 0)
-    """`Trace.once_cycles` of a program behind a barrier."""
+    """`Trace.once_cycles` for the kernel after a barrier."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,11 +96,11 @@ class Trace:
     name: str
     """The workload's name."""
     tensors: tuple[Tensor, ...]
-    """`RUN.tensor` counts in here."""
+    """Tensors; `RUN.tensor` is an index into them."""
     dtype: DType
-    """Element type of the matrix products (decides the rate)."""
+    """Element type of the matrix products, which decides their rate."""
     scratchpad_bytes: int
-    """On-chip memory that one program needs."""
+    """Scratchpad bytes of one program."""
     stages: int
     """Steps of a program whose loads may be in flight at once."""
     resident: int | None
@@ -113,30 +112,28 @@ class Trace:
     written_bytes: int
     """Bytes of the output, partial results aside."""
     make_chunks: Callable[[], Iterator[Chunk]]
-    """Makes the stream anew; picklable."""
+    """Function that makes the stream of chunks again; picklable."""
 
     step_cycles: tuple[int, int] = (0, 0)
-    """Cycles that the kernel's code takes for a step with a matrix product, whatever its data: (for a program that has
-    the core to itself, of the core's issue slots); (0, 0) leaves it to the units."""
+    """Cycles of the kernel's code for a step with a matrix product, independent of its data: (of a program alone on a
+    core, of the core's issue slots); (0, 0): the units' time alone."""
     once_cycles: tuple[int, int] = (0, 0)
-    """The same for a program's code outside its steps, which runs before its stores, and of a program that finds
-    nothing to load; not of a program behind a barrier, which is another kernel's."""
+    """The same for a program's code outside its steps, which runs before its stores, and for a program that loads
+    nothing; not for a program after a barrier, which belongs to another kernel."""
     launch_cycles: tuple[int, int] = (0, 0)
-    """Cycles that the kernel's code takes once a launch, beside its programs: (of the launch, for each program that
-    begins with it)."""
+    """Cycles of a launch besides its programs: (of the launch, for each program that begins with it)."""
     lists_ahead: int = 1
-    """Steps by which index lists are asked for ahead of the rows that they name; 0: when these have a place."""
+    """Steps by which index-list requests run ahead of the rows that they name; 0: when the rows have a buffer."""
     engine: tuple[str, int, str, int] | None = None
     """How the kernel feeds the units: instruction, groups, shares, convert_cycles of
     `memgrain.workloads.kernels.engine.Engine`; None: products at the unit's own rate, then the softmax."""
 
     cores: Cores = "matmul"
-    """What its programs run on; those on vector cores multiply no matrices."""
+    """Kind of core of its programs; programs on vector cores have no products."""
     joined: bool = False
-    """Whether it belongs to the kernel before it: its programs wait for all of that kernel's, and nothing is
-    launched."""
+    """Whether it belongs to the kernel before it: its programs wait for all of that kernel's, without a launch."""
     macs: int | None = None
-    """Multiply-accumulates that the algorithm needs, whatever kernel computes it; None: those of the steps."""
+    """Multiply-accumulates that the algorithm needs, independent of the kernel; None: those of the steps."""
     exps: int | None = None
     """Exponentials that the algorithm needs; None: those of the steps."""
 
@@ -146,27 +143,27 @@ class Trace:
 
     @property
     def footprint_bytes(self) -> int:
-        """Bytes of memory that all tensors take."""
+        """Bytes of all tensors in memory."""
         return sum(tensor.bytes for tensor in self.tensors)
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What some chunks ask for, repeats included."""
+    """Totals of some chunks, repeats included."""
 
     read: NDArray[np.int64]
-    """Bytes asked for by tensor; repeated reads count each time."""
+    """Bytes requested by tensor; repeated reads count each time."""
     written: NDArray[np.int64]
     """Bytes written by tensor."""
     issued_macs: int
-    """Multiply-accumulates of all matrix products, padding by the kernel included, padding by the chip not."""
+    """Multiply-accumulates of all matrix products, with the kernel's padding and without the chip's."""
     issued_exps: int
     """Exponentials, those of padding included."""
     steps: int
     """Steps executed."""
 
     def __add__(self, other: Counts) -> Counts:
-        """Both together."""
+        """The sum of both."""
         return Counts(
             self.read + other.read,
             self.written + other.written,
@@ -177,29 +174,29 @@ class Counts:
 
 
 def nothing(tensors: int) -> Counts:
-    """The counts of no chunk of a trace with so many tensors."""
+    """Zero counts for a trace with `tensors` tensors."""
     return Counts(np.zeros(tensors, np.int64), np.zeros(tensors, np.int64), 0, 0, 0)
 
 
 def count_chunk(chunk: Chunk, tensors: int) -> Counts:
-    """What a chunk of a trace with so many tensors asks for."""
+    """Totals of a chunk of a trace with `tensors` tensors."""
     times, runs = _step_times(chunk), chunk.runs
     s = {name: chunk.steps[name].astype(np.int64) for name in ("m1", "n1", "k1", "m2", "n2", "k2", "exps")}
-    asked = _run_times(chunk, times) * runs["count"].astype(np.int64) * runs["bytes"].astype(np.int64)
+    moved = _run_times(chunk, times) * runs["count"].astype(np.int64) * runs["bytes"].astype(np.int64)
     sums = np.zeros((2, tensors), np.int64)
-    np.add.at(sums, ((runs["op"] == WRITE).astype(np.intp), runs["tensor"]), asked)
+    np.add.at(sums, ((runs["op"] == WRITE).astype(np.intp), runs["tensor"]), moved)
     macs = s["m1"] * s["n1"] * s["k1"] + s["m2"] * s["n2"] * s["k2"]
     return Counts(sums[READ], sums[WRITE], int(np.dot(times, macs)), int(np.dot(times, s["exps"])), int(times.sum()))
 
 
 def count(trace: Trace) -> Counts:
-    """What a trace asks for, in one pass over its chunks."""
+    """Totals of a trace, in one pass over its chunks."""
     number = len(trace.tensors)
     return sum((count_chunk(chunk, number) for chunk in trace.chunks()), nothing(number))
 
 
 def count_bytes(trace: Trace) -> dict[str, tuple[int, int]]:
-    """Bytes asked for by tensor name: (read, written); repeated reads count each time."""
+    """Bytes requested by tensor name: (read, written); repeated reads count each time."""
     found = count(trace)
     return {t.name: (int(found.read[i]), int(found.written[i])) for i, t in enumerate(trace.tensors)}
 
@@ -230,12 +227,12 @@ def count_steps(trace: Trace) -> int:
 
 
 def run_times(chunk: Chunk) -> NDArray[np.int64]:
-    """How often each run of a chunk is executed."""
+    """Number of executions of each run of a chunk."""
     return _run_times(chunk, _step_times(chunk))
 
 
 def _step_times(chunk: Chunk) -> NDArray[np.int64]:
-    """How often each step is executed: repeats times the programs it belongs to."""
+    """Number of executions of each step: repeats times the programs it belongs to."""
     edges = np.zeros(len(chunk.steps) + 1, np.int64)
     first = chunk.programs["first_step"].astype(np.int64)
     np.add.at(edges, first, 1)
@@ -245,7 +242,7 @@ def _step_times(chunk: Chunk) -> NDArray[np.int64]:
 
 
 def _run_times(chunk: Chunk, times: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How often each run is executed, its step being executed `times`."""
+    """Number of executions of each run; `times` are those of its step."""
     steps = chunk.steps
     edges = np.zeros(len(chunk.runs) + 1, np.int64)
     first = steps["first_run"].astype(np.int64)

@@ -17,18 +17,18 @@ from memgrain.workloads.errors import WorkloadError
 from memgrain.workloads.trace import PROGRAM, RUN, STEP, Chunk, Tensor, Trace
 
 DAMAGE = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)
-"""What Python raises of a damaged or foreign .npz: the last two, of ways to pack and encrypt that it does not know."""
+"""Exceptions that Python raises for a damaged or foreign .npz; the last two for unknown compression and encryption."""
 _ARRAYS = {"programs": PROGRAM, "steps": STEP, "runs": RUN, "indices": np.dtype(np.int32)}
 
 
 @dataclass(frozen=True, eq=False)
 class StoredChunks:
-    """The chunk stream of a loaded trace: all records in a row and where each chunk ends."""
+    """The chunk stream of a loaded trace: concatenated records, and the end of each chunk."""
 
     arrays: dict[str, NDArray[Any]]
     """Records of all chunks by name of the `Chunk` field."""
     ends: NDArray[np.int64]
-    """[chunks + 1, 4]: where each chunk ends in the four arrays; the first row is zero."""
+    """[chunks + 1, 4]: the end of each chunk in the four arrays; the first row is zero."""
     barriers: NDArray[np.bool_]
     """[chunks]: `Chunk.barrier`."""
     once_cycles: NDArray[np.int64]
@@ -64,7 +64,7 @@ def save_trace(trace: Trace, path: str | Path) -> None:
 def load_trace(path: str | Path) -> Trace:
     """The trace that `save_trace` wrote to `path`, exactly; WorkloadError if the file is another."""
     try:
-        # Opened here, since NumPy does not close a file that proves to be no archive.
+        # Opened here, since NumPy does not close a file that is not an archive.
         with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             meta: dict[str, Any] = json.loads(str(file["meta"]))
             arrays = {name: file[name] for name in _ARRAYS}

@@ -15,13 +15,13 @@ from memgrain.workloads.selection import Selection
 from memgrain.workloads.shape import AttentionShape, DType, DTypes, Phase
 
 
-class Hold(BaseModel):
-    """What stays equal while a shape is swept."""
+class WidthConstraint(BaseModel):
+    """A quantity that stays constant while a shape is swept."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     q_heads_times_head_dim: int = Field(ge=1, le=2**32)
-    """Width of the queries: q_heads is this over head_dim, rounded down to a multiple of kv_heads."""
+    """Width of the queries: q_heads is this divided by head_dim, rounded down to a multiple of kv_heads."""
 
 
 class Workload(BaseModel):
@@ -30,7 +30,7 @@ class Workload(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["attention"]
-    """The only kind of workload so far."""
+    """Value of `kind` in the YAML; `KINDS` of `memgrain.workloads.load` has the others."""
     name: str = Field(min_length=1)
     """Name in tables and figures."""
     phase: Phase
@@ -38,8 +38,8 @@ class Workload(BaseModel):
     shape: AttentionShape
     """Heads, lengths and head dimensions; shape.q_heads may be absent under `hold`, shape.kv_len under a pattern that
     keeps only what it reads."""
-    hold: Hold | None = None
-    """What decides shape.q_heads where it is absent."""
+    hold: WidthConstraint | None = None
+    """Constraint that gives shape.q_heads if it is absent."""
     dtype: DType | DTypes
     """Element type of all four tensors, or of q, k, v and o one by one."""
     pattern: Pattern
@@ -47,12 +47,13 @@ class Workload(BaseModel):
     selection: Selection | None = None
     """Which of them a sparse step reads, through an index list; absent: all, as a stream."""
     layout: Layout
-    """Where the tensors lie."""
+    """Layout of the tensors in memory."""
     kernel: str | None = None
-    """A kernel by name (`memgrain kernels`) or YAML file, which decides the tiling; what `tiling` says beside it, other
-    than its defaults, goes before. auto: what the chip's serving framework runs, if that is described; absent: none."""
+    """A kernel by name (`memgrain kernels`) or YAML file, which decides the tiling; values of `tiling` that are not
+    defaults take precedence. auto: the kernel that the chip's serving framework runs, if it is described; absent:
+    none."""
     any_chip: bool = False
-    """Whether a kernel is run on chips that it does not exist for, to estimate what a port of it would take."""
+    """Whether a kernel may run on chips that it does not exist for, to estimate a port."""
     tiling: Tiling = Tiling()
     """How the kernel cuts the call into programs and tiles."""
 
@@ -88,7 +89,7 @@ class Workload(BaseModel):
         try:
             kept = EVICTING[pattern["kind"]].model_validate(pattern).kept
         except ValidationError:
-            return {**raw, "shape": {"kv_len": shape.get("q_len", 1), **shape}}  # so that the pattern is what is blamed
+            return {**raw, "shape": {"kv_len": shape.get("q_len", 1), **shape}}  # so that the error names the pattern
         if shape.get("kv_len", kept) != kept:
             raise WorkloadError(
                 f"kv_len {shape['kv_len']} contradicts pattern.context {pattern['context']}, of which {kept} tokens "
@@ -147,11 +148,12 @@ class Workload(BaseModel):
         return sum(placement.bytes_of(name) for name in self.shape.kv_tensors)
 
     def visits(self, q_start: int, q_stop: int) -> Visits:
-        """What queries [q_start, q_stop) read: streamed ranges, and candidates in whole units of the selection."""
+        """Tokens that queries [q_start, q_stop) read: streamed ranges, and candidates in whole units of the
+        selection."""
         return in_units(self.pattern.visits(self.shape, q_start, q_stop, self.selection is not None), self.unit)
 
     def list_sizes(self, q_start: int, q_stop: int) -> tuple[int, int]:
-        """Tokens that queries [q_start, q_stop) stream and that they select."""
+        """Number of tokens that queries [q_start, q_stop) stream, and number that they select."""
         visits, selection = self.visits(q_start, q_stop), self.selection
         start, stop = visits.candidates
         return visits.tokens, selection.count(stop - start, self.unit) if selection and start < stop else 0

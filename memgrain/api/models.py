@@ -31,8 +31,8 @@ from memgrain.models import run_model as run_step
 from memgrain.models.step_options import WEIGHTS, StepOptions
 from memgrain.runs.options import RunOptions
 from memgrain.runs.quantities import bandwidth_of
-from memgrain.uncertainty import Spread
-from memgrain.uncertainty.steps import Step, interval_of_step
+from memgrain.uncertainty import UncertainResult
+from memgrain.uncertainty.steps import ModelStep, interval_of_step
 from memgrain.workloads.layers.step import Stored
 from memgrain.workloads.models.model import load_model
 
@@ -60,12 +60,12 @@ def model_interval(
     set: Mapping[str, Any] | None = None,
     options: RunOptions = RunOptions(),
     **step: Any,
-) -> Spread:
+) -> UncertainResult:
     """The interval from 5 to 95 % of a step's time (in decode, of the time per token), over 16 draws of the chip's
     uncertain numbers unless `options.samples` is given, and with the model's own error; keywords as in `run_model`."""
     wanted, described, changes = _step(context, step), load_model(str(model)), dict(set or {})
     found = run_step(wanted.request(load_chip(chip, changes), described))
-    drawn = Step(str(chip), changes, lambda where: wanted.request(where, described), found)
+    drawn = ModelStep(str(chip), changes, lambda where: wanted.request(where, described), found)
     return interval_of_step(drawn, options)[0]
 
 

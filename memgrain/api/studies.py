@@ -28,9 +28,9 @@ from memgrain.runs.task import Task
 from memgrain.sim import Axis
 from memgrain.sim.network.collectives import Collective
 from memgrain.sim.network.collectives import collective as exchange
-from memgrain.uncertainty import Spread, interval_of
+from memgrain.uncertainty import UncertainResult, interval_of
 from memgrain.uncertainty import sensitivity as effects
-from memgrain.uncertainty.assumptions import Interval
+from memgrain.uncertainty.assumptions import AssumptionInterval
 from memgrain.uncertainty.assumptions import interval as over_assumptions
 from memgrain.uncertainty.sensitivity import Sensitivity
 
@@ -67,7 +67,7 @@ def interval(
     fold: float | None = None,
     tune: Sequence[str] | str = (),
     options: RunOptions = RunOptions(),
-) -> Spread:
+) -> UncertainResult:
     """The interval from 5 to 95 % of a metric: the chip's uncertain numbers are drawn, 100 times unless
     `options.samples` is given, and the model's own error is added."""
     return interval_of(Task.of(chip, workload, set, before, fold, tune), metric, options)
@@ -80,7 +80,7 @@ def assumptions(
     set: Settings | None = None,
     before: str = "cold",
     options: RunOptions = RunOptions(),
-) -> Interval:
+) -> AssumptionInterval:
     """The time with each assumed number of the chip at the ends of its range, singly and all together."""
     return over_assumptions(Task.of(chip, workload, set, before), options)
 

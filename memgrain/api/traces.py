@@ -10,7 +10,7 @@ from memgrain.errors import MemgrainError
 from memgrain.workloads import Trace, count_bytes, count_flops, count_issued_macs, count_steps
 from memgrain.workloads.formats import FORMATS, GRANULE, accesses_of, export, format_of, load
 from memgrain.workloads.formats.reuse import measure
-from memgrain.workloads.selection.fit import Fitted, fit, load_recording
+from memgrain.workloads.selection.fit import FittedSelection, fit, load_recording
 
 
 def load_trace(path: str | Path, *, form: str | None = None, granule: int = GRANULE) -> Trace:
@@ -36,7 +36,7 @@ def save_trace(
     export((traces,) if isinstance(traces, Trace) else tuple(traces), target, named, granule)
 
 
-def fit_selection(path: str | Path, *, layer: int | None = None) -> Fitted:
+def fit_selection(path: str | Path, *, layer: int | None = None) -> FittedSelection:
     """The dials of a local selection fitted to a recording, an .npz with positions [layer, step, K]; the mean of all
     layers unless `layer` is given."""
     return fit(load_recording(Path(path)), layer)

@@ -13,10 +13,9 @@ from typing import Any, TypeVar
 from memgrain.cost.spec import ChipCost, Site
 from memgrain.errors import MemgrainError
 from memgrain.hwmodels.record import Spec
+from memgrain.inputs.keys import closest, known_keys, validate
 from memgrain.inputs.spelling import suggest
 from memgrain.runs.yaml_file import read_mapping
-from memgrain.workloads.errors import WorkloadError
-from memgrain.workloads.key_errors import checked, closest, known_keys
 
 FOLDER = Path(__file__).parent
 SITE = FOLDER / "site.yaml"
@@ -110,7 +109,4 @@ def _record(model: type[_Record], tree: dict[str, Any], changes: Mapping[str, An
         ):
             raise MemgrainError(f"{file}: no number '{dotted}' to set; {closest(dotted, known_keys(model))}")
         node[last] = {"value": value, "kind": "override", "source": SET}
-    try:
-        return checked(model, tree, file)
-    except WorkloadError as error:
-        raise MemgrainError(str(error)) from None
+    return validate(model, tree, file, MemgrainError)

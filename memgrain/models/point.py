@@ -9,11 +9,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from memgrain.hwmodels import Chip
+from memgrain.inputs.keys import validate
 from memgrain.models.job import ModelJob
 from memgrain.models.request import ModelRequest
 from memgrain.runs.rows import Row
 from memgrain.runs.validated import Subject
-from memgrain.workloads.key_errors import checked
+from memgrain.workloads.errors import WorkloadError
 from memgrain.workloads.layers.step import Shard, Stored
 from memgrain.workloads.models.model import load_model
 from memgrain.workloads.shape import Phase
@@ -63,7 +64,7 @@ class ModelPoint:
     @classmethod
     def of(cls, chip: Chip, raw: Mapping[str, Any]) -> ModelPoint:
         """The point of a raw mapping; raises WorkloadError or MemgrainError, in one line, if it is none."""
-        point = cls(chip, checked(StepSpec, raw, str(raw.get("name", KIND))))
+        point = cls(chip, validate(StepSpec, raw, str(raw.get("name", KIND)), WorkloadError))
         point.request()
         return point
 

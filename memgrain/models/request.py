@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip
+from memgrain.inputs.keys import validate
 from memgrain.models.prefetch_policy import PrefetchPolicy
 from memgrain.runs.validated import Subject
 from memgrain.runs.validated.subject import NODES, ONE_CHIP, ONE_NODE, STEP, WHOLE, chip_name
-from memgrain.workloads.key_errors import checked
+from memgrain.workloads.errors import WorkloadError
 from memgrain.workloads.layers.fusion import Fusion
 from memgrain.workloads.layers.step import Shard, Step, Stored
 from memgrain.workloads.models.model import Model
@@ -103,7 +104,9 @@ class ModelRequest:
             "index_product": "fp8" if floats else "int8" if "int8" in rates else "bf16",
             "seed": seed,
         }
-        return cls(chip, model, checked(Step, step, "step"), shard, memory_share, accepted, fusions, prefetch)
+        return cls(
+            chip, model, validate(Step, step, "step", WorkloadError), shard, memory_share, accepted, fusions, prefetch
+        )
 
 
 def _check(

@@ -7,10 +7,11 @@ from typing import cast
 
 from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip
+from memgrain.inputs.keys import validate
 from memgrain.models.prefetch_policy import WHAT, PrefetchPolicy, What, Where
 from memgrain.models.request import MEMORY_SHARE, ModelRequest
 from memgrain.runs.quantities import size_of
-from memgrain.workloads.key_errors import checked
+from memgrain.workloads.errors import WorkloadError
 from memgrain.workloads.layers.fusion import FUSIONS, Fusion
 from memgrain.workloads.layers.step import Shard, Stored
 from memgrain.workloads.models.model import Model
@@ -103,7 +104,7 @@ class StepOptions:
             self.context,
             self.batch if self.batch is not None else self.groups,
             self.tokens,
-            checked(Shard, {**shared, "expert": whole}, "chips"),
+            validate(Shard, {**shared, "expert": whole}, "chips", WorkloadError),
             self.cache,
             cast("Stored | None", self.weights),
             self.page,

@@ -24,11 +24,11 @@ from memgrain.sim import Result, simulate, simulate_sequence
 from memgrain.workloads import (
     AnyWorkload,
     Budget,
-    Indexed,
     Layers,
     Linear,
     Pace,
     RecordedSelection,
+    SparseAttentionStep,
     Trace,
     Workload,
     attention,
@@ -86,7 +86,7 @@ class Point:
         """The traces of the workload's kernels, cut for this chip's cores and scratchpads."""
         if isinstance(self.workload, Workload):
             return (attention(self.workload, budget(self.chip)),)
-        if isinstance(self.workload, Indexed):
+        if isinstance(self.workload, SparseAttentionStep):
             return self.workload.kernels(budget(self.chip))
         if isinstance(self.workload, Layers):
             return self.workload.traces(budget(self.chip))
@@ -231,7 +231,7 @@ class Task:
 
 def attention_of(workload: AnyWorkload) -> Workload | None:
     """The attention call of a workload; None if it is of another kind."""
-    found = workload.attention if isinstance(workload, Indexed) else workload
+    found = workload.attention if isinstance(workload, SparseAttentionStep) else workload
     return found if isinstance(found, Workload) else None
 
 

@@ -21,7 +21,7 @@ from memgrain.runs.options import NoProgress, RunOptions
 from memgrain.runs.rows import Row
 from memgrain.runs.task import Files, Point, Task, attention_of, budget
 from memgrain.sim import Result, SimulationError
-from memgrain.workloads import Indexed, Workload, WorkloadError, fit, reckon, tiled
+from memgrain.workloads import SparseAttentionStep, Workload, WorkloadError, fit, reckon, tiled
 
 TUNABLE = ("splits", "block_kv", "stages", "block_q")
 """Keys of a tiling that can be tuned, in the order of the search."""
@@ -172,7 +172,7 @@ def tuned_values(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _prefix(point: Point) -> str:
-    return "attention.tiling." if isinstance(point.workload, Indexed) else "tiling."
+    return "attention.tiling." if isinstance(point.workload, SparseAttentionStep) else "tiling."
 
 
 def _with(point: Point, values: Values) -> Point:

@@ -10,15 +10,16 @@ from typing import Any
 from pydantic import BaseModel
 
 from memgrain.hwmodels import Chip
+from memgrain.inputs.keys import validate
 from memgrain.runs.task import budget
 from memgrain.sim import Result, simulate_sequence
 from memgrain.validation.records import Record
 from memgrain.workloads import (
     Budget,
     DType,
-    Indexed,
     Linear,
     Shard,
+    SparseAttentionStep,
     Step,
     WorkloadError,
     conversion,
@@ -26,7 +27,6 @@ from memgrain.workloads import (
     count_flops,
     load_model,
 )
-from memgrain.workloads.key_errors import checked
 from memgrain.workloads.layers.attention import Kernels, attention_workload
 from memgrain.workloads.layers.rowwise import rowwise
 from memgrain.workloads.layers.stages import ACTIVATION, LayerStages
@@ -108,7 +108,7 @@ class IndexScan:
     def stages(self, places: Budget) -> tuple[Stage, ...]:
         """The scan kernel. Raises WorkloadError if nothing is scanned."""
         asked = attention_workload(load_model(self.model), self.kind, self.step, Shard())
-        traces = asked.kernels(places) if isinstance(asked, Indexed) else ()
+        traces = asked.kernels(places) if isinstance(asked, SparseAttentionStep) else ()
         found = tuple(Stage(trace.name, "index", trace) for trace in traces if trace.name == "scan")
         if not found:
             raise WorkloadError(f"{self.kind} of {self.model} scans nothing of {self.step.context} tokens; take more")
@@ -249,7 +249,7 @@ def _step(record: Record, more: dict[str, Any]) -> Step:
         "tokens": tokens,
         "cache": record.text("cache"),
     }
-    return checked(Step, {**raw, **more}, "step")
+    return validate(Step, {**raw, **more}, "step", WorkloadError)
 
 
 PARTS: dict[str, Callable[[Record], AttentionModule | IndexScan | Experts]] = {

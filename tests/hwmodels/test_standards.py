@@ -141,9 +141,9 @@ def test_ddr4_in_whole_clocks_is_each_configuration_of_dramsim3(speed: int) -> N
         ("timings.tBL", "100 nCK", "4 channels of hbm3 carry at most 2.048 GB/s, hbm.bandwidth is 64 GB/s; raise"),
         ("clock_period", "1 ps", "clock_period 1 ps is no command clock of a DRAM, which takes 100 ps to 100 ns"),
         ("shortest_clock", "0.8 ns", "shortest_clock 800 ps is longer than clock_period 764 ps"),
-        ("ranks", 10**9, "less than or equal to 64, got 1000000000"),
-        ("bank_groups", 2**63, "less than or equal to 64, got 9223372036854775808"),
-        ("banks_per_group", 0, "greater than 0, got 0"),
+        ("ranks", 10**9, "ranks <= 64, got 1000000000"),
+        ("bank_groups", 2**63, "bank_groups <= 64, got 9223372036854775808"),
+        ("banks_per_group", 0, "banks_per_group > 0, got 0 @ hbm.standard.banks_per_group"),
     ],
 )
 def test_a_standard_that_cannot_be_is_one_line(path: str, value: object, complaint: str) -> None:

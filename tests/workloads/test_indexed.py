@@ -12,7 +12,7 @@ import pytest
 from memgrain import workloads
 from memgrain.workloads import (
     Budget,
-    Indexed,
+    SparseAttentionStep,
     Trace,
     WorkloadError,
     attention,
@@ -40,7 +40,7 @@ def step(kv_heads: int = 1, share: str = "all", unit: int = 1, **indexer: int) -
 
 def kernels(raw: dict[str, Any]) -> dict[str, Trace]:
     asked = parse_any(raw)
-    assert isinstance(asked, Indexed)
+    assert isinstance(asked, SparseAttentionStep)
     return {trace.name: trace for trace in asked.kernels(BUDGET)}
 
 
@@ -109,7 +109,7 @@ def test_bytes_of_a_step_are_those_of_the_sources(example: str, kv_len: int, ind
     """DeepSeek V3.2: 132 and 656 B a token; V4-Pro: megabytes a layer; NSA: floor((s - l) / d) rows, 16 blocks
     of 64 and 512 tokens, in 4 groups; Quest: two keys for 16 tokens."""
     asked = load_any(EXAMPLES / f"{example}.yaml", {"attention.shape.kv_len": kv_len, "attention.kernel": None})
-    assert isinstance(asked, Indexed)
+    assert isinstance(asked, SparseAttentionStep)
     traces = {trace.name: trace for trace in asked.kernels(Budget(cores=132, scratchpad_bytes=232448, max_programs=8))}
     scan, attend = traces["scan"], traces["attend"]
     read = {name: count_bytes(attend)[name][0] for name in asked.attention.shape.kv_tensors}

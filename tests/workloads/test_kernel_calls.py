@@ -120,8 +120,8 @@ def test_a_kernel_too_large_for_a_core_says_what_helps() -> None:
 @pytest.mark.parametrize(
     ("kernel", "old", "new", "refusal"),
     [
-        ("fa3_decode", "once: [537, 537]", "once: [537, 538]", "538 cycles of issue slots in a course of 537"),
-        ("fa3_decode", "step: [2535, 2535]", "step: [2535, 2536]", "2536 cycles of issue slots in a course of 2535"),
+        ("fa3_decode", "once: [537, 537]", "once: [537, 538]", "538 issue slots in 537 cycles"),
+        ("fa3_decode", "step: [2535, 2535]", "step: [2535, 2536]", "2536 issue slots in 2535 cycles"),
         (
             "triton_gt_decode",
             "num_stages: 3,",

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memgrain.workloads import Budget, Indexed, WorkloadError, attention, count_bytes, load_model, model_names
+from memgrain.workloads import (
+    Budget,
+    SparseAttentionStep,
+    WorkloadError,
+    attention,
+    count_bytes,
+    load_model,
+    model_names,
+)
 from memgrain.workloads.layers.attention import attention_workload
 from memgrain.workloads.layers.fusion import fuse
 from memgrain.workloads.layers.matrices import head_matrix, layer_matrices, met_bytes, weight_bytes, weight_parameters
@@ -64,7 +72,7 @@ def test_attention_reads_what_the_model_says_that_it_reads(name: str) -> None:
         return
     for kind in model.attention:
         asked = attention_workload(model, kind, step(model), Shard(tensor=2), None)
-        traces = asked.kernels(BUDGET) if isinstance(asked, Indexed) else (attention(asked, BUDGET),)
+        traces = asked.kernels(BUDGET) if isinstance(asked, SparseAttentionStep) else (attention(asked, BUDGET),)
         read = dict.fromkeys(("K", "V", "index"), 0)
         for trace in traces:
             for tensor, (size, _) in count_bytes(trace).items():

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memgrain.cli import call
-from memgrain.workloads import Budget, Indexed, Trace, count_bytes, parse_any
+from memgrain.workloads import Budget, SparseAttentionStep, Trace, count_bytes, parse_any
 from memgrain.workloads.layouts.layout import place
 from memgrain.workloads.patterns import HeavyHitters, Streaming, VerticalSlash
 from memgrain.workloads.selection import ColumnSelection
@@ -26,16 +26,16 @@ INDEXER = {"tokens": 1, "row_bytes": 12, "heads": 3, "dim": 8, "dtype": "fp8", "
 CHOICE = {"kind": "random", "tokens": 12, "share": "all", "seed": 1}
 
 
-def step(shape: dict[str, Any], attention: dict[str, Any], **sections: Any) -> Indexed:
+def step(shape: dict[str, Any], attention: dict[str, Any], **sections: Any) -> SparseAttentionStep:
     whole = {"batch": 2, "q_heads": 4, "kv_heads": 2, "q_len": 1, "head_dim": DIM} | shape
     inner = {"kind": "attention", "name": "attend", "phase": "decode", "shape": whole, "dtype": "bf16"}
     inner |= {"pattern": {"kind": "dense"}, "layout": {"kind": "bnsd"}} | attention
     asked = parse_any({"kind": "indexed", "name": "step", "attention": inner, **sections})
-    assert isinstance(asked, Indexed)
+    assert isinstance(asked, SparseAttentionStep)
     return asked
 
 
-def kernels(asked: Indexed) -> dict[str, Trace]:
+def kernels(asked: SparseAttentionStep) -> dict[str, Trace]:
     return {trace.name: trace for trace in asked.kernels(BUDGET)}
 
 

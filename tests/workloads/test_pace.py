@@ -8,7 +8,7 @@ from math import ceil
 import pytest
 
 from memgrain.workloads import AttentionShape, Budget, DTypes, Pace, Tiling, fit_tiling
-from memgrain.workloads.kernels.pace import Places, Walk, duration, joined
+from memgrain.workloads.kernels.pace import ProgramSlots, Walk, duration, joined
 
 BF16 = DTypes(q="bf16", k="bf16", v="bf16", o="bf16")
 GPU = Pace(memory=3_350 * 10**9, port=127 * 10**9, latency=350_000, in_flight=232448, cached=True, barrier=900_000)
@@ -54,7 +54,7 @@ def test_a_context_too_short_for_all_cores_takes_smaller_tiles() -> None:
 def test_bytes_of_a_call_are_counted_once_and_latencies_of_its_first_wave_come_on_top() -> None:
     """Many programs in flight over long rows: the memory's time and the latencies before it and behind it."""
     walk = Walk(row_bytes=512, macs=0, scores=0, dtype="bf16", pieces=1, listed=True, tensors=2)
-    places = Places(cores=132, resident=4, stages=3)
+    places = ProgramSlots(cores=132, resident=4, stages=3)
     quick = replace(GPU, in_flight=1 << 30, port=10**15)
     for splits in (24, 33, 60):
         time = duration(quick, walk, places, 8, (splits, 131072), 64)

@@ -1,4 +1,4 @@
-"""Files in which traces come and go: our own forms, and flat ones of other simulators; one file a format."""
+"""Trace files: Memgrain's own forms, and flat formats of other simulators; one file a format."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from memgrain.workloads.trace_file import load_trace, save_trace
 
 @dataclass(frozen=True)
 class FlatFormat:
-    """A file of accesses to granules, for another simulator."""
+    """A flat format: a file of accesses to granules, for another simulator."""
 
     title: str
-    """What reads it, and what a record looks like."""
+    """The program that reads it, and the form of a record."""
     suffix: str
-    """How names of such files end, in small letters."""
+    """Endings of such files' names, in small letters."""
     line: str
-    """What a first line looks like (regular expression); nothing for a binary file."""
+    """Pattern of a first line (regular expression); empty for a binary file."""
     write: Callable[[Iterable[Records], Path], None]
     """Writes FLAT blocks."""
     read: Callable[[Path, int], Iterator[Records]]
-    """Reads FLAT blocks. Where the format has no sizes, an access is to an aligned granule of so many bytes; where it
-    has objects, they are aligned to it."""
+    """Reads FLAT blocks. Where the format has no sizes, an access covers an aligned granule; where it names objects,
+    they are aligned to the granule."""
 
 
 OWN = {"parquet": (save_parquet, load_parquet), "npz": (save_trace, load_trace)}
-"""Forms of our own, which hold a trace as it is: how to write and read each; their names are their endings."""
+"""Memgrain's own forms, which keep a trace compressed: how to write and read each. Their names are their endings."""
 FLAT_FORMATS = {
     "ramulator2": FlatFormat(
         "Ramulator 2 (LD 0x1f40)", ".ramulator2", r"(LD|ST)\s+\w+\s*$", ramulator.write, ramulator.read
@@ -61,7 +61,7 @@ FLAT_FORMATS = {
 FORMATS = (*OWN, *FLAT_FORMATS)
 """All names."""
 _HEAD = 1 << 16
-"""Bytes of a text from whose lines its format is found out."""
+"""Bytes at the beginning of a text file from which its format is detected."""
 
 
 def check_format(name: str) -> None:
@@ -71,7 +71,7 @@ def check_format(name: str) -> None:
 
 
 def format_of(path: Path) -> str | None:
-    """The format that a file's name tells; None if it tells none."""
+    """The format by a file's name; None if the name does not tell."""
     name = plain_name(path)
     endings = {f".{own}": own for own in OWN} | {flat.suffix: key for key, flat in FLAT_FORMATS.items()}
     ending = next((key for suffix, key in endings.items() if name.endswith(suffix)), None)
@@ -79,8 +79,8 @@ def format_of(path: Path) -> str | None:
 
 
 def detect(path: Path) -> str:
-    """The format of a file, by its name or, of text, by its first lines; WorkloadError if neither tells, or if they
-    tell a format of another program that is not read here."""
+    """The format of a file, by its name or, for text, by its first lines. Raises WorkloadError if neither tells, or if
+    it is a format of another program that Memgrain does not read."""
     if named := format_of(path):
         return named
     check_name(path)
@@ -97,7 +97,7 @@ def detect(path: Path) -> str:
 
 
 def _text(path: Path) -> list[str]:
-    """Some whole lines from the beginning of the file; none where it is no text."""
+    """Some whole lines from the beginning of the file; empty if it is not text."""
     head = next(read_bytes(path), b"")[:_HEAD]
     if b"\0" in head:
         return []
@@ -106,10 +106,10 @@ def _text(path: Path) -> list[str]:
 
 
 def export(traces: Sequence[Trace], path: Path, form: str, granule: int = GRANULE) -> None:
-    """Write `traces` (kernels in one memory, one after the other) to `path` in a format by name.
+    """Write `traces` (kernels in one memory, one after the other) to `path` in a named format.
 
-    Flat formats get accesses to aligned granules of `granule` bytes, streamed, and compressed where the file's name
-    ends in .gz or .zst. Our own forms hold one kernel. Raises WorkloadError.
+    Flat formats hold accesses to aligned granules of `granule` bytes. They are streamed, and compressed where the
+    file's name ends in .gz or .zst. Memgrain's own forms hold one kernel. Raises WorkloadError.
     """
     check_format(form)
     check_granule(granule)
@@ -133,7 +133,7 @@ def accesses_of(traces: Sequence[Trace], granule: int) -> Iterator[Records]:
 
 
 def load(path: Path, form: str | None = None, granule: int = GRANULE) -> Trace:
-    """The trace in a file, its format by name or found out; a flat one as one program (see `rebuild`).
+    """The trace in a file of a named or detected format; a flat file becomes one program (see `rebuild`).
 
     Raises WorkloadError.
     """

@@ -2,15 +2,15 @@
 
 - *extended* (`dineroIV -informat D`): `r 1f40 40` or `w 1f40 40`: kind, byte address, bytes. Other kinds are
   instruction fetches (i), miscellaneous (m, like a read), copybacks (c) and invalidations (v), in capitals or not.
-- *traditional* (`-informat d`, of Dinero III): `0 1f40` or `1 1f40`: label (0 read, 1 write, 2 instruction fetch,
-  3 miscellaneous, 4 copyback, 5 invalidation) and byte address. An access is one aligned word of 4 bytes.
 
-Numbers are hexadecimal, with or without 0x; the rest of a line is a comment. Format: `tracein_xdin` in xdinfmt.c,
+- *traditional* (`-informat d`, of Dinero III): `0 1f40` or `1 1f40`: label (0 read, 1 write, 2 instruction fetch, 3
+  miscellaneous, 4 copyback, 5 invalidation) and byte address. An access is one aligned word of 4 bytes.
+
+Numbers are hexadecimal, with or without 0x; the rest of a line is a comment. Source: `tracein_xdin` in xdinfmt.c,
 `tracein_din` in dinfmt.c and the access types of d4.h of Dinero IV.
 
-A granule of ours has no form of its own in the traditional one. Its line stands for the first word of a granule, and
-the comment of the first line says how many bytes all of them have: `0 1f40 memgrain 64`. A file without it is read as
-Dinero reads it.
+The traditional form cannot express a granule. Memgrain writes the first word of each granule, and the comment of the
+first line gives the granule's bytes: `0 1f40 memgrain 64`. A file without that comment is read as Dinero reads it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def write_extended(blocks: Iterable[Records], path: Path) -> None:
 
 
 def write_traditional(blocks: Iterable[Records], path: Path) -> None:
-    """Write the accesses (FLAT blocks of one granule); the comment of the first line says how many bytes that is."""
+    """Write the accesses (FLAT blocks of one granule); the comment of the first line gives the granule's bytes."""
     blocks = (block for block in blocks if len(block))
     with writing(path) as stream:
         for first in islice(blocks, 1):
@@ -48,13 +48,13 @@ def write_traditional(blocks: Iterable[Records], path: Path) -> None:
 
 
 def read_extended(path: Path, granule: int) -> Iterator[Records]:
-    """The accesses as FLAT blocks, with the sizes of the file; copybacks and invalidations are left out."""
+    """The accesses as FLAT blocks, with the sizes of the file; copybacks and invalidations are dropped."""
     return read_accesses(path, _parse_extended, "kind, address and bytes in hexadecimal, such as r 1f40 40")
 
 
 def read_traditional(path: Path, granule: int) -> Iterator[Records]:
-    """The accesses as FLAT blocks, each to an aligned word, or to a granule where the first line says so; copybacks and
-    invalidations are left out."""
+    """The accesses as FLAT blocks, each to an aligned word, or to a granule if the first line gives one; copybacks and
+    invalidations are dropped."""
     head = next(islice(read_lines(path), 1), b"").split()
     size = int(head[3]) if len(head) == 4 and head[2] == _MARK and head[3].isdigit() else _WORD
     check_granule(size)

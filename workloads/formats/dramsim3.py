@@ -1,10 +1,11 @@
-"""Traces of DRAMSim3: a line `0x1f40 READ 12` for each request: byte address, kind, cycle from which it may be sent.
+"""Traces of DRAMSim3: a line `0x1f40 READ 12` for each request: byte address, kind, first cycle at which it may be
+sent.
 
-Format: `operator>>(istream&, Transaction&)` in src/common.cc of github.com/umd-memsys/DRAMsim3, used by
-`TraceBasedCPU` in src/cpu.cc: a hexadecimal address, an operation (WRITE, write, P_MEM_WR and BOFF write, all else
-reads; other words are refused here) and a decimal cycle; the next request is looked at when the one before was taken. A
-request has no size: it is one burst. Our traces have no time, so the cycle written is the number of the access: one a
-cycle at most, or as fast as the memory takes them.
+Source: `operator>>(istream&, Transaction&)` in src/common.cc of github.com/umd-memsys/DRAMsim3, used by `TraceBasedCPU`
+in src/cpu.cc. A line has a hexadecimal address, an operation and a decimal cycle. WRITE, write, P_MEM_WR and BOFF are
+writes; DRAMSim3 takes all other words as reads, Memgrain refuses them. DRAMSim3 considers a request only after it
+accepted the one before. A request has no size: it is one burst. Memgrain's traces have no time, so the written cycle is
+the number of the access: the memory receives at most one a cycle.
 """
 
 from __future__ import annotations

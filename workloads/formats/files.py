@@ -1,4 +1,4 @@
-"""Files of traces, compressed or not: the name's end decides, .gz (gzip), .zst (Zstandard) or neither."""
+"""Trace files, plain or compressed. The end of the name decides: .gz (gzip), .zst (Zstandard) or neither."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ COMPRESSED = {".gz": "gzip", ".zst": "zstd"}
 CHUNK = 1 << 22
 """Bytes read at a time."""
 _MAGIC = {b"\x1f\x8b": ".gz", b"\x28\xb5\x2f\xfd": ".zst"}
-"""How compressed files begin."""
+"""First bytes of compressed files."""
 _LINE = 1 << 20
-"""Bytes of a line, at most."""
+"""Most bytes of a line."""
 _HEXADECIMAL = re.compile(rb"(0[xX])?[0-9a-fA-F]+")
 HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
 
 
 def compression(path: Path) -> str | None:
-    """How the file is compressed, by its name."""
+    """The compression of a file, by its name."""
     return COMPRESSED.get(path.suffix.lower())
 
 
 def plain_name(path: Path) -> str:
-    """The file's name in small letters, without the ending that says how it is compressed."""
+    """The file's name in small letters, without the ending of its compression."""
     name = path.name.lower()
     return name[: -len(path.suffix)] if compression(path) else name
 
@@ -50,7 +50,7 @@ def writing(path: Path) -> Iterator[Any]:
 
 
 def read_bytes(path: Path) -> Iterator[bytes]:
-    """The content in stretches of up to CHUNK bytes; WorkloadError if it cannot be read."""
+    """The content in blocks of up to CHUNK bytes; WorkloadError if it cannot be read."""
     try:
         with pa.input_stream(str(path), compression=compression(path)) as stream:
             while data := stream.read(CHUNK):
@@ -60,7 +60,8 @@ def read_bytes(path: Path) -> Iterator[bytes]:
 
 
 def read_lines(path: Path) -> Iterator[bytes]:
-    """The lines of a text file, without their ends; WorkloadError if it is compressed against its name, or no text."""
+    """The lines of a text file, without line ends; WorkloadError if its name hides a compression, or if it is not
+    text."""
     tail = b""
     for data in read_bytes(path):
         for magic, ending in _MAGIC.items():
@@ -77,24 +78,24 @@ def read_lines(path: Path) -> Iterator[bytes]:
 
 
 def hexadecimal(field: bytes) -> int:
-    """The number of hexadecimal digits, after 0x or not; ValueError of anything else."""
+    """The value of hexadecimal digits, with or without 0x; ValueError for anything else."""
     if not _HEXADECIMAL.fullmatch(field):
         raise ValueError
     return int(field, 16)
 
 
 def decimal(field: bytes) -> int:
-    """The number of decimal digits; ValueError of anything else."""
+    """The value of decimal digits; ValueError for anything else."""
     if not field.isdigit():
         raise ValueError
     return int(field)
 
 
 def read_accesses(path: Path, parse: Any, expected: str) -> Iterator[Records]:
-    """Accesses of a text file in FLAT blocks; `parse` makes (address, bytes, write) of the fields of a line, or None
-    to leave it out.
+    """Accesses of a text file in FLAT blocks. `parse` turns the fields of a line into (address, bytes, write), or None
+    to drop it.
 
-    Empty lines are left out. Raises WorkloadError with the number of the first line that is not what `expected` says.
+    Empty lines are dropped. Raises WorkloadError with the number of the first line that does not match `expected`.
     """
     found: list[tuple[int, int, bool]] = []
     for number, line in enumerate(read_lines(path), 1):
@@ -129,7 +130,7 @@ def _block(found: list[tuple[int, int, bool]]) -> Records:
 
 
 class Lines:
-    """Lines of text for many records at once: fields are added from left to right, `text` puts them together."""
+    """Formats lines of text for many records at once: fields are added from left to right, `text` joins them."""
 
     def __init__(self, records: int) -> None:
         self.records = records
@@ -137,18 +138,18 @@ class Lines:
         self.kept: list[NDArray[np.bool_]] = []
 
     def add(self, text: bytes) -> Lines:
-        """The same in every line."""
+        """Add a text that is the same in every line."""
         return self._append(np.broadcast_to(np.frombuffer(text, np.uint8), (self.records, len(text))))
 
     def choose(self, which: NDArray[np.bool_], yes: bytes, no: bytes) -> Lines:
-        """One of two texts of equal or different length."""
+        """Add one of two texts, of equal or different length."""
         width = max(len(yes), len(no))
         both = [np.frombuffer(text.ljust(width, b"\0"), np.uint8) for text in (no, yes)]
         columns = np.stack(both)[which.astype(np.intp)]
         return self._append(columns, columns != 0)
 
     def number(self, values: NDArray[np.uint64], base: int) -> Lines:
-        """A number to the base 10 or 16, without leading zeros."""
+        """Add a number in base 10 or 16, without leading zeros."""
         largest, width = int(values.max()) if len(values) else 0, 1
         while largest >= base**width:
             width += 1
@@ -170,6 +171,6 @@ class Lines:
 
 
 def cause(error: Exception) -> str:
-    """Why a file cannot be read or written, in one line."""
+    """The reason why a file cannot be read or written, in one line."""
     number = getattr(error, "errno", None)
     return os.strerror(number) if number else " ".join(str(error).split()).rstrip(".")

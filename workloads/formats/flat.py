@@ -1,7 +1,7 @@
-"""A trace as a flat stream of accesses to aligned granules, block by block: what the formats of other simulators hold.
+"""A trace as a flat stream of accesses to aligned granules, in blocks: the content of other simulators' formats.
 
-A piece of a trace (see `memgrain.workloads.trace`) becomes one access to each granule that it touches, in the order of
-its addresses, as the simulator's caches take it: rows of 192 bytes read 128-byte lines twice where they meet in one.
+A piece of a trace (see `memgrain.workloads.trace`) becomes one access for each granule that it touches, in address
+order, as the simulator's caches see it: rows of 192 bytes read a 128-byte line twice where two rows share it.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from memgrain.workloads.errors import WorkloadError
 from memgrain.workloads.trace import Chunk, Records, Trace
 
 FLAT = np.dtype([("address", "u8"), ("bytes", "u4"), ("write", "?"), ("tensor", "u1")])
-"""One access: first byte, bytes, whether it writes, and a number in `Trace.tensors`."""
+"""One access: first byte, bytes, whether it writes, index in `Trace.tensors`."""
 GRANULE = 64
-"""Bytes of an access where nothing else is said: the line of most CPUs, and a burst of DDR4 and DDR5."""
+"""Default bytes of an access: the line of most CPUs, and a burst of DDR4 and DDR5."""
 BLOCK = 1 << 18
-"""Accesses of a block: what is held in memory at a time."""
+"""Accesses of a block, which bounds the memory in use."""
 WRITE = 1
 LIMIT = 1 << 62
-"""Addresses are below this, so that signed arithmetic holds them."""
+"""Upper bound of addresses, so that signed arithmetic holds them."""
 
 
 def accesses(trace: Trace, granule: int = GRANULE) -> Iterator[Records]:
-    """The accesses of `trace` in launch order, as FLAT blocks of up to BLOCK; programs come one after the other,
-    whereas on a chip many run at once.
+    """The accesses of `trace` in launch order, as FLAT blocks of up to BLOCK. Programs follow one another here; on a
+    chip many run at once.
 
     `granule` is a power of two of bytes; WorkloadError otherwise.
     """
@@ -47,7 +47,7 @@ def check_granule(granule: int) -> None:
 
 
 def blocks_of(records: Iterable[Records]) -> Iterator[Records]:
-    """The same accesses in blocks of BLOCK, but for the last."""
+    """The same accesses in blocks of exactly BLOCK, except the last."""
     waiting: list[Records] = []
     size = 0
     for block in records:
@@ -63,7 +63,7 @@ def blocks_of(records: Iterable[Records]) -> Iterator[Records]:
 
 
 def _granules(pieces: Records, first: NDArray[np.int64], touched: NDArray[np.int64], granule: int) -> Iterator[Records]:
-    """The accesses of pieces that begin in granules `first` and touch so many."""
+    """The accesses of pieces that begin in granules `first` and touch `touched` granules each."""
     ends = np.cumsum(touched)
     total = int(ends[-1]) if len(ends) else 0
     for low in range(0, total, BLOCK):
@@ -94,7 +94,8 @@ def _pieces_of(chunk: Chunk) -> Iterator[Records]:
 
 
 def _step_pieces(chunk: Chunk, runs: Records, repeats: int) -> Iterator[Records]:
-    """The pieces of a step: all runs of the first repeat, then of the next, as many repeats at once as make a block."""
+    """The pieces of a step: all runs of the first repeat, then of the next; as many repeats at a time as fill a
+    block."""
     row = int(runs["count"].sum(dtype=np.int64))
     if not row:
         return
@@ -133,7 +134,8 @@ def _cut(
 
 
 def _check_range(base: int, steps: list[tuple[int, int, int]]) -> None:
-    """Raise WorkloadError if `base` plus one multiple of each step, from the lower to the upper one, is no address."""
+    """Raise WorkloadError if `base` plus any sum of multiples of the steps, each between its bounds, is not a valid
+    address."""
     low = base + sum(min(step * a, step * b) for step, a, b in steps)
     high = base + sum(max(step * a, step * b) for step, a, b in steps)
     if low < 0 or high >= LIMIT:

@@ -1,4 +1,4 @@
-"""What files of other programs are known by, and what is said of those that are not read here."""
+"""Signs of other programs' trace files that Memgrain does not read, and how to convert them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from memgrain.workloads.errors import WorkloadError
 from memgrain.workloads.formats.files import plain_name
 
 ORACLE_GENERAL = re.compile(r"\.oraclegeneral(bin)?\.")
-"""What libCacheSim's files of this format are known by, anywhere in the name (`detect_trace_type` in
+"""Marks of libCacheSim's oracleGeneral files anywhere in the name (`detect_trace_type` in
 libCacheSim/bin/cli_reader_utils.c): w1.oracleGeneral.bin, cluster52.oracleGeneral.sample10."""
 CONVERT = "make an oracleGeneral of it with libCacheSim's traceConv"
 NAMES = {
@@ -18,7 +18,7 @@ NAMES = {
     r"\.twr(ns)?\.|oraclesystwrns": "a Twitter trace in a binary form of libCacheSim",
     r"\.(csv|tsv)\.$": "a table",
 }
-"""Names of files that libCacheSim reads besides, and what they are."""
+"""Names of other files that libCacheSim reads, and what they are."""
 LINES = {
     r"\d+\s+\d+(\s+\d+)?\s*$": (
         "a trace of Ramulator's SimpleO3 core (instructions, load, store)",
@@ -35,21 +35,21 @@ LINES = {
     r"[^\s,]+\s*$": ("a list of object ids (libCacheSim's txt)", CONVERT),
     r"[^,]*(,[^,]*)+$": ("a table with commas", CONVERT),
 }
-"""Lines of text of other programs, what they are and the mend."""
+"""Lines of other programs' text files, what they are and the mend."""
 
 
 def check_name(path: Path) -> None:
-    """Raise WorkloadError if the name is one of another program's format that is not read here."""
+    """Raise WorkloadError if the name belongs to another program's format that Memgrain does not read."""
     for pattern, title in NAMES.items():
         if re.search(pattern, f"{plain_name(path)}."):
             raise WorkloadError(f"{path.name}: {title} is not read here; {CONVERT}")
 
 
 def lines_of(lines: list[str]) -> dict[str, str]:
-    """What the lines may be of other programs, each with its mend."""
+    """Formats of other programs that the lines may have, each with its mend."""
     return {title: mend for pattern, (title, mend) in LINES.items() if all_match(pattern, lines)}
 
 
 def all_match(pattern: str, lines: list[str]) -> bool:
-    """Whether there are lines, and all begin as the pattern says."""
+    """Whether there is a line and every line matches the pattern at its beginning."""
     return bool(lines) and all(re.match(rf"\s*{pattern}", line, re.IGNORECASE) for line in lines)

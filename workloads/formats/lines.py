@@ -1,4 +1,5 @@
-"""A number for each line of memory that an access stream touches, in memory that grows with the lines touched."""
+"""A table of one number for each line of memory that an access stream touches; its size grows with the lines
+touched."""
 
 from __future__ import annotations
 
@@ -6,19 +7,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 PAGE = 1 << 9
-"""Lines that get their numbers together."""
+"""Lines that share one allocation."""
 
 
 class LineTable:
-    """A number for each line; -1 for a line that was given none."""
+    """One number for each line; -1 for a line without one."""
 
     def __init__(self) -> None:
         self.pages: dict[int, int] = {}
         self.pool = np.full(64 * PAGE, -1, np.int64)
-        """The numbers; `places` says where that of a line is."""
+        """The numbers; `places` gives the position of a line's."""
 
     def places(self, lines: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Where in `pool` the numbers of these lines are; may replace `pool` by a larger one."""
+        """Positions in `pool` of the numbers of these lines; may replace `pool` by a larger array."""
         pages = lines // PAGE
         heads = np.flatnonzero(np.diff(pages, prepend=-1))
         found, which = np.unique(pages[heads], return_inverse=True)

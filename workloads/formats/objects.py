@@ -1,8 +1,8 @@
-"""Objects laid out in memory: what a trace of names and sizes says about addresses, which is that no two objects meet.
+"""A memory layout for traces of objects, which have names and sizes but no addresses: no two objects overlap.
 
-An object takes the bytes of its largest access, from a multiple of a granule on, so that two never share a granule.
-Objects lie in the order of their first accesses, one behind the other. An access moves the bytes that its own record
-says: where the size of an object changes, the access to a smaller version reads the first bytes of the place.
+An object takes the bytes of its largest access and begins at a multiple of a granule, so that two objects never share a
+granule. Objects lie in the order of their first accesses. An access moves the bytes of its own record: if an object's
+size changes, an access to a smaller version reads its first bytes.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from memgrain.workloads.trace import Records
 
 _OBJECT = np.dtype([("id", "u8"), ("size", "u8"), ("first", "i8")])
 _WAITING = 1 << 20
-"""Accesses that are kept at least before they are put together with the objects known."""
+"""Fewest accesses that are buffered before they are merged with the known objects."""
 
 
 @dataclass(frozen=True, eq=False)
 class Objects:
-    """Where objects lie."""
+    """The positions of objects."""
 
     ids: NDArray[np.uint64]
     """Their ids, ascending."""
@@ -32,16 +32,16 @@ class Objects:
     """The first byte of each."""
 
     def addresses(self, ids: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        """The first bytes of objects by id."""
+        """The first byte of each object, by id."""
         found: NDArray[np.uint64] = self.bases[np.searchsorted(self.ids, ids)]
         return found
 
 
 def place(accesses: Iterable[tuple[NDArray[np.uint64], NDArray[np.uint32]]], granule: int) -> Objects:
-    """Lay out the objects of accesses, given as (ids, bytes) in stretches, from multiples of `granule` bytes on.
+    """Lay out the objects of accesses, given in blocks of (ids, bytes), at multiples of `granule` bytes.
 
-    Holds some numbers for each object in memory, however many accesses there are. Raises WorkloadError if the objects
-    need more than 2**62 bytes.
+    Memory grows with the number of objects, not of accesses. Raises WorkloadError if the objects need more than 2**62
+    bytes.
     """
     known, waiting, kept, first = np.zeros(0, _OBJECT), [], 0, 0
     for ids, sizes in accesses:
@@ -62,7 +62,7 @@ def place(accesses: Iterable[tuple[NDArray[np.uint64], NDArray[np.uint32]]], gra
 
 
 def _merged(parts: list[Records]) -> Records:
-    """One record for each id, in their order: its largest size and first access. Parts are in the order of accesses."""
+    """One record for each id, in id order, with its largest size and first access. Parts are in access order."""
     every = np.concatenate(parts)
     every = every[np.argsort(every["id"], kind="stable")]
     heads = np.flatnonzero(np.append(True, every["id"][1:] != every["id"][:-1])[: len(every)])

@@ -1,16 +1,14 @@
-"""Traces of libCacheSim in its format oracleGeneral: a binary record for each access, with when the next one is.
+"""Traces of libCacheSim in its format oracleGeneral: a binary record for each access, with the number of the next one.
 
-Format: libCacheSim/traceReader/customizedReader/oracle/oracleGeneralBin.h of github.com/1a1a11a/libCacheSim: records of
-24 bytes without padding, little-endian: u32 time, u64 object id, u32 object size, i64 next access, which is the number
-of the next access to the same object, the first of the trace being number 1, or -1 (comment of
-`convert_to_oracleGeneral` in libCacheSim/bin/traceUtils/traceConv.cpp; 2**63 - 1 is read like -1). libCacheSim reads
-files that end in .zst too.
+Source: libCacheSim/traceReader/customizedReader/oracle/oracleGeneralBin.h of github.com/1a1a11a/libCacheSim. Records
+have 24 bytes without padding, little-endian: u32 time, u64 object id, u32 object size, i64 next access. The last is the
+number of the next access to the same object, counted from 1, or -1 (comment of `convert_to_oracleGeneral` in
+libCacheSim/bin/traceUtils/traceConv.cpp; 2**63 - 1 is read like -1). libCacheSim also reads files that end in .zst.
 
-The format has no addresses: an id is a name, often a hash, and says nothing about where an object lies. A file that
-Memgrain wrote holds an access to a granule in each record, with the granule's address as the id; its times count from
-START, so that the file begins with the letters MEMG. In every other file an id names an object: see
-`memgrain.workloads.formats. objects`, which lays them out. Reads and writes are not told apart: read back, all are
-reads.
+The format has no addresses: an id is a name, often a hash. In a file that Memgrain wrote, each record is an access to a
+granule and the id is the granule's address; its times count from START, so that the file begins with the letters MEMG.
+In any other file an id names an object, and `memgrain.workloads.formats.objects` lays the objects out. The format does
+not distinguish reads from writes: all records are read back as reads.
 """
 
 from __future__ import annotations
@@ -32,21 +30,21 @@ from memgrain.workloads.trace import Records
 
 RECORD = np.dtype([("time", "<u4"), ("id", "<u8"), ("size", "<u4"), ("next", "<i8")])
 START = int.from_bytes(b"MEMG", "little")
-"""The time of the first record of a file that Memgrain wrote; the next is one later, and so on."""
+"""Time of the first record of a file that Memgrain wrote; each later record is one later."""
 NEVER = -1
 UNKNOWN = -2
-"""libCacheSim's `next_access_vtime` of a request whose next access nobody worked out."""
+"""libCacheSim's `next_access_vtime` of a request whose next access is unknown."""
 LAST = 2**63 - 1
-"""Read by libCacheSim like NEVER."""
+"""libCacheSim reads it like NEVER."""
 RECORDS = 1 << 48
-"""More accesses than any file holds: a next access beyond this number is none."""
+"""Bound on the number of accesses: a larger next access counts as none."""
 
 
 def write(blocks: Iterable[Records], path: Path) -> None:
     """Write the accesses (FLAT blocks of one granule).
 
-    What is next of an access is filled in when that one comes, in the file, so that no more than a number for each
-    granule is held in memory; a compressed file is made from one that is not, in the same folder.
+    The next access of a record is filled in, in the file, when that access comes. Memory therefore holds one number for
+    each granule. A compressed file is made from an uncompressed one in the same folder.
     """
     if compression(path) is None:
         _write_plain(blocks, path)
@@ -62,11 +60,11 @@ def write(blocks: Iterable[Records], path: Path) -> None:
 
 
 def read(path: Path, granule: int) -> Iterator[Records]:
-    """The accesses as FLAT blocks, all of them reads, with the sizes of the file; accesses of no bytes are left out, as
-    libCacheSim leaves them out.
+    """The accesses as FLAT blocks, all of them reads, with the sizes of the file. Accesses of no bytes are dropped, as
+    libCacheSim drops them.
 
-    Ids are addresses in a file that Memgrain wrote. In another one they name objects, which lie apart, each from a
-    multiple of `granule` bytes on. Times and next accesses are dropped. Raises WorkloadError.
+    In a file that Memgrain wrote, ids are addresses. In any other file they name objects, which are laid out apart,
+    each at a multiple of `granule` bytes. Times and next accesses are dropped. Raises WorkloadError.
     """
     head = next(_records(path), None)
     if head is None:
@@ -80,7 +78,7 @@ def read(path: Path, granule: int) -> Iterator[Records]:
 
 
 def _records(path: Path) -> Iterator[Records]:
-    """The records of the file, in stretches; WorkloadError where it holds something else."""
+    """The records of the file, in blocks; WorkloadError if the content is not oracleGeneral."""
     rest, first = b"", 0
     for data in read_bytes(path):
         rest += data
@@ -155,7 +153,8 @@ def _write_plain(blocks: Iterable[Records], path: Path) -> None:
 def _link(
     places: NDArray[np.int64], pool: NDArray[np.int64], first: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Numbers of accesses with a later one to the same granule, and of that one; `pool` keeps the latest of each."""
+    """Numbers of the accesses that have a later one to the same granule, and the numbers of those; `pool` keeps the
+    latest access of each granule."""
     order = np.argsort(places, kind="stable")
     sorted_places, numbers = places[order], first + order
     head = np.append(True, sorted_places[1:] != sorted_places[:-1])

@@ -1,13 +1,14 @@
-"""A trace, compressed as it is, in one Parquet file that other tools can read.
+"""A compressed trace in one Parquet file that other tools can read.
 
 A row is a `Chunk`, and a row group has one row, so that chunks are written and read one by one. Columns:
 
 - `programs`, `steps`, `runs`: lists of structs with the fields of PROGRAM, STEP and RUN (see
   `memgrain.workloads.trace`), each of its own width; `indices`: a list of int32;
+
 - `barrier`: a boolean; `once_cycles`: a list of two int64.
 
-All other fields of the `Trace` are JSON under the key `memgrain.trace` of the file's metadata. In DuckDB, for instance,
-`SELECT unnest(runs, recursive := true) FROM 'trace.parquet'` gives a table of runs. Indices and records come back
+The other fields of the `Trace` are JSON under the key `memgrain.trace` of the file's metadata. In DuckDB, for instance,
+`SELECT unnest(runs, recursive := true) FROM 'trace.parquet'` gives a table of runs. Indices and records are read back
 bit by bit.
 """
 
@@ -37,7 +38,7 @@ _CYCLES = ("step_cycles", "once_cycles", "launch_cycles")
 
 @dataclass(frozen=True, eq=False)
 class ParquetChunks:
-    """The chunk stream of a trace in a Parquet file, read anew each time."""
+    """The chunk stream of a trace in a Parquet file, which is read again for each pass."""
 
     path: Path
     """The file."""

@@ -1,10 +1,10 @@
 """Load/store traces of Ramulator 2: a line `LD 0x1f40` or `ST 0x1f40` for each request.
 
-Format: `LoadStoreTrace::init_trace` in src/frontend/impl/memory_trace/loadstore_trace.cpp of
-github.com/CMU-SAFARI/ramulator2: two fields parted by a space, LD or ST, and a byte address, hexadecimal after 0x,
-otherwise decimal, below 2**63. A request has no size: it is one burst of the DRAM, so export with its bytes as the
-granule. In that file's `tick` at commit 2b9b3ae a store is sent as a read and a load as a write, at commit 58f2819 they
-are not; look which your copy has. The traces of SimpleO3 and ReadWriteTrace have other forms, which are refused.
+Source: `LoadStoreTrace::init_trace` in src/frontend/impl/memory_trace/loadstore_trace.cpp of
+github.com/CMU-SAFARI/ramulator2. A line has two fields with a space between: LD or ST, and a byte address below 2**63,
+hexadecimal after 0x, otherwise decimal. A request has no size: it is one burst of the DRAM, so export with the burst's
+bytes as the granule. In `tick` of that file, commit 2b9b3ae sends a store as a read and a load as a write; commit
+58f2819 does not. Check your copy. Traces of SimpleO3 and ReadWriteTrace have other forms and are refused.
 """
 
 from __future__ import annotations

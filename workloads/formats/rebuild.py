@@ -1,4 +1,4 @@
-"""Accesses back into a trace: one program that makes them in their order, equal strides merged into runs."""
+"""A trace made of accesses: one program that issues them in their order, with equal strides merged into runs."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from memgrain.workloads.steps.writer import OneChunk
 from memgrain.workloads.trace import PROGRAM, READ, RUN, STEP, WRITE, Records, Tensor, Trace
 
 _RUNS_OF_A_STEP = 2**16 - 1
-"""As many as STEP.load_runs and store_runs can say."""
+"""Most runs that STEP.load_runs and store_runs can count."""
 
 
 def rebuild(name: str, blocks: Iterable[Records]) -> Trace:
-    """A trace of the accesses (FLAT blocks) over one tensor X, by a program that multiplies nothing.
+    """A trace of the accesses (FLAT blocks) over one tensor X, issued by a program without products.
 
-    A run is of accesses of one kind and size at a regular distance; one that goes on with nothing stays alone.
+    A run holds accesses of one kind and size at a constant distance; an access that fits no run becomes a run of one.
     Raises WorkloadError if there is no access.
     """
     found: list[Records] = []
@@ -42,7 +42,7 @@ def rebuild(name: str, blocks: Iterable[Records]) -> Trace:
 
 
 def merge(block: Records) -> Records:
-    """Accesses (FLAT) as RUN records: each belongs to one run, in order."""
+    """Accesses (FLAT) as RUN records in order; each access belongs to one run."""
     if not len(block):
         return np.zeros(0, RUN)
     apart = np.diff(block["address"].astype(np.int64))
@@ -88,7 +88,8 @@ def _ends(runs: Records) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def _joined(before: Records, after: Records) -> int:
-    """Add the run `after` to the one `before` it, which ends a block, if it goes on with it; 1 if so, otherwise 0."""
+    """Append the run `after` to the run `before` it, the last of a block, if it continues that run; returns 1 if so,
+    else 0."""
     a, b = before[0], after[0]
     stride = int(a["stride"]) if a["count"] > 1 else int(a["bytes"])
     follows = int(b["base"]) == int(a["base"]) + int(a["count"]) * stride

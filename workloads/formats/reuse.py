@@ -1,8 +1,8 @@
-"""How often and how soon lines are used again: distinct lines and LRU stack distances of an access stream.
+"""Reuse of an access stream: distinct lines and LRU stack distances.
 
-The stack distance of an access is the number of other lines used since the same line was used before: a fully
-associative LRU cache of more lines than that hits (Mattson et al., IBM Systems Journal 9(2), 1970). Each line has its
-last access marked on a bitmap of accesses, and a Fenwick tree over the bitmap's words counts the marks since.
+The stack distance of an access is the number of other lines used since the last use of its line. A fully associative
+LRU cache hits if it has more lines than that (Mattson et al., IBM Systems Journal 9(2), 1970). A bitmap over accesses
+marks the last access of each line, and a Fenwick tree over the bitmap's words counts the marks since.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from memgrain.workloads.trace import Records
 WORD = 32
 """Accesses of a word of the bitmap."""
 WORDS = 1 << 15
-"""Words to begin with."""
+"""Initial words of the bitmap."""
 BUCKETS = 64
 
 
 @dataclass(frozen=True)
 class Reuse:
-    """What an access stream does with lines of one size."""
+    """Reuse of an access stream at one line size."""
 
     granule: int
     """Bytes of a line."""
@@ -38,7 +38,7 @@ class Reuse:
     lines: tuple[int, ...]
     """Distinct lines by number of the tensor."""
     distances: tuple[int, ...]
-    """Accesses that use a line again: at stack distance 0, 1, 2 to 3, 4 to 7 and so on by powers of two."""
+    """Accesses that use a line again, by stack distance: 0, 1, 2 to 3, 4 to 7 and so on by powers of two."""
 
     @property
     def distinct(self) -> int:
@@ -52,7 +52,7 @@ class Reuse:
 
 
 def measure(blocks: Iterable[Records], granule: int, tensors: int) -> Reuse:
-    """The reuse of an access stream (FLAT blocks of one granule) over so many tensors."""
+    """The reuse of an access stream (FLAT blocks of one granule) over `tensors` tensors."""
     table, histogram, lines = LineTable(), np.zeros(BUCKETS, np.int64), np.zeros(max(1, tensors), np.int64)
     bits, tree, now, live = np.zeros(WORDS, np.int64), np.zeros(WORDS + 1, np.int64), 0, 0
     reads = writes = 0
@@ -91,7 +91,7 @@ def _tree(bits: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compiled when first called; kept beside the source, which is all that it depends on."""
+    """Compile a function when it is first called; the result is cached beside the source, its only dependency."""
     compiled: Callable[..., Any] = njit(cache=True, error_model="numpy")(function)
     return compiled
 
@@ -119,8 +119,8 @@ def _walk_accesses(
     histogram: Any,
     lines: Any,
 ) -> tuple[int, int, int]:
-    """Take accesses from number `done` on until the bitmap is full: how many are done, the next place on the bitmap,
-    and how many lines there are."""
+    """Process accesses from number `done` until the bitmap is full. Returns the number processed, the next position in
+    the bitmap and the number of lines."""
     size = len(bits)
     for i in range(done, len(places)):
         if now == size * WORD:
@@ -157,7 +157,7 @@ def _walk_accesses(
 
 
 def _renumber_accesses(pool: Any, bits: Any) -> None:
-    """Number the marked accesses anew, from 0 without gaps."""
+    """Renumber the marked accesses from 0 without gaps."""
     before = np.zeros(len(bits) + 1, np.int64)
     for word in range(len(bits)):
         before[word + 1] = before[word] + _marks(bits[word])

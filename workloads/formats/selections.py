@@ -1,7 +1,7 @@
-"""Recorded selections out of attention masks or lists of tokens, in the form that `selection: {kind: recorded}` reads.
+"""Recorded selections from attention masks or token lists, in the form of `selection: {kind: recorded}`.
 
-An array is [queries, ...] or [lists, queries, ...], a list being a layer's or a head's; the last axis is the context
-(a boolean mask, true where a token is read) or the tokens selected (integers).
+An array is [queries, ...] or [lists, queries, ...], where a list belongs to a layer or a head. The last axis is the
+context (a boolean mask, true where a token is read) or the selected tokens (integers).
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from memgrain.workloads.trace_file import DAMAGE
 
 
 def read_selections(path: Path, kv_len: int | None) -> NDArray[np.int32]:
-    """Token numbers [lists, queries, tokens], ascending, from a .npy file or the one array of a .npz file (of several,
-    `positions` or `mask`).
+    """Token numbers [lists, queries, tokens], ascending, from a .npy file or from the only array of a .npz file (of
+    several, `positions` or `mask`).
 
-    Raises WorkloadError if the shape is another, rows select unequally many tokens, a token lies outside a context of
-    `kv_len` tokens (absent: as long as it must be), or occurs twice.
+    Raises WorkloadError for another shape, for rows of unequal length, for a token outside a context of `kv_len` tokens
+    (absent: the shortest possible context), and for a token that occurs twice.
     """
     array = _load(path)
     if array.ndim not in (2, 3) or 0 in array.shape or array.dtype.kind not in "biu":
@@ -39,11 +39,11 @@ def read_selections(path: Path, kv_len: int | None) -> NDArray[np.int32]:
 
 
 def save_selections(positions: NDArray[np.int32], query: int | None, path: Path) -> NDArray[np.int32]:
-    """Write query number `query` (negative: from the last one) of every list as [lists, tokens], or all queries
-    ([lists, queries, tokens], for `memgrain trace fit`), to `path`; returns what is written."""
+    """Write query number `query` (negative: counted from the last) of every list as [lists, tokens], or all queries
+    ([lists, queries, tokens], for `memgrain trace fit`), to `path`; returns the array."""
     queries = positions.shape[1]
     if query is not None and not -queries <= query < queries:
-        raise WorkloadError(f"query {query} is asked of {queries}; give one of {-queries}..{queries - 1}")
+        raise WorkloadError(f"no query {query} among {queries}; give one of {-queries}..{queries - 1}")
     kept: NDArray[np.int32] = positions if query is None else positions[:, query]
     try:
         with path.open("wb") as file:

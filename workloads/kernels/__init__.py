@@ -1,1 +1,1 @@
-"""Implementations of attention: descriptions by name, tiles, splits, launchers, the programs that they run."""
+"""Implementations of attention: kernel descriptions, tiles, splits, launchers, and the programs that they run."""

@@ -1,6 +1,6 @@
-"""FlashMLA's deal: the tiles of all sequences in a row, cut into equal parts, each the walk of one program.
+"""FlashMLA's schedule: the tiles of all sequences in a row, cut into equal parts, one for each program.
 
-A program may end one sequence, take others whole and begin another; sequences that are cut have splits, which are
+A program may finish one sequence, process others whole and begin another. A sequence that is cut has splits, which are
 merged (github deepseek-ai/FlashMLA, csrc/sm90/get_mla_metadata.cu).
 """
 
@@ -9,25 +9,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 OVERHEAD = 5
-"""Tiles that a sequence counts for beside its own, in each program that takes some of it."""
+"""Fixed cost of a sequence in tiles, added in each program that takes a part of it."""
 
 
 @dataclass(frozen=True)
 class Segment:
-    """Tiles of one sequence that a program walks."""
+    """Tiles of one sequence that a program processes."""
 
     sequence: int
     """Number of the sequence."""
     first: int
     """First tile."""
     last: int
-    """Tile behind the last one."""
+    """First tile after the segment."""
     split: int
-    """Which split of the sequence it is."""
+    """Number of the split of the sequence."""
 
 
 def deal(sequences: int, tiles: int, parts: int) -> tuple[tuple[Segment, ...], ...]:
-    """The segments of each program, of `sequences` sequences of `tiles` tiles each; programs that get none are last."""
+    """The segments of each program for `sequences` sequences of `tiles` tiles each; programs without a segment come
+    last."""
     payload = -(-sequences * (tiles + OVERHEAD) // parts) + OVERHEAD
     found: list[tuple[Segment, ...]] = []
     sequence = tile = split = 0

@@ -1,4 +1,4 @@
-"""A kernel: how one implementation of attention (or of a gather) cuts, pipelines and places its programs, by name."""
+"""A kernel: how one implementation of attention (or of a gather) cuts, pipelines and places its programs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from memgrain.workloads.catalog import read_described
+from memgrain.workloads.catalog import read_entry
 from memgrain.workloads.errors import WorkloadError
 from memgrain.workloads.kernels.checks import check_call, check_pages, offered
 from memgrain.workloads.kernels.engine import Engine
@@ -23,11 +23,11 @@ from memgrain.workloads.steps.merge import Merge
 from memgrain.workloads.workload import Workload
 
 AUTO = "auto"
-"""In place of a kernel's name: the chip's own."""
+"""Value of `kernel` that selects the chip's default kernel."""
 WARP = 32
 """Threads of a warp."""
 PLAIN = Call()
-"""A call of which nothing but the head dimension decides the tiles."""
+"""A call whose tiles depend on the head dimension only."""
 
 UNREAD: dict[str, dict[str, tuple[str, ...]]] = {
     "decode": {"tiles": ("cluster",), "code": ("rounds",)},
@@ -38,17 +38,17 @@ UNREAD: dict[str, dict[str, tuple[str, ...]]] = {
         "": ("splits", "unsplit", "pad_head_dim", "merge", "value_dim", "page", "page_sizes", "k_row_bytes", "engine"),
     },
 }
-"""What kernels of a phase do not have, by the part of the description ("": the top)."""
+"""Fields that kernels of a phase do not have, by the part of the description ("": the top)."""
 READERS = {
     "convert_cycles": ("engine",),
     "regs": ("occupancy",),
     "num_warps": ("engine", "occupancy"),
 }
-"""What reads a number of `tiles`: one of these parts of the description must be there."""
+"""Parts of the description that use a field of `tiles`; at least one of them must be there."""
 
 
 def _listed(types: object) -> object:
-    """A single element type as a list of one."""
+    """Turn a single element type into a list of one."""
     return (types,) if isinstance(types, str) else types
 
 
@@ -60,32 +60,34 @@ class Kernel(BaseModel):
     name: str = Field(min_length=1)
     """Name of its file."""
     title: str = Field(min_length=1)
-    """What people call it."""
+    """Name in tables and figures."""
     source: str = Field(min_length=1)
-    """Where the description comes from."""
+    """Sources of the description."""
     assumed: tuple[str, ...] = ()
-    """What no source says, each with the range that it may have."""
+    """Assumptions: fields that no source gives, each with its range."""
     architectures: tuple[str, ...] = Field(min_length=1)
-    """Chips that it is described for, by `Budget.architecture`."""
+    """Architectures that it is described for, as in `Budget.architecture`."""
     default_on: tuple[str, ...] = ()
-    """Those of them on which vLLM or vllm-ascend runs it by default, where it computes the call."""
+    """Architectures on which vLLM or vllm-ascend runs it by default, if it computes the call."""
     phase: Literal["decode", "prefill", "gather"]
-    """What it computes."""
+    """Kind of call that it computes: decode, prefill or gather."""
     dtype: Annotated[tuple[DType, ...], BeforeValidator(_listed), Field(min_length=1)]
-    """Element types of which it takes Q, K and V, all of one; the first where nobody says which."""
+    """Element types that it takes for Q, K and V alike; the first is the default."""
     kv_dtype: DType | None = None
-    """Element type of K and V, where it is another than that of Q."""
+    """Element type of K and V, if it differs from that of Q."""
     tiles: tuple[Tiles, ...] = Field(min_length=1)
-    """Tile sizes, the first that hold for a call; by ascending `up_to`, and the last for any call."""
+    """Tile sizes, by ascending `up_to`; the first entry that holds for a call is used, and the last holds for any
+    call."""
     splits: Count | Auto | SplitRule = "auto"
-    """Programs that share a context in decode; auto: as a workload without a kernel; a name: see
+    """Programs that share a context in decode; auto: as for a workload without a kernel; a name: a rule of
     `memgrain.workloads.kernels.splits`."""
     unsplit: str | None = None
-    """The kernel whose tiles are taken where the rule gives a single split."""
+    """The kernel whose tiles are used where the rule gives a single split."""
     order: Literal["forward", "reverse"] = "forward"
-    """Order in which a program walks its tiles."""
+    """Order in which a program processes its tiles."""
     aligned: bool = False
-    """Decode: whether tiles begin at multiples of their tokens; else where what is read begins."""
+    """Decode: whether tiles begin at multiples of their tokens; otherwise they begin at the first token that is
+    read."""
     longest_first: bool = False
     """Prefill: whether the last q tiles of a head begin."""
     pad_head_dim: PadRule = "none"
@@ -94,27 +96,27 @@ class Kernel(BaseModel):
     """Decode: whether the query rows of a group's heads are packed into programs; one_query: where there is but one
     query token."""
     whole_rows: bool = False
-    """Whether it computes all rows of its tile, queries or not."""
+    """Whether it computes all rows of its tile, including rows without a query."""
     combine: bool = True
-    """Decode: whether the merge of partial outputs belongs to it."""
+    """Decode: whether it includes the merge of partial outputs."""
     merge: Merge | None = None
-    """Decode: how it cuts that merge; `always` follows from the rule of its splits."""
+    """Decode: how it cuts that merge; the rule of its splits sets `always`."""
     value_dim: Count | None = None
-    """Elements of V, where that is the beginning of K's rows; absent: V is a tensor of its own."""
+    """Elements of V, if V is the beginning of K's rows; absent: V is a tensor of its own."""
     page: Count | None = None
-    """Tokens of the pages in which it finds K and V; absent: they need no pages."""
+    """Tokens of a page of K and V; absent: it does not need pages."""
     page_sizes: tuple[Count, ...] = ()
-    """Tokens of the pages that it takes; empty: of any pages."""
+    """Page sizes in tokens that it takes; empty: any."""
     k_row_bytes: tuple[Count, ...] = ()
-    """Bytes of a row of K that holds more than its elements, for each size in `pad_head_dim`; empty: the elements'."""
+    """Bytes of a row of K, for each size in `pad_head_dim`, if rows hold more than elements; empty: elements only."""
     pipeline: Pipeline = Pipeline(held_back=0, index_level=False)
     """How many tiles are in flight."""
     occupancy: Occupancy | None = None
-    """What bounds resident programs; absent: the scratchpad and the chip's own limit."""
+    """Limits of resident programs; absent: the scratchpad and the chip's own limit."""
     engine: Feed | None = None
     """How it feeds the units; absent: products at the unit's own rate, then the softmax."""
     code: tuple[Code, ...] = ()
-    """What its code takes, by size; absent: the units' time alone."""
+    """Cycles of its code by size; absent: the units' time alone."""
 
     _padding = field_validator("pad_head_dim")(ascending)
 
@@ -177,32 +179,32 @@ class Kernel(BaseModel):
         return self.k_row_bytes[self.pad_head_dim.index(padded(head_dim, self.pad_head_dim))]
 
     def code_for(self, size: int, selects: bool, element: int = PLAIN.element) -> Code:
-        """What the code takes for that head dimension (gather: bytes of a row) and size of K's elements: of the next
-        head dimension that is described."""
+        """Cycles of the code for that head dimension (gather: bytes of a row) and size of K's elements; between
+        described head dimensions, those of the next larger one."""
         fitting = (code for code in self.code if code.selects in (None, selects) and code.element in (None, element))
         known = sorted(fitting, key=lambda code: code.size)
         none = Code(size=max(1, size), selects=selects, once=(0, 0))
         return next((code for code in known if code.size >= size), known[-1] if known else none)
 
     def in_flight(self, num_stages: int, selects: bool) -> tuple[int, int]:
-        """Tiles in flight of a program, and tiles by which index lists are ahead; `selects` says that it loads index
-        lists before rows."""
+        """Tiles in flight of a program, and tiles by which index lists run ahead; `selects`: whether index lists are
+        loaded before rows."""
         depth = num_stages - self.pipeline.held_back
         if not selects or not self.pipeline.index_level:
             return max(1, depth), 1
         return max(1, depth // 2), min(1, depth // 2)
 
     def resident(self, launch: Launch, num_warps: int | None, budget: Budget) -> int | None:
-        """Programs on a core at once, from what the compiler reports; None if it reports no shared memory.
+        """Resident programs of a core, from the compiler's report; None if it does not report shared memory.
 
-        Raises WorkloadError if a core does not hold the warps or the registers of one program.
+        Raises WorkloadError if a core cannot hold the warps or the registers of one program.
         """
         bounds = [budget.max_programs, *self._bounds(launch, num_warps)]
         need = self.program_bytes(launch)
         return None if need is None else max(1, min(*bounds, budget.scratchpad_bytes // max(need, 1)))
 
     def _bounds(self, launch: Launch, num_warps: int | None) -> list[int]:
-        """Programs by what `occupancy` bounds."""
+        """Resident programs by each limit of `occupancy`."""
         if self.occupancy is None or num_warps is None:
             return [2**31]
         limits, unit = self.occupancy, self.occupancy.register_unit
@@ -220,34 +222,34 @@ class Kernel(BaseModel):
         return [limits.programs, limits.warps // num_warps, limits.registers // max(taken, 1)]
 
     def program_bytes(self, launch: Launch) -> int | None:
-        """Scratchpad that a program takes, from what the compiler reports; None if it does not."""
+        """Scratchpad of a program from the compiler's report; None if it does not report it."""
         if launch.shared is None:
             return None
         return launch.shared + (self.occupancy.reserved_bytes if self.occupancy else 0)
 
-    def tiling(self, asked: Workload, launch: Launch, budget: Budget) -> Tiling:
-        """How it cuts the call on a chip that offers `budget`; what `launch` says goes before.
+    def tiling(self, workload: Workload, launch: Launch, budget: Budget) -> Tiling:
+        """The tiling of the call on a chip with `budget`; values in `launch` take precedence.
 
         Raises WorkloadError if the kernel is not for such a chip, or does not compute such a call.
         """
-        if not asked.any_chip:
+        if not workload.any_chip:
             self.check_chip(budget)
-        check_call(self, asked)
-        check_pages(self, asked)
-        shape, selects = asked.shape, asked.selection is not None
-        masked = asked.phase == "prefill" and asked.pattern.kind in ("causal", "sliding_window")
-        paged, element = isinstance(asked.layout, Paged), element_bytes(asked.dtypes.k)
-        call = Call(self._rows(asked), masked, paged, element, budget.scratchpad_bytes)
+        check_call(self, workload)
+        check_pages(self, workload)
+        shape, selects = workload.shape, workload.selection is not None
+        masked = workload.phase == "prefill" and workload.pattern.kind in ("causal", "sliding_window")
+        paged, element = isinstance(workload.layout, Paged), element_bytes(workload.dtypes.k)
+        call = Call(self._rows(workload), masked, paged, element, budget.scratchpad_bytes)
         tiles = self.tiles_for(shape.head_dim, call)
-        splits, merges = self._splits(asked, launch, budget, tiles)
-        parts = self._parts(asked, budget, tiles) if self.splits == "flashmla" and launch.splits is None else None
+        splits, merges = self._splits(workload, launch, budget, tiles)
+        parts = self._parts(workload, budget, tiles) if self.splits == "flashmla" and launch.splits is None else None
         if splits == 1 and self.unsplit is not None:
             tiles = load_kernel(self.unsplit).tiles_for(shape.head_dim, call)
         tiles = tiles.model_copy(
             update={"block_q": launch.block_m or tiles.block_q, "block_kv": launch.block_n or tiles.block_kv}
         )
         warps = launch.num_warps or tiles.num_warps
-        shared = launch.shared if launch.shared is not None else self._shared(asked, tiles)
+        shared = launch.shared if launch.shared is not None else self._shared(workload, tiles)
         reported = Launch(shared=shared, regs=launch.regs or tiles.regs)
         if launch.shared is None:
             self._check_room(reported, budget)
@@ -269,7 +271,7 @@ class Kernel(BaseModel):
             aligned=self.aligned,
             longest_first=self.longest_first and masked,
             pad_head_dim=self.pad_head_dim,
-            pack_group=self._packs(asked),
+            pack_group=self._packs(workload),
             whole_rows=self.whole_rows,
             cluster=tiles.cluster,
             combine=self.combine,
@@ -283,7 +285,7 @@ class Kernel(BaseModel):
         )
 
     def check_chip(self, budget: Budget) -> None:
-        """Raise WorkloadError if the kernel does not exist for such a chip."""
+        """Raise WorkloadError if the kernel does not exist for the chip."""
         if budget.architecture is not None and budget.architecture not in self.architectures:
             chip = f"is {budget.architecture}" if budget.architecture else "has no architecture in its file"
             raise WorkloadError(
@@ -291,18 +293,18 @@ class Kernel(BaseModel):
                 "the chip's own, or any_chip: true for an estimate as if it ran there"
             )
 
-    def computes(self, asked: Workload) -> bool:
-        """Whether it computes such a call as a serving framework puts it: phase, heads, head dimension, types, rows and
-        pages; pages of a size that it does not take are for the asker to mend."""
+    def computes(self, workload: Workload) -> bool:
+        """Whether it computes such a call as a serving framework passes it: phase, heads, head dimension, types, rows
+        and pages. An unsupported page size does not count: the user can change it."""
         try:
-            check_call(self, offered(self, asked))
-            padded(asked.shape.head_dim, self.pad_head_dim)
+            check_call(self, offered(self, workload))
+            padded(workload.shape.head_dim, self.pad_head_dim)
         except WorkloadError:
             return False
-        return self.value_dim is not None or asked.selection is None
+        return self.value_dim is not None or workload.selection is None
 
     def _check_room(self, own: Launch, budget: Budget) -> None:
-        """Whether a core has room for a program as it is described."""
+        """Raise WorkloadError if a core has no room for one program."""
         need = self.program_bytes(own)
         if need is not None and need > budget.scratchpad_bytes:
             raise WorkloadError(
@@ -310,46 +312,49 @@ class Kernel(BaseModel):
                 "lower tiling.block_kv or tiling.block_q, or name another kernel"
             )
 
-    def _packs(self, asked: Workload) -> bool:
+    def _packs(self, workload: Workload) -> bool:
         """Whether query heads of a group share programs in this call."""
-        own_lists = asked.selection is not None and asked.selection.share == "head"
-        packs = self.pack_group is True or (self.pack_group == "one_query" and asked.shape.q_len == 1)
-        return asked.phase == "decode" and packs and not own_lists
+        own_lists = workload.selection is not None and workload.selection.share == "head"
+        packs = self.pack_group is True or (self.pack_group == "one_query" and workload.shape.q_len == 1)
+        return workload.phase == "decode" and packs and not own_lists
 
-    def _rows(self, asked: Workload) -> int:
-        """Query rows that programs of one head, or of one group where they are packed, have to share out."""
-        return asked.shape.q_len * (asked.shape.group if self._packs(asked) else 1)
+    def _rows(self, workload: Workload) -> int:
+        """Query rows that the programs of one head, or of one group where heads are packed, divide among them."""
+        return workload.shape.q_len * (workload.shape.group if self._packs(workload) else 1)
 
-    def _splits(self, asked: Workload, launch: Launch, budget: Budget, tiles: Tiles) -> tuple[int | Auto, bool]:
-        """Splits of the context: as launched, as the description says, or as its rule gives; and whether a kernel that
-        merges them is launched even where there is but one."""
+    def _splits(self, workload: Workload, launch: Launch, budget: Budget, tiles: Tiles) -> tuple[int | Auto, bool]:
+        """Splits of the context: as launched, as described, or by its rule; and whether the merge kernel is launched
+        even for a single split."""
         rule = self.splits if self.splits in BOUNDED else launch.splits or self.splits
         if isinstance(rule, int) or rule == "auto":
             return rule, False
         if rule == "flashmla":
             return 1, False
-        shape, rows = asked.shape, asked.shape.batch * self._blocks(asked, tiles)
-        tokens, size = sum(asked.list_sizes(0, shape.q_len)), launch.block_n or tiles.block_kv
+        shape, rows = workload.shape, workload.shape.batch * self._blocks(workload, tiles)
+        tokens, size = sum(workload.list_sizes(0, shape.q_len)), launch.block_n or tiles.block_kv
         call = Decode(rows, shape.batch, budget.cores, tokens, size, shape.group, launch.splits)
         return RULES[rule](call), rule in BOUNDED and BOUNDED[rule](call) > 1
 
-    def _blocks(self, asked: Workload, tiles: Tiles) -> int:
+    def _blocks(self, workload: Workload, tiles: Tiles) -> int:
         """Blocks of query rows of a sequence, of all heads."""
         block_q = tiles.block_q if isinstance(tiles.block_q, int) else LARGEST_ROWS
-        heads = asked.shape.kv_heads if self._packs(asked) else asked.shape.q_heads
-        return heads * ceil(self._rows(asked) / block_q)
+        heads = workload.shape.kv_heads if self._packs(workload) else workload.shape.q_heads
+        return heads * ceil(self._rows(workload) / block_q)
 
-    def _parts(self, asked: Workload, budget: Budget, tiles: Tiles) -> int:
-        """Programs to which all tiles of a block of query rows are dealt, so that all run at once."""
-        return max(1, budget.cores // self._blocks(asked, tiles))
+    def _parts(self, workload: Workload, budget: Budget, tiles: Tiles) -> int:
+        """Programs over which all tiles of a block of query rows are dealt: as many as run at once."""
+        return max(1, budget.cores // self._blocks(workload, tiles))
 
-    def _shared(self, asked: Workload, tiles: Tiles) -> int | None:
-        """Scratchpad of a program that no compiler reports: buffers of K and V, and Q; None leaves it to the fit."""
+    def _shared(self, workload: Workload, tiles: Tiles) -> int | None:
+        """Scratchpad of a program if the compiler does not report it: buffers of K and V, and Q; None: as the fit
+        computes it."""
         if self.engine is None or tiles.shared is not None:
             return tiles.shared
-        shape, size = asked.shape, element_bytes(asked.dtypes.q)
+        shape, size = workload.shape, element_bytes(workload.dtypes.q)
         k_row, v_row = (padded(dim, self.pad_head_dim) * size for dim in (shape.head_dim, shape.value_dim))
-        rows = tiles.block_q if isinstance(tiles.block_q, int) else min(LARGEST_ROWS, ceil(self._rows(asked) / 16) * 16)
+        rows = (
+            tiles.block_q if isinstance(tiles.block_q, int) else min(LARGEST_ROWS, ceil(self._rows(workload) / 16) * 16)
+        )
         return tiles.num_stages * tiles.block_kv * (k_row + (0 if shape.v_in_k else v_row)) + rows * k_row
 
     def _engine(self, warps: int | None, tiles: Tiles) -> Engine | None:
@@ -363,42 +368,41 @@ class Kernel(BaseModel):
         )
 
 
-def tiled(asked: Workload, budget: Budget) -> Workload:
-    """The workload with the tiling of the kernel that it names; what its own tiling says that is no default goes before
-    it."""
-    kernel = kernel_of(asked, budget)
+def tiled(workload: Workload, budget: Budget) -> Workload:
+    """The workload with the tiling of its kernel; values of its own tiling that are not defaults take precedence."""
+    kernel = kernel_of(workload, budget)
     if kernel is None:
-        return asked if asked.kernel is None else asked.model_copy(update={"kernel": None})
-    if asked.kernel == AUTO:
-        asked = offered(kernel, asked)
-    silent, own = Tiling().model_dump(), asked.tiling.model_dump()
+        return workload if workload.kernel is None else workload.model_copy(update={"kernel": None})
+    if workload.kernel == AUTO:
+        workload = offered(kernel, workload)
+    silent, own = Tiling().model_dump(), workload.tiling.model_dump()
     said = {name: value for name, value in own.items() if value != silent[name]}
     sizes = {"block_m": said.get("block_q"), "block_n": said.get("block_kv"), "splits": said.get("splits")}
     launch = Launch.model_validate({name: size for name, size in sizes.items() if isinstance(size, int)})
-    tiling = kernel.tiling(asked, launch, budget).model_dump() | said
-    return Workload.model_validate({**asked.model_dump(), "kernel": None, "tiling": tiling})
+    tiling = kernel.tiling(workload, launch, budget).model_dump() | said
+    return Workload.model_validate({**workload.model_dump(), "kernel": None, "tiling": tiling})
 
 
-def kernel_of(asked: Workload, budget: Budget) -> Kernel | None:
-    """The kernel that computes the call on a chip that offers `budget`: the one that it names, or, where it says auto,
-    the chip's default; None where tiles are chosen without one. Raises WorkloadError if it names none."""
-    if asked.kernel is None:
+def kernel_of(workload: Workload, budget: Budget) -> Kernel | None:
+    """The kernel that computes the call on a chip with `budget`: the named one, or for auto the chip's default. None:
+    tiles are chosen without a kernel. Raises WorkloadError for an unknown name."""
+    if workload.kernel is None:
         return None
-    if asked.kernel != AUTO:
-        return load_kernel(find_kernel(asked.kernel, asked.phase))
-    return next((kernel for kernel in defaults(budget.architecture) if kernel.computes(asked)), None)
+    if workload.kernel != AUTO:
+        return load_kernel(find_kernel(workload.kernel, workload.phase))
+    return next((kernel for kernel in defaults(budget.architecture) if kernel.computes(workload)), None)
 
 
 @lru_cache
 def defaults(architecture: str | None) -> tuple[Kernel, ...]:
-    """The kernels that serving frameworks run by default on chips of that architecture, as far as described."""
+    """Default kernels of serving frameworks on chips of that architecture, as far as described."""
     return tuple(kernel for kernel in map(load_kernel, kernel_names()) if architecture in kernel.default_on)
 
 
 def load_kernel(name: str | Path) -> Kernel:
-    """The kernel of that name, or of that YAML file; raises WorkloadError, in one line, if it is none."""
+    """The kernel of that name or YAML file; raises WorkloadError, in one line, if there is none."""
     known = kernel_names()
     path = FOLDER / f"{name}.yaml" if str(name) in known else Path(name)
     if path.suffix not in (".yaml", ".yml"):
         raise unknown(str(name))
-    return read_described(path, Kernel, known)
+    return read_entry(path, Kernel, known)

@@ -1,4 +1,4 @@
-"""What a kernel's launcher does: it fits a tiling to what a chip offers, and fills in what the tiling leaves open."""
+"""A kernel's launcher: it resolves the automatic values of a tiling for a chip."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from dataclasses import dataclass
 from math import ceil
 
 from memgrain.workloads.errors import WorkloadError
-from memgrain.workloads.kernels.pace import PS, Pace, Places, Walk, cycle, duration, fed
+from memgrain.workloads.kernels.pace import PS, Pace, ProgramSlots, Walk, cycle, duration, fed
 from memgrain.workloads.kernels.tiling import LARGEST_ROWS, WAVES, Budget, FittedTiling, Tiling, scratchpad_bytes
 from memgrain.workloads.shape import AttentionShape, DTypes, Phase, element_bytes
 
 MERGED = 8
-"""Query rows, heads included, of a program that merges splits, where no kernel says otherwise (those of FlashMLA)."""
+"""Query rows, heads included, of a merge program, if the kernel does not say otherwise (FlashMLA's)."""
 MOST_WAVES = 8
-"""Programs a place on a core up to which a launcher that knows the chip's pace looks for the best splits."""
+"""Most programs per slot of a core that the search for splits tries if the chip's pace is known."""
 NEAR, FULL = 1.01, 1.02
-"""Times that count as equal where a launcher chooses: of tiles, where the smaller is taken; of splits, where those are
-that fill whole waves of places best, then the fewest. The estimate leaves out the time of a program's own code, which
-full places alone hide: a measured kernel on an H200 takes 123 us with two programs a core, 151 with one, and 388
-with one on 48 of 132 cores (measurements/h200_splits.csv), which are reckoned to take about as long. Of the
-tiles that the kernel has by itself, those splits are taken that were measured to be quickest. Where a call is short,
-every split costs merging: what is given away for full places is at most 2 %."""
+"""Ratio of times that the launcher treats as equal. Among equal tiles it takes the smaller one; among equal splits,
+those that best fill whole waves of slots, then the fewest. The estimate leaves out the time of a program's own code,
+which only full slots hide: a measured kernel on an H200 takes 123 us with two programs a core, 151 with one, and 388
+with one on 48 of 132 cores (measurements/h200_splits.csv); the estimate gives about the same time for all three. For
+the tile that the kernel has by itself, this rule takes the splits that were measured fastest. In a short call every
+split costs merging, so full slots may cost at most 2 %."""
 SMALLEST_TILE = 16
-"""Rows and tokens below which an automatic tile is not cut further (the side of a matrix unit's tile)."""
+"""Fewest rows and tokens of an automatic tile (the side of a matrix unit's tile)."""
 DEFAULT_TILE = 64
-"""Tokens of an automatic tile where the chip's pace is not known, and of the smallest that is tried where it is."""
+"""Tokens of an automatic tile if the chip's pace is unknown, and of the smallest tile that is tried if it is known."""
 
 
 def fit_tiling(
@@ -39,9 +39,9 @@ def fit_tiling(
 ) -> FittedTiling:
     """Resolve every "auto" of `tiling` for a chip.
 
-    `tokens` is the length of the token list that one row of programs walks in decode; `own_lists` says that each
-    query head selects for itself, so that heads cannot be packed; `pieces` are the pieces of memory in which a token
-    comes, 0 where a tile is one. Raises WorkloadError if nothing fits the scratchpad.
+    `tokens` is the length of the token list that one row of programs reads in decode. `own_lists` says that each query
+    head has its own selection, so that heads cannot be packed. `pieces` is the number of memory pieces of a token, 0
+    where a tile is one piece. Raises WorkloadError if nothing fits the scratchpad.
     """
     packs = phase == "decode" and tiling.pack_group and not own_lists
     block_q, block_kv, stages = _fit_tiles(tiling, shape, dtypes, phase, budget, tiling.pack_group and not own_lists)
@@ -75,7 +75,7 @@ def fit_tiling(
 
 @dataclass(frozen=True)
 class _Sizes:
-    """A tiling whose rows and stages are known: what is left to be chosen by the chip's pace."""
+    """A tiling with known rows and stages, of which the chip's pace decides the rest."""
 
     tiling: Tiling
     shape: AttentionShape
@@ -87,7 +87,7 @@ class _Sizes:
 
     @property
     def packed(self) -> int:
-        """Query rows that are packed into the same programs: those of all tokens and of the heads that share them."""
+        """Query rows that share programs: those of all tokens and of the packed heads."""
         return self.heads * self.shape.q_len
 
     @property
@@ -96,7 +96,7 @@ class _Sizes:
         return self.shape.batch * self.shape.q_heads // self.heads * ceil(self.packed / self.block_q)
 
     def walk(self, pieces: float) -> Walk:
-        """What a program of a decode does for each token."""
+        """Work of a decode program per token."""
         return walk_of(self.shape, self.dtypes, min(self.block_q, self.packed), pieces)
 
     def need(self, block_kv: int) -> int:
@@ -109,14 +109,15 @@ class _Sizes:
         return min(room, self.tiling.resident) if isinstance(self.tiling.resident, int) else room
 
     def blocks(self, smallest: int, tokens: int) -> list[int]:
-        """Tokens of a tile, doubled as long as tiles fit and hold no more than the context."""
+        """Candidate tokens of a tile: doubled as long as tiles fit and do not exceed the context."""
         found = [smallest]
         while found[-1] < tokens and self.need(2 * found[-1]) <= self.budget.scratchpad_bytes:
             found.append(2 * found[-1])
         return found
 
     def steady(self, blocks: list[int]) -> int:
-        """Tokens of a tile in prefill: the fewest with which a core is about as quick for a token as with any."""
+        """Tokens of a tile in prefill: the fewest with which a core's time per token is within the tolerance of the
+        best."""
         pace, walk = self.budget.pace, walk_of(self.shape, self.dtypes, self.block_q, 0)
         assert pace is not None
         times = {
@@ -127,7 +128,7 @@ class _Sizes:
         return next(block for block, time in times.items() if time <= NEAR * min(times.values()))
 
     def launched(self, blocks: list[int], tokens: int, pieces: float) -> tuple[int, int]:
-        """Tokens of a tile, one of `blocks`, and splits of a decode that the launcher reckons to be quickest."""
+        """Tokens of a tile, one of `blocks`, and splits of a decode with the shortest estimated time."""
         rows, budget, pace = self.rows, self.budget, self.budget.pace
         if pace is None:
             wanted = ceil(min(WAVES, budget.max_programs) * budget.cores / rows)
@@ -147,22 +148,22 @@ class _Sizes:
         return block, min(alike, key=lambda splits: (-_filled(rows * splits, places), splits))
 
     def decode_time(self, pace: Pace, walk: Walk, tokens: int, block: int, splits: int) -> float:
-        """Time in ps that a decode is reckoned to take, launch apart."""
+        """Estimated time of a decode in ps, without the launch."""
         cost = duration(pace, walk, self._places(block), self.rows, (splits, max(1, tokens)), block)
         return cost + (self._merge(pace, splits) if splits > 1 else 0)
 
     def prefill_time(self, pace: Pace, block: int) -> float:
-        """The same of a prefill, whose programs read all of the context."""
+        """Estimated time of a prefill in ps, whose programs read the whole context."""
         walk, shape = walk_of(self.shape, self.dtypes, self.block_q, 0), self.shape
         programs = shape.batch * shape.q_heads * ceil(shape.q_len / self.block_q)
         return duration(pace, walk, self._places(block), programs, (1, shape.kv_len), block, not pace.cached)
 
-    def _places(self, block: int) -> Places:
-        """Where its programs run, with tiles of `block` tokens."""
-        return Places(self.budget.cores, self.resident(block), self.stages)
+    def _places(self, block: int) -> ProgramSlots:
+        """Slots of its programs for tiles of `block` tokens."""
+        return ProgramSlots(self.budget.cores, self.resident(block), self.stages)
 
     def _merge(self, pace: Pace, splits: int) -> float:
-        """Time in ps to write partial outputs and, where it belongs to the kernel, to merge them."""
+        """Time in ps to write partial outputs, and to merge them if that belongs to the kernel."""
         calls = self.shape.batch * self.shape.q_heads // self.heads
         partial = 4 * calls * splits * self.packed * self.shape.value_dim
         written = partial * PS / pace.memory
@@ -176,7 +177,7 @@ class _Sizes:
 
 
 def _filled(programs: int, places: int) -> float:
-    """Share of the places of whole waves that programs fill, to a hundredth."""
+    """Share of the slots of whole waves that programs fill, to a hundredth."""
     return round(programs / (places * ceil(programs / places)), 2)
 
 
@@ -190,13 +191,13 @@ def reckoned(
     tokens: int,
     pieces: float,
 ) -> float:
-    """Time in ps that a launcher reckons a tiling to take, to tell likely tilings from others; see `fit_tiling`.
+    """Estimated time of a tiling in ps, for comparing tilings; see `fit_tiling`.
 
-    Raises WorkloadError for a chip of which no pace is known.
+    Raises WorkloadError for a chip without a known pace.
     """
     pace, block = budget.pace, fitted.block_kv
     if pace is None:
-        raise WorkloadError("the chip's pace is not known, so no tiling can be reckoned; pass budget.pace")
+        raise WorkloadError("the chip's pace is unknown, so no tiling can be estimated; pass budget.pace")
     sizes = _Sizes(tiling, shape, dtypes, budget, fitted.block_q, fitted.stages, fitted.heads)
     if phase == "prefill":
         return sizes.prefill_time(pace, block)
@@ -204,7 +205,7 @@ def reckoned(
 
 
 def walk_of(shape: AttentionShape, dtypes: DTypes, rows: int, pieces: float) -> Walk:
-    """What a program of `rows` query rows does for each token of one KV head."""
+    """Work of a program of `rows` query rows per token of one KV head."""
     k_row, v_row = shape.head_dim * element_bytes(dtypes.k), shape.value_dim * element_bytes(dtypes.v)
     tensors = 1 if shape.v_in_k else 2
     size = k_row + (0 if shape.v_in_k else v_row)
@@ -252,8 +253,8 @@ def _fit_tiles(
 
 
 def _fed_rows(shape: AttentionShape, dtypes: DTypes, budget: Budget) -> int:
-    """Query rows of a program in prefill: LARGEST_ROWS, doubled while the units are not fed and every core still gets
-    a program."""
+    """Query rows of a program in prefill: LARGEST_ROWS, doubled until the units are busy, as long as every core gets a
+    program."""
     rows, heads = LARGEST_ROWS, shape.batch * shape.q_heads
     while (
         budget.pace
@@ -266,7 +267,7 @@ def _fed_rows(shape: AttentionShape, dtypes: DTypes, budget: Budget) -> int:
 
 
 def _need(tiling: Tiling, shape: AttentionShape, dtypes: DTypes, block_q: int, block_kv: int, stages: int) -> int:
-    """Bytes of scratchpad of one program: as given, or as its tiles need."""
+    """Bytes of scratchpad of one program: as given, or computed from its tiles."""
     if tiling.scratchpad_bytes is not None:
         return tiling.scratchpad_bytes
     return scratchpad_bytes(shape, dtypes, tiling.pad_head_dim, block_q, block_kv, stages)

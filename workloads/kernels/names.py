@@ -1,11 +1,11 @@
-"""Names of kernels: those that people and programs use, for the descriptions that come with the package."""
+"""Names and aliases of the kernels that come with the package."""
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Literal
 
+from memgrain.inputs.spelling import did_you_mean
 from memgrain.workloads.errors import WorkloadError
 
 FOLDER = Path(__file__).parent
@@ -42,14 +42,14 @@ _NAMES: dict[str, dict[str, str]] = {
 
 
 def plain(name: str) -> str:
-    """A name as names are compared: its letters and digits, small."""
+    """A name in the form in which names are compared: letters and digits only, in lower case."""
     return "".join(letter for letter in name.lower() if letter.isalnum())
 
 
 ALIASES: dict[str, dict[str, str]] = {
     plain(name): kernels for names, kernels in _NAMES.items() for name in names.split(", ")
 }
-"""The kernel that a name, written as by `plain`, stands for, by what is to be computed."""
+"""The kernel of each alias, in the form of `plain`, by the kind of call."""
 
 
 def kernel_names() -> list[str]:
@@ -58,9 +58,9 @@ def kernel_names() -> list[str]:
 
 
 def find_kernel(name: str, use: Use) -> str:
-    """The shipped kernel that `name` stands for when it is to compute `use`; a YAML file as it is.
+    """The shipped kernel of that name or alias for calls of kind `use`; a YAML file is returned as it is.
 
-    Raises WorkloadError if nobody knows the name, or it stands for kernels that compute something else.
+    Raises WorkloadError if the name is unknown, or belongs to kernels for another kind of call.
     """
     if name.endswith((".yaml", ".yml")):
         return name
@@ -77,8 +77,9 @@ def find_kernel(name: str, use: Use) -> str:
 
 
 def unknown(name: str) -> WorkloadError:
-    """What to say of a name that is none."""
+    """The error for an unknown name."""
     known = {plain(kernel): kernel for kernel in kernel_names()}
-    close = difflib.get_close_matches(plain(name), [*known, *ALIASES], 1)
-    mend = f"did you mean '{known.get(close[0], close[0])}'?" if close else f"known: {', '.join(known.values())}"
+    mend = did_you_mean(
+        plain(name), {word: word for word in ALIASES} | known, 1, otherwise=f"known: {', '.join(known.values())}"
+    )
     return WorkloadError(f"no kernel '{name}'; {mend}")

@@ -1,4 +1,4 @@
-"""What a kernel's launcher reckons with: how fast a chip's memory, DMA engines and units feed a program's tiles."""
+"""The launcher's estimate: how fast a chip's memory, DMA engines and units process a program's tiles."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from math import ceil
 PS = 10**12
 """Picoseconds of a second."""
 OPERATIONS = 4
-"""Elementwise operations of a score beside its exponential (FlashAttention-2, algorithm 1)."""
+"""Elementwise operations per score besides its exponential (FlashAttention-2, algorithm 1)."""
 KNEE = 4
-"""Exponent of the norm that joins limits into one time: two limits that are equal make it a fifth longer than either,
-as queues do where a closed network's two stations are balanced; one that is twice the other, 1.5 %. Of 2, 3,
-4, 5, 6, 8 and 16 it comes nearest to 846 simulated decodes on seven chips (DESIGN.md): they are off by 16 % with 2, by
-11 % with 4, by 12 % with 16."""
+"""Exponent of the norm that combines limits into one time. Two equal limits give a time one fifth longer than either,
+as in a closed network of two balanced stations; if one is twice the other, 1.5 % longer. Of 2, 3, 4, 5, 6, 8 and 16 it
+comes nearest to 846 simulated decodes on seven chips (DESIGN.md): their error is 16 % with 2, 11 % with 4 and 12 % with
+16."""
 
 
 FEW = 512
-"""Programs up to which a launcher deals them out one by one, to find when the last ends."""
+"""Most programs that the estimate assigns to slots one by one."""
 
 
 @dataclass(frozen=True)
@@ -28,38 +28,38 @@ class Pace:
     """Rates, latencies and fixed costs of a chip; times in ps, rates a second."""
 
     memory: int
-    """Bytes that the main memory gives."""
+    """Bytes per second of the main memory."""
     port: int
-    """Bytes that one core can take."""
+    """Bytes per second that one core can receive."""
     latency: int
-    """From a request to the main memory to its data, on an idle chip."""
+    """Latency of a read from the main memory on an idle chip."""
     in_flight: int
-    """Bytes of reads that a core can have under way."""
+    """Most bytes of reads in flight of a core."""
     cached: bool
-    """Whether a cache serves reads that several cores share."""
+    """Whether a shared cache serves repeated reads of several cores."""
     command: int = 0
-    """Start of one DMA command; 0 where cores load without."""
+    """Start-up time of a DMA command; 0 where cores load without DMA."""
     command_rows: int = 1 << 31
-    """Rows at a regular distance that one DMA command moves."""
+    """Equidistant rows that one DMA command moves."""
     turn: int = 0
-    """Way of a tile's scores to the vector unit and back, during which the program does nothing else."""
+    """Time for a tile's scores to reach the vector unit and return; the program waits meanwhile."""
     start: int = 0
-    """From the end of a program to the start of the next in its place."""
+    """Time from the end of a program to the start of the next one in its slot."""
     dispatch: int = 0
-    """From the start of a program to that of the next one, where they start one by one."""
+    """Time between program starts, where programs start one by one."""
     barrier: int = 0
-    """From the end of a kernel to the start of one that belongs to it."""
+    """Time from the end of a kernel to the start of a dependent kernel."""
     macs: Mapping[str, float] = field(default_factory=dict)
-    """Multiply-accumulates of a core's matrix unit, by element type."""
+    """Multiply-accumulates per second of a core's matrix unit, by element type."""
     exps: float = 0
-    """Exponentials of a core's vector units."""
+    """Exponentials per second of a core's vector units."""
     ops: float = 0
-    """Elementwise operations of a core's vector units."""
+    """Elementwise operations per second of a core's vector units."""
 
 
 @dataclass(frozen=True)
 class Walk:
-    """What programs do for each token that they walk, and how many do so at once."""
+    """Work of programs per token, and how many programs work at once."""
 
     row_bytes: int
     """Bytes of a token's K and V for one head."""
@@ -70,14 +70,14 @@ class Walk:
     dtype: str
     """Element type of the products."""
     pieces: float
-    """DMA commands for a token, where tokens are not adjacent; 0 where a tile is one piece of each tensor."""
+    """DMA commands per token, if tokens are not adjacent; 0 if a tile is one piece of each tensor."""
     listed: bool
-    """Whether an index list or a page table says where they lie."""
+    """Whether an index list or a page table gives their addresses."""
     tensors: int
-    """Tensors that are loaded: 2, or 1 where V is the beginning of K."""
+    """Loaded tensors: 2, or 1 if V is the beginning of K."""
 
     def compute(self, pace: Pace) -> float:
-        """Time in ps that the units take for a token; 0 where the chip does not say."""
+        """Time of the units in ps per token; 0 if the chip does not specify it."""
         rate = pace.macs.get(self.dtype, 0)
         products = self.macs / rate if rate else 0
         softmax = self.scores / pace.exps if pace.exps else 0
@@ -91,25 +91,25 @@ class Walk:
 
 
 def fed(pace: Pace, walk: Walk, cores: int) -> bool:
-    """Whether a program's units take twice as long for a token as its bytes take to come: from the cache through the
-    core's port, or as a share of the memory's bandwidth where there is none."""
+    """Whether the units take at least twice as long for a token as its bytes: from the cache through the core's port,
+    or as a share of the memory's bandwidth if there is no cache."""
     rate = pace.port if pace.cached else min(pace.port, pace.memory / cores)
     return walk.compute(pace) >= 2 * walk.row_bytes * PS / rate
 
 
 def joined(*limits: float) -> float:
-    """One time from limits that hold at once; see KNEE."""
+    """Combine simultaneous limits into one time; see KNEE."""
     largest = max(limits)
     return largest * math.pow(sum((limit / largest) ** KNEE for limit in limits), 1 / KNEE) if largest else 0.0
 
 
 def own_cycle(pace: Pace, walk: Walk, each: int, stages: int, tokens: int) -> float:
-    """Time in ps in which a core goes through a tile of `tokens` tokens of each of its `each` programs, which have
-    `stages` buffers, if it need not share the memory.
+    """Time in ps in which a core processes a tile of `tokens` tokens of each of its `each` programs with `stages`
+    buffers, without contention for memory.
 
-    Limits are the core's port, its bytes in flight, the start of its DMA commands, its units, and a program's own
-    round: a tile comes, is computed on and its scores go to the vector unit and back before its buffer is free. An
-    index list must have come before the rows that it names are asked for.
+    Limits are the core's port, its bytes in flight, the start of its DMA commands, its units, and a program's round
+    trip: a buffer is free when its tile has arrived, was computed on, and its scores went to the vector unit and back.
+    An index list must arrive before the rows that it names are requested.
     """
     tile = tokens * walk.row_bytes
     own = tile * PS / pace.port
@@ -122,15 +122,15 @@ def own_cycle(pace: Pace, walk: Walk, each: int, stages: int, tokens: int) -> fl
 
 
 def cycle(pace: Pace, walk: Walk, cores: int, each: int, stages: int, tokens: int, memory: bool = True) -> float:
-    """The same for each of `cores` cores that share the memory; not with `memory` false, where programs share tiles
+    """The same with contention of `cores` cores for the memory; `memory` false: without, where programs share tiles
     through a cache."""
     moved = cores * each * tokens * walk.row_bytes * PS / pace.memory if memory else 0.0
     return joined(own_cycle(pace, walk, each, stages, tokens), moved)
 
 
 @dataclass(frozen=True)
-class Places:
-    """Where programs run."""
+class ProgramSlots:
+    """Program slots of a chip."""
 
     cores: int
     """Cores."""
@@ -141,14 +141,20 @@ class Places:
 
 
 def duration(
-    pace: Pace, walk: Walk, places: Places, programs: int, tokens: tuple[int, int], block: int, memory: bool = True
+    pace: Pace,
+    walk: Walk,
+    places: ProgramSlots,
+    programs: int,
+    tokens: tuple[int, int],
+    block: int,
+    memory: bool = True,
 ) -> float:
-    """Time in ps of `programs` rows of programs that each walk `tokens` in tiles of `block`, of which the last of a row
-    may walk less: (how many of a row, tokens of a row); `memory` as for `cycle`.
+    """Time in ps of `programs` rows of programs. `tokens` is (programs of a row, tokens of a row); the last program of
+    a row may have fewer. `memory` as for `cycle`.
 
-    Programs run in waves, the last of which is spread over the cores; where a row ends with a short program, a place
-    that has had one takes the next sooner. While the first wave waits for its first data the memory is idle, whose time
-    comes on top; programs of later waves wait while it serves those before them.
+    Programs run in waves, and the last wave spreads over the cores. If a row ends with a short program, its slot takes
+    the next program sooner. During the first wave's latencies the memory is idle, so they add to its time; the
+    latencies of later waves overlap with transfers of the wave before.
     """
     splits, whole = tokens
     tiles = ceil(whole / block)
@@ -156,10 +162,10 @@ def duration(
     size, total = min(block, share), programs * splits
     room = places.cores * places.resident
 
-    quiet = pace.start + (3 if walk.listed else 2) * pace.latency  # lists, rows, outputs
+    quiet = pace.start + (3 if walk.listed else 2) * pace.latency  # latencies of lists, rows and outputs
     fill = max(size * walk.row_bytes * PS / pace.port, walk.commands(pace, size)) + size * walk.compute(pace)
 
-    used = whole / (share * splits)  # of what programs would read if all of them walked as much
+    used = whole / (share * splits)  # share of the bytes that all programs would read if each had a full walk
 
     def program(count: int, own: int, reads: float, first: bool = False) -> float:
         apart, each = (quiet if first else 0.0), ceil(count / places.cores)
@@ -182,7 +188,7 @@ def duration(
 
 
 def _dealt(times: list[float], places: int) -> float:
-    """When the last of programs ends that are dealt out in order, each to the place that is free first."""
+    """End of the last program if programs are assigned in order, each to the slot that is free first."""
     free = [0.0] * places
     for time in times:
         heapq.heapreplace(free, free[0] + time)

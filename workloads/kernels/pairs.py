@@ -1,4 +1,4 @@
-"""How many pairs of a query and a token an attention call computes, whatever kernel computes it."""
+"""Pairs of a query and a token that an attention call computes, independent of the kernel."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from memgrain.workloads.patterns import seen_in_units
 from memgrain.workloads.workload import Workload
 
 TOGETHER = 1 << 20
-"""Queries that are counted at once (8 MiB an array)."""
+"""Queries counted at a time (8 MiB an array)."""
 
 
 def pairs_of_head(workload: Workload) -> int:
-    """Pairs of a query and a token that it reads, for one query head of one sequence.
+    """Pairs of a query and a token that it attends to, for one query head of one sequence.
 
-    Each query counts for itself: the tokens that its pattern lets it see, and of its own candidates as many as the
-    selection chooses. What queries of a tile read for one another is the kernel's.
+    Each query counts for itself: the tokens that its pattern admits, and of its own candidates as many as the selection
+    chooses. Tokens that a tile reads for its other queries are the kernel's overhead and do not count.
     """
     shape, selection, total = workload.shape, workload.selection, 0
     for first in range(0, shape.q_len, TOGETHER):

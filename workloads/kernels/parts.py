@@ -1,4 +1,4 @@
-"""Parts of a kernel's description: tile sizes and when they hold, pipeline, occupancy, units, cycles of its code."""
+"""Parts of a kernel's description: tile sizes and their conditions, pipeline, occupancy, units, cycles of its code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Count = Annotated[int, Field(ge=1, le=2**31)]
 
 
 class Launch(BaseModel):
-    """What a launch sets and its compiler reports; what is absent follows from the kernel's description."""
+    """Values that a launch sets and its compiler reports; absent values follow from the kernel's description."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -38,7 +38,7 @@ class Launch(BaseModel):
 
 @dataclass(frozen=True)
 class Call:
-    """What of a call, beside the head dimension, decides the tile sizes."""
+    """Properties of a call, besides the head dimension, that decide the tile sizes."""
 
     rows: int = 1
     """Query rows of a head, or of all heads of a group where they are packed."""
@@ -53,7 +53,7 @@ class Call:
 
 
 class Tiles(BaseModel):
-    """Tile sizes of a range of head dimensions (gather: of row sizes in bytes), and what else goes with them."""
+    """Tile sizes for a range of head dimensions (gather: of row sizes in bytes), with settings that depend on them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -88,7 +88,7 @@ class Tiles(BaseModel):
     """Prefill: programs of neighbouring q tiles that load parts of each tile of K and V for one another."""
 
     def hold(self, size: int, call: Call) -> bool:
-        """Whether they are for that head dimension and that call."""
+        """Whether they hold for that head dimension and call."""
         limits = (self.up_to, size), (self.rows_up_to, call.rows), (self.scratchpad_up_to, call.scratchpad)
         kinds = (self.masked, call.masked), (self.paged, call.paged), (self.element, call.element)
         return all(most is None or is_ <= most for most, is_ in limits) and all(
@@ -97,58 +97,59 @@ class Tiles(BaseModel):
 
     @property
     def always(self) -> bool:
-        """Whether they are for any call."""
+        """Whether they hold for any call."""
         conditions = (self.up_to, self.rows_up_to, self.scratchpad_up_to, self.masked, self.paged, self.element)
         return all(condition is None for condition in conditions)
 
 
 class Pipeline(BaseModel):
-    """From the depth of the software pipeline to the tiles in flight."""
+    """How the depth of the software pipeline gives the tiles in flight."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     held_back: Annotated[int, Field(ge=-1, le=8)]
-    """Tile buffers fewer than stages; -1: a buffer of K is filled again while that of V is still in use."""
+    """Tile buffers less than stages; -1: K's buffer is refilled while V's is still in use."""
     index_level: bool
-    """Whether loads of index lists share the depth with the loads that wait for them, half each; with a depth of one
-    they have no buffer, and are asked for when that of their rows is free."""
+    """Whether index-list loads and the loads that wait for them share the depth, half each. With a depth of one, lists
+    have no buffer and are requested when the buffer of their rows is free."""
     query_first: bool = False
-    """Whether a program waits for its query rows before it asks for K and V."""
+    """Whether a program waits for its query rows before it requests K and V."""
 
 
 class Occupancy(BaseModel):
-    """What bounds the programs that are resident on a core, beside its scratchpad."""
+    """Limits of resident programs of a core, besides its scratchpad."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     registers: Count
     """Registers of a core."""
     register_unit: Count
-    """Registers are dealt out to a warp in multiples of this."""
+    """Allocation unit of a warp's registers."""
     warps: Count
     """Warps that a core holds."""
     programs: Count
     """Programs that a core holds."""
     reserved_bytes: Annotated[int, Field(ge=0)]
-    """Shared memory that every program loses beside its own."""
+    """Shared memory that every program reserves besides its own."""
 
 
 class Feed(BaseModel):
-    """How it feeds the units; see `memgrain.workloads.kernels.engine.Engine`."""
+    """How the kernel feeds the units; see `memgrain.workloads.kernels.engine.Engine`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     instruction: Instruction
-    """Which instruction multiplies."""
+    """Matrix instruction."""
     producer_warps: Annotated[int, Field(ge=0, le=32)] = 0
     """Warps of a program that only load."""
     under_way: Count | None = None
-    """Tiles that a program computes on at once; absent: a part for every four warps."""
+    """Tiles that a program computes on at once; absent: one for every four warps."""
     shares: Literal["rows", "columns"] = "rows"
-    """What groups of four warps share out."""
+    """What groups of four warps divide among them."""
 
     def groups(self, warps: int | None) -> int:
-        """Parts of a program of so many warps that meet at the units; raises WorkloadError if all of them only load."""
+        """Groups of a program with that many warps that contend for the units; raises WorkloadError if all warps only
+        load."""
         if warps is not None and self.producer_warps >= warps:
             raise WorkloadError(
                 f"engine.producer_warps is {self.producer_warps} of {warps} warps, which leaves none that computes; "
@@ -158,8 +159,8 @@ class Feed(BaseModel):
 
 
 class Code(BaseModel):
-    """What the kernel's code takes beside waiting for memory, in cycles of the core: (of a program that has the core to
-    itself, of the core's issue slots). Measured with all data in the cache beside the cores."""
+    """Cycles of the kernel's code besides waiting for memory: (of a program alone on a core, of the core's issue
+    slots). Measured with all data in the cache next to the cores."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -174,11 +175,12 @@ class Code(BaseModel):
     once: Course
     """Of a program's code outside its steps."""
     walk: Annotated[float, Field(ge=0)] = 0
-    """The same for each sequence between two programs of a core, where these look for theirs among all sequences."""
+    """The same per sequence between two programs of a core, for kernels whose programs search all sequences for their
+    next one."""
     launch: Cycles = (0, 0)
     """Cycles that a launch takes once, beside its programs: (of the launch, for each program that begins with it)."""
     merge: tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]] = (0, 0)
     """Decode: of a program of the kernel that merges splits: (whatever the call, for each sequence of the call)."""
     rounds: tuple[Count, Count] = (1, 1)
-    """Gather: parts in which a program loads its rows, and how many of them at once at first; the others follow one by
-    one, as registers become free."""
+    """Gather: batches in which a program loads its rows, and how many of them it requests at once at first; the others
+    follow one by one as registers become free."""

@@ -1,4 +1,4 @@
-"""From the token parts that a program walks to its steps and runs, relative to the first byte of each head."""
+"""Steps and runs of a program from the token ranges that it reads, relative to the first byte of each head."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from math import gcd
 import numpy as np
 from numpy.typing import NDArray
 
-from memgrain.workloads.layouts.layout import Paged, Placement, Rows, Slot
+from memgrain.workloads.layouts.layout import Paged, Placement, Slot, StridedRows
 from memgrain.workloads.trace import PROGRAM, READ, RUN, STEP, WRITE, Records
 
 ORIGINS = ("Q", "K", "V", "O", "indices", "table", "partial", "lse")
-"""What the base of a run is counted from; the chunk of a row of programs adds the origins of its head. Further parts
-of rows of K and V follow."""
+"""Names of run bases; the chunk of a row of programs adds the addresses of its head. Further parts of rows of K and V
+follow."""
 
 
 @dataclass(frozen=True)
-class Part:
-    """A stretch of the tokens that a program walks, cut into tiles of its own."""
+class TokenRange:
+    """A range of the tokens that a program reads, cut into tiles of its own."""
 
     selected: bool
     """Whether tokens are gathered through an index list, or streamed."""
@@ -32,7 +32,7 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Template:
-    """Programs of one row (batch entry and heads) that every row repeats with other origins."""
+    """Programs of one row (batch entry and heads), which every row repeats with other origins."""
 
     programs: Records
     """PROGRAM records whose head is counted from the first head of the row."""
@@ -50,7 +50,7 @@ class Template:
 
 @dataclass(frozen=True)
 class Geometry:
-    """What all tiles of a kernel have in common."""
+    """Properties that all tiles of a kernel share."""
 
     place: Placement
     block_kv: int
@@ -60,11 +60,11 @@ class Geometry:
     v_dim: int
     """Head dimension of the second product, padded."""
     reverse: bool
-    """Whether tiles are walked from last to first."""
+    """Whether tiles are processed from last to first."""
     query_first: bool
-    """Whether nothing else is asked for before the query rows are there."""
+    """Whether the query rows must arrive before anything else is requested."""
     cluster: int
-    """Programs that each load a part of every tile that is no gather; 1: each loads all."""
+    """Programs that each load a part of every tile that is not a gather; 1: each loads all."""
     list_piece: int
     """Tokens of a piece gathered through an index list."""
     page_piece: int
@@ -80,17 +80,17 @@ class Geometry:
 
 @dataclass
 class ProgramWriter:
-    """Collects the programs of a template, one call for each part of the kernel's loop."""
+    """Collects the programs of a template; one method for each part of the kernel's loop."""
 
     geometry: Geometry
     first_entry: int
     """First entry of the index lists that the chunk holds; the chunk's indices begin with it."""
     entries: int
-    """Entries of the index lists that the chunk holds; they are there once in each way of numbering pieces."""
+    """Entries of the index lists in the chunk, which holds one copy for each numbering of pieces."""
     pages_at: int
-    """Where in the chunk's indices the physical pages begin, in each way of numbering."""
+    """Position of the physical pages in the chunk's indices, for each numbering."""
     entries_at: int
-    """Where in the chunk's indices, for tiles that are no whole pages, the block-table entries of their parts begin."""
+    """Position in the chunk's indices of the block-table entries of tile parts, for tiles that are not whole pages."""
     _programs: list[tuple[int, ...]] = field(default_factory=list)
     _steps: list[tuple[int, ...]] = field(default_factory=list)
     _runs: list[tuple[int, ...]] = field(default_factory=list)
@@ -100,13 +100,13 @@ class ProgramWriter:
     _sequence: int = 0
 
     def begin(self, head: int, member: int) -> None:
-        """Begin a program, number `member` of its cluster, whose first query row is one of `head`, counted from the
+        """Begin a program, number `member` of its cluster, whose first query row belongs to `head`, counted from the
         first head of the row of programs."""
         self._member = member
         self._programs.append((len(self._steps), 0, 0, head))
 
-    def query(self, queries: list[Rows], sequence: int = 0) -> None:
-        """A step that reads the query rows of a batch entry, whose tokens are walked next."""
+    def query(self, queries: list[StridedRows], sequence: int = 0) -> None:
+        """Add a step that reads the query rows of a batch entry, whose tokens follow."""
         self._sequence = sequence
         first = len(self._runs)
         for rows in queries:
@@ -114,8 +114,9 @@ class ProgramWriter:
         waited, beside = (len(queries), 0) if self.geometry.query_first else (0, len(queries))
         self._steps.append((first, waited, beside, 0, 1, 0, 0, 0, 0, 0, 0, 0))
 
-    def walk(self, part: Part, first: int, last: int, rows: int) -> None:
-        """Tiles [first, last) of `part` for `rows` query rows: one step repeated for full tiles, one for a cut tile."""
+    def walk(self, part: TokenRange, first: int, last: int, rows: int) -> None:
+        """Add tiles [first, last) of `part` for `rows` query rows: one step repeated for full tiles, one for a cut
+        tile."""
         size, reverse = self.geometry.block_kv, self.geometry.reverse
         full = min(last, part.tokens // size)
         steps = [(first if not reverse else full - 1, full - first, size)] if full > first else []
@@ -145,8 +146,8 @@ class ProgramWriter:
                 )
             )
 
-    def end(self, stores: list[tuple[str, Rows]]) -> None:
-        """A step that writes `stores`: the last of the program so far."""
+    def end(self, stores: list[tuple[str, StridedRows]]) -> None:
+        """Add a step that writes `stores`: the last of the program so far."""
         first = len(self._runs)
         for origin, rows in stores:
             self._run(origin, "partial" if origin == "lse" else origin, rows, WRITE)
@@ -155,7 +156,7 @@ class ProgramWriter:
         self._programs[-1] = (begun, len(self._steps) - begun, 0, head)
 
     def template(self, tiles: range) -> Template:
-        """What was collected, as arrays."""
+        """The collected programs as arrays."""
         return Template(
             np.array(self._programs, PROGRAM),
             np.array(self._steps, STEP),
@@ -165,34 +166,35 @@ class ProgramWriter:
             tiles,
         )
 
-    def _run(self, origin: str, tensor: str, rows: Rows, op: int, index: int = -1, advance: int = 0) -> None:
+    def _run(self, origin: str, tensor: str, rows: StridedRows, op: int, index: int = -1, advance: int = 0) -> None:
         number = self.geometry.tensors.index(tensor)
         self._runs.append((rows.offset, rows.stride, rows.count, rows.bytes, index, advance, op, number))
         self._origins.append(self.geometry.origins.index(origin))
         self._sequences.append(self._sequence)
 
-    def _index_runs(self, part: Part, tile: int, tokens: int) -> int:
-        """The read of the index list (4 B a token) or of the block table (4 B a page); number of runs."""
+    def _index_runs(self, part: TokenRange, tile: int, tokens: int) -> int:
+        """Add the read of the index list (4 B a token) or of the block table (4 B a page); returns the number of
+        runs."""
         size, layout = self.geometry.block_kv, self.geometry.place.layout
         step = -1 if self.geometry.reverse else 1
         if part.selected:
-            entry = Rows(4 * (part.start + tile * size), 0, 1, 4 * tokens)
+            entry = StridedRows(4 * (part.start + tile * size), 0, 1, 4 * tokens)
             self._run("indices", "indices", entry, READ, advance=4 * step * size)
         elif not isinstance(layout, Paged):
             return 0
         elif size % layout.page == 0:
             page = (part.start + tile * size) // layout.page
-            entries = Rows(4 * page, 0, 1, 4 * -(-tokens // layout.page))
+            entries = StridedRows(4 * page, 0, 1, 4 * -(-tokens // layout.page))
             self._run("table", "table", entries, READ, advance=4 * step * (size // layout.page))
         else:
             grain = gcd(size, layout.page)
             at = self.entries_at + (part.start + tile * size) // grain
-            entries = Rows(0, 4, -(-tokens // grain), 4)
+            entries = StridedRows(0, 4, -(-tokens // grain), 4)
             self._run("table", "table", entries, READ, index=at, advance=step * (size // grain))
         return 1
 
-    def _load_rows(self, slot: Slot, part: Part, tile: int, tokens: int) -> None:
-        """The reads of a part of a tile's rows of K or V."""
+    def _load_rows(self, slot: Slot, part: TokenRange, tile: int, tokens: int) -> None:
+        """Add the reads of a part of a tile's rows of K or V."""
         geometry, size, paged = self.geometry, self.geometry.block_kv, self.geometry.place.paged
         step = -1 if geometry.reverse else 1
         token = part.start + tile * size
@@ -209,26 +211,30 @@ class ProgramWriter:
         at += held * geometry.place.grids(piece).index(slot.grid(piece, paged))
         unit, (whole, rest) = slot.unit(piece, paged), divmod(tokens, piece)
         for one in slot.adjoining(piece) if whole else ():
-            rows = Rows(one.offset, unit, whole, one.bytes)
+            rows = StridedRows(one.offset, unit, whole, one.bytes)
             self._run(slot.name, slot.tensor, rows, READ, index=at, advance=step * (size // piece))
         for one in slot.adjoining(rest) if rest else ():
-            self._run(slot.name, slot.tensor, Rows(one.offset, unit, 1, one.bytes), READ, index=at + whole)
+            self._run(slot.name, slot.tensor, StridedRows(one.offset, unit, 1, one.bytes), READ, index=at + whole)
 
 
-def shares(parts: list[Part], block_kv: int, splits: int, reverse: bool) -> Iterator[list[tuple[Part, int, int]]]:
-    """For each split, what it walks: contiguous shares of whole tiles, in order."""
+def shares(
+    parts: list[TokenRange], block_kv: int, splits: int, reverse: bool
+) -> Iterator[list[tuple[TokenRange, int, int]]]:
+    """For each split, the ranges that it reads: contiguous shares of whole tiles, in order."""
     share = -(-tiles_of(parts, block_kv) // splits)
     for split in range(splits):
         yield walk_of(parts, block_kv, split * share, (split + 1) * share, reverse)
 
 
-def tiles_of(parts: list[Part], block_kv: int) -> int:
+def tiles_of(parts: list[TokenRange], block_kv: int) -> int:
     """Tiles of all parts."""
     return sum(-(-part.tokens // block_kv) for part in parts)
 
 
-def walk_of(parts: list[Part], block_kv: int, low: int, high: int, reverse: bool) -> list[tuple[Part, int, int]]:
-    """The (part, first tile, last tile) of tiles [low, high) of all parts, in the order in which they are walked."""
+def walk_of(
+    parts: list[TokenRange], block_kv: int, low: int, high: int, reverse: bool
+) -> list[tuple[TokenRange, int, int]]:
+    """The (part, first tile, last tile) of tiles [low, high) of all parts, in processing order."""
     found, begin = [], 0
     for part in parts:
         count = -(-part.tokens // block_kv)

@@ -1,4 +1,4 @@
-"""Into how many splits kernels cut a context in decode: the rules of their launchers, by name."""
+"""Rules of launchers for the splits of a context in decode, by name."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from math import ceil
 from typing import Literal
 
 SplitRule = Literal["four_a_core", "fa2", "fa3", "flashmla", "vllm", "fia"]
-"""Rules by name; that of flashmla splits no context for itself, see `memgrain.workloads.kernels.deal`."""
+"""Names of the rules; flashmla's does not split each context for itself, see `memgrain.workloads.kernels.deal`."""
 
 MOST = 128
-"""Splits that FlashAttention merges at most."""
+"""Most splits that FlashAttention merges."""
 PARTITION = 512
 """Tokens of a partition of vLLM's paged attention v2."""
 
 
 @dataclass(frozen=True)
 class Decode:
-    """A decode call as rules see it."""
+    """A decode call as the rules see it."""
 
     rows: int
     """Rows of programs: batch entries x kv heads x blocks of packed query rows."""
@@ -33,7 +33,7 @@ class Decode:
     group: int
     """Query heads of a kv head."""
     most: int | None = None
-    """Splits that the caller allows; None: as many as the rule does."""
+    """Most splits that the caller allows; None: no limit of its own."""
 
     @property
     def tiles(self) -> int:
@@ -42,16 +42,16 @@ class Decode:
 
 
 def four_a_core(call: Decode) -> int:
-    """As many as give every core four programs, if the launcher does not say (the Triton kernels of
-    tests/validation/README.md); no more than there are tiles."""
+    """Four programs for every core, if the launcher does not say otherwise (the Triton kernels of
+    tests/validation/README.md); at most one for each tile."""
     return call.most or max(1, min(ceil(4 * call.cores / call.rows), call.tiles))
 
 
 def num_splits_heuristic(rows: int, places: int, tiles: int, uneven: bool) -> int:
-    """The least number of splits that fills whole waves of `places` programs at 85 % of the best efficiency.
+    """The fewest splits that fill whole waves of `places` programs at 85 % of the best efficiency.
 
-    `uneven` allows numbers that leave some programs without tiles. FlashAttention-2 (csrc/flash_attn/flash_api.cpp) and
-    -3 (hopper/heuristics.h).
+    `uneven` also admits numbers that leave some programs without tiles. FlashAttention-2
+    (csrc/flash_attn/flash_api.cpp) and -3 (hopper/heuristics.h).
     """
     if rows >= 0.8 * places:
         return 1
@@ -70,8 +70,8 @@ def fa2(call: Decode) -> int:
 
 
 def fa3_most(call: Decode) -> int:
-    """FlashAttention-3 on sequences of lengths of their own: the most splits that one may get, which is what the kernel
-    is launched for: one of four tiles or fewer, else as many as fill the cores (hopper/heuristics.h)."""
+    """FlashAttention-3 on sequences of different lengths: the most splits of a sequence, for which the kernel is
+    launched. One for four tiles or fewer, otherwise as many as fill the cores (hopper/heuristics.h)."""
     if call.most is not None:
         return call.most
     alone = call.rows // call.batch
@@ -79,20 +79,20 @@ def fa3_most(call: Decode) -> int:
 
 
 def fa3(call: Decode) -> int:
-    """FlashAttention-3: as many as give each core its share of all tiles, and a tenth more
+    """FlashAttention-3: as many as give each core its share of all tiles, plus a tenth
     (hopper/flash_prepare_scheduler.cu), at most `fa3_most`."""
     share = ceil(1.1 * call.rows * call.tiles / call.cores)
     return max(1, min(ceil(call.tiles / share), fa3_most(call)))
 
 
 def vllm(call: Decode) -> int:
-    """Paged attention v2: a program for every PARTITION tokens."""
+    """Paged attention v2: one program for every PARTITION tokens."""
     return max(1, ceil(call.tokens / PARTITION))
 
 
 def fia(call: Decode) -> int:
-    """Ascend's fused infer attention: contexts are dealt out over the cores in blocks of 8,192 tokens, fewer where
-    many query heads share a kv head (ops-transformer, fia_tiling_nonquant.cpp, CalcInnerSize)."""
+    """Ascend's fused infer attention: contexts are spread over the cores in blocks of 8,192 tokens, fewer if many query
+    heads share a KV head (ops-transformer, fia_tiling_nonquant.cpp, CalcInnerSize)."""
     block = (8192, 4096, 2048)[min(call.group // 5, 2)]
     return max(1, min(ceil(call.cores / call.rows), ceil(call.tokens / block)))
 
@@ -104,7 +104,7 @@ RULES: dict[str, Callable[[Decode], int]] = {
     "vllm": vllm,
     "fia": fia,
 }
-"""The rules by the name that a kernel's description gives."""
+"""The rules by name."""
 BOUNDED: dict[str, Callable[[Decode], int]] = {"fa3": fa3_most}
-"""The rules that a launch bounds, and the bound: if it is more than one, partial outputs have a kernel that merges them
-however many there are in the end."""
+"""Rules with a bound of the launch, and the bound. If the bound exceeds one, a merge kernel runs for any final number
+of splits."""

@@ -1,4 +1,4 @@
-"""The programs of a row (a batch entry and heads), or of a part of a deal, as a template that chunks shift."""
+"""Templates of programs: of a row (a batch entry and heads), or of a dealt part; chunks shift them."""
 
 from __future__ import annotations
 
@@ -11,27 +11,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memgrain.workloads.kernels.deal import Segment
-from memgrain.workloads.kernels.program import Geometry, Part, ProgramWriter, Template, shares, walk_of
+from memgrain.workloads.kernels.program import Geometry, ProgramWriter, Template, TokenRange, shares, walk_of
 from memgrain.workloads.kernels.tiling import FittedTiling
-from memgrain.workloads.layouts.layout import Rows
+from memgrain.workloads.layouts.layout import StridedRows
 from memgrain.workloads.patterns import Range
 from memgrain.workloads.workload import Workload
 
 
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """Who shares the context of each sequence."""
+    """Which programs share the context of each sequence."""
 
     workload: Workload
     """The call, with its tiling."""
     dealt: tuple[tuple[Segment, ...], ...]
-    """What each program walks where tiles are dealt, those that get none left out; empty: contexts are split evenly."""
+    """Segments of each program where tiles are dealt, without empty programs; empty: contexts are split evenly."""
     splits: tuple[int, ...]
     """Splits of each batch entry."""
 
     def partial(self, batch: int) -> bool:
-        """Whether programs write partial outputs of a batch entry: where its context is split, or where another kernel
-        is to merge them."""
+        """Whether programs write partial outputs of a batch entry: its context is split, or another kernel merges."""
         combine = self.workload.tiling.combine
         return self.workload.phase == "decode" and (self.splits[batch] > 1 or not combine)
 
@@ -55,8 +54,8 @@ def queries_of(workload: Workload, fitted: FittedTiling, tile: int) -> Range:
     return tile * fitted.block_q, min((tile + 1) * fitted.block_q, workload.shape.q_len)
 
 
-def _writer(workload: Workload, geometry: Geometry, parts: list[list[Part]], tiles: range) -> ProgramWriter:
-    """What writes the programs of q tiles `tiles`."""
+def _writer(workload: Workload, geometry: Geometry, parts: list[list[TokenRange]], tiles: range) -> ProgramWriter:
+    """The writer for programs of q tiles `tiles`."""
     placed = geometry.place
     entries = [part for tile in tiles for part in parts[tile] if part.selected]
     listed, piece, paged = sum(part.tokens for part in entries), geometry.list_piece, geometry.page_piece
@@ -65,7 +64,9 @@ def _writer(workload: Workload, geometry: Geometry, parts: list[list[Part]], til
     return ProgramWriter(geometry, entries[0].start if entries else 0, listed, pages_at, entries_at)
 
 
-def row_template(cut: Cut, fitted: FittedTiling, geometry: Geometry, parts: list[list[Part]], tiles: range) -> Template:
+def row_template(
+    cut: Cut, fitted: FittedTiling, geometry: Geometry, parts: list[list[TokenRange]], tiles: range
+) -> Template:
     """The programs of a row for q tiles `tiles`."""
     workload, heads = cut.workload, fitted.heads
     writer = _writer(workload, geometry, parts, tiles)
@@ -79,7 +80,7 @@ def row_template(cut: Cut, fitted: FittedTiling, geometry: Geometry, parts: list
 
 
 def dealt_template(
-    cut: Cut, fitted: FittedTiling, geometry: Geometry, parts: list[list[Part]], segments: tuple[Segment, ...]
+    cut: Cut, fitted: FittedTiling, geometry: Geometry, parts: list[list[TokenRange]], segments: tuple[Segment, ...]
 ) -> Template:
     """The programs of a kv head that walk `segments`, one for each block of query rows."""
     writer = _writer(cut.workload, geometry, parts, range(1))
@@ -103,10 +104,11 @@ def _walk(
     cut: Cut,
     fitted: FittedTiling,
     rows: range,
-    walked: list[tuple[Part, int, int]],
+    walked: list[tuple[TokenRange, int, int]],
     segment: Segment,
 ) -> None:
-    """What a program does for packed query rows `rows` of a segment: it reads them, walks, and writes what it found."""
+    """Write the program's steps for packed query rows `rows` of a segment: read them, process the tokens, write the
+    output."""
     workload, shape, placed = cut.workload, cut.workload.shape, writer.geometry.place
     writer.query(placed.packed("Q", rows.start, rows.stop, fitted.heads), segment.sequence)
     for part, begin, end in walked:
@@ -115,5 +117,5 @@ def _walk(
         writer.end([("O", written) for written in placed.packed("O", rows.start, rows.stop, fitted.heads)])
         return
     before = segment.split * fitted.heads * shape.q_len + rows.start
-    sums = Rows(4 * before * shape.value_dim, 0, 1, 4 * len(rows) * shape.value_dim)
-    writer.end([("partial", sums), ("lse", Rows(4 * before, 0, 1, 4 * len(rows)))])
+    sums = StridedRows(4 * before * shape.value_dim, 0, 1, 4 * len(rows) * shape.value_dim)
+    writer.end([("partial", sums), ("lse", StridedRows(4 * before, 0, 1, 4 * len(rows)))])

@@ -1,4 +1,4 @@
-"""The attention of a layer on one chip as a workload: its share of heads and tokens, over pages of the cache."""
+"""The attention of a layer on one chip as a workload: the chip's share of heads and tokens, over pages of the cache."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any, Literal
 
+from memgrain.inputs.keys import validate
 from memgrain.workloads.errors import WorkloadError
-from memgrain.workloads.key_errors import checked
 from memgrain.workloads.layers.matrices import said
 from memgrain.workloads.layers.step import Shard, Step, cut
-from memgrain.workloads.models.attention import Attention, Blocks, Csa, Dsa, Full, Hca, Nsa, Share, SlidingWindow
-from memgrain.workloads.models.attention import Indexer as ModelIndexer
+from memgrain.workloads.models.attention import Attention, Blocks, Csa, Dsa, Full, Hca, Nsa, Share, WindowAttention
+from memgrain.workloads.models.attention import ModelIndexer as ModelIndexer
 from memgrain.workloads.models.model import Model
-from memgrain.workloads.models.parts import Cache, Grouped, Latent
+from memgrain.workloads.models.parts import CacheForm, Grouped, Latent
 from memgrain.workloads.shape import DType
-from memgrain.workloads.steps.sparse_attention import Indexed
+from memgrain.workloads.steps.sparse_attention import SparseAttentionStep
 from memgrain.workloads.workload import Workload
 
 STATE_BYTES = 4
-"""Of an element of a compressor's state (fp32)."""
+"""Bytes of an element of a compressor's state (fp32)."""
 Kernels = Literal["auto"]
-"""Which attention kernels are run: each chip's own (`memgrain.workloads.kernels.kernel.defaults`)."""
+"""Attention kernels: each chip's own (`memgrain.workloads.kernels.kernel.defaults`)."""
 TILE, PASSES, SELECTORS = 128, 2, 1
-"""Of the indexers: index rows of a tile; times that the scores are read (a histogram, then those above its threshold)
-and programs that share those of a list, as in SGLang's kernel (sgl-kernel, topk.cu)."""
+"""Settings of the indexers: index rows of a tile; passes over the scores (a histogram, then those above its threshold);
+programs that share the scores of a list. As in SGLang's kernel (sgl-kernel, topk.cu)."""
 
 
 @dataclass(frozen=True)
-class Heads:
-    """What one chip has of a layer's heads."""
+class HeadShare:
+    """One chip's share of a layer's heads."""
 
     q_heads: int
     """Query heads."""
@@ -44,8 +44,8 @@ class Heads:
     """Whether V is the beginning of K's row."""
 
 
-def heads_on_chip(model: Model, step: Step, shard: Shard) -> Heads:
-    """The heads of one chip; latent ones, absorbed in decode, are heads of their own in prefill over all tokens.
+def heads_on_chip(model: Model, step: Step, shard: Shard) -> HeadShare:
+    """The heads of one chip. Latent heads are absorbed in decode; in prefill over all tokens each has its own K and V.
 
     Raises WorkloadError if the chips cannot share the query heads evenly.
     """
@@ -53,24 +53,24 @@ def heads_on_chip(model: Model, step: Step, shard: Shard) -> Heads:
     q_heads = cut("heads.q_heads", said(model, "heads.q_heads", heads.q_heads), parts)
     if isinstance(heads, Grouped):
         kv_heads = cut("heads.kv_heads", heads.kv_heads, parts) if heads.kv_heads > parts else 1
-        return Heads(q_heads, kv_heads, heads.head_dim, heads.head_dim_v or heads.head_dim, False)
+        return HeadShare(q_heads, kv_heads, heads.head_dim, heads.head_dim_v or heads.head_dim, False)
     if not isinstance(heads, Latent):
-        return Heads(q_heads, 1, heads.head_dim, heads.head_dim, True)
-    return Heads(q_heads, 1, heads.kv_rank + heads.rope, heads.kv_rank, True)
+        return HeadShare(q_heads, 1, heads.head_dim, heads.head_dim, True)
+    return HeadShare(q_heads, 1, heads.kv_rank + heads.rope, heads.kv_rank, True)
 
 
 def attention_workload(
     model: Model, kind: str, step: Step, shard: Shard, kernels: Kernels | None = None
-) -> Workload | Indexed:
-    """The attention of a layer of that kind, with its indexer where it has one, as one chip does it.
+) -> Workload | SparseAttentionStep:
+    """The attention of a layer of that kind on one chip, with its indexer if it has one.
 
-    In prefill, where each query reads rows of its own choice, queries are sequences that share one context. Raises
-    WorkloadError for what the model's file does not say, and where chips cannot share heads evenly.
+    If each query of a prefill reads its own rows, queries become sequences that share one context. Raises WorkloadError
+    for values that the model's file lacks, and if chips cannot share heads evenly.
     """
     layer, heads = model.attention[kind], heads_on_chip(model, step, shard)
     cache = model.cache_form(step.cache)
     parts = _Parts(layer, heads, cache, step, shard)
-    if step.phase == "prefill" and isinstance(layer, Full | SlidingWindow):
+    if step.phase == "prefill" and isinstance(layer, Full | WindowAttention):
         return parts.prefill(model, kernels)
     if isinstance(layer, Dsa):
         attend = parts.attend(parts.share(step.context), {"kind": "dense"}, layer.indexer.top_k, kernels=kernels)
@@ -94,7 +94,7 @@ def attention_workload(
         attend = parts.attend(entries + window, {"kind": "dense"}, kernels=kernels)
         state = parts.compressor(layer, window, 1, 0) if entries else None
         return parts.indexed(attend, None, 0, state) if state else attend
-    if isinstance(layer, SlidingWindow):
+    if isinstance(layer, WindowAttention):
         window = min(layer.window, step.context)
         if not parts.drafts:
             return parts.attend(parts.share(window), {"kind": "dense"}, kernels=kernels)
@@ -110,34 +110,34 @@ def attention_workload(
 
 @dataclass(frozen=True)
 class _Parts:
-    """What the workloads of a layer are put together from."""
+    """Common inputs of the workloads of a layer."""
 
     layer: Attention
-    heads: Heads
-    cache: Cache
+    heads: HeadShare
+    cache: CacheForm
     step: Step
     shard: Shard
 
     def share(self, tokens: int) -> int:
-        """A chip's part of some tokens."""
+        """A chip's share of some tokens."""
         return ceil(tokens / self.shard.context)
 
     @property
     def drafts(self) -> bool:
-        """Whether there are several new tokens, of which none sees those after it, in a context on one chip; over
-        several chips the newest tokens lie on any, and each new one is taken to see all."""
+        """Whether several new tokens in a context on one chip each see only those before them. Over several chips the
+        newest tokens lie on any chip, and each new token is assumed to see all."""
         return self.step.tokens > 1 and self.step.phase == "decode" and self.shard.context == 1
 
     def apart(self, chosen: int | None) -> bool:
-        """Whether new tokens of a sequence are queries that read the cache each for itself."""
+        """Whether the new tokens of a sequence are separate queries of the cache."""
         return self.step.tokens > 1 and (chosen is not None or self.step.phase == "prefill")
 
     def prefill(self, model: Model, kernels: Kernels | None) -> Workload:
-        """A chunk's queries in tiles over all tokens before them; of latent heads, each has K and V of its own."""
+        """A prefill chunk's queries in tiles over all tokens before them; latent heads each have their own K and V."""
         latent, step, heads = model.heads, self.step, self.heads
         kept = step.context
         pattern: dict[str, Any] = {"kind": "causal"}
-        if isinstance(self.layer, SlidingWindow):
+        if isinstance(self.layer, WindowAttention):
             kept = min(step.context, self.layer.window + step.tokens)
             pattern = {"kind": "sliding_window", "window": self.layer.window}
         shape = {"q_heads": heads.q_heads, "kv_heads": heads.kv_heads, "head_dim": heads.k}
@@ -170,7 +170,7 @@ class _Parts:
         share: str = "all",
         kernels: Kernels | None = None,
     ) -> Workload:
-        """A decode over `rows` rows of the cache; of those that `pattern` leaves open, `chosen` are gathered."""
+        """A decode over `rows` rows of the cache; `chosen` of the candidates of `pattern` are gathered."""
         heads, apart = self.heads, self.apart(chosen)
         shape = {"batch": self.step.rows if apart else self.step.batch, "q_len": 1 if apart else self.step.tokens}
         shape |= {"q_heads": heads.q_heads, "kv_heads": heads.kv_heads}
@@ -192,8 +192,8 @@ class _Parts:
         }
         return _attention(raw)
 
-    def nsa(self, layer: Nsa) -> Workload | Indexed:
-        """Compressed rows are scored, blocks that they choose for a KV group are read, and a window."""
+    def nsa(self, layer: Nsa) -> Workload | SparseAttentionStep:
+        """NSA: compressed rows are scored, the chosen blocks of a KV group are read, and a window."""
         rows, heads, first = self.share(self.step.context), self.heads, layer.first * layer.block
         if rows <= layer.window + first:
             return self.attend(rows, {"kind": "dense"})
@@ -203,8 +203,8 @@ class _Parts:
         index = {"tokens": layer.stride, "row_bytes": size, "heads": heads.q_heads // heads.kv_heads, "block": 64}
         return self.indexed(attend, {**index, "dim": heads.k + heads.v, "dtype": "bf16"}, 0)
 
-    def blocks(self, layer: Blocks) -> Workload | Indexed:
-        """Whole blocks that a KV group or a head chooses, by keys that stand for blocks where the file has such."""
+    def blocks(self, layer: Blocks) -> Workload | SparseAttentionStep:
+        """Whole blocks chosen for each KV group or head, by keys of blocks if the file has such."""
         rows, heads, window = self.share(self.step.context), self.heads, layer.local * layer.block
         if rows <= layer.blocks * layer.block:
             return self.attend(rows, {"kind": "dense"})
@@ -218,22 +218,22 @@ class _Parts:
         return self.indexed(attend, {**index, "dim": layer.block_keys * heads.k, "dtype": "bf16"}, 0)
 
     def part(self, layer: Share) -> Workload:
-        """A window, and a share of the tokens before it that each KV group chooses."""
+        """A window, and a share of the tokens before it, chosen for each KV group."""
         near = min(self.step.context - 1, layer.window or 0)
         pattern = {"kind": "hierarchical", "window": near} if near else {"kind": "dense"}
         chosen = max(1, int(layer.ratio * (self.step.context - near) + 1e-9))
         return self.attend(self.share(self.step.context), pattern, chosen, share="group")
 
-    def index(self, indexer: ModelIndexer, cache: Cache) -> dict[str, Any]:
-        """An index of a key a row, one list for all heads; the row's bytes say in which type keys are multiplied."""
+    def index(self, indexer: ModelIndexer, cache: CacheForm) -> dict[str, Any]:
+        """An index with one key a row and one list for all heads; the bytes of a row give the type of the products."""
         row = cache.index_row or 0
         dtype: DType = "bf16" if row >= 2 * indexer.dim else self.step.index_product
         found = {"tokens": 1, "row_bytes": row, "heads": indexer.heads, "dim": indexer.dim, "dtype": dtype}
         return {**found, "block": TILE}
 
     def compressor(self, layer: Csa | Hca, window: int, overlap: int, index_dim: int) -> dict[str, Any] | None:
-        """The state of what makes entries: for a token a value and a weight in fp32 for each element of the entry and
-        of its index key, as often as entries overlap (inference/model.py of DeepSeek-V4). The token is one in the
+        """The compressor's state: for each token a value and a weight in fp32 for each element of the entry and of its
+        index key, once for each overlapping entry (inference/model.py of DeepSeek-V4). The new token is assumed in the
         middle of its entry, as most are; None for several new tokens."""
         if self.step.tokens > 1:
             return None
@@ -248,17 +248,17 @@ class _Parts:
         index: Mapping[str, Any] | None,
         newest: int,
         compressor: Mapping[str, Any] | None = None,
-    ) -> Indexed:
-        """The attention behind what chooses its rows and what makes them."""
+    ) -> SparseAttentionStep:
+        """The attention with the steps that choose and make its rows."""
         raw = {"kind": "indexed", "name": "step", "attention": attend.model_dump(mode="json", exclude_none=True)}
         if index is not None:
             raw["indexer"] = {**index, "newest": newest, "passes": PASSES, "selectors": SELECTORS}
         if compressor is not None:
             raw["compressor"] = compressor
-        return checked(Indexed, raw, "layer")
+        return validate(SparseAttentionStep, raw, "layer", WorkloadError)
 
     def _types(self) -> dict[str, str]:
-        """Queries and outputs in bf16, K and V as the cache keeps them."""
+        """Queries and outputs in bf16, K and V in the type of the cache."""
         kept = self.cache.element or "fp8"
         return {"q": "bf16", "k": kept, "v": kept, "o": "bf16"}
 
@@ -275,4 +275,4 @@ class _Parts:
 
 
 def _attention(raw: Mapping[str, Any]) -> Workload:
-    return checked(Workload, {key: value for key, value in raw.items() if value is not None}, "layer")
+    return validate(Workload, {key: value for key, value in raw.items() if value is not None}, "layer", WorkloadError)

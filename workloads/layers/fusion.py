@@ -1,9 +1,9 @@
-"""Kernels of a layer made into one: what passes between them stays in the scratchpads, and no launch comes between.
+"""Fusion of a layer's kernels: tensors between them stay in the scratchpads, and there is one launch.
 
-Real fusions go as far as a neighbour's epilogue (an activation behind its product), or a whole mixture of experts
-(DeepGEMM's MegaMoE). Attention with its projections, and a layer in one kernel, are hypothetical: cores still wait for
-one another between parts, as every output needs every input, but what passes is taken to lie in all scratchpads
-together and to be reached in no time. So what a fusion saves here is the most that it can.
+Real fusions include an epilogue (an activation after its product) or a whole mixture of experts (DeepGEMM's MegaMoE).
+Attention with its projections, and a layer in one kernel, are hypothetical. Cores still wait for one another between
+parts, since every output needs every input; the intermediate tensors are assumed to lie in all scratchpads together,
+with no access time. The saving is therefore an upper bound.
 """
 
 from __future__ import annotations
@@ -22,36 +22,36 @@ from memgrain.workloads.trace import Chunk, Trace, count_bytes, count_macs
 
 Fusion = Literal["ffn", "attention", "layer"]
 FUSIONS: tuple[Fusion, ...] = ("ffn", "attention", "layer")
-"""What may be fused: the products of a feed-forward network, attention with its projections, all kernels of a layer."""
+"""Fusions: the products of a feed-forward network, attention with its projections, all kernels of a layer."""
 ENDS: dict[Fusion, tuple[tuple[str, str], ...]] = {
     "ffn": (("gate_up", "down"), ("experts_gate_up", "experts_down")),
     "attention": (("q", "o"), ("qkv", "o"), ("qkv_a", "o"), ("qkv_a", "o_b")),
     "layer": (("norm", "add_experts"), ("norm", "down")),
 }
-"""First and last kernel of each, the first pair of which a layer has both."""
+"""First and last kernel of each fusion; the first pair that a layer has is used."""
 
 
 @dataclass(frozen=True)
 class Fused:
-    """What a fusion changes."""
+    """The effect of a fusion."""
 
     name: str
-    """First and last of its kernels."""
+    """Names of its first and last kernel."""
     kernels: int
-    """Kernels that became one."""
+    """Number of fused kernels."""
     saved_bytes: int
     """Bytes that cores no longer read and write."""
     kept_bytes: int
-    """Bytes that a core's scratchpad keeps for what passes."""
+    """Bytes of intermediate tensors in a core's scratchpad."""
     tile_bytes: int
-    """Bytes of scratchpad of the largest program beside them."""
+    """Bytes of scratchpad of the largest program, besides the intermediate tensors."""
 
 
 def fuse(stages: Sequence[Stage], what: Fusion, budget: Budget) -> tuple[tuple[Stage, ...], tuple[Fused, ...]]:
-    """The stages with that fusion, and what it changes; nothing where the layer has no such kernels.
+    """The stages after the fusion, and its effect; unchanged if the layer has no such kernels.
 
-    Exchanges between chips end a fused kernel and begin another. Raises WorkloadError if a core's scratchpad does not
-    hold what passes beside the largest tile.
+    An exchange between chips ends a fused kernel. Raises WorkloadError if a core's scratchpad cannot hold the
+    intermediate tensors and the largest tile.
     """
     found, changes = list(stages), []
     names = [stage.name for stage in stages]
@@ -71,7 +71,7 @@ def fuse(stages: Sequence[Stage], what: Fusion, budget: Budget) -> tuple[tuple[S
 
 
 def _groups(stages: Sequence[Stage]) -> Iterator[list[Stage]]:
-    """Runs of kernels between exchanges, and the exchanges by themselves."""
+    """Groups of kernels between exchanges; each exchange is a group."""
     group: list[Stage] = []
     for stage in stages:
         if stage.trace is None:
@@ -84,7 +84,7 @@ def _groups(stages: Sequence[Stage]) -> Iterator[list[Stage]]:
 
 
 def _one(group: Sequence[Stage], outside: Sequence[Stage], budget: Budget) -> tuple[list[Stage], Fused]:
-    """The kernels of a group joined."""
+    """The kernels of a group as one."""
     kept, saved, size = _passed(group, outside)
     share = -(-size // budget.cores)
     tile = max(stage.trace.scratchpad_bytes for stage in group if stage.trace is not None)
@@ -106,8 +106,8 @@ def _one(group: Sequence[Stage], outside: Sequence[Stage], budget: Budget) -> tu
 
 
 def _passed(group: Sequence[Stage], outside: Sequence[Stage]) -> tuple[set[str], int, int]:
-    """Tensors that only the group's kernels use, each written before it is read; the bytes that cores move of them; and
-    the most of them, in bytes, that is there at once."""
+    """Tensors that only the group's kernels use and that are written before they are read; the bytes that cores move of
+    them; and the most bytes of them that exist at a time."""
     uses = [_uses(stage) for stage in group]
     needed = {name for stage in outside for name, use in _uses(stage).items() if use[0]}
     spans: dict[str, tuple[int, int, int]] = {}
@@ -126,8 +126,7 @@ def _passed(group: Sequence[Stage], outside: Sequence[Stage]) -> tuple[set[str],
 
 
 def _uses(stage: Stage) -> dict[str, tuple[int, int, bool, int]]:
-    """For each tensor of a stage: bytes read, bytes written, whether it is scratch of the kernel itself, and its
-    size."""
+    """For each tensor of a stage: bytes read, bytes written, whether it is the kernel's scratch, and its size."""
     if stage.trace is None:
         return {}
     moved = count_bytes(stage.trace)
@@ -140,7 +139,7 @@ def _uses(stage: Stage) -> dict[str, tuple[int, int, bool, int]]:
 
 
 def _without(stage: Stage, kept: set[str]) -> Trace:
-    """The stage's trace without the runs of tensors that stay in scratchpads."""
+    """The stage's trace without runs of tensors in `kept`."""
     trace = stage.trace
     assert trace is not None
     numbers = [i for i, tensor in enumerate(trace.tensors) if stage.names.get(tensor.name, tensor.name) in kept]
@@ -154,7 +153,7 @@ class FewerRuns:
     trace: Trace
     """The trace."""
     tensors: NDArray[np.uint8]
-    """Numbers of the tensors."""
+    """Indices of the tensors."""
 
     def __call__(self) -> Iterator[Chunk]:
         """The chunks in launch order."""

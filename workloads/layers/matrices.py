@@ -1,11 +1,10 @@
 """The weight matrices of a model's layers: sizes, element types, and how chips share them.
 
-Which projections a kind of heads has: grouped-query heads as in Llama (arXiv 2407.21783); latent heads as in
-DeepSeek-V2 (arXiv 2405.04434), absorbed in decode; DeepSeek V4's shared row, compressors and grouped output projection
-(technical report arXiv 2606.19348, section 2.3; sizes of compressors: vLLM models/deepseek_v4/compressor.py, two
-matrices of hidden x c d, c being 2 where entries overlap, in bf16). Indexers as in DeepSeek-V3.2 (github
-deepseek-ai/DeepSeek-V3.2-Exp, inference/model.py): queries from the queries' latent, a key and a weight for each head
-from the hidden state.
+Projections by kind of heads: grouped-query heads as in Llama (arXiv 2407.21783); latent heads as in DeepSeek-V2 (arXiv
+2405.04434), absorbed in decode; DeepSeek V4's shared row, compressors and grouped output projection (technical report
+arXiv 2606.19348, section 2.3; sizes of compressors: vLLM models/deepseek_v4/compressor.py, two matrices of hidden x c d
+in bf16, where c is 2 if entries overlap). Indexers as in DeepSeek-V3.2 (github deepseek-ai/DeepSeek-V3.2-Exp,
+inference/model.py): queries from the queries' latent, a key and a weight for each head from the hidden state.
 """
 
 from __future__ import annotations
@@ -16,40 +15,40 @@ from typing import Literal, TypeVar
 
 from memgrain.workloads.errors import WorkloadError
 from memgrain.workloads.layers.step import Component, Shard, Step, Stored, cut
-from memgrain.workloads.models.attention import Blocks, Csa, Dsa, Hca, SlidingWindow
+from memgrain.workloads.models.attention import Blocks, Csa, Dsa, Hca, WindowAttention
 from memgrain.workloads.models.model import Layer, Model
 from memgrain.workloads.models.parts import Grouped, Latent, Shared
 from memgrain.workloads.steps.linear import STORED
 
 T = TypeVar("T")
 INTEGERS: dict[Stored, Stored] = {"fp8": "int8", "fp4": "int4"}
-"""Integers of as many bits."""
+"""Integer types of the same width."""
 Split = Literal["columns", "rows", "matrices", "none"]
-"""What chips of a group share out: columns or rows of a matrix, whole matrices, or nothing (each has all)."""
+"""How chips of a group share a matrix: columns, rows, whole matrices, or none (each chip has all)."""
 
 
 @dataclass(frozen=True)
-class Matrix:
+class WeightMatrix:
     """Matrices of one size side by side."""
 
     name: str
-    """What they make."""
+    """Name of the output."""
     component: Component
-    """What that is for."""
+    """Component of the layer that uses it."""
     inputs: int
-    """Elements of a row that is multiplied."""
+    """Elements of an input row."""
     outputs: int
-    """Elements that come out."""
+    """Elements of an output row."""
     stored: Stored
     """Element type in memory."""
     split: Split
     """How chips share them."""
     count: int = 1
-    """How many."""
+    """Number of matrices."""
     kv_heads: int = 0
     """KV heads among the outputs; a chip has one at least."""
     kv_outputs: int = 0
-    """Elements of each."""
+    """Elements of each KV head."""
 
     @property
     def parameters(self) -> int:
@@ -63,8 +62,8 @@ class Matrix:
         scales = ceil(self.outputs / down) * (ceil(self.inputs / across) if across else 1) if down else 0
         return self.parameters * form.bits // 8 + self.count * scales * form.scale_bytes
 
-    def on_chip(self, chips: int) -> Matrix:
-        """What one chip of a group has of it; raises WorkloadError if it cannot be shared evenly."""
+    def on_chip(self, chips: int) -> WeightMatrix:
+        """One chip's share of the matrix; raises WorkloadError if it cannot be shared evenly."""
         inputs, outputs, count = self.inputs, self.outputs, self.count
         if self.split == "columns":
             own = cut(f"{self.name}: outputs", outputs - self.kv_heads * self.kv_outputs, chips)
@@ -73,24 +72,24 @@ class Matrix:
             inputs = cut(f"{self.name}: inputs", inputs, chips)
         elif self.split == "matrices":
             count = cut(f"{self.name}: matrices", count, chips)
-        return Matrix(self.name, self.component, inputs, outputs, self.stored, self.split, count)
+        return WeightMatrix(self.name, self.component, inputs, outputs, self.stored, self.split, count)
 
 
-def attention_matrices(model: Model, kind: str, step: Step) -> dict[str, Matrix]:
-    """The projections of an attention layer by name; raises WorkloadError for what the model's file does not say."""
+def attention_matrices(model: Model, kind: str, step: Step) -> dict[str, WeightMatrix]:
+    """The projections of an attention layer; raises WorkloadError for values that the model's file lacks."""
     heads, layer, stored = model.heads, model.attention[kind], stored_as(model, step)
     hidden = said(model, "hidden", model.hidden)
 
-    def rest(name: str, inputs: int, outputs: int, split: Split, count: int = 1) -> Matrix:
-        return Matrix(name, "projection", inputs, outputs, stored, split, count)
+    def rest(name: str, inputs: int, outputs: int, split: Split, count: int = 1) -> WeightMatrix:
+        return WeightMatrix(name, "projection", inputs, outputs, stored, split, count)
 
-    found: list[Matrix]
+    found: list[WeightMatrix]
     if isinstance(heads, Grouped):
         q_heads = said(model, "heads.q_heads", heads.q_heads)
         wide = heads.head_dim_v or heads.head_dim
         outputs = q_heads * heads.head_dim + heads.kv_heads * (heads.head_dim + wide)
         each = heads.head_dim + wide
-        qkv = Matrix("qkv", "projection", hidden, outputs, stored, "columns", 1, heads.kv_heads, each)
+        qkv = WeightMatrix("qkv", "projection", hidden, outputs, stored, "columns", 1, heads.kv_heads, each)
         found = [qkv, rest("o", q_heads * wide, hidden, "rows")]
     elif isinstance(heads, Latent):
         latent, query = heads.kv_rank + heads.rope, heads.q_heads * (heads.nope + heads.rope)
@@ -112,72 +111,74 @@ def attention_matrices(model: Model, kind: str, step: Step) -> dict[str, Matrix]
         ]
     if isinstance(layer, Csa | Hca):
         overlap = 2 if isinstance(layer, Csa) and layer.pool > layer.ratio else 1
-        found.append(Matrix("entry_kv", "projection", hidden, 2 * overlap * _row(model), "bf16", "none"))
+        found.append(WeightMatrix("entry_kv", "projection", hidden, 2 * overlap * _row(model), "bf16", "none"))
     if isinstance(layer, Dsa | Csa):
         indexer, rank = layer.indexer, said(model, "heads.q_rank", getattr(heads, "q_rank", None))
         found += [
-            Matrix("index_q", "index", rank, indexer.heads * indexer.dim, stored, "none"),
-            Matrix("index_w", "index", hidden, indexer.heads, "bf16", "none"),
+            WeightMatrix("index_q", "index", rank, indexer.heads * indexer.dim, stored, "none"),
+            WeightMatrix("index_w", "index", hidden, indexer.heads, "bf16", "none"),
         ]
         keys = 2 * 2 * indexer.dim if isinstance(layer, Csa) else indexer.dim
-        found.append(Matrix("index_k", "index", hidden, keys, "bf16" if isinstance(layer, Csa) else stored, "none"))
+        found.append(
+            WeightMatrix("index_k", "index", hidden, keys, "bf16" if isinstance(layer, Csa) else stored, "none")
+        )
     if isinstance(layer, Blocks) and layer.index_heads is not None and layer.index_dim is not None:
-        found.append(Matrix("index_q", "index", hidden, layer.index_heads * layer.index_dim, stored, "none"))
+        found.append(WeightMatrix("index_q", "index", hidden, layer.index_heads * layer.index_dim, stored, "none"))
     return {matrix.name: matrix for matrix in found}
 
 
-def ffn_matrices(model: Model, layer: Layer, step: Step) -> dict[str, Matrix]:
-    """The matrices of a layer's feed-forward network by name; errors as `attention_matrices`."""
+def ffn_matrices(model: Model, layer: Layer, step: Step) -> dict[str, WeightMatrix]:
+    """The matrices of a layer's feed-forward network; errors as `attention_matrices`."""
     hidden, ffn = said(model, "hidden", model.hidden), model.ffn[said(model, "layers.ffn", layer.ffn)]
     stored, experts = stored_as(model, step), stored_as(model, step, experts=True)
     found = []
     if ffn.shared:
         size = ffn.size * ffn.shared
         found += [
-            Matrix("gate_up", "ffn", hidden, 2 * size, stored, "columns"),
-            Matrix("down", "ffn", size, hidden, stored, "rows"),
+            WeightMatrix("gate_up", "ffn", hidden, 2 * size, stored, "columns"),
+            WeightMatrix("down", "ffn", size, hidden, stored, "rows"),
         ]
     if ffn.routed:
         found += [
-            Matrix("router", "ffn", hidden, ffn.routed, "bf16", "none"),
-            Matrix("experts_gate_up", "ffn", hidden, 2 * ffn.size, experts, "columns", ffn.routed),
-            Matrix("experts_down", "ffn", ffn.size, hidden, experts, "rows", ffn.routed),
+            WeightMatrix("router", "ffn", hidden, ffn.routed, "bf16", "none"),
+            WeightMatrix("experts_gate_up", "ffn", hidden, 2 * ffn.size, experts, "columns", ffn.routed),
+            WeightMatrix("experts_down", "ffn", ffn.size, hidden, experts, "rows", ffn.routed),
         ]
     return {matrix.name: matrix for matrix in found}
 
 
-def head_matrix(model: Model) -> Matrix:
+def head_matrix(model: Model) -> WeightMatrix:
     """The projection to the vocabulary; the table of embeddings has as many elements."""
     hidden, vocab = said(model, "hidden", model.hidden), said(model, "vocab", model.vocab)
-    return Matrix("head", "head", hidden, vocab, "bf16", "columns")
+    return WeightMatrix("head", "head", hidden, vocab, "bf16", "columns")
 
 
-def join_matrix(model: Model, step: Step) -> Matrix:
-    """What makes one hidden state of two, before a layer that makes drafts."""
+def join_matrix(model: Model, step: Step) -> WeightMatrix:
+    """The matrix that combines two hidden states into one, before a draft layer."""
     hidden = said(model, "hidden", model.hidden)
-    return Matrix("join", "projection", 2 * hidden, hidden, stored_as(model, step), "none")
+    return WeightMatrix("join", "projection", 2 * hidden, hidden, stored_as(model, step), "none")
 
 
 def draft_layer(model: Model) -> Layer:
-    """The layer that makes drafts, no source saying more: the model's last, with a window where the model has one."""
+    """The draft layer, if no source says more: the model's last layer, with a window if the model has one."""
     last = model.order[-1]
-    window = next((name for name, kind in model.attention.items() if isinstance(kind, SlidingWindow)), last.attention)
+    window = next((name for name, kind in model.attention.items() if isinstance(kind, WindowAttention)), last.attention)
     return last.model_copy(update={"attention": window})
 
 
-def layer_matrices(model: Model, layer: Layer, step: Step) -> dict[str, Matrix]:
+def layer_matrices(model: Model, layer: Layer, step: Step) -> dict[str, WeightMatrix]:
     """All weight matrices of a layer by name."""
     return attention_matrices(model, layer.attention, step) | ffn_matrices(model, layer, step)
 
 
 def weight_parameters(model: Model, step: Step) -> int:
-    """Elements of all matrices of the model, embeddings included; norms and biases apart."""
+    """Elements of all matrices of the model, embeddings included; without norms and biases."""
     layers = sum(matrix.parameters for layer in model.order for matrix in layer_matrices(model, layer, step).values())
     return layers + 2 * head_matrix(model).parameters
 
 
 def weight_bytes(model: Model, step: Step, shard: Shard) -> int:
-    """Bytes of weights that one chip holds, embeddings included, scales too; norms and biases apart.
+    """Bytes of weights that one chip holds, embeddings and scales included; without norms and biases.
 
     Raises WorkloadError if chips cannot share a matrix evenly.
     """
@@ -189,8 +190,9 @@ def weight_bytes(model: Model, step: Step, shard: Shard) -> int:
 
 
 def met_bytes(model: Model, step: Step, sequences: int) -> tuple[int, int]:
-    """Bytes of weights that new tokens of so many sequences read together, the head included and embeddings not: if
-    all meet the same experts, and if each meets any with equal chance (the expected number of experts)."""
+    """Bytes of weights that the new tokens of `sequences` sequences read together, with the head and without
+    embeddings: if all use the same experts, and if each uses any expert with equal chance (the expected number of
+    experts)."""
     alike = apart = head_matrix(model).bytes
     for layer in dict.fromkeys(model.order):
         count, ffn = model.order.count(layer), model.ffn[layer.ffn] if layer.ffn else None
@@ -206,29 +208,32 @@ def met_bytes(model: Model, step: Step, sequences: int) -> tuple[int, int]:
 
 
 def draft_bytes(model: Model, step: Step, shard: Shard) -> int:
-    """Bytes of the layer that makes drafts that one chip holds, beside `weight_bytes`."""
+    """Bytes of the draft layer on one chip, besides `weight_bytes`."""
     matrices = [*layer_matrices(model, draft_layer(model), step).values(), join_matrix(model, step)]
     return sum(on_chip(matrix, shard).bytes for matrix in matrices)
 
 
-def on_chip(matrix: Matrix, shard: Shard) -> Matrix:
-    """What one chip has of a matrix: its share in the group, or, of experts that are dealt out whole, some of them."""
+def on_chip(matrix: WeightMatrix, shard: Shard) -> WeightMatrix:
+    """One chip's share of a matrix: its part in the group, or some of the experts if these are dealt out whole."""
     if not matrix.name.startswith("experts"):
         return matrix.on_chip(shard.tensor)
     if not shard.expert:
         return matrix.on_chip(shard.tensor)
     count = cut("routed experts", matrix.count, shard.chips)
-    return Matrix(matrix.name, matrix.component, matrix.inputs, matrix.outputs, matrix.stored, "none", count)
+    return WeightMatrix(matrix.name, matrix.component, matrix.inputs, matrix.outputs, matrix.stored, "none", count)
 
 
-def padded_vocabulary(model: Model, shard: Shard) -> Matrix:
-    """A chip's part of the projection to the vocabulary, which is padded to be shared evenly."""
+def padded_vocabulary(model: Model, shard: Shard) -> WeightMatrix:
+    """One chip's part of the projection to the vocabulary, padded so that chips share it evenly."""
     head = head_matrix(model)
-    return Matrix(head.name, head.component, head.inputs, -(-head.outputs // shard.tensor), head.stored, head.split)
+    return WeightMatrix(
+        head.name, head.component, head.inputs, -(-head.outputs // shard.tensor), head.stored, head.split
+    )
 
 
 def stored_as(model: Model, step: Step, experts: bool = False) -> Stored:
-    """Element type of the weights, as asked or as released; raises WorkloadError if the file does not say it."""
+    """Element type of the weights: the step's choice, or that of the release; raises WorkloadError if neither gives
+    it."""
     if step.weights is not None:
         return step.weights
     if model.weights is None:
@@ -238,7 +243,7 @@ def stored_as(model: Model, step: Step, experts: bool = False) -> Stored:
 
 
 def said(model: Model, key: str, value: T | None) -> T:
-    """A value of the model's file that may be missing; raises WorkloadError if it is."""
+    """A value of the model's file; raises WorkloadError if it is missing."""
     if value is None:
         raise WorkloadError(f"model {model.name} has no {key}, which a whole layer needs; write a YAML that has it")
     return value

@@ -1,4 +1,5 @@
-"""How a layer's products with weights are cut, by architecture, where that is known; else as `fit_linear` finds."""
+"""Tilings of a layer's products with weights, for architectures where they are known; elsewhere `fit_linear` finds
+them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which experts tokens are sent to."""
+"""Assignment of tokens to experts."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ LARGEST = 1 << 24
 
 
 def routed(tokens: int, experts: int, active: int, seed: int) -> NDArray[np.int64]:
-    """Tokens of each expert, [experts], where each of `tokens` goes to `active` different experts, all equally likely.
+    """Tokens of each expert, [experts], if each of `tokens` uses `active` different experts, all equally likely.
 
-    Trained routers are balanced to that end (DeepSeek-V3, arXiv 2412.19437, section 2.1.2); a single sequence's tokens
-    may still favour some.
+    Routers are trained for balance (DeepSeek-V3, arXiv 2412.19437, section 2.1.2); the tokens of a single sequence may
+    still favour some experts.
     """
     random, found = np.random.Generator(np.random.PCG64(seed)), np.zeros(experts, np.int64)
     batch = max(1, LARGEST // experts)
@@ -25,8 +25,8 @@ def routed(tokens: int, experts: int, active: int, seed: int) -> NDArray[np.int6
 
 
 def busiest(loads: NDArray[np.int64], chips: int) -> NDArray[np.int64]:
-    """The loads of the experts of that chip which has most of them to read, and of such the most tokens; experts are
-    dealt to the chips in order."""
+    """The loads of the experts of the busiest chip: the one that reads most experts, and among those processes most
+    tokens. Experts are dealt to the chips in order."""
     shares = loads.reshape(chips, -1)
     hit, tokens = (shares > 0).sum(axis=1), shares.sum(axis=1)
     found: NDArray[np.int64] = shares[max(range(chips), key=lambda chip: (int(hit[chip]), int(tokens[chip])))]

@@ -1,4 +1,4 @@
-"""Kernels without a product: rows come in, rows go out (norms, activations, rotations, permutations, sampling)."""
+"""Row-wise kernels without a product: norms, activations, rotations, permutations, sampling."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from memgrain.workloads.steps.writer import Move, Writer
 from memgrain.workloads.trace import READ, WRITE, Tensor, Trace
 
 PIECE = 1 << 14
-"""Bytes of a row that a program asks for at once."""
+"""Bytes of a row that a program requests at once."""
 
 
 def rowwise(name: str, rows: int, reads: Mapping[str, int], writes: Mapping[str, int], budget: Budget) -> Trace:
-    """A program for each row, or for a share of the rows where there are more than cores; each row is read and written
-    whole. `reads` and `writes` give the bytes of a row of each tensor; a tensor may be in both."""
+    """A trace with one program for each row, or for a share of the rows if there are more rows than cores; each row is
+    read and written whole. `reads` and `writes` give the bytes of a row of each tensor; a tensor may be in both."""
     sizes = {tensor: rows * max(reads.get(tensor, 0), writes.get(tensor, 0)) for tensor in (*reads, *writes)}
     at, order, writer = bases(sizes), list(sizes), Writer()
     programs = min(rows, budget.cores)

@@ -1,10 +1,10 @@
-"""A layer of a model on one chip as kernels and exchanges in order, and what stands before and behind all layers.
+"""A model's layer on one chip as kernels and exchanges in order, and the stages before and after all layers.
 
-Work between products is a kernel each (norm with the residual sum, rotation with the write of the new rows,
-activation), as inference engines fuse it: vLLM's csrc/layernorm_kernels.cu (fused_add_rms_norm), activation_kernels.cu
-(silu_and_mul) and cache kernels. Exchanges are those of Megatron-LM (arXiv 1909.08053): a sum over the group behind
-attention and behind the feed-forward network; with experts dealt out over groups of other sequences, tokens are sent to
-them and back (DeepEP, github deepseek-ai/DeepEP).
+Work between products is one kernel each: norm with the residual sum, rotation with the write of the new rows,
+activation. Inference engines fuse it so: vLLM's csrc/layernorm_kernels.cu (fused_add_rms_norm), activation_kernels.cu
+(silu_and_mul) and cache kernels. Exchanges follow Megatron-LM (arXiv 1909.08053): a sum over the group after attention
+and after the feed-forward network. If experts are dealt out over groups with other sequences, tokens are sent to them
+and back (DeepEP, github deepseek-ai/DeepEP).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from memgrain.workloads.attention import attention
 from memgrain.workloads.kernels.tiling import Budget
 from memgrain.workloads.layers.attention import Kernels, attention_workload, heads_on_chip
 from memgrain.workloads.layers.matrices import (
-    Matrix,
+    WeightMatrix,
     attention_matrices,
     ffn_matrices,
     join_matrix,
@@ -28,12 +28,12 @@ from memgrain.workloads.layers.products import tiling
 from memgrain.workloads.layers.routing import busiest, routed
 from memgrain.workloads.layers.rowwise import rowwise
 from memgrain.workloads.layers.step import WEIGHTS, Exchange, Shard, Stage, Step
-from memgrain.workloads.models.attention import Csa, Dsa, Full, SlidingWindow
+from memgrain.workloads.models.attention import Csa, Dsa, Full, WindowAttention
 from memgrain.workloads.models.model import Layer, Model
 from memgrain.workloads.models.parts import Latent
 from memgrain.workloads.shape import DType, element_bytes
 from memgrain.workloads.steps.linear import Linear
-from memgrain.workloads.steps.sparse_attention import Indexed
+from memgrain.workloads.steps.sparse_attention import SparseAttentionStep
 from memgrain.workloads.workload import Workload
 
 ACTIVATION = 2
@@ -41,16 +41,16 @@ ACTIVATION = 2
 CHOOSING = ("scan", "search", "select")
 """Kernels of an index."""
 PARTIAL = 4
-"""Bytes of an element of outputs that chips add up, and of a score (fp32)."""
+"""Bytes of an element of outputs that chips sum, and of a score (fp32)."""
 
 
 class LayerStages:
     """Writes the stages of layers of one model for one step, shard and chip."""
 
     def __init__(self, model: Model, step: Step, shard: Shard, budget: Budget, kernels: Kernels | None = None) -> None:
-        """`kernels` says that the chip's own are run; None: tiles are chosen for what `budget` offers.
+        """`kernels`: whether the chip's own kernels run; None: tiles are chosen for `budget`.
 
-        Raises WorkloadError for what the model's file does not say.
+        Raises WorkloadError for values that the model's file lacks.
         """
         self.model, self.step, self.shard, self.budget, self.kernels = model, step, shard, budget, kernels
         self.hidden = said(model, "hidden", model.hidden)
@@ -61,25 +61,25 @@ class LayerStages:
         return (*self.attention(layer.attention), *self.ffn(layer))
 
     def head(self) -> tuple[Stage, ...]:
-        """What stands behind all layers: the last norm, the projection to the vocabulary, and the choice of the next
-        token, of every new token in decode, where drafts are checked, and of a chunk's last one; and the rows of the
-        table of embeddings."""
+        """The stages after all layers: the last norm, the projection to the vocabulary and the choice of the next
+        token; also the embedding rows. Decode chooses for every new token, since drafts are checked; prefill for the
+        last token of a chunk."""
         step, shard, vocab = self.step, self.shard, padded_vocabulary(self.model, self.shard)
-        width, asked = self.hidden * ACTIVATION, step.rows if step.phase == "decode" else step.batch
+        width, rows = self.hidden * ACTIVATION, step.rows if step.phase == "decode" else step.batch
         found = [
             Stage("embed", "head", rowwise("embed", self.rows, {"embedding": width}, {"residual": width}, self.budget)),
-            self._norm("last_norm", asked),
-            self._product("head", vocab, asked, "x", "logits", dtype="bf16"),
+            self._norm("last_norm", rows),
+            self._product("head", vocab, rows, "x", "logits", dtype="bf16"),
         ]
         if shard.tensor > 1:
-            size = asked * vocab.outputs * shard.tensor * ACTIVATION
+            size = rows * vocab.outputs * shard.tensor * ACTIVATION
             found.append(Stage("logits", "exchange", exchange=Exchange("all_gather", size, shard.tensor)))
         logits = vocab.outputs * shard.tensor * ACTIVATION
-        sample = rowwise("sample", asked, {"logits": logits}, {"token": 4}, self.budget)
+        sample = rowwise("sample", rows, {"logits": logits}, {"token": 4}, self.budget)
         return (*found, Stage("sample", "head", sample))
 
     def join(self) -> Stage:
-        """The product that makes one hidden state of two, before a layer that makes drafts."""
+        """The product that combines two hidden states into one, before a draft layer."""
         return self._product("join", join_matrix(self.model, self.step), self.rows, "x", "residual")
 
     def attention(self, kind: str) -> Iterator[Stage]:
@@ -88,7 +88,7 @@ class LayerStages:
         layer, rows = self.model.attention[kind], self.rows
         matrices = {name: on_chip(m, shard) for name, m in attention_matrices(self.model, kind, step).items()}
         yield self._norm("norm")
-        absorbed = step.phase == "decode" or not isinstance(layer, Full | SlidingWindow)
+        absorbed = step.phase == "decode" or not isinstance(layer, Full | WindowAttention)
         yield from self._queries(matrices, absorbed)
         for name, target in (("entry_kv", "entries"), ("index_k", "index_key"), ("index_w", "index_weight")):
             if name in matrices:
@@ -99,12 +99,12 @@ class LayerStages:
         new = sum(size for _, size in self.model.cache_form(step.cache).rows(self.model.heads).streams) * heads.kv_heads
         width = heads.q_heads * heads.k * ACTIVATION
         own = {"q": width // shard.context}
-        asked = attention_workload(self.model, kind, step, shard, self.kernels)
-        written = own if isinstance(asked, Indexed) else {**own, "new": new}
+        workload = attention_workload(self.model, kind, step, shard, self.kernels)
+        written = own if isinstance(workload, SparseAttentionStep) else {**own, "new": new}
         yield Stage("rotate", "attention", rowwise("rotate", rows, own, written, self.budget))
         if shard.context > 1:
             yield Stage("queries", "exchange", exchange=Exchange("all_gather", rows * width, shard.context))
-        yield from self._attend(asked)
+        yield from self._attend(workload)
         if shard.context > 1:
             size = rows * heads.q_heads * (heads.v + 1) * PARTIAL
             yield Stage("outputs", "exchange", exchange=Exchange("reduce_scatter", size, shard.context))
@@ -129,9 +129,9 @@ class LayerStages:
         if shard.tensor > 1:
             yield self._sum("ffn_sum")
 
-    def _queries(self, matrices: dict[str, Matrix], absorbed: bool) -> Iterator[Stage]:
-        """The projections that make queries, keys and values; of latent heads, whether K and V are absorbed or made of
-        all rows that are kept."""
+    def _queries(self, matrices: dict[str, WeightMatrix], absorbed: bool) -> Iterator[Stage]:
+        """The projections of queries, keys and values; for latent heads, `absorbed` says whether K and V are absorbed
+        or made from all cached rows."""
         rows, heads, step = self.rows, self.model.heads, self.step
         if "qkv" in matrices:
             yield self._product("qkv", matrices["qkv"], rows, "x", "q")
@@ -150,19 +150,19 @@ class LayerStages:
                 yield self._product("k_b", matrices["k_b"], rows, "q", "q_absorbed")
             else:
                 each, wide = matrices["k_b"], heads.nope + heads.v
-                both = Matrix("kv_b", "projection", heads.kv_rank, wide * each.count, each.stored, "none")
+                both = WeightMatrix("kv_b", "projection", heads.kv_rank, wide * each.count, each.stored, "none")
                 yield self._product("kv_b", both, step.batch * step.context, "kept", "K")
 
-    def _attend(self, asked: Workload | Indexed) -> Iterator[Stage]:
-        """Attention, with the kernels of its index and of what keeps rows."""
-        if not isinstance(asked, Indexed):
-            yield Stage("attend", "attention", attention(asked, self.budget))
+    def _attend(self, workload: Workload | SparseAttentionStep) -> Iterator[Stage]:
+        """Attention, with the kernels of its index and its cache update."""
+        if not isinstance(workload, SparseAttentionStep):
+            yield Stage("attend", "attention", attention(workload, self.budget))
             return
-        for trace in asked.kernels(self.budget):
+        for trace in workload.kernels(self.budget):
             yield Stage(trace.name, "index" if trace.name in CHOOSING else "attention", trace)
 
-    def _outputs(self, matrices: dict[str, Matrix], absorbed: bool) -> Iterator[Stage]:
-        """From the heads' outputs to the hidden state."""
+    def _outputs(self, matrices: dict[str, WeightMatrix], absorbed: bool) -> Iterator[Stage]:
+        """The projection of the heads' outputs to the hidden state."""
         rows = self.rows
         if "v_b" in matrices and absorbed:
             yield self._product("v_b", matrices["v_b"], rows, "O", "values")
@@ -173,9 +173,9 @@ class LayerStages:
         else:
             yield self._product("o", matrices["o"], rows, "O", "delta")
 
-    def _experts(self, experts: int, active: int, matrices: dict[str, Matrix]) -> Iterator[Stage]:
-        """The experts of one chip, the busiest: tokens sent to it, its products, and what it sends back. It adds up the
-        experts' rows of the tokens that are its own, or, where nothing is sent, all rows that it made."""
+    def _experts(self, experts: int, active: int, matrices: dict[str, WeightMatrix]) -> Iterator[Stage]:
+        """The experts of the busiest chip: tokens sent to it, its products, and its results sent back. It sums the
+        experts' rows of its own tokens or, if nothing is sent, of all tokens."""
         shard, size = self.shard, element_bytes(self.step.product)
         apart = shard.expert and shard.data > 1
         tokens = self.rows * (shard.data if apart else 1)
@@ -201,14 +201,14 @@ class LayerStages:
         yield Stage("add_experts", "ffn", rowwise("add_experts", self.rows, found, {"delta": width}, self.budget))
 
     def _norm(self, name: str, rows: int | None = None) -> Stage:
-        """The sum of the residual and what the part before gave, and its norm in the type of the products."""
+        """The sum of the residual and the last part's output, and its norm in the type of the products."""
         streams, width = self.model.residual_streams, self.hidden * ACTIVATION
         out = self.hidden * element_bytes(self.step.product)
         reads, writes = {"residual": streams * width, "delta": width}, {"residual": streams * width, "x": out}
         return Stage(name, "norm", rowwise(name, rows or self.rows, reads, writes, self.budget))
 
     def _activate(self, name: str, rows: int, inner: int, source: str, target: str) -> Stage:
-        """A gate times what it lets through."""
+        """The product of the activated gate and its input."""
         size = element_bytes(self.step.product)
         reads, writes = {source: 2 * inner * ACTIVATION}, {target: inner * size}
         return Stage(name, "ffn", rowwise(name, rows, reads, writes, self.budget))
@@ -216,15 +216,15 @@ class LayerStages:
     def _product(
         self,
         name: str,
-        matrix: Matrix,
+        matrix: WeightMatrix,
         rows: int | tuple[int, ...],
         source: str,
         target: str,
         dtype: DType | None = None,
     ) -> Stage:
-        """A product with weights: of `rows` rows with each matrix, or of each expert's own."""
+        """A product with weights: of `rows` rows with each matrix, or of each expert's rows."""
         lists = rows if isinstance(rows, tuple) else None
-        asked = Linear(
+        product = Linear(
             kind="linear",
             name=name,
             tokens=sum(rows) if isinstance(rows, tuple) else rows,
@@ -238,9 +238,9 @@ class LayerStages:
             tiling=tiling(self.budget.architecture if self.kernels else None),
         )
         names = {"A": source, "W": f"{WEIGHTS}{name}", "C": target}
-        return Stage(name, matrix.component, asked.trace(self.budget), names)
+        return Stage(name, matrix.component, product.trace(self.budget), names)
 
     def _sum(self, name: str) -> Stage:
-        """The sum of all chips' parts of the hidden state."""
+        """The sum over chips of their parts of the hidden state."""
         size = self.rows * self.hidden * ACTIVATION
         return Stage(name, "exchange", exchange=Exchange("all_reduce", size, self.shard.tensor))

@@ -1,4 +1,4 @@
-"""What is asked of a model: a step of decoding or a chunk of a prompt, and the chips that share its layers."""
+"""A step of a model: a decode step or a chunk of a prompt, and how chips share the layers."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from memgrain.workloads.errors import WorkloadError
-from memgrain.workloads.models.parts import Count, Spec
+from memgrain.workloads.models.parts import Count, ModelRecord
 from memgrain.workloads.shape import DType
 from memgrain.workloads.trace import Trace
 
 Component = Literal["projection", "index", "attention", "ffn", "norm", "head", "exchange"]
 COMPONENTS: tuple[Component, ...] = ("projection", "index", "attention", "ffn", "norm", "head", "exchange")
-"""What kernels of a model are for, in the order in which tables name them."""
+"""Components that kernels of a model belong to, in the order of tables."""
 WEIGHTS = "weights of "
-"""How names of weights begin, among the tensors of a layer."""
+"""Prefix of the names of weight tensors of a layer."""
 KEPT = ("K", "V", "index")
 """Tensors of a layer that belong to the cache."""
 MOST_DRAFTS = 16
-"""New tokens of a sequence in decode."""
+"""Most new tokens of a sequence in decode."""
 Stored = Literal["bf16", "fp8", "fp4", "int8", "int4"]
 """Element types of weights in memory."""
 Collective = Literal["all_reduce", "all_gather", "reduce_scatter", "all_to_all"]
 
 
-class Step(Spec):
+class Step(ModelRecord):
     """A forward pass: `batch` sequences of `context` tokens each, of which the last `tokens` are new."""
 
     phase: Literal["decode", "prefill"]
@@ -48,14 +48,14 @@ class Step(Spec):
     weights: Stored | None = None
     """Element type of all weights, in place of those that the model was released with."""
     integers: bool = False
-    """Whether weights of 8 and 4 bits are integers in place of floating-point numbers, as chips without fp8 have them
-    (W8A8 and W4A8 of vllm-ascend)."""
+    """Whether weights of 8 and 4 bits are integers instead of floating-point numbers, as on chips without fp8 (W8A8 and
+    W4A8 of vllm-ascend)."""
     product: DType = "bf16"
-    """Element type of the products with weights, and of what they are multiplied with."""
+    """Element type of the products with weights, and of their inputs."""
     index_product: DType = "fp8"
     """Element type in which an indexer's keys of a byte or less are multiplied."""
     seed: Annotated[int, Field(ge=0)] = 0
-    """Of what is chosen at random: experts, selected tokens, pages."""
+    """Seed of the random choices: experts, selected tokens, pages."""
 
     @model_validator(mode="after")
     def _fits(self) -> Step:
@@ -79,20 +79,20 @@ class Step(Spec):
         return self.batch * self.tokens
 
 
-class Shard(Spec):
-    """How chips share a model: groups of `tensor` chips hold a layer together, `data` such groups have sequences of
-    their own, and all chips share out the experts if `expert` says so."""
+class Shard(ModelRecord):
+    """How chips share a model: groups of `tensor` chips hold a layer together, `data` such groups have their own
+    sequences, and with `expert` all chips share the experts."""
 
     tensor: Count = 1
     """Chips that share heads, columns of matrices and the vocabulary (tensor parallel; Megatron-LM, arXiv
     1909.08053)."""
     context: Count = 1
-    """Of these, chips that hold different tokens of the same KV heads (context parallel in decode, as vLLM's
+    """Chips of a group that hold different tokens of the same KV heads (context parallel in decode, as vLLM's
     decode_context_parallel_size); divides `tensor`."""
     data: Count = 1
     """Groups of chips, each with its own sequences (data parallel)."""
     expert: bool = False
-    """Whether whole experts are dealt out over all chips (expert parallel), where else each is cut over a group."""
+    """Whether whole experts are dealt out over all chips (expert parallel); otherwise each is split over a group."""
 
     @model_validator(mode="after")
     def _fits(self) -> Shard:
@@ -110,37 +110,37 @@ class Shard(Spec):
 
     @property
     def head_groups(self) -> int:
-        """Parts into which query heads are cut during attention."""
+        """Parts into which query heads are split during attention."""
         return self.tensor // self.context
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """What chips pass to one another between kernels."""
+    """An exchange between chips between two kernels."""
 
     op: Collective
     """The collective operation."""
     bytes: int
-    """Bytes of the vector: what each chip ends up with (all_reduce, all_gather), begins with (reduce_scatter), or sends
-    in all (all_to_all)."""
+    """Bytes of the vector that each chip ends with (all_reduce, all_gather), begins with (reduce_scatter), or sends in
+    total (all_to_all)."""
     chips: int
     """Chips that take part."""
 
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """A kernel, or an exchange between chips, of a layer."""
+    """A kernel of a layer, or an exchange between chips."""
 
     name: str
-    """What it does."""
+    """Name of the stage."""
     component: Component
-    """What it is for."""
+    """Component of the layer that it belongs to."""
     trace: Trace | None = None
     """The kernel; None for an exchange."""
     names: Mapping[str, str] = field(default_factory=dict)
-    """Its tensors that have another name in the layer's memory."""
+    """Its tensors with another name in the layer's memory."""
     exchange: Exchange | None = None
-    """What is passed between chips; None for a kernel."""
+    """The exchange; None for a kernel."""
 
     @property
     def named(self) -> Trace:
@@ -150,7 +150,7 @@ class Stage:
 
 
 def cut(what: str, size: int, chips: int) -> int:
-    """The part of `size` that each of `chips` has; raises WorkloadError if they do not share it evenly."""
+    """One chip's part of `size`; raises WorkloadError if `chips` chips cannot share it evenly."""
     if size % chips:
         raise WorkloadError(f"{what} {size} cannot be shared evenly by {chips} chips; choose a divisor of {size}")
     return size // chips

@@ -1,4 +1,4 @@
-"""Layers of a model as a workload: what one chip does for them, kernel by kernel."""
+"""Layers of a model as a workload: the kernels of one chip."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from memgrain.workloads.steps.sequence import in_one_memory
 from memgrain.workloads.trace import Trace
 
 OWN = (WEIGHTS, *KEPT, "table")
-"""How names of tensors begin of which each layer has its own."""
+"""Prefixes of the names of tensors that each layer has for itself."""
 
 
 class Layers(BaseModel):
-    """Layers of one kind, one after the other; what chips pass to one another is no part of it."""
+    """Layers of one kind, one after the other, without exchanges between chips."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["layers"]
-    """What the YAML says first."""
+    """Value of `kind` in the YAML."""
     name: str = Field(min_length=1)
     """Name in tables and figures."""
     model: str = Field(min_length=1)
@@ -36,18 +36,18 @@ class Layers(BaseModel):
     layer: Annotated[int, Field(ge=0)] = 0
     """Number of the layer, from 0."""
     repeat: Size = 1
-    """Layers like it, each with weights and cache of its own."""
+    """Number of such layers, each with its own weights and cache."""
     step: Step
-    """What is asked of them."""
+    """The step."""
     shard: Shard = Shard()
-    """Chips that share them, of which this is one."""
+    """How chips share them; the workload is one chip's."""
     kernels: Kernels | None = None
-    """auto: attention is by the chip's own kernels; absent: tiles are chosen without one."""
+    """auto: attention runs the chip's own kernels; absent: tiles are chosen without one."""
     fusions: tuple[Fusion, ...] = ()
-    """Which kernels are made into one."""
+    """Which kernels are fused."""
 
     def traces(self, budget: Budget) -> tuple[Trace, ...]:
-        """The kernels in order, in one memory; raises WorkloadError if the model or the layer is none, or does not
+        """The kernels in order, in one memory; raises WorkloadError if the model or layer does not exist, or does not
         fit."""
         model = load_model(self.model)
         if self.layer >= len(model.order):
@@ -59,7 +59,7 @@ class Layers(BaseModel):
 
 
 def in_sequence(stages: tuple[Stage, ...], repeat: int = 1) -> tuple[Trace, ...]:
-    """The kernels of some stages in one memory, as often as layers follow one another."""
+    """The kernels of some stages in one memory, repeated for each layer."""
     kernels = [stage for stage in stages if stage.trace is not None]
     traces = [stage.named for stage in kernels] * repeat
     names = [_own(stage, number) for number in range(repeat) for stage in kernels]

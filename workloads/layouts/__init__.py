@@ -1,1 +1,1 @@
-"""Where tensors lie in memory."""
+"""Layouts of tensors in memory."""

@@ -1,4 +1,4 @@
-"""Layouts as YAML states them: the order of the axes, pages, and the parts in which rows of K and V are stored."""
+"""Layouts as YAML writes them: the order of the axes, pages, and the parts of rows of K and V."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ RowBytes = Annotated[int, Field(ge=1, le=2**20)]
 
 
 class RowPart(BaseModel):
-    """A part of a row of K or V that is stored for itself, as scales or the elements with the position may be."""
+    """A part of a row of K or V that is stored separately, such as scales or the elements that carry the position."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     bytes: RowBytes
     """Bytes of the part."""
     tensor: str | None = Field(default=None, pattern="^[KV]_[a-z0-9_]+$")
-    """A tensor of its own (K_rope), laid out as K is; absent: a region of K itself, behind those of parts before."""
+    """A tensor of its own (K_rope), with K's layout; absent: a region of K, after those of the parts before."""
 
 
 RowParts = Annotated[tuple[RowPart, ...], Field(max_length=16)]
@@ -29,7 +29,7 @@ class Contiguous(BaseModel):
     """Tensors without pages: bnsd is [batch, head, token, dim], bsnd is [batch, token, head, dim].
 
     nz is the fractal order of the Ascend, [batch, head, dim / 16, token, 16] for elements of two bytes, with tokens
-    padded to a multiple of 16: a row lies in pieces of 32 bytes. Only K and V are so; Q and O are bnsd.
+    padded to a multiple of 16: a row lies in pieces of 32 bytes. It applies to K and V; Q and O are then bnsd.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,14 +37,15 @@ class Contiguous(BaseModel):
     kind: Literal["bnsd", "bsnd", "nz"]
     """Order of the axes."""
     k_row_bytes: RowBytes | None = None
-    """Bytes of a row of K that holds more than its elements (scales, a part of another type); absent: the elements'."""
+    """Bytes of a row of K, if it holds more than its elements (scales, a part of another type); absent: the
+    elements'."""
     k_parts: RowParts | None = None
-    """Parts of a row of K, in order; absent: a row is one. The first lies in K."""
+    """Parts of a row of K, in order; absent: one part. The first lies in K."""
     v_parts: RowParts | None = None
-    """The same for V."""
+    """Parts of a row of V."""
     shared: bool = False
-    """Whether all batch entries read the same K and V, which then exist once: queries of a prompt's chunk that each
-    read tokens of their own, or samples of one prompt."""
+    """Whether all batch entries read the same K and V, stored once: queries of a prompt's chunk that each read their
+    own tokens, or samples of one prompt."""
 
     @model_validator(mode="after")
     def _agree(self) -> Contiguous:
@@ -67,18 +68,18 @@ class Paged(BaseModel):
     k_row_bytes: RowBytes | None = None
     """As in a layout without pages."""
     k_parts: RowParts | None = None
-    """As in a layout without pages. Parts of one tensor are regions of each page, and in hnd of each head's stretch of
-    the page: first all tokens' first parts, then all their second ones."""
+    """As in a layout without pages. Parts of one tensor are regions of each page, and in hnd of each head's range of
+    the page: first the first parts of all tokens, then their second parts."""
     v_parts: RowParts | None = None
-    """The same for V."""
+    """Parts of a row of V."""
     page_multiple: int = Field(default=1, ge=1, le=2**20)
-    """Bytes to a multiple of which pages are padded at their end."""
+    """Multiple, in bytes, to which pages are padded."""
     placement: Literal["shuffled", "contiguous"] = "shuffled"
-    """Physical pages in random order, as after long service, or one after another, as after a fresh start."""
+    """Whether physical pages are in random order, as after long service, or consecutive, as after a fresh start."""
     seed: int = Field(default=0, ge=0)
     """Seed of the shuffle."""
     shared: bool = False
-    """As in a layout without pages; the block table exists once, too."""
+    """As in a layout without pages; the block table is also stored once."""
 
     @model_validator(mode="after")
     def _agree(self) -> Paged:
@@ -100,7 +101,7 @@ NZ_BYTES = 32
 
 
 def agree(k_row_bytes: int | None, k_parts: RowParts | None, v_parts: RowParts | None) -> None:
-    """Refuse parts that contradict the row's bytes, and tensors that are not of their row."""
+    """Raise WorkloadError for parts that contradict the row's bytes, or that name a tensor of another row."""
     if k_row_bytes is not None and k_parts is not None:
         total = sum(part.bytes for part in k_parts)
         raise WorkloadError(

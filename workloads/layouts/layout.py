@@ -1,7 +1,7 @@
-"""Where each tensor lies in memory: strides of heads and tokens, pages, and the bases of all tensors.
+"""Addresses of each tensor: strides of heads and tokens, pages, and the bases of all tensors.
 
-A row of K or V is stored as parts, and a part as one piece or, in NZ, as several. A slot is the place of a part; all
-addresses of the layouts follow from slots.
+A row of K or V is stored as parts, and a part as one piece or, in NZ, as several. A slot describes the addresses of a
+part; the addresses of every layout follow from its slots.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from memgrain.workloads.errors import WorkloadError
 from memgrain.workloads.layouts.kinds import FRACTAL, NZ_BYTES, Contiguous, Layout, Paged, RowPart
 from memgrain.workloads.shape import AttentionShape, DTypes, element_bytes
 
-__all__ = ["ALIGNMENT", "Contiguous", "Grid", "Layout", "Paged", "Placement", "Rows", "Slot", "bases", "place"]
+__all__ = ["ALIGNMENT", "Contiguous", "Grid", "Layout", "Paged", "Placement", "Slot", "StridedRows", "bases", "place"]
 
 ALIGNMENT = 2 << 20
-"""Every tensor begins at a multiple of this, as an allocator of large pages gives it (2 MiB)."""
+"""Alignment of every tensor, as an allocator of large pages gives it (2 MiB)."""
 
 Grid = tuple[int, int]
-"""How gathered pieces of tokens are numbered: numbers from a page to the next, and from a piece to the next."""
+"""Numbering of gathered pieces of tokens: difference of numbers between pages, and between pieces."""
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Strided pieces, counted from the first byte of a head: `count` of `bytes` bytes, `stride` apart."""
+class StridedRows:
+    """Strided pieces, relative to the first byte of a head: `count` pieces of `bytes` bytes, `stride` apart."""
 
     offset: int
     stride: int
@@ -39,13 +39,13 @@ class Rows:
 
 @dataclass(frozen=True)
 class Slot:
-    """Where one part of the rows of K or V lies: of token t of a page (of a sequence, without pages) and of head h,
+    """Addresses of one part of the rows of K or V: for token t of a page (of a sequence, without pages) and head h,
     piece i lies at `page * number + head * h + offset + stride * t + apart * i`."""
 
     name: str
-    """What runs of it are counted from: K, V, or a name of its own."""
+    """Base of its runs: K, V, or a name of its own."""
     tensor: str
-    """The tensor in which it lies."""
+    """Tensor that holds it."""
     page: int
     """Bytes from a page (a sequence) to the next."""
     head: int
@@ -57,43 +57,44 @@ class Slot:
     bytes: int
     """Bytes of a piece."""
     pieces: int
-    """Pieces of the part: 1, but in NZ."""
+    """Pieces of the part: more than 1 only in NZ."""
     apart: int
-    """Bytes from a piece to the next; 0 where there is one."""
+    """Bytes from a piece to the next; 0 if there is one."""
 
     @property
     def adjacent(self) -> bool:
-        """Whether pieces of neighbouring tokens follow one another."""
+        """Whether pieces of neighbouring tokens are adjacent."""
         return self.stride == self.bytes
 
-    def stretch(self, token: int, tokens: int) -> Rows:
-        """The part of `tokens` neighbouring tokens of a page or sequence."""
+    def stretch(self, token: int, tokens: int) -> StridedRows:
+        """The part's rows of `tokens` neighbouring tokens of a page or sequence."""
         offset, size = self.offset + token * self.stride, tokens * self.bytes
         if self.pieces > 1:
-            return Rows(offset, self.apart, self.pieces, size) if size < self.apart else self._whole()
+            return StridedRows(offset, self.apart, self.pieces, size) if size < self.apart else self._whole()
         if self.adjacent or tokens == 1:
-            return Rows(offset, 0, 1, size)
-        return Rows(offset, self.stride, tokens, self.bytes)
+            return StridedRows(offset, 0, 1, size)
+        return StridedRows(offset, self.stride, tokens, self.bytes)
 
-    def adjoining(self, tokens: int) -> Iterator[Rows]:
-        """Stretches of the part of `tokens` adjacent tokens, each of one piece: in NZ several, but of whole pages."""
+    def adjoining(self, tokens: int) -> Iterator[StridedRows]:
+        """Contiguous ranges of the part's rows of `tokens` adjacent tokens: one; in NZ several, except for whole
+        pages."""
         if self.pieces > 1 and tokens * self.bytes == self.apart:
             yield self._whole()
             return
         for piece in range(self.pieces):
-            yield Rows(self.offset + piece * self.apart, 0, 1, tokens * self.bytes)
+            yield StridedRows(self.offset + piece * self.apart, 0, 1, tokens * self.bytes)
 
     def grid(self, piece: int, paged: bool) -> Grid:
-        """How pieces of `piece` tokens are numbered."""
+        """The numbering of pieces of `piece` tokens."""
         unit = self.unit(piece, paged)
         return (self.page // unit if paged else 0), piece * self.stride // unit
 
     def unit(self, piece: int, paged: bool) -> int:
-        """Bytes that one number stands for."""
+        """Bytes per number."""
         return math.gcd(self.page, piece * self.stride) if paged else piece * self.stride
 
-    def _whole(self) -> Rows:
-        return Rows(self.offset, 0, 1, self.pieces * self.apart)
+    def _whole(self) -> StridedRows:
+        return StridedRows(self.offset, 0, 1, self.pieces * self.apart)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,12 +118,12 @@ class Placement:
         return isinstance(self.layout, Paged)
 
     def context(self, batch: int) -> int:
-        """Number of the K and V that a batch entry reads."""
+        """Index of the K and V that a batch entry reads."""
         return 0 if self.layout.shared else batch
 
     @cached_property
     def slots(self) -> dict[str, tuple[Slot, ...]]:
-        """Where the parts of the rows of K and V lie."""
+        """The slots of the rows of K and V."""
         return {name: tuple(self._slots(name)) for name in self.shape.kv_tensors}
 
     def tensor_bytes(self, name: str) -> dict[str, int]:
@@ -155,31 +156,35 @@ class Placement:
         return (batch * length * heads + head) * self.row(name)
 
     def begin(self, slot: Slot, batch: int, head: int) -> int:
-        """Offset of a head's first byte of K or V in the slot's tensor; in pages from page 0, which may be anyone's."""
+        """Offset of a head's first byte of K or V in the slot's tensor; with pages, relative to page 0."""
         return head * slot.head + (0 if self.paged else self.context(batch) * slot.page)
 
-    def packed(self, name: str, first: int, last: int, heads: int) -> list[Rows]:
-        """Packed rows [first, last) of `heads` neighbouring heads of Q or O, where row r is that of token r // heads
-        and head r % heads; stretches that adjoin in memory are one."""
-        found: list[Rows] = []
+    def packed(self, name: str, first: int, last: int, heads: int) -> list[StridedRows]:
+        """Packed rows [first, last) of `heads` neighbouring heads of Q or O. Row r belongs to token r // heads and head
+        r % heads; adjacent ranges are joined."""
+        found: list[StridedRows] = []
         while first < last:
             token, head = divmod(first, heads)
             whole = not head and last - first >= heads
             tokens, wide = ((last - first) // heads, heads) if whole else (1, min(heads - head, last - first))
             found.append(self._rectangle(name, token, tokens, head, wide))
             if len(found) > 1 and _adjoin(*found[-2:]):
-                found[-2:] = [Rows(found[-2].offset, 0, 1, found[-2].bytes + found[-1].bytes)]
+                found[-2:] = [StridedRows(found[-2].offset, 0, 1, found[-2].bytes + found[-1].bytes)]
             first += tokens * wide
         return found
 
-    def _rectangle(self, name: str, token: int, tokens: int, head: int, heads: int) -> Rows:
-        """Rows of some neighbouring tokens and heads of Q or O, counted from the first byte of head 0."""
+    def _rectangle(self, name: str, token: int, tokens: int, head: int, heads: int) -> StridedRows:
+        """Rows of neighbouring tokens and heads of Q or O, relative to the first byte of head 0."""
         row, length, wide = self.row(name), self.shape.q_len, self.shape.q_heads
         if self._heads_apart:
             offset, stride, count, size = (head * length + token) * row, length * row, heads, tokens * row
         else:
             offset, stride, count, size = (token * wide + head) * row, wide * row, tokens, heads * row
-        return Rows(offset, 0, 1, count * size) if size == stride or count == 1 else Rows(offset, stride, count, size)
+        return (
+            StridedRows(offset, 0, 1, count * size)
+            if size == stride or count == 1
+            else StridedRows(offset, stride, count, size)
+        )
 
     def stored(self, name: str, batch: int, head: int, token: int) -> Iterator[tuple[str, int, int]]:
         """The tensor, the offset in it and the bytes of each piece of one row of K or V."""
@@ -192,18 +197,19 @@ class Placement:
                 yield slot.tensor, begin + piece * slot.apart, slot.bytes
 
     def piece(self, unit: int) -> int:
-        """Tokens of a gathered piece when aligned units of `unit` tokens are gathered: what is adjacent in memory."""
+        """Tokens of a gathered piece if aligned units of `unit` tokens are gathered: as many as are adjacent in
+        memory."""
         if not self.slots["K"][0].adjacent:
             return 1
         return math.gcd(unit, self._tokens) if self.paged else unit
 
     def grids(self, piece: int) -> tuple[Grid, ...]:
-        """The ways in which gathered pieces of `piece` tokens are numbered, each once: slots of one share a list."""
+        """The numberings of gathered pieces of `piece` tokens, each once: slots with one numbering share a list."""
         found = [slot.grid(piece, self.paged) for slots in self.slots.values() for slot in slots]
         return tuple(dict.fromkeys(found))
 
     def numbers(self, batch: int, tokens: NDArray[np.int32], piece: int, grid: Grid) -> NDArray[np.int32]:
-        """Numbers of the pieces that begin at `tokens` (multiples of `piece`), in the way of `grid`."""
+        """Numbers, in the numbering `grid`, of the pieces that begin at `tokens` (multiples of `piece`)."""
         if self.table is None:
             return tokens // np.int32(piece) * np.int32(grid[1])
         pages, size = self.table[self.context(batch)], self._tokens
@@ -211,7 +217,7 @@ class Placement:
         return first + tokens % size // np.int32(piece) * np.int32(grid[1])
 
     def check(self) -> None:
-        """Raise WorkloadError for parts of a V that there is not, and for rows that are no whole pieces of NZ."""
+        """Raise WorkloadError for parts of V if there is no V, and for rows that are not whole pieces of NZ."""
         if self.shape.v_in_k and self.layout.v_parts is not None:
             raise WorkloadError("layout.v_parts is given and shape.v_in_k is true, so there is no V; leave v_parts out")
         for name in self.shape.kv_tensors if self._nz else "":
@@ -223,7 +229,7 @@ class Placement:
                     )
 
     def _mend(self, name: str, size: int) -> str:
-        """What to set so that a part of a row of K or V has `size` bytes."""
+        """The mend that gives a part of a row of K or V `size` bytes."""
         layout, shape = self.layout, self.shape
         if (layout.k_parts if name == "K" else layout.v_parts) is not None:
             return f"set bytes in layout.{name.lower()}_parts to {size}"
@@ -243,7 +249,7 @@ class Placement:
 
     @property
     def _tokens(self) -> int:
-        """Tokens of a page; without pages, those for which a sequence has room."""
+        """Tokens of a page; without pages, the padded tokens of a sequence."""
         if isinstance(self.layout, Paged):
             return self.layout.page
         return -(-self.shape.kv_len // FRACTAL) * FRACTAL if self._nz else self.shape.kv_len
@@ -282,15 +288,15 @@ class Placement:
             before[tensor] += part.bytes
 
 
-def _adjoin(one: Rows, other: Rows) -> bool:
-    """Whether two single pieces follow one another."""
+def _adjoin(one: StridedRows, other: StridedRows) -> bool:
+    """Whether two single pieces are adjacent."""
     return one.count == other.count == 1 and one.offset + one.bytes == other.offset
 
 
 def place(layout: Contiguous | Paged, shape: AttentionShape, dtypes: DTypes) -> Placement:
     """The placement of a shape; draws the block table of a paged layout.
 
-    Raises WorkloadError if rows cannot lie so, or if there are more of them than numbers.
+    Raises WorkloadError if rows do not fit the layout, or if their numbers exceed 31 bits.
     """
     found = Placement(layout, shape, dtypes, None)
     found.check()

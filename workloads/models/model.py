@@ -2,54 +2,54 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from memgrain.workloads.catalog import read_described
+from memgrain.inputs.spelling import did_you_mean
+from memgrain.workloads.catalog import read_entry
 from memgrain.workloads.errors import WorkloadError
 from memgrain.workloads.kernels.names import plain
 from memgrain.workloads.models.attention import Attention
-from memgrain.workloads.models.parts import Cache, Count, Heads, Part, Spec
+from memgrain.workloads.models.parts import CacheComponent, CacheForm, Count, Heads, ModelRecord
 
 FOLDER = Path(__file__).parent
 WeightType = Literal["bf16", "fp8", "fp4"]
 
 
-class Source(Spec):
-    """Where numbers come from."""
+class Citation(ModelRecord):
+    """The source of some numbers."""
 
     cite: str = Field(min_length=1)
     """The source."""
     of: tuple[str, ...] = Field(min_length=1)
-    """What it covers, as dotted keys of the file; a key covers all below it."""
+    """Numbers that it covers, as dotted keys of the file; a key covers all keys below it."""
 
 
-class Doubt(Spec):
-    """Numbers that are to be taken with care."""
+class Doubt(ModelRecord):
+    """Numbers that are uncertain."""
 
     of: tuple[str, ...] = Field(min_length=1)
-    """Which, as dotted keys of the file."""
+    """Their dotted keys in the file."""
     reason: str = Field(min_length=1)
     """Why."""
 
 
-class Assumption(Spec):
-    """A number that no source says, where the file could not do without."""
+class Assumption(ModelRecord):
+    """A number that no source gives but the file needs."""
 
     of: tuple[str, ...] = Field(min_length=1)
-    """Which, as dotted keys of the file."""
+    """Their dotted keys in the file."""
     range: tuple[float, float] | None = None
-    """Least and greatest conceivable value; absent where the number is a unit to multiply by."""
+    """Lowest and highest conceivable value; absent if the number is a unit to multiply by."""
     reason: str = Field(min_length=1)
-    """Why this one."""
+    """Justification of the value."""
 
 
-class DenseFfn(Spec):
-    """A feed-forward network that every token passes as a whole."""
+class DenseFfn(ModelRecord):
+    """A feed-forward network that processes every token."""
 
     kind: Literal["dense"]
     """The kind of network."""
@@ -63,7 +63,7 @@ class DenseFfn(Spec):
     """It is one network, for all tokens."""
 
 
-class Moe(Spec):
+class Moe(ModelRecord):
     """A mixture of experts."""
 
     kind: Literal["moe"]
@@ -71,11 +71,11 @@ class Moe(Spec):
     size: Count
     """Elements of an expert's inner layer."""
     routed: Count
-    """Experts that a token may be sent to."""
+    """Experts to choose from."""
     active: Count
-    """Experts that it is sent to."""
+    """Experts that a token uses."""
     shared: Annotated[int, Field(ge=0)] | None = None
-    """Experts that all tokens pass beside them; absent where no source says: then none is counted."""
+    """Experts that all tokens use in addition; absent where no source says: none is counted."""
     routing: Literal["learned", "hash"] = "learned"
     """Whether a router chooses, or a hash of the token."""
 
@@ -89,7 +89,7 @@ class Moe(Spec):
 Ffn = Annotated[DenseFfn | Moe, Field(discriminator="kind")]
 
 
-class Layer(Spec):
+class Layer(ModelRecord):
     """A layer."""
 
     attention: str
@@ -98,54 +98,54 @@ class Layer(Spec):
     """Its feed-forward network, a key of the file's `ffn`; absent where no source says."""
 
 
-class Stretch(Spec):
-    """Layers that follow one another: a pattern, repeated."""
+class LayerPattern(ModelRecord):
+    """Consecutive layers: a pattern, repeated."""
 
     repeat: Count
-    """How often."""
+    """Repetitions of the pattern."""
     of: tuple[Layer, ...] = Field(min_length=1)
     """The pattern."""
 
 
-class Weights(Spec):
+class Weights(ModelRecord):
     """Element types of the weights."""
 
     rest: WeightType
-    """Of all but the routed experts."""
+    """Type of all weights except routed experts."""
     experts: WeightType | None = None
-    """Of the routed experts; as the rest where absent."""
+    """Type of the routed experts' weights; absent: as the rest."""
 
 
-class Parameters(Spec):
-    """Sizes that the model's makers give."""
+class Parameters(ModelRecord):
+    """Sizes that the model's publishers give."""
 
     total: Annotated[int, Field(ge=1)]
     """Parameters."""
     active: Annotated[int, Field(ge=1)]
-    """Parameters that a token meets."""
+    """Parameters that a token uses."""
 
 
-class Model(Spec):
+class Model(ModelRecord):
     """A model's description."""
 
     name: str = Field(min_length=1)
     """Name of its file."""
     title: str = Field(min_length=1)
-    """What people call it."""
+    """Name in tables and figures."""
     note: str | None = None
-    """What one should know before quoting its figures."""
+    """Caveats for the reader of its figures."""
     hidden: Count | None = None
     """Elements of a token between layers; absent, here and below, where no source says."""
     vocab: Count | None = None
-    """Tokens that it knows."""
+    """Tokens of the vocabulary."""
     context: Count | None = None
-    """Tokens of the longest context that it is made for."""
+    """Tokens of the longest supported context."""
     mtp_layers: Annotated[int, Field(ge=0)] | None = None
     """Layers that predict tokens beyond the next one; not among `layers`, and not counted."""
     residual_streams: Count = 1
-    """Copies of the hidden state that run beside each other."""
+    """Parallel copies of the hidden state."""
     parameters: Parameters | None = None
-    """Sizes that its makers give."""
+    """Published sizes."""
     weights: Weights | None = None
     """Element types of the weights as released."""
     heads: Heads
@@ -154,18 +154,18 @@ class Model(Spec):
     """Its kinds of attention, by name."""
     ffn: dict[str, Ffn] = Field(default_factory=dict)
     """Its kinds of feed-forward networks, by name."""
-    layers: tuple[Stretch, ...] = Field(min_length=1)
+    layers: tuple[LayerPattern, ...] = Field(min_length=1)
     """Its layers, first to last."""
-    caches: dict[str, Cache] = Field(min_length=1)
-    """Forms in which its cache is kept; the first is meant where none is named."""
-    sources: dict[str, Source]
-    """Where the numbers come from."""
+    caches: dict[str, CacheForm] = Field(min_length=1)
+    """Forms of its cache; the first is the default."""
+    sources: dict[str, Citation]
+    """Sources of the numbers."""
     assumed: tuple[Assumption, ...] = ()
-    """What no source says."""
+    """Assumed numbers."""
     unchecked: tuple[Doubt, ...] = ()
-    """What was not held against a first source."""
+    """Numbers that were not checked against a primary source."""
     missing: tuple[str, ...] = ()
-    """What is left out, because no source says it."""
+    """Parts that are left out because no source describes them."""
 
     @model_validator(mode="after")
     def _whole(self) -> Model:
@@ -207,20 +207,20 @@ class Model(Spec):
 
     @property
     def kinds(self) -> dict[str, int]:
-        """Layers of each kind of attention, in the order in which the kinds first come."""
+        """Number of layers of each kind of attention, in order of first appearance."""
         found: dict[str, int] = {}
         for layer in self.order:
             found[layer.attention] = found.get(layer.attention, 0) + 1
         return found
 
-    def kept(self, kind: str, length: int, cache: str | None = None) -> tuple[Part, ...]:
-        """What a layer of that kind keeps of a sequence of `length` tokens; raises WorkloadError for an unknown kind or
-        cache."""
+    def kept(self, kind: str, length: int, cache: str | None = None) -> tuple[CacheComponent, ...]:
+        """Rows that a layer of that kind keeps of a sequence of `length` tokens; raises WorkloadError for an unknown
+        kind or cache."""
         return self._kind(kind).kept(self.cache_form(cache).rows(self.heads), _positive(length))
 
-    def read(self, kind: str, context: int, cache: str | None = None) -> tuple[Part, ...]:
-        """What a layer of that kind reads of the cache in a decode step, for one sequence of `context` tokens, the new
-        one included; errors as `kept`."""
+    def read(self, kind: str, context: int, cache: str | None = None) -> tuple[CacheComponent, ...]:
+        """Rows that a layer of that kind reads in a decode step of one sequence of `context` tokens, the new one
+        included; errors as `kept`."""
         return self._kind(kind).read(self.cache_form(cache).rows(self.heads), _positive(context))
 
     def kept_bytes(self, length: int, cache: str | None = None) -> int:
@@ -232,8 +232,8 @@ class Model(Spec):
         return sum(count * part.bytes for kind, count in self.kinds.items() for part in self.read(kind, context, cache))
 
     def read_rows(self, context: int, cache: str | None = None) -> int:
-        """Rows of K and V (of both at once where they are one) that all layers read in a decode step, an indexer's keys
-        apart."""
+        """Rows of K and V (counted once where they are one row) that all layers read in a decode step, without an
+        indexer's keys."""
         return sum(
             count * part.rows
             for kind, count in self.kinds.items()
@@ -246,8 +246,8 @@ class Model(Spec):
             raise WorkloadError(f"model {self.name} has no attention '{kind}'; it has {', '.join(self.attention)}")
         return self.attention[kind]
 
-    def cache_form(self, cache: str | None = None) -> Cache:
-        """A form of the cache by name, the first if none is named; raises WorkloadError if there is none of it."""
+    def cache_form(self, cache: str | None = None) -> CacheForm:
+        """A form of the cache by name, or the first; raises WorkloadError for an unknown name."""
         if cache is None:
             return next(iter(self.caches.values()))
         if cache not in self.caches:
@@ -261,19 +261,16 @@ def model_names() -> list[str]:
 
 
 def load_model(name: str | Path) -> Model:
-    """The model of that name, letters and digits alone being compared, or of that YAML file.
+    """The model of that name (only letters and digits are compared), or of that YAML file.
 
-    Raises WorkloadError, in one line, if it is none.
+    Raises WorkloadError, in one line, if there is none.
     """
     known = {plain(model): model for model in model_names()}
     path = FOLDER / f"{known[plain(str(name))]}.yaml" if plain(str(name)) in known else Path(name)
     if path.suffix not in (".yaml", ".yml"):
-        close = difflib.get_close_matches(plain(str(name)), known, 2, 0.5)
-        mend = (
-            f"did you mean {' or '.join(repr(known[word]) for word in close)}?" if close else "see memgrain model list"
-        )
+        mend = did_you_mean(plain(str(name)), known, 2, 0.5, "see memgrain model list")
         raise WorkloadError(f"no model '{name}'; {mend}")
-    return read_described(path, Model, model_names())
+    return read_entry(path, Model, model_names())
 
 
 def _positive(tokens: int) -> int:
@@ -293,5 +290,5 @@ def _leaves(node: object, path: str = "") -> Iterator[tuple[str, object]]:
 
 
 def _covers(key: str, path: str) -> bool:
-    """Whether a dotted key is `path` or stands above it."""
+    """Whether a dotted key is `path` or a prefix of it."""
     return path == key or path.startswith(f"{key}.")

@@ -1,4 +1,4 @@
-"""Parts of a model: heads, and the rows that a cache has for a token."""
+"""Parts of a model: heads, and the cache rows of a token."""
 
 from __future__ import annotations
 
@@ -13,53 +13,53 @@ from memgrain.workloads.shape import DType, element_bytes
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
-class Spec(BaseModel):
-    """Settings that all parts of a model share."""
+class ModelRecord(BaseModel):
+    """Base record of all parts of a model."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 @dataclass(frozen=True)
-class Part:
+class CacheComponent:
     """Rows of one component of a layer's cache, for one sequence."""
 
     component: str
-    """What they are: `window KV`, `selected K`, `index`, ..."""
+    """Name: `window KV`, `selected K`, `index`, ..."""
     rows: int
-    """How many, over all KV heads of the layer."""
+    """Number of rows, over all KV heads of the layer."""
     row_bytes: int
-    """Bytes of each."""
+    """Bytes of a row."""
 
     @property
     def bytes(self) -> int:
-        """Bytes of all of them."""
+        """Bytes of all rows."""
         return self.rows * self.row_bytes
 
 
 @dataclass(frozen=True)
-class Rows:
-    """The rows that a layer's cache has for a token."""
+class TokenRows:
+    """Cache rows of a token in a layer."""
 
     streams: tuple[tuple[str, int], ...]
-    """Tensors of the cache by letter, each with the bytes of a row of one head: K and V, or KV where a row is both."""
+    """Tensors of the cache by letter, with the bytes of a row of one head: K and V, or KV if a row is both."""
     kv_heads: int
-    """Heads that have rows of their own."""
+    """Heads with rows of their own."""
     group: int
     """Query heads to a KV head."""
     index_bytes: int
-    """Bytes of an indexer's key; 0 where the cache has none."""
+    """Bytes of an indexer's key; 0 if the cache has none."""
 
-    def of(self, what: str, tokens: int, lists: int = 1) -> tuple[Part, ...]:
-        """The rows of `tokens` tokens in all heads, `lists` times a head."""
+    def of(self, what: str, tokens: int, lists: int = 1) -> tuple[CacheComponent, ...]:
+        """The rows of `tokens` tokens in all heads, `lists` times for each head."""
         heads = self.kv_heads * lists
-        return tuple(Part(f"{what} {stream}", tokens * heads, size) for stream, size in self.streams)
+        return tuple(CacheComponent(f"{what} {stream}", tokens * heads, size) for stream, size in self.streams)
 
-    def index(self, what: str, keys: int) -> tuple[Part, ...]:
-        """That many keys of the indexer, which all heads share."""
-        return (Part(what, keys, self.index_bytes),)
+    def index(self, what: str, keys: int) -> tuple[CacheComponent, ...]:
+        """`keys` keys of the indexer, which all heads share."""
+        return (CacheComponent(what, keys, self.index_bytes),)
 
 
-class Grouped(Spec):
+class Grouped(ModelRecord):
     """Query heads in groups, each with a K head and a V head (grouped-query; kv_heads = q_heads: multi-head)."""
 
     kind: Literal["grouped"]
@@ -85,8 +85,9 @@ class Grouped(Spec):
         return ("K", self.head_dim), ("V", self.head_dim_v or self.head_dim)
 
 
-class Latent(Spec):
-    """Multi-head latent attention: all heads share a row, the latent of which K and V are made and a rotated part."""
+class Latent(ModelRecord):
+    """Multi-head latent attention: all heads share a row with the latent, of which K and V are made, and a rotated
+    part."""
 
     kind: Literal["latent"]
     """The kind of heads."""
@@ -112,8 +113,8 @@ class Latent(Spec):
         return (("KV", self.kv_rank + self.rope),)
 
 
-class Shared(Spec):
-    """One row for all query heads, and K and V at once (DeepSeek V4)."""
+class Shared(ModelRecord):
+    """One row for all query heads that is K and V at once (DeepSeek V4)."""
 
     kind: Literal["shared"]
     """The kind of heads."""
@@ -126,7 +127,7 @@ class Shared(Spec):
     q_rank: Count
     """Elements of the queries' latent."""
     o_groups: Count
-    """Groups in which heads are projected to the output."""
+    """Groups of heads in the output projection."""
     o_rank: Count
     """Elements of a group's latent in that projection."""
 
@@ -142,20 +143,20 @@ class Shared(Spec):
 Heads = Annotated[Grouped | Latent | Shared, Field(discriminator="kind")]
 
 
-class Cache(Spec):
-    """A form in which the rows are kept: all elements of one type, or rows of so many bytes with scales and padding."""
+class CacheForm(ModelRecord):
+    """A form of the cache: all elements of one type, or rows of fixed bytes with scales and padding."""
 
     title: str = Field(min_length=1)
-    """What lies in a row, and who keeps it so."""
+    """Content of a row, and the program that stores it so."""
     element: DType | None = None
     """Type of every element of a row."""
     kv_row: Count | None = None
-    """Bytes of a row, where not all elements have one type."""
+    """Bytes of a row, if its elements have several types."""
     index_row: Count | None = None
-    """Bytes of an indexer's key with its scale; absent where no layer scans an index."""
+    """Bytes of an indexer's key with its scale; absent if no layer scans an index."""
 
-    def rows(self, heads: Grouped | Latent | Shared) -> Rows:
-        """The rows of a token in this form; raises WorkloadError if it does not say how long they are."""
+    def rows(self, heads: Grouped | Latent | Shared) -> TokenRows:
+        """The rows of a token in this form; raises WorkloadError if their length is not given."""
         if (self.element is None) == (self.kv_row is None):
             raise WorkloadError("a cache has either element or kv_row; give one of them")
         if self.kv_row is not None and len(heads.elements) > 1:
@@ -163,4 +164,4 @@ class Cache(Spec):
         size = element_bytes(self.element) if self.element else 0
         streams = tuple((stream, self.kv_row or elements * size) for stream, elements in heads.elements)
         group = (heads.q_heads or heads.kv_heads) // heads.kv_heads
-        return Rows(streams, heads.kv_heads, group, self.index_row or 0)
+        return TokenRows(streams, heads.kv_heads, group, self.index_row or 0)

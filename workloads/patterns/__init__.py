@@ -1,4 +1,5 @@
-"""The table of patterns: which tokens a query may read; each pattern defines itself (mask) and enumerates (visits)."""
+"""The table of patterns: which tokens a query may read. Each pattern has a definition (`mask`) and an enumeration
+(`visits`)."""
 
 from __future__ import annotations
 

@@ -34,14 +34,14 @@ class BlockSparse(BaseModel):
         return read
 
     def visits(self, shape: AttentionShape, q_start: int, q_stop: int, selecting: bool) -> Visits:
-        """What queries [q_start, q_stop) read together; without `selecting` every block is read."""
+        """Tokens that queries [q_start, q_stop) read together; without `selecting` every block is read."""
         local, stop = shape.position(q_start) // self.block * self.block, shape.position(q_stop - 1) + 1
         if not selecting:
             return Visits(((0, stop),))
         return Visits(merged([(local, stop)]), (0, local))
 
     def each(self, shape: AttentionShape, queries: NDArray[np.int64], selecting: bool) -> Seen:
-        """What each query reads for itself; `selecting` as in `visits`."""
+        """Tokens that each query reads for itself; `selecting` as in `visits`."""
         stop = shape.position(0) + queries + 1
         local = (stop - 1) // self.block * self.block
         return Seen(stop - local, np.zeros_like(local), local) if selecting else always(stop)

@@ -28,11 +28,11 @@ class Causal(BaseModel):
         return visible & chosen
 
     def visits(self, shape: AttentionShape, q_start: int, q_stop: int, selecting: bool) -> Visits:
-        """What queries [q_start, q_stop) read together; `selecting` turns the ranges into candidates."""
+        """Tokens that queries [q_start, q_stop) read together; `selecting` turns the ranges into candidates."""
         visible = (0, shape.position(q_stop - 1) + 1)
         return Visits((), visible) if selecting else Visits((visible,))
 
     def each(self, shape: AttentionShape, queries: NDArray[np.int64], selecting: bool) -> Seen:
-        """What each query reads for itself; `selecting` as in `visits`."""
+        """Tokens that each query reads for itself; `selecting` as in `visits`."""
         stop = shape.position(0) + queries + 1
         return Seen(np.zeros_like(stop), np.zeros_like(stop), stop) if selecting else always(stop)

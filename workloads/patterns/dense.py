@@ -27,9 +27,9 @@ class Dense(BaseModel):
         return np.broadcast_to(chosen, (shape.q_len, shape.kv_len)).copy()
 
     def visits(self, shape: AttentionShape, q_start: int, q_stop: int, selecting: bool) -> Visits:
-        """What queries [q_start, q_stop) read; `selecting` turns the ranges into candidates."""
+        """Tokens that queries [q_start, q_stop) read; `selecting` turns the ranges into candidates."""
         return Visits((), (0, shape.kv_len)) if selecting else Visits(((0, shape.kv_len),))
 
     def each(self, shape: AttentionShape, queries: NDArray[np.int64], selecting: bool) -> Seen:
-        """What each query reads for itself; `selecting` as in `visits`."""
+        """Tokens that each query reads for itself; `selecting` as in `visits`."""
         return open_to_all(shape.kv_len, queries, selecting)

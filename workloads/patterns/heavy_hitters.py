@@ -1,4 +1,4 @@
-"""H2O's cache: in each head the tokens that got most attention so far (heavy hitters) and the newest ones."""
+"""H2O's cache: for each head the tokens with the most attention so far (heavy hitters) and the newest ones."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from memgrain.workloads.shape import AttentionShape
 
 
 class HeavyHitters(BaseModel):
-    """Every query reads every row that is kept; shape.kv_len is their number and follows from the context.
+    """Every query reads every kept row; shape.kv_len is their number and follows from the context.
 
-    Which tokens they are differs by head, their number does not (arXiv 2306.14048). Rows stay where they are: a new
-    token takes the place of the one that its head evicts, which is drawn here.
+    Heads keep different tokens, but the same number (arXiv 2306.14048). Rows do not move: a new token takes the row of
+    the token that its head evicts, which is drawn at random here.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -28,11 +28,11 @@ class HeavyHitters(BaseModel):
     context: int = Field(ge=1, le=2**31 - 1)
     """Tokens of the sequence so far, the new one included."""
     heavy: float = Field(gt=0, le=1)
-    """Share of the context that is kept for the attention it got (rounded down, one token at least)."""
+    """Share of the context that is kept for its attention (rounded down, at least one token)."""
     recent: float = Field(ge=0, le=1)
     """Share of the context that is kept as the newest (rounded down)."""
     seed: int = Field(default=0, ge=0)
-    """Seed of the places of evicted tokens (PCG64); batch entry and head are mixed in."""
+    """Seed of the rows of evicted tokens (PCG64); batch entry and head are mixed in."""
 
     @model_validator(mode="after")
     def _a_share(self) -> HeavyHitters:
@@ -49,7 +49,7 @@ class HeavyHitters(BaseModel):
         return max(1, heavy) + min(recent, self.context - max(1, heavy))
 
     def slot(self, batch: int, kv_head: int) -> int:
-        """The row in which a head's new token lies: the last while nothing is evicted, else any."""
+        """The row of a head's new token: the last one while nothing is evicted, otherwise a random one."""
         if self.kept == self.context:
             return self.context - 1
         rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence((self.seed, batch, kv_head))))
@@ -61,9 +61,9 @@ class HeavyHitters(BaseModel):
         return np.broadcast_to(chosen, (shape.q_len, shape.kv_len)).copy()
 
     def visits(self, shape: AttentionShape, q_start: int, q_stop: int, selecting: bool) -> Visits:
-        """What queries [q_start, q_stop) read; `selecting` turns the rows into candidates."""
+        """Tokens that queries [q_start, q_stop) read; `selecting` turns the rows into candidates."""
         return Visits((), (0, shape.kv_len)) if selecting else Visits(((0, shape.kv_len),))
 
     def each(self, shape: AttentionShape, queries: NDArray[np.int64], selecting: bool) -> Seen:
-        """What each query reads for itself; `selecting` as in `visits`."""
+        """Tokens that each query reads for itself; `selecting` as in `visits`."""
         return open_to_all(shape.kv_len, queries, selecting)

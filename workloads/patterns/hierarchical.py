@@ -36,7 +36,7 @@ class Hierarchical(BaseModel):
         return read
 
     def visits(self, shape: AttentionShape, q_start: int, q_stop: int, selecting: bool) -> Visits:
-        """What queries [q_start, q_stop) read together; without `selecting` every distant token is read."""
+        """Tokens that queries [q_start, q_stop) read together; without `selecting` every distant token is read."""
         stop = shape.position(q_stop - 1) + 1
         start, sinks = max(0, shape.position(q_start) - self.window + 1), min(self.sinks, stop)
         if not selecting:
@@ -44,7 +44,7 @@ class Hierarchical(BaseModel):
         return Visits(merged([(0, sinks), (start, stop)]), (min(sinks, start), start))
 
     def each(self, shape: AttentionShape, queries: NDArray[np.int64], selecting: bool) -> Seen:
-        """What each query reads for itself; `selecting` as in `visits`."""
+        """Tokens that each query reads for itself; `selecting` as in `visits`."""
         at = shape.position(0) + queries
         if not selecting:
             return always(at + 1)

@@ -33,7 +33,7 @@ class SlidingWindow(BaseModel):
         return read
 
     def visits(self, shape: AttentionShape, q_start: int, q_stop: int, selecting: bool) -> Visits:
-        """What queries [q_start, q_stop) read together; `selecting` makes the window the candidates."""
+        """Tokens that queries [q_start, q_stop) read together; `selecting` makes the window the candidates."""
         stop = shape.position(q_stop - 1) + 1
         start, sinks = max(0, shape.position(q_start) - self.window + 1), min(self.sinks, stop)
         if not selecting:
@@ -41,7 +41,7 @@ class SlidingWindow(BaseModel):
         return Visits(merged([(0, sinks)]), (min(max(start, sinks), stop), stop))
 
     def each(self, shape: AttentionShape, queries: NDArray[np.int64], selecting: bool) -> Seen:
-        """What each query reads for itself; `selecting` as in `visits`."""
+        """Tokens that each query reads for itself; `selecting` as in `visits`."""
         at = shape.position(0) + queries
         if not selecting:
             return always(window_and_sinks(at, self.window, self.sinks))

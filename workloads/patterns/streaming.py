@@ -1,4 +1,4 @@
-"""StreamingLLM's cache: the first tokens (sinks) and a ring of the newest ones; what leaves the ring is forgotten."""
+"""StreamingLLM's cache: the first tokens (sinks) and a ring of the newest ones; older tokens are dropped."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from memgrain.workloads.shape import AttentionShape
 
 
 class Streaming(BaseModel):
-    """Every query reads every row that is kept; shape.kv_len is their number and follows from the context.
+    """Every query reads every kept row; shape.kv_len is their number and follows from the context.
 
-    The rows lie as in arXiv 2309.17453: the sinks, then a ring in which the new token takes the oldest one's place.
+    Rows lie as in arXiv 2309.17453: the sinks, then a ring in which the new token takes the row of the oldest.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,7 +36,7 @@ class Streaming(BaseModel):
         return min(self.context, self.sinks + self.window)
 
     def slot(self, batch: int, kv_head: int) -> int:
-        """The row in which the new token lies; the same for all heads and sequences."""
+        """The row of the new token; the same for all heads and sequences."""
         past = self.context - 1 - self.sinks
         return self.context - 1 if past < 0 else self.sinks + past % self.window
 
@@ -46,9 +46,9 @@ class Streaming(BaseModel):
         return np.broadcast_to(chosen, (shape.q_len, shape.kv_len)).copy()
 
     def visits(self, shape: AttentionShape, q_start: int, q_stop: int, selecting: bool) -> Visits:
-        """What queries [q_start, q_stop) read; `selecting` turns the rows into candidates."""
+        """Tokens that queries [q_start, q_stop) read; `selecting` turns the rows into candidates."""
         return Visits((), (0, shape.kv_len)) if selecting else Visits(((0, shape.kv_len),))
 
     def each(self, shape: AttentionShape, queries: NDArray[np.int64], selecting: bool) -> Seen:
-        """What each query reads for itself; `selecting` as in `visits`."""
+        """Tokens that each query reads for itself; `selecting` as in `visits`."""
         return open_to_all(shape.kv_len, queries, selecting)

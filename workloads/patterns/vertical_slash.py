@@ -1,4 +1,5 @@
-"""MInference's vertical-slash heads: diagonals of the attention matrix near the query, chosen columns before them."""
+"""MInference's vertical-slash heads: diagonals of the attention matrix near the query, and chosen columns before
+them."""
 
 from __future__ import annotations
 
@@ -14,11 +15,11 @@ from memgrain.workloads.shape import AttentionShape
 
 
 class VerticalSlash(BaseModel):
-    """The queries of a block read, for each diagonal, the block of tokens that lies its distance before theirs (up to
-    the query itself), and the selected tokens farther back than any diagonal may lie.
+    """The queries of a block read, for each diagonal, the block of tokens at that distance before theirs (up to the
+    query itself), and the selected tokens beyond `reach`.
 
-    Diagonals are read in blocks as in the kernel of arXiv 2407.02490, and are those of all heads; the columns are the
-    selection's, so that a head has its own (`share: head`).
+    Diagonals are read in blocks as in the kernel of arXiv 2407.02490 and are the same for all heads; columns come from
+    the selection, so each head may have its own (`share: head`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -29,9 +30,10 @@ class VerticalSlash(BaseModel):
     slashes: int = Field(ge=1, le=2**20)
     """Diagonals, that of the queries themselves included."""
     reach: int = Field(ge=1, le=2**31 - 1)
-    """Tokens before a block's end among which its diagonals lie; columns are chosen from what is farther back."""
+    """Distance in tokens within which diagonals lie; columns are chosen beyond it."""
     block: int = Field(default=64, ge=1, le=2**20)
-    """Queries of a block, and tokens of a diagonal that they read together (64 in the paper); q tiles are in one."""
+    """Queries of a block, and tokens of a diagonal that they read together (64 in the paper); a q tile lies in one
+    block."""
     seed: int = Field(default=0, ge=0)
     """Seed of the diagonals' distances (PCG64)."""
 
@@ -63,7 +65,7 @@ class VerticalSlash(BaseModel):
         return within
 
     def visits(self, shape: AttentionShape, q_start: int, q_stop: int, selecting: bool) -> Visits:
-        """What queries [q_start, q_stop) read together; without `selecting` every distant token is read.
+        """Tokens that queries [q_start, q_stop) read together; without `selecting` every distant token is read.
 
         Raises WorkloadError if they lie in two blocks.
         """
@@ -82,7 +84,7 @@ class VerticalSlash(BaseModel):
         return Visits(merged(strips), (0, far))
 
     def each(self, shape: AttentionShape, queries: NDArray[np.int64], selecting: bool) -> Seen:
-        """What each query reads for itself; `selecting` as in `visits`."""
+        """Tokens that each query reads for itself; `selecting` as in `visits`."""
         begin, stop = shape.position(0) + queries // self.block * self.block, shape.position(0) + queries + 1
         slashes = [np.minimum(begin - d + self.block, stop) - np.maximum(0, begin - d) for d in self.distances]
         near = sum((np.maximum(0, tokens) for tokens in slashes), np.zeros_like(stop))

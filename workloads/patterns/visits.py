@@ -1,4 +1,4 @@
-"""What a tile of queries reads: token ranges that it always reads, and a range that a selection chooses from."""
+"""Tokens that a tile of queries reads: fixed ranges, and a range of candidates for a selection."""
 
 from __future__ import annotations
 
@@ -27,29 +27,29 @@ class Visits:
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """What queries read, each for itself: int64 arrays of one entry a query."""
+    """Tokens that each query reads for itself: int64 arrays with one entry a query."""
 
     tokens: NDArray[np.int64]
-    """Tokens that it always reads."""
+    """Tokens that are always read."""
     start: NDArray[np.int64]
-    """First token of those that a selection chooses from."""
+    """First candidate of the selection."""
     stop: NDArray[np.int64]
-    """Token behind them; `start` where nothing is chosen."""
+    """First token after the candidates; equal to `start` if there are none."""
 
 
 def always(tokens: NDArray[np.int64]) -> Seen:
-    """Queries that read so many tokens and choose none."""
+    """Queries that read `tokens` tokens without a selection."""
     return Seen(tokens, np.zeros_like(tokens), np.zeros_like(tokens))
 
 
 def open_to_all(kv_len: int, queries: NDArray[np.int64], selecting: bool) -> Seen:
-    """Queries that read all tokens, or with `selecting` choose among them."""
+    """Queries that read all tokens, or with `selecting` choose among all."""
     tokens = np.full_like(queries, kv_len)
     return Seen(np.zeros_like(tokens), np.zeros_like(tokens), tokens) if selecting else always(tokens)
 
 
 def window_and_sinks(at: NDArray[np.int64], window: int, sinks: int) -> NDArray[np.int64]:
-    """Tokens that queries at positions `at` read of their window and of the first `sinks` tokens."""
+    """Tokens of the window and of the first `sinks` tokens that queries at positions `at` read."""
     start = np.maximum(0, at - window + 1)
     return at + 1 - start + np.minimum(start, sinks)
 
@@ -68,7 +68,7 @@ def merged(ranges: list[Range]) -> tuple[Range, ...]:
 def in_units(visits: Visits, unit: int) -> Visits:
     """`visits` with candidates cut to whole aligned units of `unit` tokens.
 
-    What is left at the edges is read always, as Quest and MoBA read the block that is not full yet.
+    The remainders at the edges are always read, as Quest and MoBA read the incomplete block.
     """
     start, stop = visits.candidates
     first, last = -(-start // unit) * unit, stop // unit * unit

@@ -1,4 +1,4 @@
-"""The arithmetic between overlaps of lists, which people measure, and correlations of the scores behind the lists."""
+"""Conversion between overlaps of lists, which are measured, and correlations of the scores that produce the lists."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ Floats = NDArray[np.float64]
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(32)
 """Gauss-Hermite quadrature of a normal number."""
 BINS_PER_OCTAVE = 3
-"""Ages that stand for all tokens between them, in each doubling of the age."""
+"""Ages that represent all tokens between them, in each doubling of the age."""
 ROUNDS = 4
-"""Rounds in which the shares of the rates settle; the fourth moves them by less than 0.01."""
+"""Iterations of the rates' shares; the fourth changes them by less than 0.01."""
 
 
 class Chances:
-    """Tokens by age, each with its chance to be among the `wanted` of `context` units.
+    """Chance of units, by age, to be among the `wanted` of `context` units.
 
-    A unit is selected where a standard normal score exceeds minus its level; the level is the normal quantile of the
-    chance that `recency` gives for its age, plus a shift that makes the chances add up to `wanted`. Of units older
-    than `newest` only the share `pool` can be selected; their chance is raised to make up for it.
+    A unit is selected if a standard normal score exceeds minus its level. The level is the normal quantile of the
+    chance that `recency` gives for its age, plus a shift that makes the chances sum to `wanted`. Of units older than
+    `newest` only the share `pool` can be selected; their chance is raised to compensate.
     """
 
     def __init__(
@@ -52,10 +52,11 @@ class Chances:
         return found
 
     def overlap(self, correlation: NDArray[np.floating], lag: int, kept: float, popularity: float) -> Floats:
-        """Share of a list that is selected `lag` steps later too, by the correlation of the lasting parts of scores.
+        """Share of a list that is selected again `lag` steps later, from the correlation of the lasting parts of
+        scores.
 
-        The sum over ages of P(X > a and Y > b) for two normal numbers, as the mean over what the two share. `kept` and
-        `popularity` as in `amplitude`.
+        It is the sum over ages of P(X > a and Y > b) for two normal numbers, computed as the mean over their common
+        part. `kept` and `popularity` as in `amplitude`.
         """
         now, later = self.level(self.ages), self.level(self.ages + lag)
         lasting = amplitude(kept, now, popularity) * amplitude(kept, later, popularity)
@@ -68,9 +69,9 @@ class Chances:
         return found
 
     def shares(self, overlap: Mapping[int, float], constants: Sequence[int], popularity: float) -> Floats:
-        """Shares of a score's variance that are redrawn every so many steps, the last one for what never is.
+        """Shares of a score's variance that are redrawn at each period of `constants`; the last share is never redrawn.
 
-        The first constant must be 1. `overlap` maps lags to the overlaps wanted; those out of reach give the nearest.
+        The first period must be 1. `overlap` maps lags to wanted overlaps; for unreachable ones the nearest is used.
         """
         kept, found = 0.8, np.zeros(len(constants) + 1)
         for _ in range(ROUNDS):
@@ -84,26 +85,27 @@ class Chances:
         return found
 
     def common(self, overlap: float) -> float:
-        """Share of the scores that two lists have in common whose overlap is that, the others being independent."""
+        """Common share of the scores of two lists with that overlap; the rest is independent."""
         chance = scipy.special.ndtr(self.level(self.ages))
         apart = float((self.units @ chance**2) / (self.units @ chance))
         return float(np.clip((overlap - apart) / max(1 - apart, 1e-9), 0, 1))
 
 
 def amplitude(kept: float | NDArray[np.floating], level: NDArray[np.floating], popularity: float) -> Floats:
-    """The factor of the lasting part of a score: `kept` at level 0, nearer to 1 for what is less likely selected.
+    """The factor of the lasting part of a score: `kept` at level 0, nearer to 1 for units that are less likely
+    selected.
 
-    With a negative `popularity` farther from 1. The square is the share of the variance.
+    With a negative `popularity` it is farther from 1. Its square is the share of the variance.
     """
     found: Floats = np.asarray(kept) ** np.exp(popularity * np.clip(level, -4, 4))
     return found
 
 
 def rates(wanted: Mapping[int, float], constants: Sequence[int]) -> Floats:
-    """Shares, adding up to 1, whose scores have the correlations `wanted` by lag, by least squares.
+    """Shares with sum 1 whose scores have the correlations `wanted` by lag, by least squares.
 
-    A score that is redrawn every c steps, at a phase of its own, is after g steps still the same with probability
-    max(0, 1 - g / c).
+    A score that is redrawn every c steps, at a random phase, is unchanged after g steps with probability max(0, 1 - g /
+    c).
     """
     lags = np.array(sorted(wanted), float)
     still = np.array([np.maximum(0, 1 - lags / constant) for constant in constants] + [np.ones(len(lags))]).T

@@ -1,4 +1,4 @@
-"""Columns of the attention matrix: tokens that all queries of a head read, one in every so many."""
+"""Columns of the attention matrix: tokens that all queries of a head read, one in every `every`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from memgrain.workloads.selection.share import Share
 
 
 class ColumnSelection(BaseModel):
-    """One token, each equally likely, out of every stretch of `every` tokens; the same ones for every q tile.
+    """One random token out of every range of `every` tokens; the same for every q tile.
 
-    Stretches are counted from the first candidate, and one that the candidates cut at their end has no column, so that
-    the lists of all heads are equally long.
+    Ranges are counted from the first candidate, and an incomplete last range has no column, so that all heads have
+    lists of equal length.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -23,9 +23,9 @@ class ColumnSelection(BaseModel):
     kind: Literal["columns"]
     """Name in the table of selections."""
     every: int = Field(ge=1, le=2**31 - 1)
-    """Tokens of a stretch: the context over the number of columns."""
+    """Tokens of a range: the context over the number of columns."""
     share: Share = "head"
-    """Whose list it is: of each q head, of each kv head's group, or of all heads of a batch entry."""
+    """Owner of a list: each q head, each KV head's group, or all heads of a batch entry."""
     seed: int = Field(default=0, ge=0)
     """Seed of the generator (PCG64); batch entry and list are mixed in."""
 
@@ -39,7 +39,7 @@ class ColumnSelection(BaseModel):
         return candidates // self.every
 
     def choose(self, batch: int, number: int, tile: int, candidates: tuple[int, int], unit: int) -> NDArray[np.int32]:
-        """Token numbers, int32, ascending, of list `number` of batch entry `batch`, whatever the q tile."""
+        """Token numbers, int32, ascending, of list `number` of batch entry `batch`; equal for every q tile."""
         start, stop = candidates
         rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence((self.seed, batch, number))))
         stretches = self.count(stop - start, unit)

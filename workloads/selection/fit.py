@@ -1,4 +1,4 @@
-"""The dials of a local selection, fitted to recorded lists by the statistics that a cache feels."""
+"""Fit of a local selection's parameters to recorded lists, by the statistics that matter to a cache."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from memgrain.workloads.selection.local import LocalSelection
 from memgrain.workloads.selection.locality import Locality, ages_selected, average, locality
 
 BOUNDS = {"overlap": 0.05, "misses": 0.2, "pages": 0.15}
-"""Largest error of a good fit: of an overlap in absolute terms, of the others relative to what was measured."""
+"""Largest error of a good fit: absolute for overlaps, relative for the other statistics."""
 START = {"burst": 0.1, "popularity": 0.0, "cluster": 0.4, "octave": 4.0}
-"""Where the search begins; octave is the logarithm of the segment to base 2."""
+"""Start of the search; octave is the base-2 logarithm of the segment."""
 LOWEST = {"burst": 0.0, "popularity": -1.8, "cluster": 0.0, "octave": 1.5}
 """Lower bounds of the search."""
 HIGHEST = {"burst": 0.6, "popularity": 1.8, "cluster": 0.95, "octave": 7.5}
 """Upper bounds of the search."""
 STRIDE = np.array([0.05, 0.25, 0.1, 0.6])
-"""Differences that show the slopes: smaller ones drown in the chance of single lists."""
+"""Differences for the slopes: smaller ones are below the random variation of single lists."""
 ROUNDS = 2
-"""Rounds of correcting overlap and recency, and searching the others."""
+"""Rounds of correcting overlap and recency and of searching the others."""
 EVALUATIONS = 4
-"""Steps of the search in a round; each takes as many selections again as there are dials, for the slopes."""
+"""Steps of the search in a round; each also needs one selection per parameter for the slopes."""
 ALWAYS = 0.9
-"""Share of the steps at which one of the first tokens must be selected to count as a sink."""
+"""Share of the steps in which a first token must be selected to count as a sink."""
 
 
 @dataclass(frozen=True)
 class Recording:
-    """Lists that a model was recorded to select, one token of context more at each step."""
+    """Recorded lists of a model; the context grows by one token a step."""
 
     positions: NDArray[np.int64]
     """Sorted token numbers, [layer, step, K]."""
@@ -45,18 +45,18 @@ class Recording:
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """Dials, and what they give beside what was measured."""
+class FittedSelection:
+    """Fitted parameters, with the measured and the generated statistics."""
 
     selection: LocalSelection
-    """The dials."""
+    """The parameters."""
     measured: Locality
     """Statistics of the recording."""
     generated: Locality
-    """Statistics of as many steps that the dials give."""
+    """Statistics of as many generated steps."""
 
     def errors(self) -> dict[str, dict[float, float]]:
-        """Generated less measured, overlaps in absolute terms, the others relative to the measured; as BOUNDS."""
+        """Generated minus measured, absolute for overlaps, otherwise relative to the measured value; keys as BOUNDS."""
         found: dict[str, dict[float, float]] = {}
         for name in BOUNDS:
             want, got = getattr(self.measured, name), getattr(self.generated, name)
@@ -64,7 +64,7 @@ class Fitted:
         return found
 
     def within(self) -> dict[str, dict[float, bool]]:
-        """Whether each error keeps to its bound."""
+        """Whether each error is within its bound."""
         return {name: {at: abs(e) <= BOUNDS[name] for at, e in found.items()} for name, found in self.errors().items()}
 
 
@@ -102,12 +102,12 @@ def load_recording(path: str | Path) -> Recording:
     return Recording(positions, stops)
 
 
-def fit(recording: Recording, layer: int | None = None) -> Fitted:
-    """Dials for one layer, or without `layer` for the mean of the statistics of all layers.
+def fit(recording: Recording, layer: int | None = None) -> FittedSelection:
+    """Parameters for one layer, or without `layer` for the mean statistics of all layers.
 
-    Sinks, recency and overlap by lag are measured, and then corrected by what lists made from them show instead (method
-    of moments); burst, popularity, cluster and segment are searched for the least squares of the errors in overlap,
-    misses and pages, each over its bound. Raises WorkloadError for a layer that was not recorded.
+    Sinks, recency and overlap by lag are measured, then corrected by the statistics of lists made from them (method of
+    moments). Burst, popularity, cluster and segment minimise the squared errors of overlap, misses and pages, each
+    divided by its bound. Raises WorkloadError for a layer that was not recorded.
     """
     layers = len(recording.positions)
     if layer is not None and not 0 <= layer < layers:
@@ -138,13 +138,13 @@ def fit(recording: Recording, layer: int | None = None) -> Fitted:
         )
 
     x, overlap, ages = np.array(list(START.values())), dict(wanted), dict(recency)
-    best: tuple[float, Fitted] | None = None
+    best: tuple[float, FittedSelection] | None = None
 
     def tried(x: NDArray[np.float64]) -> NDArray[np.float64]:
         nonlocal best
         selection = made(x, overlap, ages)
         lists = made_lists(selection, stops)
-        found = Fitted(selection, measured, locality(lists, stops))
+        found = FittedSelection(selection, measured, locality(lists, stops))
         off = residuals(found)
         cost = float(np.sum(off**2) + 10 * np.sum(np.maximum(0, np.abs(off) - 0.9) ** 2))
         if best is None or cost < best[0]:
@@ -167,8 +167,8 @@ def fit(recording: Recording, layer: int | None = None) -> Fitted:
     return best[1]
 
 
-def residuals(found: Fitted) -> NDArray[np.float64]:
-    """Errors over their bounds; the misses and pages by the logarithm of the ratio."""
+def residuals(found: FittedSelection) -> NDArray[np.float64]:
+    """Errors divided by their bounds; for misses and pages the logarithm of the ratio."""
     off = [e / BOUNDS["overlap"] for e in found.errors()["overlap"].values()]
     for name in ("misses", "pages"):
         off += [float(np.log(max(1 + e, 1e-3))) / BOUNDS[name] for e in found.errors()[name].values()]
@@ -176,13 +176,14 @@ def residuals(found: Fitted) -> NDArray[np.float64]:
 
 
 def made_lists(selection: LocalSelection, stops: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The lists [step, K] that a selection gives with these contexts."""
+    """The lists [step, K] of a selection for these contexts."""
     steps = list(range(len(stops)))
     return np.array(selection.sequence(0, 0, 0, [int(stop) for stop in stops], steps, 1), np.int64)
 
 
 def falling(shares: dict[int, float]) -> dict[int, float]:
-    """The nearest shares (least squares) that do not rise with the lag: neighbours that rise take their mean."""
+    """The nearest shares (least squares) that do not increase with the lag: neighbours that increase take their
+    mean."""
     blocks: list[list[float]] = []
     for lag in sorted(shares):
         blocks.append([shares[lag]])
@@ -193,7 +194,7 @@ def falling(shares: dict[int, float]) -> dict[int, float]:
 
 
 def _moved(chance: float, wanted: float, seen: float) -> float:
-    """A chance moved, in normal quantiles, by most of what was wanted less what was seen."""
+    """A chance moved, in normal quantiles, by most of the difference between wanted and seen."""
     low = 1e-5
     off = ndtri(np.clip(wanted, low, 1 - low)) - ndtri(np.clip(seen, low, 1 - low))
     return float(ndtr(np.clip(ndtri(np.clip(chance, low, 1 - low)) + 0.7 * np.clip(off, -0.5, 0.5), -4.5, 4.5)))
@@ -202,7 +203,7 @@ def _moved(chance: float, wanted: float, seen: float) -> float:
 def _searched(
     tried: Callable[[NDArray[np.float64]], NDArray[np.float64]], x: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Some steps of least squares, with slopes from differences of STRIDE."""
+    """Steps of least squares, with slopes from differences of STRIDE."""
 
     def slopes(at: NDArray[np.float64]) -> NDArray[np.float64]:
         here = tried(at)

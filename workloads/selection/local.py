@@ -1,4 +1,5 @@
-"""A synthetic top-k that selects as models do: much of what it selected before, near the end, in clusters."""
+"""A synthetic top-k with the locality of trained models: it repeats earlier choices, prefers recent tokens, and
+clusters."""
 
 from __future__ import annotations
 
@@ -17,43 +18,44 @@ from memgrain.workloads.selection.scores import Words, drawn, mixed, spread_even
 from memgrain.workloads.selection.share import Share
 
 CONSTANTS = (1, 4, 16, 64, 256, 1024)
-"""Steps after which parts of a score are redrawn; mixed, they let the overlap decay with the logarithm of the lag."""
+"""Periods, in steps, at which parts of a score are redrawn; mixed, they let the overlap decay with the logarithm of the
+lag."""
 LAGS = (1, 4, 16, 64, 256)
-"""Lags at which a single `overlap` and its `decay` are met."""
+"""Lags at which a single `overlap` and its `decay` hold."""
 SURE = 2**24
-"""Score of the first unit; those of the sinks after it are lower by one each, and above all others."""
+"""Score of the first sink; each later sink scores one less, and all score above other units."""
 LEAST_BURST = 1e-3
-"""Below it all steps are alike."""
+"""Value of `burst` below which all steps are alike."""
 TOGETHER = 32
-"""Steps whose scores are in memory at once."""
+"""Steps whose scores are in memory at a time."""
 
 
 @dataclass(frozen=True)
 class _Tuned:
-    """Dials at a length of context."""
+    """Derived parameters for a length of context."""
 
     context: int
     """Units of the context, a power of two."""
     newest: int
     """Newest units that can all be selected."""
     pool: float
-    """Share of the segments before them that can be."""
+    """Share of earlier segments whose units can be selected."""
     chances: Chances
     """Chances by age."""
     shares: Floats
-    """Share of the variance of each of CONSTANTS, and of what is never redrawn."""
+    """Share of the variance for each of CONSTANTS, and of the part that is never redrawn."""
 
 
 class LocalSelection(BaseModel):
-    """The K units of the highest scores, where a score lasts in part for 1, 4, 16 ... steps, in part for ever.
+    """The K units with the highest scores; parts of a score last for 1, 4, 16 ... steps, one part forever.
 
-    Score = level by age + normal number. The number is a sum of parts, each redrawn at its own rate, so that lists at
-    any lag have the overlap asked for; a share of each part is that of the unit's segment, which makes clusters. Every
-    part is a hash of unit and turn: a step is found without those before. A q tile counts as a step. The age of a
-    unit counts back from the last candidate, so that the window moves if kv_len grows with the step. Default values
-    are from the mean of 30 layers of SmolLM2-135M-Instruct, top 5 % of 8,192 tokens, heads of a layer together; those
-    of heads, groups and layers from the same run, head by head. Trained indexers differ (DeepSeek V3.2 at 70K: 0.35 to
-    0.5 at lag 1, GVR, arXiv 2604.22312).
+    Score = level by age + normal number. The number is a sum of parts, each redrawn at its own period, so that lists at
+    any lag have the requested overlap; units of a segment share a part of it, which makes clusters. Every part is a
+    hash of unit and period number, so a step is computed without earlier ones. A q tile counts as a step. The age of a
+    unit is counted from the last candidate, so the window moves if kv_len grows with the step. Defaults are the mean of
+    30 layers of SmolLM2-135M-Instruct, top 5 % of 8,192 tokens, heads of a layer together; those of heads, groups and
+    layers are from the same run, head by head. Trained indexers differ (DeepSeek V3.2 at 70K: 0.35 to 0.5 at lag 1,
+    GVR, arXiv 2604.22312).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -67,42 +69,42 @@ class LocalSelection(BaseModel):
     unit: int | None = Field(default=None, ge=1, le=2**20)
     """Tokens of a unit, aligned to its size; where absent the pattern's block, or 1."""
     share: Share = "all"
-    """Whose list it is: of each q head, of each kv head's group, or of all heads of a batch entry."""
+    """Owner of a list: each q head, each KV head's group, or all heads of a batch entry."""
     order: Literal["sorted", "random"] = "sorted"
     """Order in which the kernel reads the units."""
     step: int = Field(default=0, ge=0, le=2**31)
-    """Which of a sequence of decode steps."""
+    """Number of the decode step."""
     overlap: float | dict[int, float] = 0.74
-    """Share of a list that was in the list one step earlier; or such shares by lag in steps. What `recency` alone gives
-    (the newest are selected at any rate) is the least that can be had."""
+    """Share of a list that was in the list one step earlier; or such shares by lag in steps. The overlap from `recency`
+    alone (the newest tokens are always selected) is the lower bound."""
     decay: float = Field(default=0.05, ge=0, le=1)
-    """What the overlap loses with each doubling of the lag, where `overlap` is one number."""
+    """Decrease of the overlap with each doubling of the lag, if `overlap` is one number."""
     recency: dict[int, float] = {16: 0.98, 64: 0.85, 256: 0.48, 1024: 0.063, 4096: 0.006}
-    """Chance to be selected by age in tokens (1 is the newest); between ages its normal quantile is linear in log age,
-    outside constant. Where the chances do not add up to K, all are raised or lowered alike."""
+    """Chance of selection by age in tokens (1 is the newest). Between given ages its normal quantile is linear in log
+    age, outside constant. If the chances do not sum to K, all are shifted alike."""
     sinks: int = Field(default=1, ge=0, le=2**20)
     """First units that are always selected."""
     burst: float = Field(default=0.1, ge=0, le=0.9)
-    """How much steps differ: the variance, from step to step, of the part of a score that lasts, over the largest that
-    its mean allows. Steps with a small part reach for unusual and distant units."""
+    """Variation between steps: the variance, from step to step, of the lasting part of a score, relative to the largest
+    that its mean allows. Steps with a small lasting part select unusual and distant units."""
     popularity: float = Field(default=0.0, ge=-2, le=2)
-    """How much longer the scores of unlikely units last than those of likely ones: more gives fewer, more popular
-    distant units and a steeper Zipf curve, less gives more and flatter; 0 for all alike."""
+    """How much longer scores of unlikely units last than those of likely ones. A larger value gives fewer, more popular
+    distant units and a steeper Zipf curve; 0: all alike."""
     cluster: float = Field(default=0.4, ge=0, le=1)
     """Share of a score's variance that units of a segment have in common."""
     segment: int = Field(default=16, ge=1, le=2**20)
-    """Units of a segment; where segments begin follows from the seed."""
+    """Units of a segment; the seed decides where segments begin."""
     pool: float = Field(default=16.0, ge=2, le=2**20)
-    """Units that can be selected at all, as a multiple of K: the newest ones for half of it, and segments anywhere
-    before them for the other half (assumed; 256 steps of the recording select 3.5 to 12.4 times K, by layer)."""
+    """Units that can be selected at all, as a multiple of K: half of them the newest, half in random earlier segments
+    (assumed; 256 steps of the recording select 3.5 to 12.4 times K, by layer)."""
     group: int = Field(default=1, ge=1, le=2**16)
-    """Neighbouring lists of one kv head, which `within_group` speaks of (with share head: q heads of a kv head)."""
+    """Neighbouring lists of one KV head, to which `within_group` applies (with share head: q heads of a KV head)."""
     within_group: float = Field(default=0.52, ge=0, le=1)
     """Overlap of lists of one kv head."""
     between_groups: float = Field(default=0.36, ge=0, le=1)
     """Overlap of lists of different kv heads."""
     layer: int = Field(default=0, ge=0, le=2**16)
-    """Which layer it is."""
+    """Number of the layer."""
     between_layers: float = Field(default=0.54, ge=0, le=1)
     """Overlap of lists of any two layers at the same step (measured of adjacent ones)."""
     seed: int = Field(default=0, ge=0)
@@ -138,7 +140,8 @@ class LocalSelection(BaseModel):
     def sequence(
         self, batch: int, number: int, start: int, stops: Sequence[int], tiles: Sequence[int], unit: int
     ) -> list[NDArray[np.int32]]:
-        """What `choose` gives for each of `tiles` with candidates from `start` to the one of `stops`; much faster."""
+        """The result of `choose` for each of `tiles`, with candidates from `start` to the one of `stops`; much faster
+        than single calls."""
         found: list[NDArray[np.int32]] = []
         tuned: _Tuned | None = None
         at = 0
@@ -161,7 +164,7 @@ class LocalSelection(BaseModel):
         return found
 
     def _tuned(self, context: int, unit: int) -> _Tuned:
-        """What the dials mean for contexts that count as `context` units."""
+        """Derived parameters for contexts that count as `context` units."""
         wanted = self.count(context * unit, unit) // unit
         newest = int(wanted * self.pool / 2)
         pool = min(1.0, newest / max(1, context - newest))
@@ -185,7 +188,7 @@ class LocalSelection(BaseModel):
         offset = int(base[0] % np.uint64(self.segment))
         segments = np.arange((first + offset) // self.segment, (int(ends.max()) - 1 + offset) // self.segment + 1)
         lucky = uniform(base[1], segments) < tuned.pool
-        # Enough of the newest that every step has its fill, whatever the length that its context counts as.
+        # Enough of the newest units for every step, since the nominal length of its context is rounded.
         reach = max(tuned.newest, *counts)
         near = (segments + 1) * self.segment - offset > int(ends.min()) - reach
         units = (segments[lucky | near, None] * self.segment - offset + np.arange(self.segment)).ravel()
@@ -229,13 +232,13 @@ class LocalSelection(BaseModel):
             kept = scipy.special.betaincinv(mean * sure, (1 - mean) * sure, spread_evenly(int(base), steps))
         kept = np.maximum(kept, 0.1)
         factor = amplitude(kept[:, None], level, self.popularity).astype(np.float32)
-        # With less that lasts, scores spread more: the levels by age count for less at such a step.
+        # A smaller lasting part widens the scores, so levels by age have less weight in such a step.
         spread = (mean / kept).astype(np.float32)[:, None]
         scores: NDArray[np.float32] = level + spread * (factor * lasting + np.sqrt(1 - factor**2) * fresh)
         return scores
 
     def _seeds(self, base: np.uint64, number: int, segment: NDArray[np.int64], chances: Chances) -> Words:
-        """A seed for each unit: that of the list and layer, or one that lists or layers have in common."""
+        """A seed for each unit: of the list and layer, or one that lists or layers share."""
         luck_of_list, luck_of_layer = (uniform(base, segment, turn) for turn in (1, 2))
         of_all, of_group = chances.common(self.between_groups), chances.common(self.within_group)
         group, head = number // self.group, number % self.group
@@ -246,5 +249,5 @@ class LocalSelection(BaseModel):
 
 
 def _nominal(context: int) -> int:
-    """The power of two that a context counts as, so that its dials do not change from step to step."""
+    """The power of two that represents a context, so that its parameters do not change from step to step."""
     return int(2 ** round(float(np.log2(max(1, context)))))

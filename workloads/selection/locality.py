@@ -1,4 +1,4 @@
-"""Statistics of a recorded or synthetic selection: how much of it is seen again, when, and where it lies."""
+"""Statistics of a recorded or synthetic selection: how much is selected again, when, and where it lies."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 LAGS = (1, 2, 4, 8, 16, 32, 64, 128, 255)
-"""Steps between two lists whose overlap is given; those of the recording in tests/workloads/data go to 255."""
+"""Lags at which the overlap is reported; those of the recording in tests/workloads/data go to 255."""
 CAPACITIES = (1.0, 1.5, 2.0, 3.0, 4.0)
 """Entries of the LRU cache, as multiples of the tokens of a list."""
 PAGES = (16, 64, 128)
@@ -22,16 +22,16 @@ SINKS = 4
 
 @dataclass(frozen=True)
 class Locality:
-    """What a sequence of lists [step, K] shows; lists of one layer, one step apart."""
+    """Statistics of a sequence of lists [step, K] of one layer, one step apart."""
 
     overlap: dict[int, float]
-    """Share of a list that is in the list so many steps earlier too, the mean of all such pairs, by lag."""
+    """Share of a list that was in the list `lag` steps earlier: the mean over all such pairs, by lag."""
     misses: dict[float, float]
-    """Share of all selected tokens that an LRU cache of so many times K entries, empty at first, does not hold."""
+    """Miss ratio of an LRU cache of a multiple of K entries, empty at first, over all selected tokens."""
     pages: dict[int, float]
-    """Share of the context's aligned pages of so many tokens that a list touches, the mean of all steps."""
+    """Share of the context's aligned pages that a list touches, by page size: the mean over all steps."""
     run_length: float
-    """Mean number of neighbouring tokens selected in a row."""
+    """Mean length of runs of neighbouring selected tokens."""
     union: float
     """Share of the context that any of the lists selects."""
     popularity: float
@@ -92,7 +92,7 @@ def reuse_depths(lists: NDArray[np.int64]) -> NDArray[np.int64]:
         seen = before >= 0
         later = np.sort(last[last >= 0])
         since = len(later) - np.searchsorted(later, before, side="right")
-        # Tokens read earlier in this step stand above as well, unless they were above before.
+        # Tokens read earlier in this step also count, unless they were counted before.
         raised = np.tril(before[:, None] > before[None, :], -1).sum(axis=1)
         found[step, seen] = (since + raised)[seen]
         last[now] = step * size + np.arange(size)

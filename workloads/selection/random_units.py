@@ -26,11 +26,11 @@ class RandomSelection(BaseModel):
     unit: int | None = Field(default=None, ge=1, le=2**20)
     """Tokens of a unit, aligned to its size; where absent the pattern's block, or 1."""
     share: Share = "group"
-    """Whose list it is: of each q head, of each kv head's group, or of all heads of a batch entry."""
+    """Owner of a list: each q head, each KV head's group, or all heads of a batch entry."""
     order: Literal["sorted", "random"] = "sorted"
     """Order in which the kernel reads the units."""
     step: int = Field(default=0, ge=0, le=2**10)
-    """Which of a sequence of decode steps; each after step 0 keeps a share of the lists of the step before."""
+    """Number of the decode step; each after step 0 keeps a share of the lists of the step before."""
     overlap: float | None = Field(default=None, ge=0, le=1)
     """Share of the units that the next step selects again (rounded to whole units); needed where step is not 0."""
     seed: int = Field(default=0, ge=0)
@@ -68,8 +68,8 @@ class RandomSelection(BaseModel):
 def sample(rng: np.random.Generator, population: int, count: int) -> NDArray[np.int32]:
     """`count` distinct numbers below `population`, sorted, each set equally likely.
 
-    Numbers are thrown at a bitmap until enough distinct ones are marked (of the smaller of set and complement): the
-    procedure treats all numbers alike, so the set is uniform, and choosing half of 2**20 takes 5 to 10 ms.
+    Random numbers are marked in a bitmap until enough distinct ones are marked (of the set or its complement, whichever
+    is smaller). All numbers are treated alike, so the set is uniform; choosing half of 2**20 takes 5 to 10 ms.
     """
     rest = count > population // 2
     wanted = population - count if rest else count
@@ -80,9 +80,10 @@ def sample(rng: np.random.Generator, population: int, count: int) -> NDArray[np.
 
 
 def redraw(rng: np.random.Generator, chosen: NDArray[np.int32], population: int, overlap: float) -> NDArray[np.int32]:
-    """The share `overlap` of the numbers `chosen`, and as many new ones below `population` as complete them, sorted.
+    """The share `overlap` of the numbers `chosen`, filled up with new ones below `population`, sorted.
 
-    Which are kept is random; the new ones are drawn from all that were not kept, so that a dropped one may come back.
+    Which numbers are kept is random. New ones are drawn from all numbers that were not kept, so a dropped one may
+    return.
     """
     kept = rng.permutation(chosen)[: round(len(chosen) * overlap)]
     free = np.ones(population, bool)

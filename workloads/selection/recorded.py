@@ -1,4 +1,4 @@
-"""Tokens that a model was recorded to select, read from a file."""
+"""Selected tokens recorded from a model, read from a file."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from memgrain.workloads.trace_file import DAMAGE
 class RecordedSelection(BaseModel):
     """Token numbers from a .npy file, or from the array `positions` of a .npz file; one decode step.
 
-    The array is integer, [tokens], [lists, tokens] or [batch, lists, tokens]; an axis that is absent or of length 1
-    serves all lists or batch entries alike.
+    The array is integer, [tokens], [lists, tokens] or [batch, lists, tokens]; an absent axis or one of length 1 applies
+    to all lists or batch entries.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -27,7 +27,7 @@ class RecordedSelection(BaseModel):
     path: str
     """The file; a relative path in a YAML file is relative to that file."""
     share: Share = "group"
-    """Whose list it is: of each q head, of each kv head's group, or of all heads of a batch entry."""
+    """Owner of a list: each q head, each KV head's group, or all heads of a batch entry."""
     order: Literal["recorded", "sorted"] = "recorded"
     """Order in which the kernel reads the tokens."""
 
@@ -81,5 +81,5 @@ def _at(path: str, length: int, number: int) -> int:
     if length == 1:
         return 0
     if number >= length:
-        raise WorkloadError(f"{path}: number {number} is asked of an axis of {length}; record every list or one")
+        raise WorkloadError(f"{path}: no list {number} in an axis of {length}; record every list or one")
     return number

@@ -1,4 +1,4 @@
-"""Normal numbers by name and time, each found without those before: hashes of 64 bits, and what is drawn from them."""
+"""Random numbers by name and time as 64-bit hashes, so that each is computed without earlier ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 Words = NDArray[np.uint64]
 
 STRETCH = 64
-"""Steps over which `spread_evenly` spreads, so that a few hundred of them are much like any other."""
+"""Steps over which `spread_evenly` spreads its values, so that a few hundred steps resemble any others."""
 
 
 def mixed(seed: Words | np.uint64, name: NDArray[np.int64], turn: int = 0) -> Words:
@@ -32,7 +32,7 @@ def uniform(seed: Words | np.uint64, name: NDArray[np.int64], turn: int = 0) -> 
 def drawn(
     seed: Words | np.uint64, name: NDArray[np.int64], steps: NDArray[np.int64], constant: int
 ) -> NDArray[np.float32]:
-    """Normal numbers [step, name], each redrawn every `constant` steps at a phase of its own; at 0 never."""
+    """Normal numbers [step, name], each redrawn every `constant` steps at its own phase; with 0 never."""
     if constant == 0:
         return np.asarray(scipy.special.ndtri(uniform(seed, name)))[None, :]
     with np.errstate(over="ignore"):

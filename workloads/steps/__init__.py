@@ -1,1 +1,1 @@
-"""Kernels beside tiled attention: token selection, cache update, products, conversions, micro-traces."""
+"""Kernels besides tiled attention: token selection, cache update, products, conversions, micro-traces."""

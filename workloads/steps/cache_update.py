@@ -1,5 +1,5 @@
-"""The kernels of a step that keep what it leaves behind: the new token's rows, the state of compressors, the attention
-that each kept token got."""
+"""Cache-update kernels of a step: they write the new token's rows, the state of compressors, and the accumulated
+attention of each kept token."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from memgrain.workloads.trace import READ, WRITE, Tensor, Trace
 from memgrain.workloads.workload import Workload
 
 ROW_TILE = 1 << 14
-"""Bytes of a row of attention that a program asks for at once."""
+"""Bytes of a row of accumulated attention that a program requests at once."""
 
 
 class Compressor(BaseModel):
-    """What makes one row of K of several tokens (DeepSeek V4): a state that every token changes, and a row, with its
-    index row where there are such, when the last of its tokens is there. The window's rows lie behind the others."""
+    """A compressor makes one row of K of several tokens (DeepSeek V4): every token changes a state, and the last token
+    of a group completes the row and its index row, if there is one. The window's rows lie after the others."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     tokens: Size
     """Tokens that become one row."""
     token: Annotated[int, Field(ge=1, le=2**31)]
-    """Which of them the new token is, from 1; the last one, `tokens`, completes the row."""
+    """Number of the new token in its row, from 1; number `tokens` completes the row."""
     window: Size
-    """Rows of the newest tokens as they are, at the end of K."""
+    """Uncompressed rows of the newest tokens, at the end of K."""
     state_row_bytes: Size
     """Bytes of the state that a token adds."""
     state_rows: Size
@@ -41,9 +41,9 @@ class Compressor(BaseModel):
 
 
 def write(workload: Workload, index: IndexRows | None) -> Trace:
-    """A program a batch entry writes its new token's rows of K, of V and of the index.
+    """A trace with one program for each batch entry, which writes the new token's rows of K, of V and of the index.
 
-    Where batch entries share a context they are its newest tokens, one after the other.
+    Batch entries that share a context are its newest tokens, one after the other.
     """
     shape, placed = workload.shape, place(workload.layout, workload.shape, workload.dtypes)
     sizes = _kv_sizes(placed) | ({} if index is None else {"index": index.bytes})
@@ -73,14 +73,15 @@ def write(workload: Workload, index: IndexRows | None) -> Trace:
 
 
 def touched(index: IndexRows, before: int) -> bool:
-    """Whether the token `before` the newest changes an index row: not if the row waits for more tokens."""
+    """Whether the token at distance `before` from the newest changes an index row: not if the row waits for more
+    tokens."""
     whole = (index.workload.shape.kv_len - before - index.indexer.newest) % index.indexer.tokens == 0
     return index.indexer.update != "complete" or whole
 
 
 def compress(workload: Workload, compressor: Compressor, index: IndexRows | None) -> Trace:
-    """A program a sequence writes what the new token adds to the state; with the last token of a row it reads the state
-    of all that the row is made of, and writes the row and its index row."""
+    """A trace with one program for each sequence, which writes the new token's part of the state; with the last token
+    of a row it also reads the row's whole state and writes the row and its index row."""
     shape, placed = workload.shape, place(workload.layout, workload.shape, workload.dtypes)
     whole = compressor.token == compressor.tokens
     row, rows = compressor.state_row_bytes, compressor.state_rows
@@ -112,15 +113,15 @@ def _kv_sizes(placed: Placement) -> dict[str, int]:
 
 
 def _rows(placed: Placement, at: dict[str, int], names: list[str], which: tuple[int, int, int]) -> Iterator[Move]:
-    """The writes of one token's rows of K and V; `which` are batch entry, head and token."""
+    """The writes of one token's rows of K and V; `which` is (batch entry, head, token)."""
     for kv in placed.shape.kv_tensors:
         for tensor, offset, size in placed.stored(kv, *which):
             yield at[tensor] + offset, size, 0, WRITE, names.index(tensor)
 
 
 def account(workload: Workload, budget: Budget) -> Trace:
-    """Programs that add to the attention that each kept token got so far (fp32, a row a kv head) what the new token
-    gives it: the rows are read and written. What is added comes from the attention's registers."""
+    """Programs that add the new token's attention to the accumulated attention of each kept token (fp32, one row a KV
+    head): rows are read and written. The new values come from the attention's registers."""
     shape, row = workload.shape, workload.shape.kv_len * SCORE_BYTES
     rows = shape.batch * shape.kv_heads
     splits = max(1, min(-(-row // ROW_TILE), -(-min(WAVES, budget.max_programs) * budget.cores // rows)))

@@ -1,4 +1,4 @@
-"""A matrix converted from one element type to another before a product, as kernels that quantize activations do."""
+"""Conversion of a matrix to another element type before a product, as by kernels that quantize activations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""A tiled matrix product C = A x B on cores with a matrix unit: which core makes which tile of C, and in what order."""
+"""A tiled matrix product C = A x B on cores with a matrix unit: the assignment of C's tiles to cores, and their
+order."""
 
 from __future__ import annotations
 
@@ -20,51 +21,51 @@ Place = tuple[int, int]
 
 
 class Rectangles(BaseModel):
-    """Each core makes one rectangle of C, or one of each of several parts of its rows."""
+    """Each core computes one rectangle of C, or one rectangle in each of several parts of C's rows."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["rectangles"]
-    """What the YAML says first."""
+    """Value of `kind` in the YAML."""
     grid: tuple[Size, Size]
     """Cores down and across C."""
     row_parts: Size = 1
-    """Parts of C's rows that all cores make one after the other, so that A's part and B stay in the cache."""
+    """Parts of C's rows that all cores compute one after the other, so that A's part and B stay in the cache."""
 
     @property
     def programs(self) -> int:
         """Cores."""
         return self.grid[0] * self.grid[1]
 
-    def tiles(self, asked: Gemm) -> list[list[Place]]:
+    def tiles(self, gemm: Gemm) -> list[list[Place]]:
         """The tiles of each core: down the columns of its rectangle."""
-        (height, width), part = asked.block, asked.m // self.row_parts
-        down, across = (-(-part // self.grid[0] // height) * height, -(-asked.n // self.grid[1] // width) * width)
+        (height, width), part = gemm.block, gemm.m // self.row_parts
+        down, across = (-(-part // self.grid[0] // height) * height, -(-gemm.n // self.grid[1] // width) * width)
         found = []
         for row in range(0, self.grid[0] * down, down):
             for column in range(0, self.grid[1] * across, across):
-                rows, columns = range(row, min(row + down, part), height), range(column, min(column + across, asked.n))
+                rows, columns = range(row, min(row + down, part), height), range(column, min(column + across, gemm.n))
                 found.append([(p * part + r, c) for p in range(self.row_parts) for c in columns[::width] for r in rows])
         return found
 
 
 class RoundRobin(BaseModel):
-    """Tiles of C in one order are dealt to the cores in turn."""
+    """Tiles of C are dealt to the cores in turn."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["round_robin"]
-    """What the YAML says first."""
+    """Value of `kind` in the YAML."""
     programs: Size
     """Cores."""
     band: Size | None = None
-    """Tiles of a row of C that are made together, going down and up again in the next band ("swizzle"); absent: whole
-    rows, one after the other."""
+    """Tiles of a row of C that are computed together, with alternating direction in successive bands ("swizzle");
+    absent: whole rows, one after the other."""
 
-    def tiles(self, asked: Gemm) -> list[list[Place]]:
+    def tiles(self, gemm: Gemm) -> list[list[Place]]:
         """The tiles of each core."""
-        (height, width), band = asked.block, self.band
-        down, across = -(-asked.m // height), -(-asked.n // width)
+        (height, width), band = gemm.block, self.band
+        down, across = -(-gemm.m // height), -(-gemm.n // width)
         order = []
         for number, first in enumerate(range(0, across, band or across)):
             rows = range(down) if number % 2 == 0 else range(down - 1, -1, -1)
@@ -79,7 +80,7 @@ class Gemm(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["gemm"]
-    """What the YAML says first."""
+    """Value of `kind` in the YAML."""
     name: str = Field(min_length=1)
     """Name in tables and figures."""
     m: Size
@@ -93,15 +94,15 @@ class Gemm(BaseModel):
     out_dtype: DType
     """Element type of C."""
     b_rows: Literal["n", "k"]
-    """What a row of B in memory runs along: k (B is stored transposed: [n, k]) or n ([k, n])."""
+    """Dimension along a row of B in memory: k (B is stored transposed: [n, k]) or n ([k, n])."""
     block: tuple[Size, Size]
-    """Rows and columns of a tile of C, which a core makes at once."""
+    """Rows and columns of a tile of C, which a core computes at once."""
     k_steps: tuple[Size, Size]
     """Elements along k that a DMA command moves of A and of B; one a multiple of the other."""
     stages: Annotated[int, Field(ge=1, le=16)]
     """Steps (of the larger of k_steps) that may be loaded ahead, the one computed included: 2 is double buffering."""
     deal: Annotated[Rectangles | RoundRobin, Field(discriminator="kind")]
-    """Which core makes which tile of C."""
+    """Assignment of C's tiles to cores."""
 
     @model_validator(mode="after")
     def _whole(self) -> Gemm:
@@ -129,16 +130,17 @@ class Gemm(BaseModel):
 class GemmChunks:
     """The chunk stream of a product; `at` are the addresses of A, B and C."""
 
-    asked: Gemm
+    gemm: Gemm
     at: tuple[int, ...]
 
     def __call__(self) -> Iterator[Chunk]:
-        """One chunk: for each tile of C the steps along k but the last, as repeats, and the last, which stores it."""
+        """One chunk: for each tile of C, the steps along k except the last, as repeats, and the last, which stores
+        it."""
         programs: list[tuple[int, ...]] = []
         steps: list[tuple[int, ...]] = []
         runs: list[tuple[int, ...]] = []
-        times = self.asked.k // max(self.asked.k_steps)
-        for tiles in self.asked.deal.tiles(self.asked):
+        times = self.gemm.k // max(self.gemm.k_steps)
+        for tiles in self.gemm.deal.tiles(self.gemm):
             first = len(steps)
             for place in tiles:
                 for start, repeats in ((0, times - 1), (times - 1, 1)):
@@ -150,25 +152,25 @@ class GemmChunks:
 
     def _step(self, place: Place, start: int, repeats: int, runs: list[tuple[int, ...]]) -> tuple[int, ...]:
         """A step from step `start` along k on, repeated; its runs are appended."""
-        asked, (a, b, c), (row, column) = self.asked, self.at, place
-        size, wide, whole = element_bytes(asked.dtype), element_bytes(asked.out_dtype), max(asked.k_steps)
-        height, width = min(asked.block[0], asked.m - row), min(asked.block[1], asked.n - column)
+        gemm, (a, b, c), (row, column) = self.gemm, self.at, place
+        size, wide, whole = element_bytes(gemm.dtype), element_bytes(gemm.out_dtype), max(gemm.k_steps)
+        height, width = min(gemm.block[0], gemm.m - row), min(gemm.block[1], gemm.n - column)
         first, loads = len(runs), 0
-        for part in range(0, whole, asked.k_steps[0]):
+        for part in range(0, whole, gemm.k_steps[0]):
             k = start * whole + part
-            base, pitch = a + (row * asked.k + k) * size, asked.k * size
-            runs.append((base, pitch, height, asked.k_steps[0] * size, -1, whole * size, READ, 0))
+            base, pitch = a + (row * gemm.k + k) * size, gemm.k * size
+            runs.append((base, pitch, height, gemm.k_steps[0] * size, -1, whole * size, READ, 0))
             loads += 1
-        for part in range(0, whole, asked.k_steps[1]):
+        for part in range(0, whole, gemm.k_steps[1]):
             k = start * whole + part
-            if asked.b_rows == "k":
-                base, pitch = b + (column * asked.k + k) * size, asked.k * size
-                runs.append((base, pitch, width, asked.k_steps[1] * size, -1, whole * size, READ, 1))
+            if gemm.b_rows == "k":
+                base, pitch = b + (column * gemm.k + k) * size, gemm.k * size
+                runs.append((base, pitch, width, gemm.k_steps[1] * size, -1, whole * size, READ, 1))
             else:
-                base, pitch = b + (k * asked.n + column) * size, asked.n * size
-                runs.append((base, pitch, asked.k_steps[1], width * size, -1, whole * pitch, READ, 1))
+                base, pitch = b + (k * gemm.n + column) * size, gemm.n * size
+                runs.append((base, pitch, gemm.k_steps[1], width * size, -1, whole * pitch, READ, 1))
             loads += 1
-        last = start + repeats == asked.k // whole
+        last = start + repeats == gemm.k // whole
         if last:
-            runs.append((c + (row * asked.n + column) * wide, asked.n * wide, height, width * wide, -1, 0, WRITE, 2))
+            runs.append((c + (row * gemm.n + column) * wide, gemm.n * wide, height, width * wide, -1, 0, WRITE, 2))
         return first, 0, loads, int(last), repeats, height, width, whole, 0, 0, 0, 0

@@ -1,4 +1,4 @@
-"""What a step reads to choose its tokens: index rows, how many there are, for whom, and where they lie."""
+"""Index rows that a step reads to choose its tokens: their number, owners and addresses."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from memgrain.workloads.workload import Workload
 
 
 class Tree(BaseModel):
-    """A search from the root of a tree of index rows to its leaves, in place of a scan of all (HiP, arXiv 2406.09827,
-    searches so, in O(log n) rows of the n of a list)."""
+    """A search from the root of a tree of index rows to its leaves instead of a full scan (HiP, arXiv 2406.09827,
+    searches in O(log n) rows of the n of a list)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -31,22 +31,22 @@ class Tree(BaseModel):
     beam: Size
     """Best nodes of a level whose children are scored."""
     seed: Annotated[int, Field(ge=0)] = 0
-    """Seed of which are best (PCG64); the list is mixed in."""
+    """Seed of the choice of the best nodes (PCG64); the list is mixed in."""
 
     def nodes(self, rows: int) -> list[int]:
-        """Nodes of each level, from the first that is scored, of which all are, to the leaves."""
+        """Nodes of each level, from the first scored level, all of whose nodes are scored, to the leaves."""
         found = [rows]
         while found[0] > self.fanout * self.beam:
             found.insert(0, ceil(found[0] / self.fanout))
         return found
 
     def levels(self, rows: int) -> list[int]:
-        """Rows of each level in memory: its nodes, and below the first what fills the families of those above."""
+        """Rows of each level in memory: its nodes, and below the first level all children of the level above."""
         nodes = self.nodes(rows)
         return [nodes[0], *(above * self.fanout for above in nodes[:-1])]
 
     def walk(self, rows: int, number: int) -> list[NDArray[np.int32]]:
-        """For list `number`, the nodes of each level but the last whose children are scored: ascending, random."""
+        """For list `number`, the nodes of each level except the last whose children are scored: ascending, random."""
         rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence((self.seed, number))))
         found: list[NDArray[np.int32]] = []
         nodes = self.nodes(rows)
@@ -59,14 +59,14 @@ class Tree(BaseModel):
 
 
 class Indexer(BaseModel):
-    """What is scored to choose tokens, and how it is read."""
+    """The index: which rows are scored to choose tokens, and how they are read."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     tokens: Size
-    """Tokens that an index row stands for."""
+    """Tokens represented by an index row."""
     newest: Annotated[int, Field(ge=0, le=2**31)] = 0
-    """Newest tokens without index rows: a window that is always read, beside what is indexed."""
+    """Newest tokens without index rows: a window that is always read, besides the indexed tokens."""
     row_bytes: Size
     """Bytes of an index row, scales included."""
     heads: Size
@@ -78,18 +78,18 @@ class Indexer(BaseModel):
     block: Size
     """Index rows of a tile."""
     passes: Annotated[int, Field(ge=1, le=64)]
-    """Times that the selection reads the scores (a radix selection reads them once for each digit that it needs)."""
+    """Passes of the selection over the scores (a radix selection reads them once for each digit that it needs)."""
     selectors: Size
-    """Programs that share out the scores of a list in the selection."""
+    """Programs that share the scores of a list in the selection."""
     update: Literal["write", "modify", "complete"] = "write"
-    """What a new token does to the newest index row: it is written; it is read, changed and written (least and largest
+    """Effect of a new token on the newest index row: it is written; it is read, changed and written (least and greatest
     keys, means); or it is written once all its tokens are there."""
     paged: bool = False
     """Whether index rows lie in pages, found through the block table of K; each holds the rows of a page of tokens."""
     queries: Size = 1
     """Queries of one context that a program of the scan multiplies at once; more than 1 where K and V are shared."""
     tree: Tree | None = None
-    """How index rows are searched; absent: all are scanned."""
+    """Tree search over the index rows; absent: all are scanned."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,9 +97,9 @@ class IndexRows:
     """The index rows of a step in memory."""
 
     workload: Workload
-    """The attention over what is chosen."""
+    """The attention over the chosen tokens."""
     indexer: Indexer
-    """What it is chosen by."""
+    """The index."""
 
     @property
     def rows(self) -> int:
@@ -120,7 +120,7 @@ class IndexRows:
 
     @property
     def own(self) -> int:
-        """Sets of index rows of a context: one a list, but lists of the heads of a group score the same rows."""
+        """Sets of index rows of a context: one for each list, but heads of a group score the same rows."""
         shape = self.workload.shape
         return min(self.lists // shape.batch, shape.kv_heads)
 
@@ -130,14 +130,14 @@ class IndexRows:
         return self.contexts * self.own
 
     def set_of(self, number: int) -> int:
-        """The set that list `number` is chosen from."""
+        """The set for list `number`."""
         batch, mine = divmod(number, self.lists // self.workload.shape.batch)
         first = 0 if self.workload.layout.shared else batch * self.own
         return first + mine // (self.lists // self.workload.shape.batch // self.own)
 
     @cached_property
     def scored(self) -> int:
-        """Scores of a list that the selection reads: of all rows, or of the leaves that a search comes to."""
+        """Scores of a list that the selection reads: of all rows, or of the leaves that a search reaches."""
         tree = self.indexer.tree
         if tree is None:
             return self.rows
@@ -181,11 +181,11 @@ class IndexRows:
         return at + ((physical * own + number % own) * self.page + row) * size, size, 0, op, tensor
 
     def pieces(self, number: int, first: int, rows: int, pages: int, target: tuple[int, int]) -> list[Pieces]:
-        """Gathered runs of a tile of `rows` rows of set `number`, from the first row of a page on, moved on by a tile
-        with each repeat; only where there are pages.
+        """Gathered runs of a tile of `rows` rows of set `number`, from the first row of a page; each repeat advances by
+        a tile. Only for paged rows.
 
-        `pages` is where the physical pages of the set's context begin in the chunk's indices, `target` the address and
-        number of the tensor.
+        `pages` is the position of the physical pages of the set's context in the chunk's indices, `target` the address
+        and index of the tensor.
         """
         assert self.page is not None
         own, size = self.own, self.indexer.row_bytes

@@ -1,4 +1,4 @@
-"""A product with weights, C = A x W^T: a projection, a feed-forward network's matrix, heads or experts side by side."""
+"""A product with weights, C = A x W^T: a projection, a feed-forward matrix, heads or experts side by side."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from memgrain.workloads.trace import PROGRAM, READ, RUN, STEP, WRITE, Chunk, Rec
 Weights = Literal["bf16", "fp16", "fp8", "int8", "fp4", "int4"]
 Ints = NDArray[np.int64]
 PARTIAL_BYTES = 4
-"""Of an element of a partial sum (fp32)."""
+"""Bytes of an element of a partial sum (fp32)."""
 MERGED = 256
-"""Elements of C that a program of the merge takes at least."""
+"""Fewest elements of C of a merge program."""
 
 
 @dataclass(frozen=True)
 class Stored:
-    """How weights of a type lie in memory."""
+    """Storage of weights of a type."""
 
     bits: int
-    """Of an element."""
+    """Bits of an element."""
     group: tuple[int, int]
     """Outputs and inputs that share a scale; (0, 0): no scales."""
     scale_bytes: int
-    """Of a scale."""
+    """Bytes of a scale."""
 
 
 STORED: dict[Weights, Stored] = {
@@ -52,18 +52,18 @@ int8, one an output (SmoothQuant, arXiv 2211.10438), are not counted either."""
 
 
 class Linear(BaseModel):
-    """A product of A [tokens, inputs] with weights W [outputs, inputs], or of several such pairs side by side.
+    """A product of A [tokens, inputs] with weights W [outputs, inputs], or several such products side by side.
 
-    A and C lie row by row, the rows of one matrix after those of the one before. W lies row by row where it is of A's
-    type; where it is converted in the core, tile by tile, as kernels for such weights want it (Marlin,
-    arXiv 2408.11743; TensorRT-LLM's weight-only kernels). Its scales follow it, in the order of the tiles, and count as
-    W. The conversion itself takes no time.
+    A and C are stored row by row, the rows of one matrix after those of the one before. W is stored row by row if it
+    has A's type. If it is converted in the core, it is stored tile by tile, as kernels for such weights require
+    (Marlin, arXiv 2408.11743; TensorRT-LLM's weight-only kernels). Its scales follow in the order of the tiles and
+    count as W. The conversion itself takes no time.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["linear"]
-    """What the YAML says first."""
+    """Value of `kind` in the YAML."""
     name: str = Field(min_length=1)
     """Name in tables and figures."""
     tokens: Size
@@ -73,10 +73,10 @@ class Linear(BaseModel):
     outputs: Size
     """Rows of W and columns of C."""
     matrices: Size = 1
-    """Independent products, each with weights and rows of its own: heads of a batched product, experts."""
+    """Independent products, each with its own weights and rows: heads of a batched product, experts."""
     rows: tuple[Annotated[int, Field(ge=0, le=2**31)], ...] | None = None
-    """Rows of A of each matrix, where they differ (tokens routed to each expert); they add to `tokens`. A matrix with
-    none reads nothing."""
+    """Rows of A of each matrix, if they differ (tokens routed to each expert); their sum is `tokens`. A matrix without
+    rows reads nothing."""
     weights: Weights
     """Element type of W in memory."""
     dtype: DType
@@ -114,9 +114,9 @@ class Linear(BaseModel):
         return fit_linear(self.tiling, operands, budget)
 
     def trace(self, budget: Budget) -> Trace:
-        """The trace: on each core at most one persistent program, which makes tiles of C in turn (as CUTLASS's and
-        cuBLAS's kernels for Hopper). Where k is split, partial sums go to memory and a kernel of its own adds them up
-        (cuBLAS's splitKreduce_kernel).
+        """The trace: at most one persistent program a core, which computes tiles of C in turn (as CUTLASS's and
+        cuBLAS's kernels for Hopper). If k is split, partial sums go to memory and a separate kernel adds them (cuBLAS's
+        splitKreduce_kernel).
 
         Raises WorkloadError if no tile fits the scratchpad.
         """
@@ -154,19 +154,19 @@ class Linear(BaseModel):
 
 
 def scale_bytes(stored: Stored, outputs: int, inputs: int) -> int:
-    """Bytes of the scales of a part of W, whole ones: of a matrix, or of what a step reads."""
+    """Bytes of the scales of a part of W (a matrix, or the part of a step), rounded up to whole scales."""
     down, across = stored.group
     return -(-outputs // down) * -(-inputs // across) * stored.scale_bytes if down else 0
 
 
 @dataclass(frozen=True)
-class Units:
-    """Tiles of C, or parts of k of them, in the order in which they are dealt out; arrays of one length."""
+class OutputTiles:
+    """Tiles of C, or parts of k of them, in the order in which they are dealt to programs; arrays of one length."""
 
     matrix: Ints
     """Number of the matrix."""
     first_row: Ints
-    """First row of C, counted through all matrices."""
+    """First row of C, over all matrices."""
     height: Ints
     """Rows."""
     column: Ints
@@ -174,26 +174,26 @@ class Units:
     width: Ints
     """Columns."""
     split: Ints
-    """Which part of k."""
+    """Number of the part of k."""
     first_step: Ints
     """First step along k."""
     steps: Ints
     """Steps along k."""
     member: Ints
-    """Number among the tiles that share what they load of W."""
+    """Position among the tiles that share their loads of W."""
     sharing: Ints
-    """How many these are."""
+    """Number of those tiles."""
 
-    def take(self, order: Ints) -> Units:
-        """The same in another order."""
-        return Units(**{name: values[order] for name, values in vars(self).items()})
+    def take(self, order: Ints) -> OutputTiles:
+        """The tiles in another order."""
+        return OutputTiles(**{name: values[order] for name, values in vars(self).items()})
 
 
 @dataclass(frozen=True)
 class LinearChunks:
     """The chunk stream of a product; `at` are the addresses of A, W, C and the partial sums if there are any."""
 
-    asked: Linear
+    linear: Linear
     fitted: FittedLinear
     cores: int
     at: tuple[int, ...]
@@ -204,13 +204,13 @@ class LinearChunks:
         if self.fitted.splits > 1:
             yield self._merge()
 
-    def _units(self) -> Units:
-        """All tiles, matrix by matrix, in bands of rows, down before across, so that those that share what they load of
-        W are made at the same time; the parts of a tile side by side."""
-        asked, fitted = self.asked, self.fitted
-        across, begin = -(-asked.outputs // fitted.block_n), 0
+    def _units(self) -> OutputTiles:
+        """All tiles, matrix by matrix, in bands of rows, down before across, so that tiles that share loads of W are
+        computed at the same time; the parts of a tile are adjacent."""
+        linear, fitted = self.linear, self.fitted
+        across, begin = -(-linear.outputs // fitted.block_n), 0
         found: list[Ints] = []
-        for number, rows in enumerate(asked.row_counts):
+        for number, rows in enumerate(linear.row_counts):
             down = -(-rows // fitted.block_m)
             row, column = np.divmod(np.arange(down * across), across)
             order = np.lexsort((row, column, row // fitted.band))
@@ -224,15 +224,15 @@ class LinearChunks:
             begin += rows
         numbers = np.repeat(np.concatenate(found, axis=1), fitted.splits, axis=1)
         matrix, row, height, column, member, sharing = numbers
-        total = -(-asked.inputs // fitted.block_k)
+        total = -(-linear.inputs // fitted.block_k)
         each = -(-total // fitted.splits)
         split = np.arange(len(matrix)) % fitted.splits
-        width = np.minimum(fitted.block_n, asked.outputs - column)
+        width = np.minimum(fitted.block_n, linear.outputs - column)
         steps = np.minimum(each, total - split * each)
-        return Units(matrix, row, height, column, width, split, split * each, steps, member, sharing)
+        return OutputTiles(matrix, row, height, column, width, split, split * each, steps, member, sharing)
 
     def _products(self) -> Chunk:
-        """Every program takes one unit after the other, each as all of its steps but the last, and the last."""
+        """Every program processes one tile after the other: all steps except the last, then the last."""
         units = self._units()
         programs = min(self.cores, len(units.matrix))
         dealt = np.arange(len(units.matrix)) % programs
@@ -249,11 +249,11 @@ class LinearChunks:
         found["steps"], found["first_step"] = counts, np.cumsum(counts) - counts
         return Chunk(found, steps, runs[present], np.zeros(0, np.int32))
 
-    def _steps(self, units: Units, last: bool) -> tuple[Records, Records]:
-        """The last step of each unit, or those before it as one; and their runs of A, W, scales and C, of which those
-        that move nothing have no pieces."""
-        asked, fitted, stored = self.asked, self.fitted, STORED[self.asked.weights]
-        size, block_k, whole = element_bytes(asked.dtype), fitted.block_k, asked.inputs
+    def _steps(self, units: OutputTiles, last: bool) -> tuple[Records, Records]:
+        """The last step of each tile, or those before it as one step; and their runs of A, W, scales and C. Runs that
+        move nothing have no pieces."""
+        linear, fitted, stored = self.linear, self.fitted, STORED[self.linear.weights]
+        size, block_k, whole = element_bytes(linear.dtype), fitted.block_k, linear.inputs
         start = units.first_step + (units.steps - 1 if last else 0)
         depth = np.minimum(block_k, whole - start * block_k) if last else np.full(len(start), block_k)
         runs = np.zeros((len(start), 4), RUN)
@@ -264,8 +264,8 @@ class LinearChunks:
         self._weights(w, units, start, depth)
         if moved := scale_bytes(stored, fitted.block_n, fitted.block_k):
             steps_across = -(-whole // block_k)
-            tile = units.matrix * -(-asked.outputs // fitted.block_n) + units.column // fitted.block_n
-            scales["base"] = self.at[1] + asked.matrices * asked.matrix_bytes + (tile * steps_across + start) * moved
+            tile = units.matrix * -(-linear.outputs // fitted.block_n) + units.column // fitted.block_n
+            scales["base"] = self.at[1] + linear.matrices * linear.matrix_bytes + (tile * steps_across + start) * moved
             scales["count"], scales["bytes"], scales["advance"] = 1, moved, moved
         if last:
             self._output(c, units)
@@ -275,12 +275,12 @@ class LinearChunks:
         steps["m1"], steps["n1"], steps["k1"] = units.height, units.width, depth
         return steps, runs
 
-    def _weights(self, w: Records, units: Units, start: Ints, depth: Ints) -> None:
-        """Fill in what is read of W: rows of A's type, or a stretch of tiles of another."""
-        asked, bits = self.asked, STORED[self.asked.weights].bits
-        base, row = self.at[1] + units.matrix * asked.matrix_bytes, asked.inputs * bits // 8
+    def _weights(self, w: Records, units: OutputTiles, start: Ints, depth: Ints) -> None:
+        """Fill in the reads of W: rows of A's type, or a range of tiles of another type."""
+        linear, bits = self.linear, STORED[self.linear.weights].bits
+        base, row = self.at[1] + units.matrix * linear.matrix_bytes, linear.inputs * bits // 8
         first, stop = (units.width * (units.member + i) // units.sharing for i in (0, 1))
-        if asked.weights == asked.dtype:
+        if linear.weights == linear.dtype:
             w["base"] = base + (units.column + first) * row + start * self.fitted.block_k * bits // 8
             w["stride"], w["count"], w["bytes"] = row, stop - first, depth * bits // 8
             w["advance"] = self.fitted.block_k * bits // 8
@@ -290,22 +290,22 @@ class LinearChunks:
         w["count"], w["bytes"] = 1, -(-(stop - first) * depth * bits // 8)
         w["advance"] = units.width * self.fitted.block_k * bits // 8
 
-    def _output(self, c: Records, units: Units) -> None:
-        """Fill in what is written: C, or a partial sum of it."""
-        asked, split = self.asked, self.fitted.splits > 1
-        size = PARTIAL_BYTES if split else element_bytes(asked.out_dtype)
-        rows = sum(asked.row_counts)
+    def _output(self, c: Records, units: OutputTiles) -> None:
+        """Fill in the writes: C, or a partial sum of it."""
+        linear, split = self.linear, self.fitted.splits > 1
+        size = PARTIAL_BYTES if split else element_bytes(linear.out_dtype)
+        rows = sum(linear.row_counts)
         c["base"] = (
             self.at[3 if split else 2]
-            + (((units.split * rows if split else 0) + units.first_row) * asked.outputs + units.column) * size
+            + (((units.split * rows if split else 0) + units.first_row) * linear.outputs + units.column) * size
         )
-        c["stride"], c["count"], c["bytes"] = asked.outputs * size, units.height, units.width * size
+        c["stride"], c["count"], c["bytes"] = linear.outputs * size, units.height, units.width * size
         c["op"], c["tensor"] = WRITE, 3 if split else 2
 
     def _merge(self) -> Chunk:
         """Programs that add up equal stretches of the partial sums."""
-        asked, splits = self.asked, self.fitted.splits
-        wide, total = element_bytes(asked.out_dtype), sum(asked.row_counts) * asked.outputs
+        linear, splits = self.linear, self.fitted.splits
+        wide, total = element_bytes(linear.out_dtype), sum(linear.row_counts) * linear.outputs
         each = -(-total // (self.cores * MERGED)) * MERGED
         start = np.arange(0, total, each)
         length = np.minimum(each, total - start)

@@ -1,4 +1,4 @@
-"""How a matrix product is cut into tiles of its output, and the fit of that to what a chip offers."""
+"""Tiling of a matrix product's output, and its fit to a chip's budget."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ LARGEST_TILE = 128 * 256
 """Elements of C that a core's accumulators hold: 128 KiB of fp32, two warpgroups' registers on Hopper, the L0C of an
 Ascend 910B."""
 REUSE = 64
-"""Multiply-accumulates that a core makes while it fetches one element: a tile with fewer waits for its operands. H100:
-2048 of bf16, or 4096 of fp8, a cycle, beside 64 bytes a cycle."""
+"""Multiply-accumulates of a core per fetched element: a tile with fewer waits for its operands. H100: 2048 of bf16, or
+4096 of fp8, a cycle, against 64 bytes a cycle."""
 SHARED_REUSE, MEMORY_REUSE = 130, 320
-"""The same of all cores for an element out of the last cache and out of memory: H100, 2048 a cycle of 132 cores at
-1.98 GHz beside 8.2 and 3.35 TB/s. A product that these bound gains nothing by finer tiles."""
+"""The same for all cores together, per element from the last cache and from memory: H100, 2048 a cycle of 132 cores at
+1.98 GHz against 8.2 and 3.35 TB/s. A product bound by these gains nothing from finer tiles."""
 MOST_STAGES = 16
-"""Steps in flight that an automatic tiling stops at: so do cuBLAS's kernels for Hopper, by their names."""
+"""Most steps in flight of an automatic tiling, as in the names of cuBLAS's kernels for Hopper."""
 STAGING_BYTES = 16 << 10
-"""Scratchpad left to C on its way out, where two stages leave it: the stages in those names (4 of 256 x 128, 6 of
-128 x 128, 10 of 64 x 96, 13 of 64 x 64) leave 11 to 19 KiB of the 227."""
+"""Scratchpad reserved for the output of C, if two stages leave it: the stages in those names (4 of 256 x 128, 6 of 128
+x 128, 10 of 64 x 96, 13 of 64 x 64) leave 11 to 19 KiB of the 227."""
 LEAST_SPLIT = 512
-"""Elements of k below which a product is not split further."""
+"""Fewest elements of k of a split."""
 MERGE = 2**17
-"""Elements that a core fetches while partial sums are merged: cuBLAS's splitKreduce_kernel takes 1.7 us on an H100, and
-0.9 us pass before it starts, at 127 GB/s a core and two bytes an element."""
+"""Cost of the merge of partial sums, in elements that a core fetches meanwhile: cuBLAS's splitKreduce_kernel takes 1.7
+us on an H100 and starts 0.9 us after the product, at 127 GB/s a core and two bytes an element."""
 PARTIAL_ELEMENTS = 4
-"""What an element of a partial sum moves, written and read as fp32, in elements of two bytes."""
+"""Cost of an element of a partial sum, written and read as fp32, in elements of two bytes."""
 BANDS = (8, 16)
-"""Tiles down C that are made together, of which the better is taken (DeepGEMM's rule)."""
+"""Candidates for the tiles down C that are computed together (DeepGEMM's rule takes the better)."""
 
 
 class LinearTiling(BaseModel):
-    """Tile sizes of a matrix product; what is "auto" is resolved by `fit_linear`.
+    """Tile sizes of a matrix product; `fit_linear` resolves "auto".
 
-    Tiles and splits: those with which a core has least to do, in whole waves (the rule of DeepGEMM, get_best_configs,
-    with tiles that wait for their operands, and merges, counted as such); split, as many as give every core something
-    to do (split-K of cuBLAS and CUTLASS). Stages: as many as fit (CUTLASS, StageCountAutoCarveout).
+    Tiles and splits: those with the least work per core, in whole waves (the rule of DeepGEMM, get_best_configs, with
+    waits for operands and merges counted); split, as many as give every core work (split-K of cuBLAS and CUTLASS).
+    Stages: as many as fit (CUTLASS, StageCountAutoCarveout).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -59,18 +59,18 @@ class LinearTiling(BaseModel):
     block_n: Edge | Auto = "auto"
     """Columns of a tile of C: 64 to 256, fewer where the scratchpad is small."""
     block_k: Edge | Auto = "auto"
-    """Elements of k of a step: a request of A, as large as the chip has them."""
+    """Elements of k of a step: one of the chip's largest requests of A."""
     splits: Annotated[int, Field(ge=1, le=1024)] | Auto = "auto"
     """Programs that share the k of a tile: 1, or more where there are fewer tiles than cores."""
     stages: Annotated[int, Field(ge=1, le=64)] | Auto = "auto"
     """Steps that may be loaded ahead, the one computed included: as many as fit, at most 16."""
     band: Edge | Auto = "auto"
-    """Tiles down C that are made together before the next columns ("swizzle"): 8 or 16, whichever reads less."""
+    """Tiles down C that are computed together before the next columns ("swizzle"): 8 or 16, whichever reads less."""
     cluster: Literal[1, 2] | Auto = "auto"
-    """Tiles, one below the other, whose programs each load a part of every step's W and pass it on to one another
-    (thread block cluster, multicast): 2 where C has several down and k is not split, if the chip can."""
+    """Tiles, one below the other, whose programs each load a part of every step's W and pass it to one another (thread
+    block cluster, multicast): 2 if C has several down, k is not split and the chip supports it."""
     launch_cycles: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] = (0, 0)
-    """Cycles that the kernel's code takes once a launch: of the launch, and for each program that begins with it."""
+    """Cycles of a launch in the kernel's code: of the launch, and for each program that begins with it."""
 
 
 @dataclass(frozen=True)
@@ -84,20 +84,20 @@ class FittedLinear:
     block_k: int
     """Elements of k of a step."""
     splits: int
-    """Programs that share the k of a tile, each with a step at least."""
+    """Programs that share the k of a tile, each with at least one step."""
     stages: int
     """Steps in flight."""
     band: int
     """Tiles down C that are made together."""
     cluster: int
-    """Tiles that share what is loaded of W."""
+    """Tiles that share their loads of W."""
     scratchpad_bytes: int
-    """What one program needs."""
+    """Scratchpad of one program in bytes."""
 
 
 @dataclass(frozen=True)
 class Operands:
-    """What a fit needs to know of a product."""
+    """Properties of a product that the fit uses."""
 
     rows: Sequence[int]
     """Rows of C of each matrix."""
@@ -115,22 +115,22 @@ class Operands:
         return sum(-(-rows // block_m) for rows in self.rows) * -(-self.columns // block_n)
 
 
-def fit_linear(tiling: LinearTiling, asked: Operands, budget: Budget) -> FittedLinear:
+def fit_linear(tiling: LinearTiling, operands: Operands, budget: Budget) -> FittedLinear:
     """Resolve every "auto" of `tiling`; raises WorkloadError if nothing fits the scratchpad."""
-    block_k = budget.request_bytes // asked.a_bytes if tiling.block_k == "auto" else tiling.block_k
-    block_k = min(block_k, asked.inner)
-    block_m, block_n, splits, stages = _tile(tiling, asked, budget, block_k)
-    tiles, steps = asked.tiles(block_m, block_n), -(-asked.inner // block_k)
+    block_k = budget.request_bytes // operands.a_bytes if tiling.block_k == "auto" else tiling.block_k
+    block_k = min(block_k, operands.inner)
+    block_m, block_n, splits, stages = _tile(tiling, operands, budget, block_k)
+    tiles, steps = operands.tiles(block_m, block_n), -(-operands.inner // block_k)
     each = -(-steps // min(splits, steps))
     better = min(BANDS, key=lambda size: size * block_m + -(-budget.cores // size) * block_n)
     band = better if tiling.band == "auto" else tiling.band
-    several = asked.tiles(2 * block_m, block_n) < tiles and splits == 1
+    several = operands.tiles(2 * block_m, block_n) < tiles and splits == 1
     cluster: int = min(2, budget.multicast) if tiling.cluster == "auto" else tiling.cluster
-    need = stages * _step_bytes(asked, block_m, block_n, block_k)
+    need = stages * _step_bytes(operands, block_m, block_n, block_k)
     return FittedLinear(block_m, block_n, block_k, -(-steps // each), stages, band, cluster if several else 1, need)
 
 
-def _tile(tiling: LinearTiling, asked: Operands, budget: Budget, block_k: int) -> tuple[int, int, int, int]:
+def _tile(tiling: LinearTiling, operands: Operands, budget: Budget, block_k: int) -> tuple[int, int, int, int]:
     """Rows and columns of a tile, splits and stages: the cheapest that fit with two stages, else of smaller ones."""
     fixed = tiling.block_m != "auto" and tiling.block_n != "auto"
     rows = BLOCK_ROWS if tiling.block_m == "auto" else (tiling.block_m,)
@@ -141,44 +141,44 @@ def _tile(tiling: LinearTiling, asked: Operands, budget: Budget, block_k: int) -
             found = [
                 (height, width, splits)
                 for height, width in product(rows, columns)
-                if (fixed or height * width <= LARGEST_TILE) and _step_bytes(asked, height, width, block_k) <= room
-                for splits in _splits(tiling, asked, budget.cores, asked.tiles(height, width))
+                if (fixed or height * width <= LARGEST_TILE) and _step_bytes(operands, height, width, block_k) <= room
+                for splits in _splits(tiling, operands, budget.cores, operands.tiles(height, width))
             ]
             if found:
                 cluster = min(2, budget.multicast) if tiling.cluster == "auto" else tiling.cluster
-                best = min(found, key=lambda choice: _cost(asked, budget.cores, cluster, *choice))
-                most = (budget.scratchpad_bytes - STAGING_BYTES) // _step_bytes(asked, *best[:2], block_k)
+                best = min(found, key=lambda choice: _cost(operands, budget.cores, cluster, *choice))
+                most = (budget.scratchpad_bytes - STAGING_BYTES) // _step_bytes(operands, *best[:2], block_k)
                 return *best, max(stages, min(most, MOST_STAGES)) if tiling.stages == "auto" else tiling.stages
-    need = least * _step_bytes(asked, rows[0], columns[-1], block_k)
+    need = least * _step_bytes(operands, rows[0], columns[-1], block_k)
     raise WorkloadError(
         f"the smallest tile needs {need} B of scratchpad, the core has {budget.scratchpad_bytes} B; "
         'lower tiling.block_m, block_n, block_k or stages, or leave them "auto"'
     )
 
 
-def _splits(tiling: LinearTiling, asked: Operands, cores: int, tiles: int) -> tuple[int, ...]:
-    """The numbers of splits to choose from: one, and as many as the cores take at once."""
+def _splits(tiling: LinearTiling, operands: Operands, cores: int, tiles: int) -> tuple[int, ...]:
+    """Candidate numbers of splits: one, and as many as fill the cores."""
     if tiling.splits != "auto":
         return (tiling.splits,)
-    return 1, max(1, min(cores // max(1, tiles), asked.inner // LEAST_SPLIT))
+    return 1, max(1, min(cores // max(1, tiles), operands.inner // LEAST_SPLIT))
 
 
 def _cost(
-    asked: Operands, cores: int, cluster: int, block_m: int, block_n: int, splits: int
+    operands: Operands, cores: int, cluster: int, block_m: int, block_n: int, splits: int
 ) -> tuple[float, float, float]:
-    """What a core has to do in all its waves, in multiply-accumulates for an element of k, at least what its share of
-    the cache's and the memory's reads takes; without that; and what all have to fetch."""
-    tiles = asked.tiles(block_m, block_n)
+    """Work of a core over all its waves, in multiply-accumulates for an element of k, at least the time of its share of
+    cache and memory reads; the same without that bound; and the elements that all cores fetch."""
+    tiles = operands.tiles(block_m, block_n)
     waves = -(-tiles * splits // cores)
     work = waves * max(block_m * block_n, REUSE * (block_m + block_n)) / splits
-    several = splits == 1 and asked.tiles(2 * block_m, block_n) < tiles
+    several = splits == 1 and operands.tiles(2 * block_m, block_n) < tiles
     fetched = tiles * (block_m + block_n / (cluster if several else 1))
-    distinct = sum(rows + asked.columns for rows in asked.rows if rows)
-    merge = REUSE * (MERGE + waves * PARTIAL_ELEMENTS * block_m * block_n) / asked.inner if splits > 1 else 0
+    distinct = sum(rows + operands.columns for rows in operands.rows if rows)
+    merge = REUSE * (MERGE + waves * PARTIAL_ELEMENTS * block_m * block_n) / operands.inner if splits > 1 else 0
     floor = max(SHARED_REUSE * fetched, MEMORY_REUSE * distinct) / cores
     return max(work, floor) + merge, work + merge, fetched
 
 
-def _step_bytes(asked: Operands, block_m: int, block_n: int, block_k: int) -> int:
+def _step_bytes(operands: Operands, block_m: int, block_n: int, block_k: int) -> int:
     """Scratchpad of a step's operands."""
-    return block_k * block_m * asked.a_bytes + -(-block_k * block_n * asked.w_bits // 8)
+    return block_k * block_m * operands.a_bytes + -(-block_k * block_n * operands.w_bits // 8)

@@ -1,7 +1,7 @@
-"""Matrices moved by all cores and nothing computed: tiled reads into the scratchpad, and elementwise operations.
+"""Matrices that all cores move without a product: tiled reads into the scratchpad, and elementwise operations.
 
-A step of these traces is what a DMA engine is asked for at once. Cores may be those with a matrix unit or those with a
-vector unit; reads may go past the caches, as kernels do that use data once.
+A step of these traces is one request of a DMA engine. Cores have a matrix unit or a vector unit; reads may bypass the
+caches, as in kernels that use data once.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from memgrain.workloads.trace import PROGRAM, READ, RUN, STEP, UNCACHED, WRITE, 
 
 Size = Annotated[int, Field(ge=1, le=2**31)]
 IN_FLIGHT = 64
-"""Steps of a read that may be under way: more than a core's window holds, so that the window decides."""
+"""Most steps of a read in flight: more than a core's window holds, so that the window is the limit."""
 
 
 class MatrixRead(BaseModel):
-    """All cores read a matrix, tile by tile, and keep nothing."""
+    """All cores read a matrix, tile by tile, and discard it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["matrix_read"]
-    """What the YAML says first."""
+    """Value of `kind` in the YAML."""
     name: str = Field(min_length=1)
     """Name in tables and figures."""
     rows: Size
@@ -44,18 +44,19 @@ class MatrixRead(BaseModel):
     programs: Size
     """Programs, each with an equal block of rows."""
     cores: Cores
-    """Kind of core that the programs run on."""
+    """Kind of core that runs the programs."""
     order: Literal["own", "same", "rotated"]
-    """own: each program reads its block; same: each reads all blocks, from the first; rotated: from its own one on."""
+    """own: each program reads its block; same: each reads all blocks, from the first; rotated: all, from its own block
+    on."""
     bands: Size = 1
     """Parts of the columns that are read one after the other."""
     passes: Size = 1
     """Times that a program reads a band before the next one."""
     cached: bool = True
-    """Whether the reads go through the caches; false: past them."""
+    """Whether the reads go through the caches; false: they bypass them."""
     rows_per_step: Size
-    """Rows asked for together: a tile is cut into steps of as many, and tiles of fewer are joined, so that the bytes
-    that a core may have in flight are several steps."""
+    """Rows of one request: larger tiles are cut into steps, smaller ones are joined, so that the bytes in flight of a
+    core are several steps."""
 
     @model_validator(mode="after")
     def _whole(self) -> MatrixRead:
@@ -90,14 +91,14 @@ class MatrixRead(BaseModel):
 class ReadChunks:
     """The chunk stream of a tiled read."""
 
-    asked: MatrixRead
+    workload: MatrixRead
 
     def __call__(self) -> Iterator[Chunk]:
         """One chunk: a program for each share of the rows."""
         programs: list[tuple[int, ...]] = []
         steps: list[Records] = []
         runs: list[Records] = []
-        for number in range(self.asked.programs):
+        for number in range(self.workload.programs):
             mine, count = self._program(number)
             own = np.zeros(len(mine) // count, STEP)
             own["first_run"] = number * len(mine) + count * np.arange(len(own))
@@ -109,33 +110,33 @@ class ReadChunks:
 
     def _program(self, number: int) -> tuple[Records, int]:
         """The runs of a program in order, and how many of them are a step."""
-        asked = self.asked
-        size, (height, width) = element_bytes(asked.dtype), asked.tile
+        workload = self.workload
+        size, (height, width) = element_bytes(workload.dtype), workload.tile
         tiles = self._tiles(number)
-        rows = min(asked.rows_per_step, height)
+        rows = min(workload.rows_per_step, height)
         parts = np.arange(0, height, rows)
         runs = np.zeros((len(tiles), len(parts)), RUN)
-        pitch = asked.columns * size
+        pitch = workload.columns * size
         runs["base"] = (tiles[:, 0] * pitch + tiles[:, 1] * size)[:, None] + parts * pitch
         runs["stride"], runs["index"] = pitch, -1
         runs["count"] = np.minimum(rows, height - parts)
-        end = (tiles[:, 1] // (asked.columns // asked.bands) + 1) * (asked.columns // asked.bands)
+        end = (tiles[:, 1] // (workload.columns // workload.bands) + 1) * (workload.columns // workload.bands)
         runs["bytes"] = (np.minimum(width, end - tiles[:, 1]) * size)[:, None]
-        runs["op"] = READ if asked.cached else UNCACHED
-        return runs.ravel(), max(1, asked.rows_per_step // height)
+        runs["op"] = READ if workload.cached else UNCACHED
+        return runs.ravel(), max(1, workload.rows_per_step // height)
 
     def _tiles(self, number: int) -> NDArray[np.int64]:
         """First row and first column of the program's tiles, in order."""
-        asked = self.asked
-        height, width = asked.tile
-        block, across = asked.rows // asked.programs, asked.columns // asked.bands
-        blocks = np.array([number]) if asked.order == "own" else np.arange(asked.programs)
-        if asked.order == "rotated":
-            blocks = (blocks + number) % asked.programs
+        workload = self.workload
+        height, width = workload.tile
+        block, across = workload.rows // workload.programs, workload.columns // workload.bands
+        blocks = np.array([number]) if workload.order == "own" else np.arange(workload.programs)
+        if workload.order == "rotated":
+            blocks = (blocks + number) % workload.programs
         downward = (blocks[:, None] * block + np.arange(0, block, height)).ravel()
         sideways = np.arange(0, across, width)
         once = np.stack(np.meshgrid(downward, sideways, indexing="ij"), axis=-1).reshape(-1, 2)
-        bands = [np.tile(once + np.array([0, band * across]), (asked.passes, 1)) for band in range(asked.bands)]
+        bands = [np.tile(once + np.array([0, band * across]), (workload.passes, 1)) for band in range(workload.bands)]
         return np.concatenate(bands).astype(np.int64)
 
 
@@ -145,7 +146,7 @@ class Elementwise(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["elementwise"]
-    """What the YAML says first."""
+    """Value of `kind` in the YAML."""
     name: str = Field(min_length=1)
     """Name in tables and figures."""
     inputs: Annotated[int, Field(ge=1, le=8)]
@@ -159,13 +160,13 @@ class Elementwise(BaseModel):
     piece: Size
     """Elements that one DMA command moves."""
     buffers: Annotated[int, Field(ge=1, le=16)]
-    """Pieces of each matrix in the scratchpad at once: 2 lets the next one come while one is written."""
+    """Pieces of each matrix in the scratchpad at once: with 2, the next one loads while one is written."""
     programs: Size
     """Programs."""
     cores: Cores
-    """Kind of core that they run on; the operation itself takes no time here."""
+    """Kind of core that runs the programs; the operation itself takes no time."""
     cached: bool = True
-    """Whether the reads go through the caches; false: past them. Writes always do."""
+    """Whether the reads go through the caches; false: they bypass them. Writes always go through."""
 
     @model_validator(mode="after")
     def _enough(self) -> Elementwise:
@@ -197,25 +198,25 @@ class Elementwise(BaseModel):
 class ElementwiseChunks:
     """The chunk stream of an elementwise operation; `at` are the addresses of the inputs and of the output."""
 
-    asked: Elementwise
+    workload: Elementwise
     at: tuple[int, ...]
 
     def __call__(self) -> Iterator[Chunk]:
         """One chunk: in a program, the whole pieces are repeats of a step, and what is left is another."""
-        asked, size, start = self.asked, element_bytes(self.asked.dtype), 0
+        workload, size, start = self.workload, element_bytes(self.workload.dtype), 0
         programs: list[tuple[int, ...]] = []
         steps: list[tuple[int, ...]] = []
         runs: list[tuple[int, ...]] = []
-        for number in range(asked.programs):
-            share = asked.rows // asked.programs + (number < asked.rows % asked.programs)
-            left = share * asked.columns
+        for number in range(workload.programs):
+            share = workload.rows // workload.programs + (number < workload.rows % workload.programs)
+            left = share * workload.columns
             first = len(steps)
-            for repeats, length in ((left // asked.piece, asked.piece), (1, left % asked.piece)):
+            for repeats, length in ((left // workload.piece, workload.piece), (1, left % workload.piece)):
                 if not repeats or not length:
                     continue
-                steps.append((len(runs), 0, asked.inputs, 1, repeats, 0, 0, 0, 0, 0, 0, 0))
+                steps.append((len(runs), 0, workload.inputs, 1, repeats, 0, 0, 0, 0, 0, 0, 0))
                 for i, base in enumerate(self.at):
-                    op = WRITE if i == asked.inputs else READ if asked.cached else UNCACHED
+                    op = WRITE if i == workload.inputs else READ if workload.cached else UNCACHED
                     runs.append((base + start * size, 0, 1, length * size, -1, length * size, op, i))
                 start += repeats * length
             programs.append((first, len(steps) - first, 0, 0))

@@ -1,4 +1,4 @@
-"""The kernel that merges the partial outputs of a split decode, as far as an implementation's own is described."""
+"""The kernel that merges the partial outputs of a split decode, as far as an implementation describes it."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ Cycles = tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]]
 
 
 def _course(cycles: Cycles) -> Cycles:
-    """`cycles`, of which the issue slots must not exceed the course; raises WorkloadError if they do."""
+    """Return `cycles`; raises WorkloadError if the issue slots exceed the duration."""
     alone, slots = cycles
     if slots > alone:
         raise WorkloadError(
-            f"{slots} cycles of issue slots in a course of {alone}, which a program alone fills at most; lower the "
+            f"{slots} issue slots in {alone} cycles, which a program alone fills at most; lower the "
             f"second number to {alone}, or raise the first"
         )
     return cycles
 
 
 Course = Annotated[Cycles, AfterValidator(_course)]
-"""Cycles that code takes: of a program alone on a core, and of them those of the core's issue slots."""
+"""Cycles of code: (duration of a program alone on a core, issue slots of the core in it)."""
 
 
 class Merge(BaseModel):
-    """How it cuts its work."""
+    """Tiling of the merge."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -37,10 +37,10 @@ class Merge(BaseModel):
     columns: Count
     """Elements of the output of a program."""
     spare: Annotated[int, Field(ge=0, le=2**20)] = 0
-    """Programs of a sequence (and of a stretch of columns) beyond those that rows need; they end at once."""
+    """Programs of a sequence (and of a range of columns) beyond those that rows need; they end at once."""
     ahead: Count = 1
-    """Splits of which the partial outputs are under way at once."""
+    """Splits whose partial outputs are in flight at once."""
     cycles: Course = (0, 0)
     """Cycles that the code of a program takes."""
     always: bool = False
-    """Whether it is launched although nothing is split; its programs then end at once."""
+    """Whether it is launched even if nothing is split; its programs then end at once."""

@@ -1,5 +1,5 @@
-"""A prefetch: what is fetched ahead of the kernel that reads it, from when on, in which pieces, and how often the guess
-which ones is right."""
+"""A prefetch: the tensors that are fetched ahead of the kernel that reads them, its start, its pieces, and the accuracy
+of its predictions."""
 
 from __future__ import annotations
 
@@ -18,40 +18,40 @@ Addresses = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Prefetch:
-    """An order to an engine beside the cores, for a sequence of kernels.
+    """A command to a prefetch engine beside the cores, for a sequence of kernels.
 
-    With the defaults of the last three fields the engine is as good as can be: it never is what limits, so that what a
-    prefetch gains is an upper bound. What engines for such copies really need is not published; CANN's `npu_prefetch`
-    names whole tensors and nothing more. Raises WorkloadError if a value is out of its range.
+    With the defaults of the last three fields the engine is ideal: it is never the limit, so the gain of a prefetch is
+    an upper bound. The requirements of real engines are not published; CANN's `npu_prefetch` only names whole tensors.
+    Raises WorkloadError if a value is out of its range.
     """
 
     kernel: int
-    """Number in the sequence, from 0, of the kernel that will read."""
+    """Index in the sequence, from 0, of the kernel that will read."""
     tensors: tuple[str, ...]
-    """What it reads that is fetched: names of the sequence's tensors."""
+    """Tensors that are fetched: names in the sequence."""
     piece: int
-    """Bytes of a piece, counted from the beginning of its tensor: what is guessed and asked for as a whole (a page of
-    K and V, a tile of weights)."""
+    """Bytes of a piece, counted from the beginning of its tensor: the unit of prediction and request (a page of K and
+    V, a tile of weights)."""
     lead: int = 1
-    """Kernels ahead: it begins when the first programs of kernel `kernel - lead` do; 0 is that kernel itself."""
+    """Kernels ahead: the prefetch begins with the first programs of kernel `kernel - lead`; 0 is that kernel itself."""
     after: int = 0
-    """ps from there until the first piece is asked for."""
+    """Delay in ps from there to the first request."""
     hit_probability: float = 1.0
-    """Probability that a piece is one that the kernel will read; else it is another one of these tensors or, where it
-    reads all of them, of memory beside them."""
+    """Probability that a predicted piece will be read; otherwise it is another piece of these tensors or, if the kernel
+    reads all of them, memory next to them."""
     seed: int = 0
-    """Of the draws."""
+    """Seed of the draws."""
     limit: int | None = None
-    """Bytes asked for at most; None: all that the kernel reads of the tensors."""
+    """Most bytes requested; None: all that the kernel reads of the tensors."""
     into: Literal["cache", "scratchpad"] = "cache"
-    """Where to: the last cache before the DRAM, or the scratchpads of the cores that will run the kernel's first
+    """Destination: the last cache before the DRAM, or the scratchpads of the cores that will run the kernel's first
     programs."""
     bandwidth: int | None = None
     """Bytes per second of the engine; None: the peak of the chip's DRAM."""
     startup: int = 0
     """ps from one piece's command to the next, beside its bytes."""
     in_flight: int | None = None
-    """Bytes asked for that may be on their way (one piece always may); None: twice what hides the DRAM's latency."""
+    """Most bytes in flight (one piece is always allowed); None: twice the bytes that hide the DRAM's latency."""
 
     def __post_init__(self) -> None:
         if not self.tensors:
@@ -70,19 +70,18 @@ class Prefetch:
 
 @dataclass(frozen=True)
 class Guesses:
-    """Pieces in the order in which they are asked for."""
+    """Predicted pieces in the order of their requests."""
 
     addresses: Addresses
     """First byte of each."""
     bytes: Addresses
     """Bytes of each."""
     right: NDArray[np.bool_]
-    """Whether it is one that will be read."""
+    """Whether it will be read."""
 
 
 def pieces_read(trace: Trace, prefetch: Prefetch) -> Iterator[Addresses]:
-    """For each program in launch order, addresses of the pieces that it reads, each once, in the order in which it asks
-    for them.
+    """For each program in launch order, addresses of the pieces that it reads, each once, in the order of its requests.
 
     Raises WorkloadError if the trace has no tensor of a name.
     """
@@ -102,7 +101,7 @@ def pieces_read(trace: Trace, prefetch: Prefetch) -> Iterator[Addresses]:
 
 
 def chosen_tensors(tensors: Sequence[Tensor], prefetch: Prefetch) -> list[int]:
-    """Numbers of the tensors of a prefetch; raises WorkloadError if there is none of a name."""
+    """Indices of the tensors of a prefetch; raises WorkloadError for an unknown name."""
     names = [tensor.name for tensor in tensors]
     if unknown := [name for name in prefetch.tensors if name not in names]:
         raise WorkloadError(f"no tensor {unknown[0]} to prefetch; the sequence has {', '.join(names)}")
@@ -122,8 +121,7 @@ def accesses(run: np.void, indices: NDArray[np.integer], repeats: Sequence[int] 
 
 
 def spans(low: Addresses, size: int, unit: int) -> Addresses:
-    """Of stretches of `size` bytes from `low` on, the numbers of all units of `unit` bytes that they touch, in
-    order."""
+    """Indices of all units of `unit` bytes that ranges of `size` bytes from `low` touch, in order."""
     first, last = low // unit, (low + size - 1) // unit
     lengths = last - first + 1
     if (lengths == 1).all():
@@ -141,10 +139,10 @@ def in_order(values: Addresses) -> Addresses:
 def guess(
     wanted: Addresses, trace: Trace, prefetch: Prefetch, limit: int | None, rng: np.random.Generator, beside: int
 ) -> Guesses:
-    """Guesses at `wanted` pieces, `limit` bytes of them at most, each right with the prefetch's probability.
+    """Predictions for `wanted` pieces, at most `limit` bytes, each right with the prefetch's probability.
 
-    A wrong one stands where the right one would have: a piece of the same tensors that is not wanted, drawn without
-    putting back, or, when these are used up, one of those that follow each other from address `beside` on.
+    A wrong prediction replaces the right one: a piece of the same tensors that is not wanted, drawn without
+    replacement, or, when these are used up, consecutive pieces from address `beside`.
     """
     tensors = [trace.tensors[number] for number in chosen_tensors(trace.tensors, prefetch)]
     ends = sorted((tensor.base, tensor.base + tensor.bytes) for tensor in tensors)
@@ -164,7 +162,7 @@ def guess(
 
 
 def _of_step(chunk: Chunk, runs: Sequence[int], repeats: int, bases: Addresses, piece: int) -> Addresses:
-    """Addresses of the pieces that some runs of a step touch, repeat after repeat."""
+    """Addresses of the pieces that some runs of a step touch, repeat by repeat."""
     found = []
     for run in chunk.runs[runs]:
         low, size, base = accesses(run, chunk.indices, np.arange(repeats)), int(run["bytes"]), bases[run["tensor"]]

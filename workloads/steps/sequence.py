@@ -13,19 +13,19 @@ from memgrain.workloads.layouts.layout import bases
 from memgrain.workloads.trace import Chunk, Tensor, Trace
 
 MOST_TENSORS = 255
-"""Tensors that a run record can tell apart."""
+"""Most tensors that a run record can distinguish."""
 
 
 @dataclass(frozen=True, eq=False)
 class MovedChunks:
-    """The chunk stream of a trace whose tensors lie elsewhere."""
+    """The chunk stream of a trace whose tensors were moved."""
 
     trace: Trace
-    """Where the chunks come from."""
+    """The original chunks."""
     shifts: NDArray[np.int64]
-    """Bytes by which each of its tensors is moved, by number."""
+    """Bytes by which each of its tensors moves, by index."""
     numbers: NDArray[np.uint8]
-    """The number of each of its tensors among all."""
+    """The index of each of its tensors among all."""
 
     def __call__(self) -> Iterator[Chunk]:
         """The chunks in launch order."""
@@ -39,10 +39,9 @@ class MovedChunks:
 def in_one_memory(traces: Sequence[Trace], names: Sequence[Mapping[str, str]] | None = None) -> tuple[Trace, ...]:
     """The traces with all their tensors in one memory, each named tensor once, in order of first appearance.
 
-    `names` says for each trace which of its tensors have another name than the trace gives them: what a kernel writes
-    as O, a later one may read as Q. A tensor takes as many bytes as the largest of those that share its name. Raises
-    WorkloadError if there is no trace, if `names` names a tensor that a trace does not have, or if there are more than
-    MOST_TENSORS.
+    `names` gives for each trace the tensors that have another name than in the trace: O of one kernel may be Q of a
+    later one. A tensor takes the bytes of the largest tensor with its name. Raises WorkloadError if there is no trace,
+    if `names` has a tensor that a trace lacks, or if there are more than MOST_TENSORS.
     """
     if not traces:
         raise WorkloadError("no kernel to run in sequence; give one at least")

@@ -1,18 +1,18 @@
-"""Attention as a step of several kernels in one memory: what chooses its tokens, what keeps them, and the attention.
+"""Sparse attention as a step of several kernels in one memory: token selection, cache update, and attention.
 
-A decode step with an indexer is four kernels: the new token's rows are written; a scan multiplies all index rows with
-the index queries and writes a score for each; a selection reads the scores and writes the list of the best; attention
-reads that list and gathers. DeepSeek's sparse attention scores every token (132 bytes of key and scale, one list for
-all heads; github deepseek-ai/DeepSeek-V3.2-Exp, inference/model.py), Quest every page by its least and largest keys
-(arXiv 2406.10774), MoBA every block by its mean key (arXiv 2502.13189). DeepSeek V4's compressed attention does the
-same on rows that stand for 4 tokens each; the newest tokens, which its window reads as they are, then follow these rows
-in K, and a kernel more keeps the state of its compressors. NSA (arXiv 2502.11089) scores blocks by attention over
-compressed rows: its index rows are these, K and V. A tree of index rows is searched in place of the scan. The tokens of
-a prefill chunk are batch entries that share a context (`layout.shared`); what is newer than a token is not left out.
+A decode step with an indexer has four kernels. The first writes the new token's rows. A scan multiplies all index rows
+with the index queries and writes a score for each. A selection reads the scores and writes the list of the best.
+Attention reads that list and gathers. DeepSeek's sparse attention scores every token (132 bytes of key and scale, one
+list for all heads; github deepseek-ai/DeepSeek-V3.2-Exp, inference/model.py), Quest every page by its least and
+greatest keys (arXiv 2406.10774), MoBA every block by its mean key (arXiv 2502.13189). DeepSeek V4's compressed
+attention does the same on rows of 4 tokens each; the newest tokens, which its window reads uncompressed, follow these
+rows in K, and another kernel updates the state of its compressors. NSA (arXiv 2502.11089) scores blocks by attention
+over compressed rows: its index rows are these, K and V. A tree of index rows is searched instead of scanned. The tokens
+of a prefill chunk are batch entries that share a context (`layout.shared`); tokens newer than a query are not excluded.
 
-Without an indexer a step writes and attends; a cache of heavy hitters also keeps account of the attention that each
-token got. A prompt whose heads are estimated first (MInference, arXiv 2407.02490) is three: estimate, selection,
-attention.
+Without an indexer, a step updates the cache and attends; a cache of heavy hitters also updates the accumulated
+attention of each token. A prompt whose heads are estimated first (MInference, arXiv 2407.02490) has three kernels:
+estimate, selection, attention.
 """
 
 from __future__ import annotations
@@ -36,31 +36,31 @@ from memgrain.workloads.trace import Trace
 from memgrain.workloads.workload import Workload
 
 
-class Indexed(BaseModel):
-    """A step of attention and of what belongs to it."""
+class SparseAttentionStep(BaseModel):
+    """A sparse attention step; kind `indexed` in YAML."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["indexed"]
-    """What the YAML says first."""
+    """Value of `kind` in the YAML."""
     name: str = Field(min_length=1)
     """Name in tables and figures."""
     attention: Workload
-    """The attention; its selection says how many tokens are chosen, in which units, and who shares a list."""
+    """The attention; its selection gives the number of chosen tokens, their units, and the owners of lists."""
     indexer: Indexer | None = None
-    """Decode: what they are chosen by; absent: nothing is scored, and a selection's list is there already."""
+    """Decode: the index that chooses tokens; absent: nothing is scored, and a selection's list already exists."""
     compressor: Compressor | None = None
-    """Decode: what makes rows of K of several tokens; absent: a token has a row of its own."""
+    """Decode: the compressor that makes rows of K of several tokens; absent: each token has its own row."""
     estimate: Estimate | None = None
-    """Prefill: what they are chosen by."""
+    """Prefill: the estimation pass that chooses tokens."""
 
     @model_validator(mode="after")
-    def _whole(self) -> Indexed:
-        asked = self.attention
+    def _whole(self) -> SparseAttentionStep:
+        attention = self.attention
         if self.estimate is not None:
             self._fits_prefill(self.estimate)
-        elif asked.phase != "decode" or (self.indexer is not None and asked.selection is None):
-            kind = f"{asked.phase} {'with' if asked.selection else 'without'} selection"
+        elif attention.phase != "decode" or (self.indexer is not None and attention.selection is None):
+            kind = f"{attention.phase} {'with' if attention.selection else 'without'} selection"
             raise WorkloadError(
                 f"attention of {self.name} is a {kind}, must be a decode with one; set phase: decode and selection"
             )
@@ -71,29 +71,29 @@ class Indexed(BaseModel):
         return self
 
     def _fits_index(self, indexer: Indexer) -> None:
-        asked = self.attention
-        if indexer.newest >= asked.shape.kv_len:
+        attention = self.attention
+        if indexer.newest >= attention.shape.kv_len:
             raise WorkloadError(
-                f"indexer.newest is {indexer.newest} of {asked.shape.kv_len} tokens, which leaves none to index; "
+                f"indexer.newest is {indexer.newest} of {attention.shape.kv_len} tokens, which leaves none to index; "
                 "lower it"
             )
-        if asked.unit % indexer.tokens:
+        if attention.unit % indexer.tokens:
             raise WorkloadError(
-                f"selection in units of {asked.unit} tokens, index rows of {indexer.tokens}; the unit must be whole "
-                "index rows: set selection.unit to a multiple of indexer.tokens"
+                f"selection in units of {attention.unit} tokens, index rows of {indexer.tokens}; the unit must be "
+                "whole index rows: set selection.unit to a multiple of indexer.tokens"
             )
-        if not asked.list_sizes(0, asked.shape.q_len)[1]:
+        if not attention.list_sizes(0, attention.shape.q_len)[1]:
             raise WorkloadError(
-                f"pattern {asked.pattern.kind} reads all {asked.shape.kv_len} tokens of {self.name} as they are, which "
-                "leaves none to choose; lengthen shape.kv_len, or lower pattern.window"
+                f"pattern {attention.pattern.kind} reads all {attention.shape.kv_len} tokens of {self.name}, "
+                "which leaves none to choose; lengthen shape.kv_len, or lower pattern.window"
             )
-        page = asked.layout.page if isinstance(asked.layout, Paged) else 0
+        page = attention.layout.page if isinstance(attention.layout, Paged) else 0
         if indexer.paged and (not page or page % indexer.tokens or indexer.block % (page // indexer.tokens)):
             raise WorkloadError(
                 f"index rows of {indexer.tokens} tokens in tiles of {indexer.block} do not come out in pages of "
                 f"{page} tokens; use a paged layout whose page is a multiple of indexer.tokens and divides a tile's"
             )
-        shared, shape = asked.layout.shared, asked.shape
+        shared, shape = attention.layout.shared, attention.shape
         if indexer.queries > 1 and not shared:
             raise WorkloadError(
                 f"indexer.queries {indexer.queries} of batch entries with contexts of their own; set layout.shared: "
@@ -124,7 +124,7 @@ class Indexed(BaseModel):
                 f"compressor.window {compressor.window} is not indexer.newest {self.indexer.newest}; set them alike"
             )
 
-    def _fits_prefill(self, asked: Estimate) -> None:
+    def _fits_prefill(self, settings: Estimate) -> None:
         call = self.attention
         if call.phase != "prefill" or call.selection is None or call.selection.share != "head" or self.indexer:
             raise WorkloadError(
@@ -135,19 +135,19 @@ class Indexed(BaseModel):
             raise WorkloadError(
                 f"estimate of {self.name} over layout {call.layout.kind} is not modelled; use bnsd or bsnd"
             )
-        if asked.queries > call.shape.q_len:
+        if settings.queries > call.shape.q_len:
             raise WorkloadError(
-                f"estimate.queries {asked.queries} exceeds the {call.shape.q_len} queries of the prompt; lower it"
+                f"estimate.queries {settings.queries} exceeds the {call.shape.q_len} queries of the prompt; lower it"
             )
 
     def kernels(self, budget: Budget) -> tuple[Trace, ...]:
         """The kernels of a step in order, in one memory; raises WorkloadError if the attention does not fit."""
         main, call = replace(attention(self.attention, budget), name="attend"), self.attention
         if self.estimate is not None:
-            asked = self.estimate
-            lists, scores = call.shape.batch * call.shape.q_heads, asked.queries * call.shape.kv_len
-            chosen = select(main, lists, scores, call.dtypes.q, asked.passes, asked.selectors)
-            return in_one_memory((estimate(call, asked, budget), chosen, main))
+            settings = self.estimate
+            lists, scores = call.shape.batch * call.shape.q_heads, settings.queries * call.shape.kv_len
+            chosen = select(main, lists, scores, call.dtypes.q, settings.passes, settings.selectors)
+            return in_one_memory((estimate(call, settings, budget), chosen, main))
         index = None if self.indexer is None else IndexRows(call, self.indexer)
         found = [write(call, index if self.compressor is None else None)]
         if self.compressor is not None:

@@ -32,7 +32,7 @@ def stream(
 ) -> Trace:
     """`programs` programs each move a contiguous share of `bytes` bytes in pieces of `piece`, `repeat_passes` times.
 
-    A pass is launched after the pass before, as a kernel that is launched again.
+    Each pass is launched after the one before, as a kernel that is launched again.
     """
     _positive(bytes=bytes, piece=piece, programs=programs, repeat_passes=repeat_passes, stages=stages)
     if bytes % piece:
@@ -66,9 +66,9 @@ def gather(
     """Programs read `block_n` distinct rows each out of `pool_rows` rows and write one sum (4 B).
 
     Rows begin `offset` bytes into each `row_stride`; `index_list` also reads 4 B a row before the rows. Step 1 reads
-    the share `overlap` of the rows of step 0 again (same seed), and so on; sequential rows are the same at every step.
-    With `rounds` (n, m), a program's rows are cut into n parts, of which it asks for m at once, and then for one after
-    the other, each when the one before is there.
+    the share `overlap` of the rows of step 0 again (same seed), and so on; sequential rows are the same in every step.
+    With `rounds` (n, m), a program's rows are cut into n parts; it requests m parts at once, and each later part when
+    the one before has arrived.
     """
     _positive(rows=rows, row_bytes=row_bytes, row_stride=row_stride, block_n=block_n, pool_rows=pool_rows)
     if rows > pool_rows or pool_rows > 2**31 - 1:
@@ -121,9 +121,9 @@ def pointer_chase(n: int, line: int, footprint: int, seed: int) -> Trace:
 
 
 def after_writes(trace: Trace, bytes: int) -> Trace:
-    """`trace` with a kernel before it that writes `bytes` bytes beyond all of its tensors, in lines nobody reads.
+    """`trace` after a kernel that writes `bytes` bytes beyond all of its tensors, in lines that are never read.
 
-    For caches that are full of lines to be written back when a trace begins.
+    It fills caches with dirty lines before a trace begins.
     """
     _positive(bytes=bytes)
     end = max(tensor.base + tensor.bytes for tensor in trace.tensors)
@@ -166,8 +166,8 @@ class GatherChunks:
     rounds: tuple[int, int]
 
     def __call__(self) -> Iterator[Chunk]:
-        """The chunks: a program is a step with its list and first rows, one repeated for each later part, one for what
-        is left over, and one that writes."""
+        """The chunks: a program is a step with its list and first rows, one repeated for each later part, one for the
+        remainder, and one that writes."""
         chosen, span = self._chosen(), PROGRAMS_OF_A_CHUNK * self.block_n
         part, listed = self.block_n // self.rounds[0], self.lists >= 0
         for first in range(0, self.rows, span):

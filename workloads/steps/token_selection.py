@@ -1,4 +1,4 @@
-"""The kernels of a step that choose tokens: the scan of all index rows or the search of a tree, and the selection."""
+"""Token-selection kernels of a step: the scan of all index rows or the search of a tree, and the selection."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from memgrain.workloads.steps.writer import Move, Pieces, Writer
 from memgrain.workloads.trace import READ, WRITE, Tensor, Trace
 
 SCORE_BYTES = 4
-"""Bytes of a score (fp32) and of an entry of a list or a block table (int32)."""
+"""Bytes of a score (fp32), and of an entry of a list or a block table (int32)."""
 SCORE_TILE = 1 << 12
-"""Bytes of scores that a program of the selection asks for at once: one for each of 1,024 threads (SGLang, topk.cu)."""
+"""Bytes of scores that a program of the selection requests at once: one score for each of 1,024 threads (SGLang,
+topk.cu)."""
 STAGES = 2
 """Tiles of index rows or scores in flight."""
 
 
 def scan(index: IndexRows, budget: Budget) -> Trace:
-    """Programs that share out the tiles of each list's index rows, and write a score a row; of the queries of a shared
-    context, several multiply a tile at once."""
+    """Programs that share the tiles of each list's index rows, and write a score for each row; several queries of a
+    shared context multiply one tile at once."""
     indexer, rows, lists = index.indexer, index.rows, index.lists
     query, line = indexer.heads * indexer.dim * element_bytes(indexer.dtype), rows * SCORE_BYTES
     sizes = {"index_q": lists * query, "index": index.bytes, "scores": lists * line}
@@ -59,7 +60,7 @@ def scan(index: IndexRows, budget: Budget) -> Trace:
 def _tile(
     index: IndexRows, own: int, row: int, tall: int, pages: int, at: dict[str, int]
 ) -> tuple[list[Move | Pieces], list[Move | Pieces]]:
-    """Runs of the block-table entries and of the index rows of a tile of set `own`, as repeats move them on."""
+    """Runs of the block-table entries and of the index rows of a tile of set `own`; repeats advance them."""
     size, block = index.indexer.row_bytes, index.indexer.block
     if index.page is None:
         return [], [(at["index"] + (own * index.rows + row) * size, tall * size, block * size, READ, 1)]
@@ -70,8 +71,8 @@ def _tile(
 
 
 def search(index: IndexRows) -> Trace:
-    """A program a list goes down the tree of index rows: a level's rows are asked for when those above are scored; the
-    scores of the last level are written."""
+    """One program for each list descends the tree of index rows: rows of a level are requested after those above are
+    scored; the scores of the last level are written."""
     indexer, tree, lists = index.indexer, index.indexer.tree, index.lists
     assert tree is not None
     query, size = indexer.heads * indexer.dim * element_bytes(indexer.dtype), indexer.row_bytes
@@ -108,8 +109,8 @@ def search(index: IndexRows) -> Trace:
 
 
 def select(main: Trace, lists: int, scores: int, dtype: DType, passes: int, selectors: int) -> Trace:
-    """Programs that read the scores of each list (`scores` of them), a share each, `passes` times, and write the
-    numbers of the best, as many as the attention `main` reads."""
+    """Programs that each read a share of the scores of a list (`scores` of them), `passes` times, and write the numbers
+    of the best: as many as the attention `main` reads."""
     size = scores * SCORE_BYTES
     entries = next(tensor.bytes for tensor in main.tensors if tensor.name == "indices")
     sizes = {"scores": lists * size, "indices": entries}

@@ -1,4 +1,4 @@
-"""A chunk written step by step: for kernels that are no tiled attention."""
+"""A writer of chunks step by step, for kernels other than tiled attention."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from memgrain.workloads.trace import PROGRAM, RUN, STEP, Chunk, Records
 
 Move = tuple[int, int, int, int, int]
-"""A contiguous run: address, bytes, bytes by which a repeat moves it on, READ or WRITE, number of its tensor."""
+"""A contiguous run: address, bytes, advance in bytes per repeat, READ or WRITE, index of its tensor."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Pieces:
     base: int
     """Address of the first piece; gathered: of piece 0."""
     stride: int
-    """Bytes from a piece to the next; gathered: by which the numbers are multiplied."""
+    """Bytes from a piece to the next; gathered: bytes per number."""
     count: int
     """Pieces."""
     bytes: int
@@ -29,11 +29,11 @@ class Pieces:
     op: int
     """READ or WRITE."""
     tensor: int
-    """Number of its tensor."""
+    """Index of its tensor."""
     index: int = -1
-    """Where the numbers of gathered pieces begin in the chunk's indices (`Writer.numbers`); -1: strided."""
+    """Position of the numbers of gathered pieces in the chunk's indices (`Writer.numbers`); -1: strided."""
     advance: int = 0
-    """Bytes by which a repeat moves it on; gathered: numbers."""
+    """Bytes by which each repeat advances; gathered: numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,7 @@ class OneChunk:
     runs: Records
     """RUN records."""
     indices: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
-    """What gathered runs are indexed by."""
+    """Numbers of gathered pieces."""
 
     def __call__(self) -> Iterator[Chunk]:
         """The chunk."""
@@ -56,7 +56,7 @@ class OneChunk:
 
 @dataclass
 class Writer:
-    """Collects programs in launch order, each with the steps that are written after it was begun."""
+    """Collects programs in launch order; steps belong to the program begun last."""
 
     _programs: list[tuple[int, int]] = field(default_factory=list)
     _steps: list[tuple[int, ...]] = field(default_factory=list)
@@ -69,7 +69,7 @@ class Writer:
         self._programs.append((len(self._steps), batch))
 
     def numbers(self, numbers: NDArray[np.int32]) -> int:
-        """Keep numbers for gathered pieces; where they begin."""
+        """Store numbers for gathered pieces; returns their position."""
         self._indices.append(numbers)
         self._held += len(numbers)
         return self._held - len(numbers)
@@ -82,14 +82,14 @@ class Writer:
         product: tuple[int, int, int] = (0, 0, 0),
         lists: Sequence[Move | Pieces] = (),
     ) -> None:
-        """A step of the program begun last: what it loads and stores, how often, and its m x n x k product; `lists` are
-        what must have arrived before anything is loaded."""
+        """Add a step to the program begun last: its loads and stores, its repeats, and its m x n x k product; `lists`
+        must arrive before anything is loaded."""
         first = len(self._runs)
         self._runs += [_run(move) for move in (*lists, *loads, *stores)]
         self._steps.append((first, len(lists), len(loads), len(stores), repeats, *product, 0, 0, 0, 0))
 
     def chunks(self) -> OneChunk:
-        """What was collected."""
+        """The collected chunk."""
         ends = [*(first for first, _ in self._programs[1:]), len(self._steps)]
         programs = [(first, end - first, batch, 0) for (first, batch), end in zip(self._programs, ends, strict=True)]
         indices = np.concatenate([np.zeros(0, np.int32), *self._indices])

@@ -11,7 +11,7 @@ from memgrain.hwmodels import Chip
 from memgrain.hwmodels.spec import Scratchpad
 from memgrain.hwmodels.units import format_bandwidth, format_bytes, format_duration, format_frequency
 from memgrain.runs.task import Point, attention_of, budget
-from memgrain.workloads import Indexed, attention
+from memgrain.workloads import SparseAttentionStep, attention
 from memgrain.workloads.attention import AttentionChunks
 
 FASTER, SLOWER, EITHER = -1, 1, 0
@@ -117,7 +117,7 @@ def _more_splits(point: Point) -> ChangeSettings:
         return ChangeSettings(absent="only the context of a decode call is split")
     chunks = attention(attended, budget(point.chip)).make_chunks
     assert isinstance(chunks, AttentionChunks)
-    prefix = "attention." if isinstance(point.workload, Indexed) else ""
+    prefix = "attention." if isinstance(point.workload, SparseAttentionStep) else ""
     return ChangeSettings(workload={f"{prefix}tiling.splits": 2 * chunks.fitted.splits})
 
 

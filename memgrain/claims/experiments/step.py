@@ -11,11 +11,12 @@ from memgrain.claims.interval import ValueInterval
 from memgrain.claims.options import ExperimentOptions
 from memgrain.claims.result import ExperimentResult
 from memgrain.hwmodels import load_chip
+from memgrain.inputs.keys import validate
 from memgrain.models import ModelRequest, ModelRun, PrefetchPolicy, run_model
 from memgrain.models.prefetch_policy import What
 from memgrain.runs.validated import bounded
 from memgrain.uncertainty.uncertain_result import uncertain_result_of
-from memgrain.workloads.key_errors import checked
+from memgrain.workloads.errors import WorkloadError
 from memgrain.workloads.layers.fusion import Fusion
 from memgrain.workloads.layers.step import Shard
 from memgrain.workloads.models.model import load_model
@@ -39,7 +40,9 @@ class StepOf(BaseModel):
         """The request; raises MemgrainError, WorkloadError or HardwareError for what cannot be."""
         chip, model = load_chip(self.chip), load_model(self.model)
         experts = self.chips > 1 and any(ffn.routed for ffn in model.ffn.values())
-        shard = checked(Shard, {"tensor": self.chips, "context": 1, "data": 1, "expert": experts}, "chips")
+        shard = validate(
+            Shard, {"tensor": self.chips, "context": 1, "data": 1, "expert": experts}, "chips", WorkloadError
+        )
         room = chip.cache.capacity // 2 if chip.cache else 1 << 20
         policy = PrefetchPolicy(tuple(self.prefetch), 1.0, 1, room, "cache") if self.prefetch else None
         return ModelRequest.of(

@@ -15,7 +15,7 @@ from memgrain.errors import MemgrainError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from memgrain.workloads.selection.fit import Fitted
+    from memgrain.workloads.selection.fit import FittedSelection
 
 LABELS = {"overlap": "overlap at lag", "misses": "LRU misses, entries / K", "pages": "pages touched, tokens"}
 """Labels of the judged statistics."""
@@ -60,7 +60,7 @@ def command(
         print(f"\n{text}", end="")
 
 
-def figures(found: Fitted, layer: int | None) -> dict[str, Any]:
+def figures(found: FittedSelection, layer: int | None) -> dict[str, Any]:
     """Parameters, statistics, errors and verdicts as plain values."""
     within = found.within()
     return {
@@ -74,7 +74,7 @@ def figures(found: Fitted, layer: int | None) -> dict[str, Any]:
     }
 
 
-def dials(found: Fitted) -> dict[str, Any]:
+def dials(found: FittedSelection) -> dict[str, Any]:
     """The fitted parameters, with kind and seed."""
     kept = {
         "kind",
@@ -92,7 +92,7 @@ def dials(found: Fitted) -> dict[str, Any]:
     return found.selection.model_dump(include=kept)
 
 
-def written(found: Fitted, name: str, layer: int | None) -> str:
+def written(found: FittedSelection, name: str, layer: int | None) -> str:
     """YAML of the dials, to be put into a workload."""
     import yaml
 
@@ -107,7 +107,7 @@ def written(found: Fitted, name: str, layer: int | None) -> str:
     return "\n".join([*head, yaml.safe_dump({"selection": dials(found)}, sort_keys=False)])
 
 
-def table(found: Fitted) -> Table:
+def table(found: FittedSelection) -> Table:
     """Measured beside generated."""
     from rich.table import Table
 

@@ -13,10 +13,10 @@ from memgrain.hwmodels import Chip, chip_names, load_chip
 from memgrain.workloads import (
     AnyWorkload,
     Gemm,
-    Indexed,
     Kernel,
     Layers,
     Linear,
+    SparseAttentionStep,
     Tiling,
     Workload,
     WorkloadError,
@@ -122,7 +122,7 @@ def subject_of(chip: Chip, workload: AnyWorkload, before: str = "cold", kernel: 
             tokens=step.context,
             batch=step.batch,
         )
-    pattern = _pattern(workload.attention) if isinstance(workload, Indexed) else ""
+    pattern = _pattern(workload.attention) if isinstance(workload, SparseAttentionStep) else ""
     return Subject(str(workload.kind), name, pattern=pattern, caches=before)
 
 
