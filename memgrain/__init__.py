@@ -29,14 +29,11 @@ def run(
     workload: str | Path | Mapping[str, Any],
     set: Mapping[str, Any] | None = None,
     before: str = "cold",
-    fold: float | None = None,
     tune: Sequence[str] | str = (),
 ) -> Result:
     """The result of one workload on one chip; `set` holds dotted overrides of either, told apart by their first part.
 
-    `fold` is a tolerance (0.01: 1 %) at which long repeats are counted instead of simulated, see
-    `memgrain.sim.engine.fold`. Of the keys of its tiling that `tune` names ("splits,block_kv") the best values are
-    taken, see `memgrain.runs.tune`.
+    `tune` names keys of the tiling ("splits,block_kv") whose best values are found first, see `memgrain.runs.tune`.
 
     Raises HardwareError, WorkloadError, SimulationError or CodesignError.
     """
@@ -46,7 +43,7 @@ def run(
 
     keys = keys_of(tune) if tune else ()
     chip_set, workload_set = split(set or {}, chip)
-    return Task(str(chip), chip_set, workload, workload_set, before, fold, keys).resolve().simulate()
+    return Task(str(chip), chip_set, workload, workload_set, before, keys).resolve().simulate()
 
 
 def sweep(

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 
 from memgrain.sim.breakdown.bounds import Bounds
 from memgrain.sim.breakdown.causes import Cause, causes_together
-from memgrain.sim.engine.fold import Folded, fold_together
 from memgrain.sim.metrics import METRICS, Value
 from memgrain.sim.reference.engine import Interval
 from memgrain.sim.version import MODEL_VERSION
@@ -52,8 +51,6 @@ class Result:
     """What each program did when, if asked for."""
     kernels: tuple[Result, ...] = ()
     """The kernels of a sequence in order, if it is one."""
-    folded: Folded | None = None
-    """What was counted instead of simulated, if that was allowed."""
 
     def row(self) -> dict[str, Value]:
         """Metrics, model version, bounds, breakdown and counters, flat: a row of a sweep."""
@@ -66,15 +63,8 @@ class Result:
             **{f"limit.{name}_us": time / 1e6 for name, time in self.limits.items()},
             **{f"time.{name}_us": time / 1e6 for name, time in self.breakdown.items()},
             **self._kernel_times(),
-            **self._folding(),
             **self.counters,
         }
-
-    def _folding(self) -> dict[str, Value]:
-        """What was folded, if that was allowed."""
-        if self.folded is None:
-            return {}
-        return {"fold.tiles": self.folded.tiles, "fold.error": self.folded.error}
 
     def _kernel_times(self) -> dict[str, Value]:
         """Times of the kernels of a sequence by name; kernels of one name together."""
@@ -115,8 +105,6 @@ class Result:
             f"  {name:<26} {time / 1e6:>17,.3f} us {100 * time / self.time:6.1f} %"
             for name, time in self.breakdown.items()
         ]
-        if self.folded is not None:
-            rows += ["", f"  {self.folded}"]
         rows += ["", "  kernels"] if self.kernels else []
         rows += [
             f"  {kernel.workload:<26} {kernel.time / 1e6:>17,.3f} us {100 * kernel.time / self.time:6.1f} %"
@@ -175,5 +163,4 @@ def together(name: str, kernels: Sequence[Result]) -> Result:
         macs=sum(kernel.macs for kernel in kernels),
         intervals=tuple(intervals) if first.intervals is not None else None,
         kernels=tuple(kernels),
-        folded=fold_together([kernel.folded for kernel in kernels if kernel.folded], begin),
     )

@@ -38,26 +38,18 @@ class _How:
     """What moves tiles."""
     intervals: bool
     """Whether the result tells what each program did when."""
-    fold: float | None
-    """Tolerance of folding; None to simulate every tile."""
 
     def __post_init__(self) -> None:
         """Raises SimulationError if there is no such loop or tolerance, or if the two do not go together."""
         if self.loop not in LOOPS:
             raise SimulationError(f"loop '{self.loop}' is none of {', '.join(LOOPS)}; name one of them")
-        if self.fold is not None and not 0 < self.fold < 1:
-            raise SimulationError(f"fold is {self.fold}, must lie between 0 and 1; 0.01 lets windows differ by 1 %")
-        if self.fold is not None and self.loop == "simpy":
-            raise SimulationError(
-                "SimPy's loop, which keeps intervals and knows prefetch, does not fold; leave fold out"
-            )
 
     def kernel(
         self, machine: Machine, trace: Trace, further: bool = False, at_work: Sequence[Engine] = ()
     ) -> Kernel | Loop:
         """A trace on a machine that is ready for it, with engines beside it."""
         if self.loop == "compiled":
-            return Loop(machine, trace, further, self.fold)
+            return Loop(machine, trace, further)
         return Kernel(machine, trace, self.intervals, further, at_work)
 
 
@@ -67,17 +59,14 @@ def simulate(
     before: Before | Trace = "cold",
     intervals: bool = False,
     loop: Loops = "compiled",
-    fold: float | None = None,
 ) -> Result:
     """Run `trace` on `chip` and say what happened.
 
     `before` is the state of the caches: "cold" (nothing of use in them), "dirty" (full of lines that have to be written
     back first), "warm" (the same trace ran just before), or a trace that ran just before. With `intervals`, the result
-    tells what each program did when. `loop` is one of LOOPS; intervals are only kept by SimPy's. `fold` is a tolerance
-    (0.01: 1 %) at which long repeats are counted instead of simulated, see `memgrain.sim.engine.fold`; the result then
-    says how much was, and how far the time may be off. Raises SimulationError if the trace does not fit the chip.
+    tells what each program did when. `loop` is one of LOOPS; intervals are only kept by SimPy's. Raises SimulationError if the trace does not fit the chip.
     """
-    how = _How("simpy" if intervals else loop, intervals, fold)
+    how = _How("simpy" if intervals else loop, intervals)
     if isinstance(before, Trace):
         _check(chip, trace)
         machine = Machine(chip, trace)
@@ -96,7 +85,6 @@ def simulate_sequence(
     prefetch: Sequence[Prefetch] = (),
     following: bool = False,
     loop: Loops = "compiled",
-    fold: float | None = None,
 ) -> Result:
     """Run kernels one after the other, as a graph of launches does, and say what happened, in all and in each.
 
@@ -105,15 +93,15 @@ def simulate_sequence(
     `workloads.in_one_memory` gives them; with `following`, other kernels ran before the first; "warm" means that the
     whole sequence ran just before, without prefetch. Each `prefetch` has an engine of its own, which works beside the
     kernels on the levels below the cores' ports (into scratchpads: through the ports); the result then counts what
-    became of it as `prefetch.bytes` and so on, see `memgrain.sim.prefetch.prefetched.COUNTS`. `loop` and `fold` are
-    those of `simulate`; intervals and prefetch are known to SimPy's loop alone. Raises SimulationError if there is no
+    became of it as `prefetch.bytes` and so on, see `memgrain.sim.prefetch.prefetched.COUNTS`. `loop` is
+    that of `simulate`; intervals and prefetch are known to SimPy's loop alone. Raises SimulationError if there is no
     trace, if their tensors differ, or if a trace or a prefetch does not fit the chip.
     """
     if not traces:
         raise SimulationError("no kernel to run in sequence; give one at least")
     if any(trace.tensors != traces[0].tensors for trace in traces):
         raise SimulationError("the kernels of a sequence have tensors of their own; pass what in_one_memory returns")
-    how = _How("simpy" if intervals or prefetch else loop, intervals, fold)
+    how = _How("simpy" if intervals or prefetch else loop, intervals)
     return together(name, _begin(chip, traces, before, how, prefetch, following))
 
 
@@ -228,7 +216,6 @@ def _run(
         dram_bandwidth=chip.dram.bandwidth,
         cache=chip.cache.name if chip.cache else None,
         intervals=tuple(kernel.intervals) if kernel.intervals is not None else None,
-        folded=kernel.folding.result(time) if isinstance(kernel, Loop) and kernel.folding else None,
     )
 
 

@@ -22,13 +22,6 @@ def command(
         ),
     ] = None,
     before: Annotated[str, typer.Option(help="Caches before the run: cold, dirty or warm.")] = "cold",
-    fold: Annotated[
-        float | None,
-        typer.Option(
-            help="Count long repeats instead of simulating them where windows of them differ by no more than this "
-            "(0.01: 1 %); the answer says how far it may be off."
-        ),
-    ] = None,
     tune: Annotated[
         str | None,
         typer.Option(
@@ -83,7 +76,7 @@ def command(
         {"-o": out, "-j": jobs},
     )
     chip_set, workload_set = split(parse(set_ or []), chip)
-    task = Task(chip, chip_set, workload, workload_set, before, fold, keys_of(tune) if tune is not None else ())
+    task = Task(chip, chip_set, workload, workload_set, before, keys_of(tune) if tune is not None else ())
     if assumptions:
         from memgrain.cli.assumptions import show_interval
 

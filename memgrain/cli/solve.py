@@ -40,9 +40,6 @@ def command(
         typer.Option("--set", metavar="KEY=VALUE", help="Override a number of either. May be repeated."),
     ] = None,
     before: Annotated[str, typer.Option(help="Caches before every run: cold, dirty or warm.")] = "cold",
-    fold: Annotated[
-        float | None, typer.Option(help="Count long repeats instead of simulating them, as in 'memgrain run'.")
-    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -68,7 +65,7 @@ def command(
         raise CodesignError(f"'{key}' is sought and set; leave it out of --set")
     smallest, most, apart = (None if end is None else _value(end) for end in (low, high, step))
     bounds = Bounds(smallest, most, apart, tuple(map(_value, values.split(","))) if values else ())
-    question = Question(key, chip, workload, overrides, bounds, before, fold)
+    question = Question(key, chip, workload, overrides, bounds, before)
     asked = (for_, minimise, maximise, largest, out)
     if contour is not None:
         answers = _contour(question, contour, asked)

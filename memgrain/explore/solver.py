@@ -50,8 +50,6 @@ class Question:
     """What is said of the values."""
     before: str = "cold"
     """State of the caches before every run."""
-    fold: float | None = None
-    """Tolerance of folding; see `Point.fold`."""
 
     def along(self) -> Lattice:
         """The values of the key; raises CodesignError, and what `Task.resolve` raises of the workload."""
@@ -66,7 +64,7 @@ class Question:
     def task(self, changes: Mapping[str, Any]) -> Task:
         """That point as it is written down."""
         chip_set, workload_set = split({**self.overrides, **changes}, self.chip)
-        return Task(self.chip, chip_set, self.workload, workload_set, self.before, self.fold)
+        return Task(self.chip, chip_set, self.workload, workload_set, self.before)
 
 
 @dataclass(frozen=True)

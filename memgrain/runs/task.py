@@ -64,9 +64,6 @@ class Point:
     """State of the caches before the run: cold, dirty or warm."""
     overrides: dict[str, Any] = field(default_factory=dict)
     """What was set, by column name; for the row only, no part of the identity."""
-    fold: float | None = None
-    """Tolerance at which long repeats are counted instead of simulated, see `memgrain.sim.engine.fold`; None simulates
-    all."""
     tune: tuple[str, ...] = ()
     """Keys of the tiling of which the best values are found, see `memgrain.runs.tune`; none: the tiling as it
     stands."""
@@ -83,8 +80,6 @@ class Point:
             "before": self.before,
             "model_version": MODEL_VERSION,
         }
-        if self.fold is not None:
-            inputs["fold"] = self.fold
         if self.tune:
             inputs["tune"] = list(self.tune)
         text = json.dumps(inputs, sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -103,16 +98,16 @@ class Point:
         return (self.workload.trace(),)
 
     def simulate(self, intervals: bool = False) -> Result:
-        """What happens, with `intervals` without folding; raises WorkloadError or SimulationError."""
+        """Simulate the point; `intervals` records what each program did when. Raises WorkloadError or SimulationError."""
         if self.tune:
             from memgrain.runs.tune import tune
 
             found = tune(self)
             return found.point.simulate(intervals) if intervals else found.result
-        kernels, fold = self.kernels(), None if intervals else self.fold
+        kernels = self.kernels()
         if len(kernels) == 1:
-            return simulate(self.chip, kernels[0], self.before, intervals, fold=fold)
-        return simulate_sequence(self.chip, kernels, self.before, intervals, self.workload.name, fold=fold)
+            return simulate(self.chip, kernels[0], self.before, intervals)
+        return simulate_sequence(self.chip, kernels, self.before, intervals, self.workload.name)
 
     def subject(self) -> Subject:
         """What validation distinguishes of the point."""
@@ -163,7 +158,6 @@ class Point:
             "workload": self.workload.name,
             "before": self.before,
             **({"kernel": kernel} if (kernel := self.kernel()) else {}),
-            **({} if self.fold is None else {"fold": self.fold}),
             "overrides": list(self.overrides),
             **self.overrides,
         }
@@ -187,8 +181,6 @@ class Task:
     """Dotted overrides of the workload."""
     before: str = "cold"
     """State of the caches before the run."""
-    fold: float | None = None
-    """Tolerance of folding; see `Point.fold`."""
     tune: tuple[str, ...] = ()
     """Keys of the tiling of which the best values are found; see `memgrain.runs.tune.keys_of`."""
 
@@ -200,8 +192,6 @@ class Task:
         before = next((known for known in BEFORE if known == self.before), None)
         if before is None:
             raise CodesignError(f"before '{self.before}' is none of {', '.join(BEFORE)}; choose one of them")
-        if self.fold is not None and not 0 < self.fold < 1:
-            raise CodesignError(f"fold is {self.fold}, must lie between 0 and 1; 0.01 lets windows differ by 1 %")
         chip = _once(files, ("chip", self.chip, self.chip_set), lambda: load_chip(self.chip, self.chip_set))
         workload = _once(
             files,
@@ -209,7 +199,7 @@ class Task:
             lambda: _load_workload(self.workload, self.workload_set),
         )
         _check_fit(chip, workload)
-        return Point(chip, workload, before, columns(self.chip_set, self.workload_set), self.fold, self.tune)
+        return Point(chip, workload, before, columns(self.chip_set, self.workload_set), self.tune)
 
     def id(self) -> str:
         """Identity of the resolved task; see `Point.id`."""

@@ -142,9 +142,7 @@ def notes_of(found: Sampled | Drawn) -> list[str]:
 
 def with_numbers(task: Task, numbers: dict[str, Any]) -> Task:
     """The task on a chip with these numbers besides what is set already."""
-    return Task(
-        task.chip, {**task.chip_set, **numbers}, task.workload, task.workload_set, task.before, task.fold, task.tune
-    )
+    return Task(task.chip, {**task.chip_set, **numbers}, task.workload, task.workload_set, task.before, task.tune)
 
 
 def answers(

@@ -11,7 +11,6 @@ import numpy as np
 from memgrain.sim.engine import event_loop as programs
 from memgrain.sim.engine import outstanding as flights
 from memgrain.sim.engine import tables, units
-from memgrain.sim.engine.fold import Folding
 from memgrain.sim.engine.stream import Supply
 from memgrain.sim.engine.wiring import Wiring
 from memgrain.sim.levels.machine import PROBABILITY_BYTES, SCORE_BYTES, Machine
@@ -25,8 +24,8 @@ class Loop:
 
     intervals = None
 
-    def __init__(self, machine: Machine, trace: Trace, further: bool = False, fold: float | None = None) -> None:
-        """See `Kernel`; `fold` is the tolerance of `memgrain.sim.engine.fold`, None to simulate every tile."""
+    def __init__(self, machine: Machine, trace: Trace, further: bool = False) -> None:
+        """See `Kernel`."""
         self.machine, self.trace = machine, trace
         self.launch = time_to_launch(machine.chip, trace, further)
         self.core, self.slots = machine.core, machine.resident(trace)
@@ -36,7 +35,6 @@ class Loop:
         self.levels = Wiring(machine)
         self.supply = Supply(machine, trace)
         self.census = self.supply.census
-        self.folding = None if fold is None else Folding(fold)
         self.stand = self._stand()
 
     def _stand(self) -> tables.Stand:
@@ -65,7 +63,6 @@ class Loop:
             tables.LEVELS: len(self.levels.table),
             tables.ORDER: places,
             tables.EVENTS: places,
-            tables.WINDOW: 1 << 62 if self.folding is None else 0,
             tables.PENDING: -1,
             tables.TOLD: -1,
         }.items():
@@ -98,21 +95,18 @@ class Loop:
                     self._refill()
                 elif why == tables.MORE_ROOM:
                     self.levels.make_room(self.supply.most_lines, int(facts[tables.ROOM]))
-                elif why == tables.WINDOW_ENDED and self.folding is not None:
-                    self.folding.look(self.stand, self.levels, self.supply)
                 else:
                     self.levels.refuse()
         finally:
             self.levels.hand_back()
-        simulated = max(int(facts[tables.END]), int(facts[tables.NOW]))
-        end = simulated + (self.folding.time if self.folding else 0)
+        end = max(int(facts[tables.END]), int(facts[tables.NOW]))
         self.macs, self.tiles = int(facts[tables.MACS]), int(facts[tables.TILES])
         self.programs = int(facts[tables.PROGRAMS])
         self.flight_bytes, self.flight_byte_ns = int(facts[tables.FLIGHT_BYTES]), int(facts[tables.FLIGHT_BYTE_NS])
         self.oversize_bytes = int(facts[tables.OVERSIZE_BYTES])
         places = self.slots * self.core.count
         self.issue_time, self.merging = int(facts[tables.ISSUE_TIME]), int(facts[tables.MERGING])
-        self.merge_time = simulated - int(facts[tables.MERGE_BEGAN]) if self.merging else 0
+        self.merge_time = end - int(facts[tables.MERGE_BEGAN]) if self.merging else 0
         launched = min(places, self.programs - self.merging)
         for name, time in zip((*self.levels.stalls, *CAUSES), self.stand.spent.tolist(), strict=True):
             if time:

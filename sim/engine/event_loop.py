@@ -128,7 +128,6 @@ def note_load(place, core, done, cause, work, stand):
     stand.loaded[place, at, 0], stand.loaded[place, at, 1] = done, cause
     places[place, tb.LOADED] += 1
     places[place, tb.ISSUED] += 1
-    facts[tb.REPEATED] += 1
     next_repeat(place, tb.ISSUE_STEP, tb.ISSUE_REPEAT, work, places)
     places[place, tb.STATE] = tb.ISSUING
 
@@ -289,8 +288,6 @@ def have_turn(place, work, stand):
     elif state == tb.STARTED:
         spend(tb.START, facts[tb.NOW] - places[place, tb.BEGAN], stand)
         places[place, tb.STATE] = tb.AT_WORK
-    elif facts[tb.REPEATED] >= facts[tb.WINDOW]:
-        return tb.WINDOW_ENDED
     elif places[place, tb.COMPUTED] == places[place, tb.TOTAL]:
         end_program(place, work, stand)
     else:

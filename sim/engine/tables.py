@@ -5,9 +5,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-ENDED, MORE_PROGRAMS, MORE_ROOM, BEYOND, WINDOW_ENDED, SERVE, WAIT, GO_ON = range(8)
+ENDED, MORE_PROGRAMS, MORE_ROOM, BEYOND, SERVE, WAIT, GO_ON = range(7)
 """Why the loop returns: all has ended; programs are used up; a cache has no room for what waits; a line lies beyond
-what a cache tells apart; a window has ended. And what a place comes to at its turn: it asks the levels; it waits; it
+what a cache tells apart. And what a place comes to at its turn: it asks the levels; it waits; it
 goes on at once."""
 (
     # what does not change: cores, their chains, how far ahead, limits and times of the chip
@@ -52,9 +52,6 @@ goes on at once."""
     ANSWER,
     ANSWER_CAUSE,
     AT_HAND,
-    # repeats issued so far, and at how many of them a window ends
-    REPEATED,
-    WINDOW,
     # what it counts
     END,
     PROGRAMS,
@@ -67,7 +64,7 @@ goes on at once."""
     MACS,
     MERGE_BEGAN,
     STANDING,
-) = range(52)
+) = range(50)
 FIRST_STEP, STEPS, CHUNK, PROGRAM = range(4)
 """Entries of a program: its first step, how many, and its chunk."""
 BARRIER, COSTS, ONCE, OPENS, RUNNING, LEFT, BEGUN, CHUNK_FIELDS = range(8)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
 from memgrain.sim.cache import state as bk
 from memgrain.sim.cache.cache import Cache
-from memgrain.sim.dram import state as db
 from memgrain.sim.dram.dram import Dram
 from memgrain.sim.engine import memory_path as chain
 from memgrain.sim.levels.level import Level
@@ -30,17 +27,6 @@ _NO_CACHE = chain.CacheArrays(
 """What stands for the caches of a chip that has none."""
 _GROWTH = 64
 """Turns for which room is made at a time in what waits for data."""
-
-
-class Fills(NamedTuple):
-    """What a cache has taken in since a kernel began."""
-
-    misses: int
-    """Granules fetched."""
-    empty: int
-    """Ways given to a line that had none."""
-    filled: bool
-    """Whether as many bytes have been fetched as it holds."""
 
 
 class Wiring:
@@ -153,37 +139,6 @@ class Wiring:
         for cache in self.caches:
             if cache.book[bk.BEYOND]:
                 cache.refuse()
-
-    def counts(self) -> list[NDArray[np.int64]]:
-        """Views of what the levels count."""
-        (dram,) = (level for level in self.levels if isinstance(level, Dram))
-        caches = [cache.book[cache.counts_at : cache.slices_at] for cache in self.caches]
-        return [self.table[:, chain.BYTES : chain.WRITE_COMMANDS + 1], *caches, dram.book[db.READS :]]
-
-    def totals(self) -> list[NDArray[np.int64]]:
-        """Copies of what the levels count, of evictions those that each tensor suffers: which of two tensors of a step
-        takes whose way changes from window to window."""
-        table, *caches, dram = (part.copy() for part in self.counts())
-        table = table[:, : chain.COMMANDS + 1 - chain.BYTES]
-        parts = [self._split(cache, counts) for cache, counts in zip(self.caches, caches, strict=True)]
-        return [table, *(np.concatenate([counts, evicted.sum(axis=0)]) for counts, evicted in parts), dram]
-
-    @staticmethod
-    def _split(cache: Cache, counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The counts of a cache but for evictions, and these: [tensor that evicts, tensor evicted], the last being that
-        of ways without a line."""
-        first, evicted = np.split(counts, [cache.evicted_at - cache.counts_at])
-        return first, evicted.reshape(-1, len(cache.tensors) + 1)
-
-    def fills(self) -> list[Fills]:
-        """What each cache has taken in."""
-        found = []
-        for cache in self.caches:
-            counts, evicted = self._split(cache, cache.book[cache.counts_at : cache.slices_at])
-            misses = int(counts.reshape(-1, bk.COUNTS)[:, bk.MISSES].sum())
-            filled = misses * cache.spec.fill_granule >= cache.spec.capacity
-            found.append(Fills(misses, int(evicted[:, -1].sum()), filled))
-        return found
 
     def hand_back(self) -> None:
         """Let the levels know what was counted."""

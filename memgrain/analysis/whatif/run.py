@@ -105,4 +105,4 @@ def what_if(
 
 def _changed(task: Task, settings: Settings) -> Task:
     chip_set, workload_set = {**task.chip_set, **settings.chip}, {**task.workload_set, **settings.workload}
-    return Task(task.chip, chip_set, task.workload, workload_set, task.before, task.fold)
+    return Task(task.chip, chip_set, task.workload, workload_set, task.before)
