@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 
 from memgrain.sim.breakdown.bounds import Bounds
 from memgrain.sim.breakdown.causes import Cause, causes_together
+from memgrain.sim.engine_protocol import Interval
 from memgrain.sim.metrics import METRICS, Value
-from memgrain.sim.reference.engine import Interval
 from memgrain.sim.version import MODEL_VERSION
 
 

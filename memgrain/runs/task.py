@@ -98,7 +98,7 @@ class Point:
         return (self.workload.trace(),)
 
     def simulate(self, intervals: bool = False) -> Result:
-        """Simulate the point; `intervals` records what each program did when. Raises WorkloadError or SimulationError."""
+        """The result; `intervals` records what each program did when. Raises WorkloadError or SimulationError."""
         if self.tune:
             from memgrain.runs.tune import tune
 

@@ -136,9 +136,9 @@ def _cache(run: Run, level: Cache, spent: int) -> Text:
 
 
 def _port(run: Run, level: Link, spent: int) -> Text:
-    (bandwidth, ways), _ = level.ways
+    (bandwidth, links), _ = level.directions
     moved = run.counters[f"{level.name}.bytes"]
-    facts = f"{size(moved)} through {many(len(ways), 'link')} of {rate(bandwidth)}, {run.share(level.name)} busy"
+    facts = f"{size(moved)} through {many(len(links), 'link')} of {rate(bandwidth)}, {run.share(level.name)} busy"
     return Text(facts, f"fewer bytes a core: {_shared(run)}, or more cores at work")
 
 

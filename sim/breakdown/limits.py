@@ -75,10 +75,10 @@ def _level(level: Level, counters: Mapping[str, int]) -> int:
         return counters[f"{level.name}.{key}"]
 
     if isinstance(level, Link):
-        (read, reads), (write, writes) = level.ways
+        (read, reads), (write, writes) = level.directions
         written = counted("written_bytes")
-        ways = (counted("bytes") - written) * PS // read, written * PS // write
-        return (sum(ways) if writes is reads else max(ways)) // len(reads)
+        times = (counted("bytes") - written) * PS // read, written * PS // write
+        return (sum(times) if writes is reads else max(times)) // len(reads)
     if isinstance(level, Scratchpad):
         return counted("moved_bytes") * PS // (level.spec.bandwidth * len(level.banks_free))
     moved = (counted("read_bytes") + counted("write_bytes")) * PS

@@ -6,9 +6,9 @@ import numpy as np
 
 from memgrain.hwmodels.spec import Cache as CacheSpec
 from memgrain.sim.errors import SimulationError
+from memgrain.sim.levels.held_lines import hold_lines
 from memgrain.sim.levels.level import Level
 from memgrain.sim.levels.request import Request
-from memgrain.sim.levels.turns import wait_for_turns
 
 LINES = 1 << 20
 """Lines whose turns are kept; those this many apart share an entry."""
@@ -41,7 +41,7 @@ class Uncached:
         if self.spec.uncached == "serial":
             bits, time = self.spec.line.bit_length() - 1, self.below.latency
             self.queue = int(
-                wait_for_turns(
+                hold_lines(
                     request.runs, request.indices, request.first, request.count, repeat, now, bits, time, self.free
                 )
             )
