@@ -1,4 +1,4 @@
-"""What happens: cores, levels and DRAM channels in time. Reads no file, draws no picture."""
+"""The simulator: cores, levels and DRAM channels in time. It reads no file and draws no picture."""
 
 from memgrain.sim.breakdown.bounds import Bounds
 from memgrain.sim.curves.curve import AXES, MOST_WAYS, Axis, Curve, count_lru, miss_ratio_curve
@@ -8,7 +8,7 @@ from memgrain.sim.engine_protocol import Interval
 from memgrain.sim.errors import SimulationError
 from memgrain.sim.metrics import METRICS, Metric
 from memgrain.sim.result import Result
-from memgrain.sim.simulate import BEFORE, LOOPS, simulate, simulate_sequence
+from memgrain.sim.simulate import BEFORE, LOOPS, Before, simulate, simulate_sequence
 from memgrain.sim.version import MODEL_VERSION
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "MODEL_VERSION",
     "MOST_WAYS",
     "Axis",
+    "Before",
     "Bounds",
     "Curve",
     "Interval",

@@ -58,7 +58,7 @@ class Execution:
     census: Census
     """What the programs look like."""
     counts: Counts
-    """What the steps of the trace ask for."""
+    """Sums over the steps of the trace."""
     programs: int
     """Programs executed."""
     tiles: int

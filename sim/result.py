@@ -1,4 +1,4 @@
-"""What happened: the time, integer counters that add, where the time went, and the bounds beside it."""
+"""The result of a run: the time, integer counters that add, where the time went, and bounds."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Result:
     """Counts by dotted name: `l2.hits`, `l2.K.misses`, `hbm.read_bytes`; `core.macs` are those that the algorithm
     needs, `core.issued_macs` those executed, padding by kernel and chip included."""
     breakdown: dict[str, int]
-    """Where the time went, in ps, averaged over the places for programs: launch, units, stalls by cause, idle. Sums
+    """Where the time went, in ps, averaged over the slots for programs: launch, units, stalls by cause, idle. Sums
     to `time`."""
     bounds: Bounds
     """Lower bounds of the time: what no implementation can beat on the chip."""
@@ -48,7 +48,7 @@ class Result:
     cache: str | None
     """Name of the last cache before the DRAM, if there is one."""
     intervals: tuple[Interval, ...] | None = None
-    """What each program did when, if asked for."""
+    """What each program did when, if that was recorded."""
     kernels: tuple[Result, ...] = ()
     """The kernels of a sequence in order, if it is one."""
 
@@ -97,9 +97,9 @@ class Result:
 
     def table(self) -> str:
         """The metrics and the breakdown as text."""
-        told = {name: text for name, text, _ in self.lines()}
-        rows = [f"{self.workload} on {self.chip}", told.pop("advice"), ""]
-        rows += [f"  {name:<26} {text:>20}" for name, text in told.items()]
+        texts = {name: text for name, text, _ in self.lines()}
+        rows = [f"{self.workload} on {self.chip}", texts.pop("advice"), ""]
+        rows += [f"  {name:<26} {text:>20}" for name, text in texts.items()]
         rows += ["", "  where the time went"]
         rows += [
             f"  {name:<26} {time / 1e6:>17,.3f} us {100 * time / self.time:6.1f} %"

@@ -11,7 +11,7 @@ from memgrain.cli.terminal import console
 
 if TYPE_CHECKING:
     from memgrain.hwmodels import Chip
-    from memgrain.sim.network.collectives import Collective
+    from memgrain.sim.network.collectives import CollectiveRun
     from memgrain.validation.collectives import CollectiveValidation
 
 WORST = 5
@@ -66,7 +66,7 @@ def command(
         _show(found, done)
 
 
-def _numbers(chip: Chip, done: Collective) -> dict[str, object]:
+def _numbers(chip: Chip, done: CollectiveRun) -> dict[str, object]:
     """What `--json` prints of one operation."""
     return {
         "chip": chip.name,
@@ -96,7 +96,7 @@ def _numbers(chip: Chip, done: Collective) -> dict[str, object]:
     }
 
 
-def _show(chip: Chip, done: Collective) -> None:
+def _show(chip: Chip, done: CollectiveRun) -> None:
     from rich.table import Table
 
     from memgrain.hwmodels.units import format_bandwidth, format_bytes, format_duration
@@ -128,7 +128,7 @@ def _show(chip: Chip, done: Collective) -> None:
     screen.print(_label(chip, done), style="dim", markup=False, soft_wrap=True)
 
 
-def _label(chip: Chip, done: Collective) -> str:
+def _label(chip: Chip, done: CollectiveRun) -> str:
     """What validation says of a collective: tables of measured ones end at a node, and not every chip has one."""
     from memgrain.validation.external import SYSTEMS
 

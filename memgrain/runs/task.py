@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from memgrain.errors import CodesignError
 from memgrain.hwmodels import Chip, load_chip
@@ -20,7 +20,7 @@ from memgrain.runs.overrides import columns
 from memgrain.runs.rows import Row
 from memgrain.runs.shipped import find_workload, suggest
 from memgrain.runs.validated import Subject, Trust, subject_of, trust_in
-from memgrain.sim import MODEL_VERSION, Result, simulate, simulate_sequence
+from memgrain.sim import BEFORE, MODEL_VERSION, Before, Result, simulate, simulate_sequence
 from memgrain.workloads import (
     KINDS,
     AnyWorkload,
@@ -39,8 +39,6 @@ from memgrain.workloads import (
     parse_any,
 )
 
-Before = Literal["cold", "dirty", "warm"]
-BEFORE: tuple[Before, ...] = ("cold", "dirty", "warm")
 PROSE = {"title": True, "vendor": True, "note": True, "interconnect": True}
 """What a chip file tells people, and its links to other chips: they change no result of one."""
 GENERIC = "generic tiles"

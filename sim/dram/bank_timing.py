@@ -18,7 +18,7 @@ import numpy as np
 from memgrain.sim.cache.ways import index
 from memgrain.sim.dram import state as bk
 from memgrain.sim.dram.address_map import blocks_in, locate
-from memgrain.sim.dram.state import Channels
+from memgrain.sim.dram.state import ChannelState
 from memgrain.sim.dram.stream import serve_rounds
 from memgrain.sim.dram.visit import enter, serve_entries
 from memgrain.sim.native.jit import compiled, inlined
@@ -83,7 +83,7 @@ def serve_runs(
 ):
     """Serve `count` runs from `first` on, a repeat of them, at time `now`; see `DramArrays` for the rest."""
     config, counts = config_of_all[0], counts_of_all[0]
-    dram = Channels(lanes, entries, config, counts)
+    dram = ChannelState(lanes, entries, config, counts)
     size, size_bits = config.access, config.access_bits
     arrival = now + config.lead
     begin_request(now, dram.lanes, config)

@@ -109,7 +109,7 @@ NO_ROW = -(2**62)
 FOREVER = 2**62
 
 
-class Channels(NamedTuple):
+class ChannelState(NamedTuple):
     """What the loops over channels work on."""
 
     lanes: NDArray[np.int64]

@@ -51,7 +51,7 @@ def refresh(channel, arrival, dram):
 
 @inlined
 def tagged(bank_at, row, like, lanes, config):
-    """Mask of those channels whose ring has the tag of `row`, which is rarely that of another row."""
+    """Mask of the channels whose ring has the tag of `row`. Another row rarely has the same tag."""
     at = bank_at + bk.TAGS * PITCH
     found = names(load(lanes, at, like), row)
     for _ in range(1, config.tag_rows):

@@ -8,10 +8,10 @@ from memgrain.sim.native.jit import inlined
 
 
 @inlined
-def schedule(time, who, state):
-    """Advance a slot at `time`; `who` is its number, or -1 - n for the slots that wait for chunk end n."""
+def schedule(time, target, state):
+    """Advance a slot at `time`; `target` is its number, or -1 - n for the slots that wait for chunk end n."""
     progress = state.progress
-    event_queue.push(time, progress.order, who, progress.events, state.events)
+    event_queue.push(time, progress.order, target, progress.events, state.events)
     progress.order += 1
     progress.events += 1
 
@@ -141,9 +141,9 @@ def next_slot(state):
             progress.waking = -1
         if not progress.events:
             return np.int64(-1)
-        time, who = event_queue.pop(progress.events, state.events)
+        time, target = event_queue.pop(progress.events, state.events)
         progress.events -= 1
         progress.now = time
-        if who >= 0:
-            return who
-        progress.waking = -1 - who
+        if target >= 0:
+            return target
+        progress.waking = -1 - target

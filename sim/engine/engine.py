@@ -41,7 +41,7 @@ class CompiledEngine:
         progress.order = progress.events = slots
         progress.slot = progress.waking = -1
         events = np.zeros(2 * slots + 2, EVENT)
-        events["order"][:slots] = events["who"][:slots] = np.arange(slots)
+        events["order"][:slots] = events["target"][:slots] = np.arange(slots)
         exchange = np.zeros(1, RUN)
         exchange["count"], exchange["index"], exchange["tensor"] = 1, -1, len(trace.tensors)
         return tables.LoopState(

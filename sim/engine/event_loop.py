@@ -38,7 +38,7 @@ def longest_wait(issued, done, levels):
 
 
 @inlined
-def ask(path, first, count, times, core, slot, after, state):
+def request_runs(path, first, count, times, core, slot, after, state):
     """Have the levels of a memory path serve `count` runs from `first` on; the slot goes on in state `after`."""
     request = state.request
     request.path, request.first, request.number, request.times, request.core = path, first, count, times, core
@@ -72,7 +72,7 @@ def issue(number, core, programs, state):
         if step.index_runs:
             state.counts.tiles += 1
             first, count, times = step.first_run, step.index_runs, ahead.times
-            return ask(constants.path, first, count, times, core, slot, tb.LIST_SERVED, state)
+            return request_runs(constants.path, first, count, times, core, slot, tb.LIST_SERVED, state)
         note_list(number, progress.now, programs, state)
         return tb.GO_ON
     listed = state.lists[number, slot.first_list]
@@ -90,7 +90,7 @@ def issue(number, core, programs, state):
     if step.load_runs:
         state.counts.tiles += 1
         first, count, times = step.first_run + step.index_runs, step.load_runs, position.times
-        return ask(constants.path, first, count, times, core, slot, tb.LOAD_SERVED, state)
+        return request_runs(constants.path, first, count, times, core, slot, tb.LOAD_SERVED, state)
     note_load(number, core, progress.now, -1, programs, state)
     return tb.GO_ON
 
@@ -169,7 +169,7 @@ def begin_computation(slot, core, work, programs, state):
 
 @inlined
 def exchange(number, core, resident, programs, state):
-    """Ask for the next part of an exchange of scores and probabilities between matrix and vector cores, or wait until
+    """Issue the next part of an exchange of scores and probabilities between matrix and vector cores, or wait until
     the last part is across and computed."""
     slot, constants = state.slots[number], state.constants
     step = programs.steps[state.positions[number, tb.COMPUTED].step]
@@ -196,8 +196,8 @@ def exchange(number, core, resident, programs, state):
     run["stride"], run["count"] = width, np.uint32(step.rows if ours else rows)
     run["bytes"], run["op"] = np.uint32(width), np.uint8(ours != (inward == 1))
     if ours:
-        return ask(constants.path, -1, 1, 0, core, slot, tb.EXCHANGE_SERVED, state)
-    return ask(constants.vector_path, -1, 1, 0, core * share + other, slot, tb.EXCHANGE_SERVED, state)
+        return request_runs(constants.path, -1, 1, 0, core, slot, tb.EXCHANGE_SERVED, state)
+    return request_runs(constants.vector_path, -1, 1, 0, core * share + other, slot, tb.EXCHANGE_SERVED, state)
 
 
 @inlined
@@ -238,7 +238,7 @@ def after_code(number, core, programs, state):
     next_repeat(position, slot.last_step, programs.steps)
     if step.store_runs:
         first = step.first_run + step.index_runs + step.load_runs
-        return ask(state.constants.path, first, step.store_runs, times, core, slot, tb.STORE_SERVED, state)
+        return request_runs(state.constants.path, first, step.store_runs, times, core, slot, tb.STORE_SERVED, state)
     slot.state = tb.AT_WORK
     return tb.GO_ON
 

@@ -1,4 +1,4 @@
-"""The event queue: a heap of (time, order of entry, process), as SimPy keeps its events.
+"""The event queue: a heap of (time, order of entry, target), as SimPy keeps its events.
 
 Events of one time leave in the order in which they were entered. The caller keeps the number of events, so that nothing
 here allocates.
@@ -9,8 +9,9 @@ import numpy as np
 from memgrain.sim.native.jit import inlined
 from memgrain.sim.native.records import record_type
 
-EVENT = record_type("time", "order", "who")
-"""An event: its time in ps, a number that grows with every entry, and which process it wakes."""
+EVENT = record_type("time", "order", "target")
+"""An event: its time in ps, a number that grows with every entry, and what it advances: see `schedule` of
+`memgrain.sim.engine.dispatch`."""
 
 
 @inlined
@@ -23,11 +24,11 @@ def before(time, order, event):
 def move(hole, other, heap):
     """Copy event `other` of the heap into the hole, field by field: LLVM copies a whole record byte by byte."""
     to, event = heap[hole], heap[other]
-    to.time, to.order, to.who = event.time, event.order, event.who
+    to.time, to.order, to.target = event.time, event.order, event.target
 
 
 @inlined
-def push(time, order, who, number, heap):
+def push(time, order, target, number, heap):
     """Enter an event into a heap of `number` events."""
     hole = number
     while hole > 0:
@@ -37,13 +38,13 @@ def push(time, order, who, number, heap):
         move(hole, parent, heap)
         hole = parent
     event = heap[hole]
-    event.time, event.order, event.who = time, order, who
+    event.time, event.order, event.target = time, order, target
 
 
 @inlined
 def pop(number, heap):
-    """Remove the first of `number` events; returns its time and process."""
-    time, who = heap[0].time, heap[0].who
+    """Remove the first of `number` events; returns its time and target."""
+    time, target = heap[0].time, heap[0].target
     last = number - 1
     moved, order = heap[last].time, heap[last].order
     hole = np.int64(0)
@@ -58,4 +59,4 @@ def pop(number, heap):
         move(hole, child, heap)
         hole = child
     move(hole, last, heap)
-    return time, who
+    return time, target

@@ -7,7 +7,7 @@ from memgrain.sim.native.jit import compiled
 
 @compiled
 def count_in_flight(runs, indices, first, count, largest, smallest):
-    """What `count` runs from `first` on count for among the bytes that a core may have in flight: their bytes, or,
+    """Bytes in flight for which `count` runs from `first` on count: their bytes, or,
     where a DMA engine cuts them into requests (`largest` is not 0), as many of the largest."""
     if not largest:
         return count_bytes(runs, first, count)

@@ -52,7 +52,7 @@ LEVEL = record_type(
     "queue",
     "for_engine",
     "arrived",
-    # of the request on its way: until when the level and its banks are busy with it, whether it writes, what it waited
+    # of the request under way: until when the level and its banks are busy with it, whether it writes, what it waited
     # for lines read past the cache (-1: it was looked up), and how many of its lines wait for data
     "until",
     "banks_until",
@@ -181,7 +181,7 @@ def serve_dram(level, runs, indices, first, count, repeat, now, dram):
 
 @inlined
 def serve(path, runs, indices, first, count, repeat, core, now, levels):
-    """When (ps) the last byte of `count` runs from `first` on is at `core`, asked for at `now` along a memory path;
+    """When (ps) the last byte of `count` runs from `first` on is at `core`, requested at `now` along a memory path;
     `NEVER` if a line lies beyond what a cache can tell apart."""
     table, free, paths = levels.table, levels.free, levels.paths
     size, writes = count_bytes(runs, first, count), runs[first]["op"] == 1

@@ -37,8 +37,8 @@ LATENCY, INDEX, IN_FLIGHT, BARRIER, START, MATMUL, VECTOR, CODE, COMPUTE, EXCHAN
 """What time is spent on, from entry `levels` of `spent` on, in the order of
 `memgrain.sim.engine_protocol.CAUSES`; the entries before are the stalls for each level."""
 ISSUE, AHEAD, COMPUTED, POSITIONS = range(4)
-"""Positions of a slot in its program: the step whose load is issued next, the one whose index list is asked for next,
-and the one that is computed next."""
+"""Positions of a slot in its program: the step whose load is issued next, the step whose index list is loaded next, and
+the step that is computed next."""
 
 PROGRAM = record_type("first_step", "steps", "chunk")
 """A program: its first step, how many it has, and its chunk."""
@@ -134,7 +134,7 @@ SLOT = record_type(
     "loads",
     "first_list",
     "lists",
-    # when its computation ends; of an exchange of scores, the parts asked for and when the last one is across
+    # when its computation ends; of an exchange of scores, how many parts were issued, when the last one is across
     "end_of_work",
     "parts",
     "across",
@@ -152,7 +152,7 @@ of `round_ends` it has."""
 
 
 class ProgramTables(NamedTuple):
-    """The programs at hand and what they ask for."""
+    """The programs at hand, with their steps, runs and computations."""
 
     programs: NDArray[np.void]
     """[program] of PROGRAM in launch order."""
@@ -202,4 +202,4 @@ class LoopState(NamedTuple):
     spent: NDArray[np.int64]
     """[levels + CAUSES]: ps."""
     exchange: NDArray[np.void]
-    """One RUN: the part of a tile of scores that is asked for."""
+    """One RUN: the part of an exchange of scores that is issued."""

@@ -1,5 +1,5 @@
-"""How long a step computes: matrix products padded to the unit's tile, exponentials and elementwise operations, and
-their queues."""
+"""Compute time of a step: matrix products padded to the unit's tile, exponentials and elementwise operations, and
+queues for the units."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class Computation:
     issue: int = 0
     """Time of the core's issue slots."""
     demands: tuple[int, ...] = ()
-    """What a part of the program asks of each unit, one after the other; empty: the kernel does not say how it feeds
-    them."""
+    """Times that a part of the program needs of each unit, one after the other; empty: the kernel does not say how it
+    feeds them."""
     groups: int = 1
     """Parts of the program that go round the units."""
 
@@ -84,7 +84,7 @@ class Units:
         self.work = lru_cache(maxsize=4096)(self._work)
 
     def code(self, cycles: tuple[int, int]) -> Computation:
-        """What code of so many cycles (of its program's course, of issue slots) asks for."""
+        """The computation of code that takes so many cycles (of its program's course, of issue slots)."""
         return Computation(0, 0, 0, cycles[0] * PS // self.clock, cycles[1] * PS // self.clock)
 
     def _macs(self, m: int, n: int, k: int) -> int:
@@ -118,8 +118,8 @@ class Units:
         return moved * self.element * PS // self.operand_bandwidth
 
     def _demands(self, matmul: int, vector: int, operands: int) -> tuple[int, ...]:
-        """What one of the program's groups asks of the units in a step. mma.sync waits for its operands in registers;
-        wgmma reads them while it multiplies."""
+        """Times that one of the program's groups needs of the units in a step. mma.sync waits for its operands in
+        registers; wgmma reads them while it multiplies."""
         products = (matmul, operands) if self.instruction == "mma" else (max(matmul, operands),)
         return tuple(demand // self.groups for demand in (*products, vector))
 

@@ -1,4 +1,4 @@
-"""How many requests a DMA engine makes of rows whose addresses decide the size of a request."""
+"""Requests of a DMA engine for rows, where the address of a row decides the size of its requests."""
 
 import numpy as np
 

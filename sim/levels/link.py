@@ -33,8 +33,8 @@ class Link:
         self.bytes = self.written = 0
 
     def serve(self, request: Request, repeat: int, core: int, now: int) -> int:
-        """See `Level.serve`: the last byte has crossed when the link is through with all it was given, one latency
-        later; bytes from the farthest level cross one after the other from the arrival of the first on."""
+        """See `Level.serve`: the last byte has crossed one latency after the link has carried all that it was
+        given; bytes from the farthest level cross one after the other from the arrival of the first on."""
         i = core // self.share
         self.bytes += request.bytes
         self.written += request.bytes if request.writes else 0
