@@ -66,7 +66,7 @@ class Run:
 
     @property
     def merge_idle(self) -> int:
-        """What the mean place idles while splits are merged."""
+        """How long the mean slot idles while splits are merged, in ps."""
         share = max(0, self.slots - self.counters["core.merging"]) / self.slots
         return min(self.breakdown["idle"], int(self.merge * share))
 
@@ -93,7 +93,7 @@ class Run:
 
 
 def change_for(run: Run, name: str, spent: int) -> Advice:
-    """Facts, change, and what it saves at most."""
+    """Facts, change, and its largest saving, for one cause of a run."""
     write = _TEXTS.get(name)
     if write is not None:
         return write(run, spent)
@@ -143,7 +143,7 @@ def _port(run: Run, level: Link, spent: int) -> Advice:
 
 
 def _clusters(run: Run) -> bool:
-    """Whether one load could serve several cores, which programs with splits do not ask for."""
+    """Whether one load could serve several cores; programs with splits do not load so."""
     return run.machine.core.multicast > 1 and run.census.splits > 1 and not run.counters["core.merging"]
 
 
@@ -156,12 +156,12 @@ def _shared(run: Run) -> str:
 
 
 def _banks(run: Run, level: Scratchpad, spent: int) -> Advice:
-    asked, moved = run.counters[f"{level.name}.bytes"], run.counters[f"{level.name}.moved_bytes"]
+    requested, moved = run.counters[f"{level.name}.bytes"], run.counters[f"{level.name}.moved_bytes"]
     facts = f"{size(moved)} into {many(len(level.banks_free), 'scratchpad')} of {rate(level.spec.bandwidth)}, "
     facts += f"{run.share(level.name)} busy"
-    if moved > 1.1 * asked:
-        saved = int(run.limits[level.name] * (1 - asked / moved))
-        padded = f"{1 - asked / moved:.0%} of it pads rows to {level.granule} B"
+    if moved > 1.1 * requested:
+        saved = int(run.limits[level.name] * (1 - requested / moved))
+        padded = f"{1 - requested / moved:.0%} of it pads rows to {level.granule} B"
         return Advice(facts, f"{padded}: rows that are multiples of that", saved)
     return Advice(facts, "fewer bytes into it")
 
@@ -194,11 +194,11 @@ def _in_flight(run: Run, spent: int) -> Advice:
     all_of_them = most * core.count * PS // time
     facts = f"{size(most)} a core under way over {span(time)} give {rate(all_of_them)} on {many(core.count, 'core')}"
     pad = run.machine.scratchpad
-    asked = run.counters[f"{pad.name}.bytes"] if pad is not None else 0
+    requested = run.counters[f"{pad.name}.bytes"] if pad is not None else 0
     counted = run.counters["core.flight_bytes"]
-    if pad is not None and pad.requests is not None and counted > 1.2 * asked:
+    if pad is not None and pad.requests is not None and counted > 1.2 * requested:
         whole = f"each request counts as {pad.requests.largest} B"
-        less = 1 - asked / counted
+        less = 1 - requested / counted
         return Advice(facts, f"{whole}: rows aligned to that would need {less:.0%} less", int(spent * less))
     half = run.limits.get("in_flight", 0) // 2
     return Advice(facts, f"{core.name}.max_bytes_in_flight={size(2 * most)} would double that", max(half, spent - half))
@@ -220,8 +220,8 @@ def _latency(run: Run, spent: int) -> Advice:
 
 
 def _exchange(run: Run, spent: int) -> Advice:
-    way = run.machine.chip.memory[0].name if run.machine.chip.exchange == "memory" else "the vector cores' ports"
-    facts = f"each step's tile of {run.census.columns} keys waits for its scores to cross {way} and come back"
+    through = run.machine.chip.memory[0].name if run.machine.chip.exchange == "memory" else "the vector cores' ports"
+    facts = f"each step's tile of {run.census.columns} keys waits for its scores to cross {through} and come back"
     return Advice(facts, f"half as many steps{_block(run)}", spent // 2)
 
 
@@ -230,9 +230,9 @@ def _idle(run: Run, spent: int) -> Advice:
     merging = max(0, run.merge - (run.machine.chip.barrier or 0))
     best, full, filled = _fill(run, spent, merging)
     if merging // 2 > filled and 10 * merging > run.time and census.splits > 1:
-        facts = f"{run.counters['core.merging']:,} programs that merge splits run on {slots:,} places for the last "
+        facts = f"{run.counters['core.merging']:,} programs that merge splits run on {slots:,} slots for the last "
         return Advice(f"{facts}{span(run.merge)}", f"tiling.splits={census.splits // 2}", merging // 2)
-    facts = f"{many(census.main, 'program')} on {slots:,} places ({run.machine.core.count} cores x "
+    facts = f"{many(census.main, 'program')} on {slots:,} slots ({run.machine.core.count} cores x "
     facts += f"{run.counters['core.resident']})"
     if 50 * filled > run.time:
         return Advice(facts, f"tiling.splits={best} would fill {full:.0%} of whole waves", filled)
@@ -281,7 +281,7 @@ def _launch(run: Run, spent: int) -> Advice:
 
 def _start(run: Run, spent: int) -> Advice:
     chip, core = run.machine.chip, run.machine.core
-    facts = f"{many(run.counters['core.programs'], 'program')} on {run.slots:,} places start "
+    facts = f"{many(run.counters['core.programs'], 'program')} on {run.slots:,} slots start "
     if chip.dispatch:
         facts += f"one by one, {span(chip.dispatch)} apart"
     else:
@@ -296,7 +296,7 @@ def _barrier(run: Run, spent: int) -> Advice:
 
 
 def _index(run: Run, spent: int) -> Advice:
-    facts = f"rows are asked for when their index list is there, which is asked for {run.trace.lists_ahead} steps ahead"
+    facts = f"rows are loaded when their index list is there, which is loaded {run.trace.lists_ahead} steps ahead"
     change = "shorter lists (a larger selection.unit or layout.page), or more programs a core (tiling.resident)"
     return Advice(facts, change)
 
