@@ -1,15 +1,15 @@
-"""What happens: cores, levels and DRAM channels in time. Reads no file, draws no picture."""
+"""The simulator: cores, levels and DRAM channels in time. It reads no file and draws no picture."""
 
 from memgrain.sim.breakdown.bounds import Bounds
 from memgrain.sim.curves.curve import AXES, MOST_WAYS, Axis, Curve, count_lru, miss_ratio_curve
 from memgrain.sim.curves.read_causes import ReadCauses, read_causes
 from memgrain.sim.curves.tap import Shape
+from memgrain.sim.engine_protocol import Interval
 from memgrain.sim.errors import SimulationError
 from memgrain.sim.levels.peaks import LevelPeak, level_peaks, matmul_peak
 from memgrain.sim.metrics import METRICS, Metric
-from memgrain.sim.reference.engine import Interval
 from memgrain.sim.result import Result
-from memgrain.sim.simulate import BEFORE, LOOPS, simulate, simulate_sequence
+from memgrain.sim.simulate import BEFORE, LOOPS, Before, simulate, simulate_sequence
 from memgrain.sim.version import MODEL_VERSION
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "MODEL_VERSION",
     "MOST_WAYS",
     "Axis",
+    "Before",
     "Bounds",
     "Curve",
     "Interval",

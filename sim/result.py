@@ -1,4 +1,4 @@
-"""What happened: the time, integer counters that add, where the time went, and the bounds beside it."""
+"""The result of a run: the time, integer counters that add, where the time went, and bounds."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 
 from memgrain.sim.breakdown.bounds import Bounds
 from memgrain.sim.breakdown.causes import Cause, causes_together
-from memgrain.sim.engine.fold import Folded, fold_together
+from memgrain.sim.engine_protocol import Interval
 from memgrain.sim.metrics import METRICS, Value
-from memgrain.sim.reference.engine import Interval
 from memgrain.sim.version import MODEL_VERSION
 
 
@@ -29,7 +28,7 @@ class Result:
     """Counts by dotted name: `l2.hits`, `l2.K.misses`, `hbm.read_bytes`; `core.macs` are those that the algorithm
     needs, `core.issued_macs` those executed, padding by kernel and chip included."""
     breakdown: dict[str, int]
-    """Where the time went, in ps, averaged over the places for programs: launch, units, stalls by cause, idle. Sums
+    """Where the time went, in ps, averaged over the slots for programs: launch, units, stalls by cause, idle. Sums
     to `time`."""
     bounds: Bounds
     """Lower bounds of the time: what no implementation can beat on the chip."""
@@ -49,11 +48,9 @@ class Result:
     cache: str | None
     """Name of the last cache before the DRAM, if there is one."""
     intervals: tuple[Interval, ...] | None = None
-    """What each program did when, if asked for."""
+    """What each program did when, if that was recorded."""
     kernels: tuple[Result, ...] = ()
     """The kernels of a sequence in order, if it is one."""
-    folded: Folded | None = None
-    """What was counted instead of simulated, if that was allowed."""
 
     def row(self) -> dict[str, Value]:
         """Metrics, model version, bounds, breakdown and counters, flat: a row of a sweep."""
@@ -66,15 +63,8 @@ class Result:
             **{f"limit.{name}_us": time / 1e6 for name, time in self.limits.items()},
             **{f"time.{name}_us": time / 1e6 for name, time in self.breakdown.items()},
             **self._kernel_times(),
-            **self._folding(),
             **self.counters,
         }
-
-    def _folding(self) -> dict[str, Value]:
-        """What was folded, if that was allowed."""
-        if self.folded is None:
-            return {}
-        return {"fold.tiles": self.folded.tiles, "fold.error": self.folded.error}
 
     def _kernel_times(self) -> dict[str, Value]:
         """Times of the kernels of a sequence by name; kernels of one name together."""
@@ -107,16 +97,14 @@ class Result:
 
     def table(self) -> str:
         """The metrics and the breakdown as text."""
-        told = {name: text for name, text, _ in self.lines()}
-        rows = [f"{self.workload} on {self.chip}", told.pop("advice"), ""]
-        rows += [f"  {name:<26} {text:>20}" for name, text in told.items()]
+        texts = {name: text for name, text, _ in self.lines()}
+        rows = [f"{self.workload} on {self.chip}", texts.pop("advice"), ""]
+        rows += [f"  {name:<26} {text:>20}" for name, text in texts.items()]
         rows += ["", "  where the time went"]
         rows += [
             f"  {name:<26} {time / 1e6:>17,.3f} us {100 * time / self.time:6.1f} %"
             for name, time in self.breakdown.items()
         ]
-        if self.folded is not None:
-            rows += ["", f"  {self.folded}"]
         rows += ["", "  kernels"] if self.kernels else []
         rows += [
             f"  {kernel.workload:<26} {kernel.time / 1e6:>17,.3f} us {100 * kernel.time / self.time:6.1f} %"
@@ -175,5 +163,4 @@ def together(name: str, kernels: Sequence[Result]) -> Result:
         macs=sum(kernel.macs for kernel in kernels),
         intervals=tuple(intervals) if first.intervals is not None else None,
         kernels=tuple(kernels),
-        folded=fold_together([kernel.folded for kernel in kernels if kernel.folded], begin),
     )

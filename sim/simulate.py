@@ -1,4 +1,4 @@
-"""A run from beginning to end: the table of contents of this package."""
+"""A run from beginning to end: a chip and traces become a machine, an engine runs it, and its counts a result."""
 
 from __future__ import annotations
 
@@ -7,58 +7,51 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from memgrain.hwmodels.spec import Chip
+from memgrain.sim import engine_protocol
 from memgrain.sim.breakdown.bounds import bounds, work
 from memgrain.sim.breakdown.causes import causes
-from memgrain.sim.breakdown.census import BYTES, COMMANDS
+from memgrain.sim.breakdown.census import BYTES, COMMANDS, Census
 from memgrain.sim.breakdown.changes import Run
 from memgrain.sim.breakdown.limits import floors, limits
 from memgrain.sim.cache.cache import Cache
-from memgrain.sim.engine.engine import Loop
+from memgrain.sim.engine.engine import CompiledEngine
 from memgrain.sim.errors import SimulationError
-from memgrain.sim.levels.machine import Machine
+from memgrain.sim.levels.machine import WORKSPACE, Machine
 from memgrain.sim.prefetch.engine import Engine, engines, watch
 from memgrain.sim.prefetch.prefetched import COUNTS
-from memgrain.sim.reference.engine import WORKSPACE, Kernel
+from memgrain.sim.reference.engine import ReferenceEngine
 from memgrain.sim.result import Result, together
 from memgrain.workloads.steps.prefetch import Prefetch
-from memgrain.workloads.trace import Trace, count
+from memgrain.workloads.trace import Trace
 
 Before = Literal["cold", "dirty", "warm"]
 BEFORE: tuple[Before, ...] = ("cold", "dirty", "warm")
 Loops = Literal["compiled", "simpy"]
 LOOPS: tuple[Loops, ...] = ("compiled", "simpy")
-"""What moves tiles: the compiled event loop, or SimPy's, which is slower and gives the same results."""
+"""The engines: the compiled one, or the reference engine in SimPy, which is slower and gives the same results."""
 
 
 @dataclass(frozen=True)
-class _How:
+class _Options:
     """How kernels are run."""
 
     loop: Loops
-    """What moves tiles."""
+    """The engine."""
     intervals: bool
-    """Whether the result tells what each program did when."""
-    fold: float | None
-    """Tolerance of folding; None to simulate every tile."""
+    """Whether the result says what each program did when."""
 
     def __post_init__(self) -> None:
-        """Raises SimulationError if there is no such loop or tolerance, or if the two do not go together."""
+        """Raises SimulationError if there is no such engine."""
         if self.loop not in LOOPS:
             raise SimulationError(f"loop '{self.loop}' is none of {', '.join(LOOPS)}; name one of them")
-        if self.fold is not None and not 0 < self.fold < 1:
-            raise SimulationError(f"fold is {self.fold}, must lie between 0 and 1; 0.01 lets windows differ by 1 %")
-        if self.fold is not None and self.loop == "simpy":
-            raise SimulationError(
-                "SimPy's loop, which keeps intervals and knows prefetch, does not fold; leave fold out"
-            )
 
-    def kernel(
+    def engine(
         self, machine: Machine, trace: Trace, further: bool = False, at_work: Sequence[Engine] = ()
-    ) -> Kernel | Loop:
-        """A trace on a machine that is ready for it, with engines beside it."""
+    ) -> engine_protocol.Engine:
+        """An engine for a trace on a machine that is prepared for it, with prefetch engines `at_work` beside it."""
         if self.loop == "compiled":
-            return Loop(machine, trace, further, self.fold)
-        return Kernel(machine, trace, self.intervals, further, at_work)
+            return CompiledEngine(machine, trace, further)
+        return ReferenceEngine(machine, trace, self.intervals, further, at_work)
 
 
 def simulate(
@@ -67,24 +60,22 @@ def simulate(
     before: Before | Trace = "cold",
     intervals: bool = False,
     loop: Loops = "compiled",
-    fold: float | None = None,
 ) -> Result:
-    """Run `trace` on `chip` and say what happened.
+    """Run `trace` on `chip`; returns what happened.
 
     `before` is the state of the caches: "cold" (nothing of use in them), "dirty" (full of lines that have to be written
     back first), "warm" (the same trace ran just before), or a trace that ran just before. With `intervals`, the result
-    tells what each program did when. `loop` is one of LOOPS; intervals are only kept by SimPy's. `fold` is a tolerance
-    (0.01: 1 %) at which long repeats are counted instead of simulated, see `memgrain.sim.engine.fold`; the result then
-    says how much was, and how far the time may be off. Raises SimulationError if the trace does not fit the chip.
+    says what each program did when. `loop` is one of LOOPS; "simpy" is the reference engine, which alone records
+    intervals. Raises SimulationError if the trace does not fit the chip.
     """
-    how = _How("simpy" if intervals else loop, intervals, fold)
+    options = _Options("simpy" if intervals else loop, intervals)
     if isinstance(before, Trace):
         _check(chip, trace)
         machine = Machine(chip, trace)
-        how.kernel(machine, before).run()
+        options.engine(machine, before).run()
         machine.forget()
-        return _run(machine, trace, how, warm=True)
-    return _begin(chip, [trace], before, how)[0]
+        return _run(machine, trace, options, warm=True)
+    return _begin(chip, [trace], before, options)[0]
 
 
 def simulate_sequence(
@@ -96,32 +87,31 @@ def simulate_sequence(
     prefetch: Sequence[Prefetch] = (),
     following: bool = False,
     loop: Loops = "compiled",
-    fold: float | None = None,
 ) -> Result:
-    """Run kernels one after the other, as a graph of launches does, and say what happened, in all and in each.
+    """Run kernels one after the other, as a graph of launches does; returns what happened in all and in each.
 
     Each begins when the one before has ended, costs the chip's `barrier` (where it has one) in place of a launch, and
     finds the caches as that left them, lines to be written back included. `traces` lie in one memory, as
     `workloads.in_one_memory` gives them; with `following`, other kernels ran before the first; "warm" means that the
     whole sequence ran just before, without prefetch. Each `prefetch` has an engine of its own, which works beside the
     kernels on the levels below the cores' ports (into scratchpads: through the ports); the result then counts what
-    became of it as `prefetch.bytes` and so on, see `memgrain.sim.prefetch.prefetched.COUNTS`. `loop` and `fold` are
-    those of `simulate`; intervals and prefetch are known to SimPy's loop alone. Raises SimulationError if there is no
-    trace, if their tensors differ, or if a trace or a prefetch does not fit the chip.
+    became of it as `prefetch.bytes` and so on, see `memgrain.sim.prefetch.prefetched.COUNTS`. `loop` is
+    that of `simulate`; intervals and prefetch are known to the reference engine alone. Raises SimulationError if there
+    is no trace, if their tensors differ, or if a trace or a prefetch does not fit the chip.
     """
     if not traces:
         raise SimulationError("no kernel to run in sequence; give one at least")
     if any(trace.tensors != traces[0].tensors for trace in traces):
         raise SimulationError("the kernels of a sequence have tensors of their own; pass what in_one_memory returns")
-    how = _How("simpy" if intervals or prefetch else loop, intervals, fold)
-    return together(name, _begin(chip, traces, before, how, prefetch, following))
+    options = _Options("simpy" if intervals or prefetch else loop, intervals)
+    return together(name, _begin(chip, traces, before, options, prefetch, following))
 
 
 def _begin(
     chip: Chip,
     traces: Sequence[Trace],
     before: Before,
-    how: _How,
+    options: _Options,
     prefetch: Sequence[Prefetch] = (),
     following: bool = False,
 ) -> tuple[Result, ...]:
@@ -137,19 +127,19 @@ def _begin(
                 level.fill_with(dirty=True)
     elif before == "warm":
         for trace in traces:
-            machine.turn(trace)
-            how.kernel(machine, trace).run()
+            machine.prepare(trace)
+            options.engine(machine, trace).run()
             machine.forget()
     every = engines(machine, traces, prefetch, _beside(chip, traces)) if prefetch else []
     found = []
     for number, trace in enumerate(traces):
-        machine.turn(trace)
+        machine.prepare(trace)
         for engine in every:
             if engine.prefetch.kernel == number:
                 watch(engine, machine, trace)
         at_work = [engine for engine in every if engine.concerns(number)]
         warm, further = before == "warm" or number > 0, following or number > 0
-        result = _run(machine, trace, how, warm, further, at_work)
+        result = _run(machine, trace, options, warm, further, at_work)
         found.append(replace(result, counters=result.counters | _prefetched(every)) if every else result)
         machine.forget()
     return tuple(found)
@@ -183,59 +173,56 @@ def _check(chip: Chip, trace: Trace) -> None:
 def _run(
     machine: Machine,
     trace: Trace,
-    how: _How,
+    options: _Options,
     warm: bool,
     further: bool = False,
     at_work: Sequence[Engine] = (),
 ) -> Result:
-    """Run a trace on a machine that is ready for it, with engines beside it."""
+    """Run a trace on a machine that is prepared for it, with prefetch engines `at_work` beside it."""
     chip = machine.chip
-    kernel = how.kernel(machine, trace, further, at_work)
-    time = kernel.run()
+    ran = options.engine(machine, trace, further, at_work).run()
     counters = {f"{level.name}.{name}": count for level in machine.levels for name, count in level.counters().items()}
-    counts = kernel.supply.counts if isinstance(kernel, Loop) else count(trace)
-    macs, exps = work(trace, counts)
+    macs, exps = work(trace, ran.counts)
     counters |= {
-        "core.programs": kernel.programs,
-        "core.tiles": kernel.tiles,
+        "core.programs": ran.programs,
+        "core.tiles": ran.tiles,
         "core.macs": macs,
         "core.exps": exps,
-        "core.issued_macs": kernel.macs,
-        "core.issued_exps": counts.issued_exps,
-        "core.flight_bytes": kernel.flight_bytes,
-        "core.flight_byte_ns": kernel.flight_byte_ns,
-        "core.oversize_bytes": kernel.oversize_bytes,
-        "core.issue_ps": kernel.issue_time,
-        "core.merging": kernel.merging,
-        "core.merge_ps": kernel.merge_time,
+        "core.issued_macs": ran.macs,
+        "core.issued_exps": ran.counts.issued_exps,
+        "core.flight_bytes": ran.flight_bytes,
+        "core.flight_byte_ns": ran.flight_byte_ns,
+        "core.oversize_bytes": ran.oversize_bytes,
+        "core.issue_ps": ran.issue_time,
+        "core.merging": ran.merging,
+        "core.merge_ps": ran.merge_time,
         "core.resident": machine.resident(trace),
     }
-    counters |= _commands(machine, trace, kernel)
-    found = limits(machine, trace, counts, counters, kernel.spent["launch"], time)
-    ran = Run(machine, trace, kernel.census, macs, counters, kernel.spent, found, time)
+    counters |= _commands(machine, trace, ran.census)
+    found = limits(machine, trace, ran.counts, counters, ran.breakdown["launch"], ran.time)
+    kernel = Run(machine, trace, ran.census, macs, counters, ran.breakdown, found, ran.time)
     return Result(
         chip=chip.name,
         workload=trace.name,
-        time=time,
+        time=ran.time,
         counters=counters,
-        breakdown=dict(kernel.spent),
-        bounds=bounds(chip, trace, counts, warm, floors(machine, trace, kernel.launch)),
+        breakdown=ran.breakdown,
+        bounds=bounds(chip, trace, ran.counts, warm, floors(machine, trace, ran.launch)),
         limits=found,
-        causes=causes(ran),
+        causes=causes(kernel),
         useful_bytes=trace.useful_bytes,
         macs=macs,
         dram=chip.dram.name,
         dram_bandwidth=chip.dram.bandwidth,
         cache=chip.cache.name if chip.cache else None,
-        intervals=tuple(kernel.intervals) if kernel.intervals is not None else None,
-        folded=kernel.folding.result(time) if isinstance(kernel, Loop) and kernel.folding else None,
+        intervals=ran.intervals,
     )
 
 
-def _commands(machine: Machine, trace: Trace, kernel: Kernel | Loop) -> dict[str, int]:
+def _commands(machine: Machine, trace: Trace, census: Census) -> dict[str, int]:
     """DMA commands of each tensor, and the bytes that they move, as counters of the scratchpad that they fill."""
     found, pad = dict[str, int](), machine.scratchpad
-    for tensor, entries in zip(trace.tensors, kernel.census.commands.tolist(), strict=True):
+    for tensor, entries in zip(trace.tensors, census.commands.tolist(), strict=True):
         if pad is not None and entries[COMMANDS]:
             found[f"{pad.name}.{tensor.name}.commands"] = entries[COMMANDS]
             found[f"{pad.name}.{tensor.name}.command_bytes"] = entries[BYTES]

@@ -35,19 +35,17 @@ def run(
     *,
     set: Mapping[str, Any] | None = None,
     before: str = "cold",
-    fold: float | None = None,
     tune: Sequence[str] | str = (),
 ) -> Result:
     """Simulate one workload on one chip.
 
     `set` holds dotted overrides of either; the first part of a key decides which. `before` is the state of the caches:
-    cold, dirty or warm. `fold` is a tolerance (0.01: 1 %) at which long repeats are counted instead of simulated, see
-    `memgrain.sim.engine.fold`. `tune` names keys of the tiling ("splits,block_kv") whose best values are searched, see
+    cold, dirty or warm. `tune` names keys of the tiling ("splits,block_kv") whose best values are searched, see
     `memgrain.runs.tune`.
 
     Raises HardwareError, WorkloadError, SimulationError or MemgrainError.
     """
-    return Task.of(chip, workload, set, before, fold, tune).resolve().simulate()
+    return Task.of(chip, workload, set, before, tune).resolve().simulate()
 
 
 def traces(chip: str | Path, workload: WORKLOAD, *, set: Mapping[str, Any] | None = None) -> tuple[Trace, ...]:

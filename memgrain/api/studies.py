@@ -26,7 +26,7 @@ from memgrain.runs.overrides import split
 from memgrain.runs.quantities import size_of
 from memgrain.runs.task import Task
 from memgrain.sim import Axis
-from memgrain.sim.network.collectives import Collective
+from memgrain.sim.network.collectives import CollectiveRun
 from memgrain.sim.network.collectives import collective as exchange
 from memgrain.uncertainty import UncertainResult, interval_of
 from memgrain.uncertainty import sensitivity as effects
@@ -64,13 +64,12 @@ def interval(
     metric: str = "time_us",
     set: Settings | None = None,
     before: str = "cold",
-    fold: float | None = None,
     tune: Sequence[str] | str = (),
     options: RunOptions = RunOptions(),
 ) -> UncertainResult:
     """The interval from 5 to 95 % of a metric: the chip's uncertain numbers are drawn, 100 times unless
     `options.samples` is given, and the model's own error is added."""
-    return interval_of(Task.of(chip, workload, set, before, fold, tune), metric, options)
+    return interval_of(Task.of(chip, workload, set, before, tune), metric, options)
 
 
 def assumptions(
@@ -145,7 +144,7 @@ def collective(
     chips: int = 8,
     algorithm: str = "auto",
     set: Settings | None = None,
-) -> Collective:
+) -> CollectiveRun:
     """Time of an operation over several chips, such as an all-reduce; `size` is that of the whole vector, result or
     message."""
     return exchange(load_chip(chip, set or {}), op, size_of(size, "size"), chips, algorithm)
@@ -188,7 +187,6 @@ def solve(
     values: Sequence[Any] = (),
     set: Settings | None = None,
     before: str = "cold",
-    fold: float | None = None,
     options: RunOptions = RunOptions(),
 ) -> SolveResult:
     """The smallest (or `largest`) value of a key for which a condition such as 'l2.hit_rate >= 0.95' holds, or the
@@ -206,7 +204,7 @@ def solve(
     if key in (set or {}):
         raise MemgrainError(f"'{key}' is sought and set; leave it out of --set")
     bounds = GridBounds(low, high, step, tuple(values))
-    request = SolveQuery(key, str(chip), workload, set or {}, bounds, before, fold)
+    request = SolveQuery(key, str(chip), workload, set or {}, bounds, before)
     if condition is not None:
         return smallest(request, parse_condition(condition), largest, options.out)
     return best(request, str(minimise or maximise), maximise is not None, options.out)

@@ -50,20 +50,18 @@ class PointOf(BaseModel):
     chip: str = Field(min_length=1, description="a chip by name or file")
     workload: str = Field(min_length=1, description="a workload by name or file")
     set: dict[str, Any] = Field(default_factory=dict, description="overrides of either")
-    fold: float | None = Field(default=None, gt=0, lt=1, description="tolerance of folding; see memgrain run --fold")
     tune: Tune = Field(default=(), description="keys of the tiling that are tuned; see memgrain run --tune")
 
     def task(self, more: Mapping[str, Any] | None = None) -> Task:
         """The task, with the further overrides `more`."""
         on_chip, rest = split({**self.set, **(more or {})}, self.chip)
-        return Task(self.chip, on_chip, self.workload, rest, "cold", self.fold, self.tune)
+        return Task(self.chip, on_chip, self.workload, rest, "cold", self.tune)
 
     def command(self, more: Mapping[str, Any] | None = None) -> str:
         """The command that runs the point."""
         settings = [f"--set {shlex.quote(f'{key}={value}')}" for key, value in {**self.set, **(more or {})}.items()]
-        fold = [f"--fold {self.fold}"] if self.fold else []
-        fold += [f"--tune {','.join(self.tune)}"] if self.tune else []
-        return " ".join(["memgrain run", self.chip, self.workload, *settings, *fold])
+        tune = [f"--tune {','.join(self.tune)}"] if self.tune else []
+        return " ".join(["memgrain run", self.chip, self.workload, *settings, *tune])
 
 
 def design_text(design: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from memgrain.cli.terminal import console
 
 if TYPE_CHECKING:
     from memgrain.hwmodels import Chip
-    from memgrain.sim.network.collectives import Collective
+    from memgrain.sim.network.collectives import CollectiveRun
     from memgrain.validation.collectives import CollectiveValidation
 
 WORST = 5
@@ -63,7 +63,7 @@ def command(
         _show(found, done)
 
 
-def _numbers(chip: Chip, done: Collective) -> dict[str, object]:
+def _numbers(chip: Chip, done: CollectiveRun) -> dict[str, object]:
     """The JSON object of one operation."""
     return {
         "chip": chip.name,
@@ -93,7 +93,7 @@ def _numbers(chip: Chip, done: Collective) -> dict[str, object]:
     }
 
 
-def _show(chip: Chip, done: Collective) -> None:
+def _show(chip: Chip, done: CollectiveRun) -> None:
     from rich.table import Table
 
     from memgrain.hwmodels.units import format_bandwidth, format_bytes, format_duration
@@ -125,7 +125,7 @@ def _show(chip: Chip, done: Collective) -> None:
     screen.print(_label(chip, done), style="dim", markup=False, soft_wrap=True)
 
 
-def _label(chip: Chip, done: Collective) -> str:
+def _label(chip: Chip, done: CollectiveRun) -> str:
     """The validation label of a collective: measured tables cover one node, and only some chips."""
     from memgrain.validation.external import SYSTEMS
 

@@ -23,14 +23,6 @@ SetChip = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Override a number of the chip: l2.ways=32. May be repeated."),
 ]
 CacheState = Annotated[str, typer.Option("--before", help="Caches before the run: cold, dirty or warm.")]
-Folding = Annotated[
-    float | None,
-    typer.Option(
-        "--fold",
-        help="Count long repeats instead of simulating them where windows of them differ by no more than this "
-        "(0.01: 1 %); the answer says how far it may be off.",
-    ),
-]
 TuneKeys = Annotated[
     str | None,
     typer.Option(

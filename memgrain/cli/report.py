@@ -69,8 +69,6 @@ def _heading(point: Point, result: Result) -> Text:
     if kernel := point.kernel():
         text.append(f"\nkernel: {kernel}")
     text.append(f"\n{causes_text(result)}")
-    if result.folded is not None:
-        text.append(f"\n{result.folded}")
     return text
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from memgrain.cli.options import AsJson, CacheState, ChipName, Folding, SetEither, TuneKeys, WorkloadName
+from memgrain.cli.options import AsJson, CacheState, ChipName, SetEither, TuneKeys, WorkloadName
 
 
 def command(
@@ -17,7 +17,6 @@ def command(
     workload: WorkloadName,
     set_: SetEither = None,
     before: CacheState = "cold",
-    fold: Folding = None,
     tune: TuneKeys = None,
     assumptions: Annotated[
         bool,
@@ -66,7 +65,7 @@ def command(
         {"--samples": samples, "--seed": seed, "--metric": metric},
         {"-o": out, "-j": jobs},
     )
-    task = Task.of(chip, workload, parse(set_ or []), before, fold, keys_of(tune) if tune is not None else ())
+    task = Task.of(chip, workload, parse(set_ or []), before, keys_of(tune) if tune is not None else ())
     options = RunOptions(out, jobs, samples=samples, seed=seed or 0)
     if assumptions:
         from memgrain.cli.assumptions import show_interval

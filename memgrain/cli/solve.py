@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from memgrain.cli.options import AsJson, CacheState, ChipName, Folding, SetEither, WorkloadName
+from memgrain.cli.options import AsJson, CacheState, ChipName, SetEither, WorkloadName
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +41,6 @@ def command(
     ] = None,
     set_: SetEither = None,
     before: CacheState = "cold",
-    fold: Folding = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -72,7 +71,6 @@ def command(
             values=[_value(text) for text in values.split(",")] if values else (),
             set={**overrides, **more},
             before=before,
-            fold=fold,
             options=RunOptions(out),
         )
 

@@ -51,8 +51,6 @@ class SolveQuery:
     """Restrictions of the values."""
     before: str = "cold"
     """State of the caches before every run."""
-    fold: float | None = None
-    """Tolerance of folding; see `Point.fold`."""
 
     def along(self) -> CandidateGrid:
         """The grid of the key's values. Raises MemgrainError, and the errors of `Task.resolve`."""
@@ -67,7 +65,7 @@ class SolveQuery:
     def task(self, changes: Mapping[str, Any]) -> Task:
         """The unresolved task of that point."""
         chip_set, workload_set = split({**self.overrides, **changes}, self.chip)
-        return Task(self.chip, chip_set, self.workload, workload_set, self.before, self.fold)
+        return Task(self.chip, chip_set, self.workload, workload_set, self.before)
 
 
 @dataclass(frozen=True)

@@ -100,10 +100,6 @@ class Search(BaseModel):
     trials: int = Field(default=100, ge=1, description="number of points, including refused ones")
     seed: int = Field(default=0, ge=0, description="seed of the sampler")
     before: Literal["cold", "dirty", "warm"] = Field(default="cold", description="state of the caches before every run")
-    fold: float | None = Field(
-        default=None, gt=0, lt=1, description="tolerance at which long repeats are extrapolated instead of simulated"
-    )
-
     tune: Tune = Field(default=(), description="keys of the tiling that are tuned at every point")
 
     @property
@@ -116,7 +112,7 @@ class Search(BaseModel):
         every = {**self.set, **overrides}
         on_chip = {key.removeprefix(CHIP): value for key, value in every.items() if key.startswith(CHIP)}
         rest = {key: value for key, value in every.items() if not key.startswith(CHIP)}
-        return Task(chip, on_chip, self.workload, rest, self.before, self.fold, self.tune)
+        return Task(chip, on_chip, self.workload, rest, self.before, self.tune)
 
     def digest(self) -> str:
         """SHA-256 of everything that determines the trials, except their number and the reference."""

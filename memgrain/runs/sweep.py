@@ -47,10 +47,6 @@ class Sweep(BaseModel):
         default_factory=dict, description="overrides that vary, each with its values"
     )
     before: Literal["cold", "dirty", "warm"] = Field(default="cold", description="state of the caches before every run")
-    fold: float | None = Field(
-        default=None, gt=0, lt=1, description="tolerance at which long repeats are counted instead of simulated"
-    )
-
     tune: Tune = Field(default=(), description="keys of the tiling of which every point gets its best values")
 
     def size(self) -> int:
@@ -65,7 +61,7 @@ class Sweep(BaseModel):
                 overrides = {**self.set, **dict(zip(self.grid, values, strict=True))}
                 on_chip = {key.removeprefix(CHIP): value for key, value in overrides.items() if key.startswith(CHIP)}
                 rest = {key: value for key, value in overrides.items() if not key.startswith(CHIP)}
-                found.append(Task(chip, on_chip, self.workload, rest, self.before, self.fold, self.tune))
+                found.append(Task(chip, on_chip, self.workload, rest, self.before, self.tune))
         return found
 
     def points(self) -> tuple[list[Point], list[str]]:

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip, load_chip
@@ -20,7 +20,7 @@ from memgrain.runs.overrides import columns, split
 from memgrain.runs.rows import Row
 from memgrain.runs.shipped import find_workload
 from memgrain.runs.validated import ErrorLabel, Subject, subject_of, trust_in
-from memgrain.sim import Result, simulate, simulate_sequence
+from memgrain.sim import BEFORE, Before, Result, simulate, simulate_sequence
 from memgrain.workloads import (
     AnyWorkload,
     Budget,
@@ -37,8 +37,6 @@ from memgrain.workloads import (
     parse_any,
 )
 
-Before = Literal["cold", "dirty", "warm"]
-BEFORE: tuple[Before, ...] = ("cold", "dirty", "warm")
 GENERIC = "generic tiles"
 """Stands for a kernel's name where tiles are chosen without a described kernel."""
 CROSSINGS = 4
@@ -59,9 +57,6 @@ class Point:
     """State of the caches before the run: cold, dirty or warm."""
     overrides: dict[str, Any] = field(default_factory=dict)
     """Overrides by column name, for the row; not part of the identity."""
-    fold: float | None = None
-    """Tolerance at which long repeats are counted instead of simulated, see `memgrain.sim.engine.fold`; None simulates
-    all."""
     tune: tuple[str, ...] = ()
     """Keys of the tiling whose best values are searched, see `memgrain.runs.tune`; empty: the tiling is not tuned."""
 
@@ -76,8 +71,6 @@ class Point:
             "workload": asked,
             "before": self.before,
         }
-        if self.fold is not None:
-            inputs["fold"] = self.fold
         if self.tune:
             inputs["tune"] = list(self.tune)
         return digest(inputs)
@@ -101,10 +94,10 @@ class Point:
 
             found = tune(self)
             return found.point.simulate(intervals) if intervals else found.result
-        kernels, fold = self.kernels(), None if intervals else self.fold
+        kernels = self.kernels()
         if len(kernels) == 1:
-            return simulate(self.chip, kernels[0], self.before, intervals, fold=fold)
-        return simulate_sequence(self.chip, kernels, self.before, intervals, self.workload.name, fold=fold)
+            return simulate(self.chip, kernels[0], self.before, intervals)
+        return simulate_sequence(self.chip, kernels, self.before, intervals, self.workload.name)
 
     def subject(self) -> Subject:
         """The properties of the point that validation distinguishes."""
@@ -156,7 +149,6 @@ class Point:
             "workload": self.workload.name,
             "before": self.before,
             **({"kernel": kernel} if (kernel := self.kernel()) else {}),
-            **({} if self.fold is None else {"fold": self.fold}),
             "overrides": list(self.overrides),
             **self.overrides,
         }
@@ -180,8 +172,6 @@ class Task:
     """Dotted overrides of the workload."""
     before: str = "cold"
     """State of the caches before the run."""
-    fold: float | None = None
-    """Tolerance of folding; see `Point.fold`."""
     tune: tuple[str, ...] = ()
     """Keys of the tiling whose best values are searched; see `memgrain.runs.tune.keys_of`."""
 
@@ -192,14 +182,13 @@ class Task:
         workload: str | Path | Mapping[str, Any],
         overrides: Mapping[str, Any] | None = None,
         before: str = "cold",
-        fold: float | None = None,
         tune: Sequence[str] | str = (),
     ) -> Task:
         """The task of a chip and a workload with overrides of either; see `memgrain.runs.overrides.split`."""
         from memgrain.runs.tune import keys_of
 
         chip_set, workload_set = split(overrides or {}, chip)
-        return cls(str(chip), chip_set, workload, workload_set, before, fold, keys_of(tune) if tune else ())
+        return cls(str(chip), chip_set, workload, workload_set, before, keys_of(tune) if tune else ())
 
     def resolve(self, files: Files | None = None) -> Point:
         """The task with its files read and checked against each other.
@@ -209,8 +198,6 @@ class Task:
         before = next((known for known in BEFORE if known == self.before), None)
         if before is None:
             raise MemgrainError(f"before '{self.before}' is none of {', '.join(BEFORE)}; choose one of them")
-        if self.fold is not None and not 0 < self.fold < 1:
-            raise MemgrainError(f"fold is {self.fold}, must lie between 0 and 1; 0.01 lets windows differ by 1 %")
         chip = _once(files, ("chip", self.chip, self.chip_set), lambda: load_chip(self.chip, self.chip_set))
         workload = _once(
             files,
@@ -218,7 +205,7 @@ class Task:
             lambda: read_workload(self.workload, self.workload_set),
         )
         _check_fit(chip, workload)
-        return Point(chip, workload, before, columns(self.chip_set, self.workload_set), self.fold, self.tune)
+        return Point(chip, workload, before, columns(self.chip_set, self.workload_set), self.tune)
 
     def id(self) -> str:
         """Identity of the resolved task; see `Point.id`."""

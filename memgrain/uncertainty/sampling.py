@@ -136,9 +136,7 @@ def notes_of(found: SampledPoints | Drawn) -> list[str]:
 
 def with_numbers(task: Task, numbers: dict[str, Any]) -> Task:
     """The task with these parameters of the chip set in addition."""
-    return Task(
-        task.chip, {**task.chip_set, **numbers}, task.workload, task.workload_set, task.before, task.fold, task.tune
-    )
+    return Task(task.chip, {**task.chip_set, **numbers}, task.workload, task.workload_set, task.before, task.tune)
 
 
 def answers(points: Sequence[Job], folder: Path, options: RunOptions) -> tuple[dict[str, Row], list[str]]:

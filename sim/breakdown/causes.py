@@ -1,4 +1,4 @@
-"""What the time of a kernel went to, what that comes from, and what to change: all from its counters."""
+"""The causes of a kernel's time, what they come from, and what to change: all from its counters."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Cause:
     """One thing that takes time."""
 
     time: int
-    """What the mean place for programs spends on it, in ps."""
+    """What the mean slot spends on it, in ps."""
     gain: int
     """What the kernel would save, in ps, at most, if it took no time: no more than its part, and never below what the
     other limits need."""

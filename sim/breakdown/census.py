@@ -1,4 +1,4 @@
-"""What a trace's programs look like, counted while they run: DMA commands by tensor, score tiles, rows of programs."""
+"""A census of a trace's programs, counted while they run: DMA commands by tensor, score tiles, rows of programs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Census:
     """[tensor, ENTRIES]."""
 
     def __post_init__(self) -> None:
-        """Nothing is counted."""
+        """Begin with nothing counted."""
         self.commands = np.zeros((self.tensors, ENTRIES), np.int64)
 
     def add(self, chunk: Chunk) -> None:

@@ -1,4 +1,4 @@
-"""What each cause of lost time comes from in a kernel that has run, and what to change about it."""
+"""For each cause of lost time: what it comes from in a kernel that has run, and what to change."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from memgrain.sim.levels.scratchpad import Scratchpad
 from memgrain.workloads.trace import Trace
 
 
-class Text(NamedTuple):
+class Advice(NamedTuple):
     """What a cause comes from and what to change."""
 
     facts: str
@@ -54,8 +54,8 @@ class Run:
     """In ps."""
 
     @property
-    def places(self) -> int:
-        """Places for programs on all cores."""
+    def slots(self) -> int:
+        """Slots for programs on all cores."""
         return self.counters["core.resident"] * self.machine.core.count
 
     @property
@@ -66,8 +66,8 @@ class Run:
 
     @property
     def merge_idle(self) -> int:
-        """What the mean place idles while splits are merged."""
-        share = max(0, self.places - self.counters["core.merging"]) / self.places
+        """How long the mean slot idles while splits are merged, in ps."""
+        share = max(0, self.slots - self.counters["core.merging"]) / self.slots
         return min(self.breakdown["idle"], int(self.merge * share))
 
     def largest(self, relieved: Set[str]) -> str:
@@ -92,8 +92,8 @@ class Run:
         return f"{self.limits.get(name, 0) / self.time:.0%}"
 
 
-def change_for(run: Run, name: str, spent: int) -> Text:
-    """Facts, change, and what it saves at most."""
+def change_for(run: Run, name: str, spent: int) -> Advice:
+    """Facts, change, and its largest saving, for one cause of a run."""
     write = _TEXTS.get(name)
     if write is not None:
         return write(run, spent)
@@ -108,7 +108,7 @@ def change_for(run: Run, name: str, spent: int) -> Text:
     return _banks(run, level, spent)
 
 
-def _dram(run: Run, spent: int) -> Text:
+def _dram(run: Run, spent: int) -> Advice:
     dram = run.machine.chip.dram
     read, useful = run.counters[f"{dram.name}.read_bytes"], run.trace.useful_bytes + run.trace.index_bytes
     written = run.counters[f"{dram.name}.write_bytes"]
@@ -120,30 +120,30 @@ def _dram(run: Run, spent: int) -> Text:
     granule = run.machine.chip.cache.fill_granule if run.machine.chip.cache else dram.smallest_access
     if useful and read > 1.1 * useful:
         change = f"{read / useful:.3g} bytes come for each that is needed: whole granules of {granule} B, read once"
-        return Text(facts, change, int(run.limits.get(dram.name, 0) * (1 - useful / read)))
+        return Advice(facts, change, int(run.limits.get(dram.name, 0) * (1 - useful / read)))
     hits = run.counters[f"{dram.name}.row_hits"] / max(1, run.counters[f"{dram.name}.accesses"])
     working = 1 - (run.breakdown["launch"] + run.breakdown["idle"]) / run.time
     if peak < 0.6 * working:
         facts += f" while programs wait for it, {hits:.0%} of the accesses with their row open"
-        return Text(facts, "longer pieces, spread over all channels")
-    return Text(facts, "fewer bytes: a smaller dtype, fewer key/value heads, fewer tokens read")
+        return Advice(facts, "longer pieces, spread over all channels")
+    return Advice(facts, "fewer bytes: a smaller dtype, fewer key/value heads, fewer tokens read")
 
 
-def _cache(run: Run, level: Cache, spent: int) -> Text:
+def _cache(run: Run, level: Cache, spent: int) -> Advice:
     moved = run.counters[f"{level.name}.read_bytes"] + run.counters[f"{level.name}.write_bytes"]
     facts = f"{size(moved)} at {run.share(level.name)} of the {rate(level.spec.bandwidth * level.number)} of its slices"
-    return Text(facts, f"read it less often: {_shared(run)}", run.limits[level.name] // 2 if _clusters(run) else 0)
+    return Advice(facts, f"read it less often: {_shared(run)}", run.limits[level.name] // 2 if _clusters(run) else 0)
 
 
-def _port(run: Run, level: Link, spent: int) -> Text:
-    (bandwidth, ways), _ = level.ways
+def _port(run: Run, level: Link, spent: int) -> Advice:
+    (bandwidth, links), _ = level.directions
     moved = run.counters[f"{level.name}.bytes"]
-    facts = f"{size(moved)} through {many(len(ways), 'link')} of {rate(bandwidth)}, {run.share(level.name)} busy"
-    return Text(facts, f"fewer bytes a core: {_shared(run)}, or more cores at work")
+    facts = f"{size(moved)} through {many(len(links), 'link')} of {rate(bandwidth)}, {run.share(level.name)} busy"
+    return Advice(facts, f"fewer bytes a core: {_shared(run)}, or more cores at work")
 
 
 def _clusters(run: Run) -> bool:
-    """Whether one load could serve several cores, which programs with splits do not ask for."""
+    """Whether one load could serve several cores; programs with splits do not load so."""
     return run.machine.core.multicast > 1 and run.census.splits > 1 and not run.counters["core.merging"]
 
 
@@ -155,18 +155,18 @@ def _shared(run: Run) -> str:
     return f"programs with more query rows (tiling.block_q){fit}"
 
 
-def _banks(run: Run, level: Scratchpad, spent: int) -> Text:
-    asked, moved = run.counters[f"{level.name}.bytes"], run.counters[f"{level.name}.moved_bytes"]
+def _banks(run: Run, level: Scratchpad, spent: int) -> Advice:
+    requested, moved = run.counters[f"{level.name}.bytes"], run.counters[f"{level.name}.moved_bytes"]
     facts = f"{size(moved)} into {many(len(level.banks_free), 'scratchpad')} of {rate(level.spec.bandwidth)}, "
     facts += f"{run.share(level.name)} busy"
-    if moved > 1.1 * asked:
-        saved = int(run.limits[level.name] * (1 - asked / moved))
-        padded = f"{1 - asked / moved:.0%} of it pads rows to {level.granule} B"
-        return Text(facts, f"{padded}: rows that are multiples of that", saved)
-    return Text(facts, "fewer bytes into it")
+    if moved > 1.1 * requested:
+        saved = int(run.limits[level.name] * (1 - requested / moved))
+        padded = f"{1 - requested / moved:.0%} of it pads rows to {level.granule} B"
+        return Advice(facts, f"{padded}: rows that are multiples of that", saved)
+    return Advice(facts, "fewer bytes into it")
 
 
-def _dma(run: Run, spent: int) -> Text:
+def _dma(run: Run, spent: int) -> Advice:
     pads = [level for level in run.machine.levels if isinstance(level, Scratchpad) and level.spec.dma_startup]
     pad = max(pads, key=commands_time)
     engines, start = len(pad.banks_free), pad.spec.dma_startup or 0
@@ -179,32 +179,32 @@ def _dma(run: Run, spent: int) -> Text:
     times = run.times(needed, {DMA, "in_flight"})
     tiles = f"tiles of {times} times the size would take {1 / times:.0%} of that{_block(run, times)}"
     if not count or 2 * count < max(reads, writes):
-        return Text(f"{max(reads, writes):,} {pad.name} {facts}", tiles, int(needed * (1 - 1 / times)))
+        return Advice(f"{max(reads, writes):,} {pad.name} {facts}", tiles, int(needed * (1 - 1 / times)))
     facts = f"{count:,} of {max(reads, writes):,} {pad.name} commands move {size(round(moved / count))}; {facts}"
     share = count / max(reads, writes)
     if 2 * gathered >= count:
         wider = f"rows of {size(2 * round(moved / count))} would halve them"
-        return Text(facts, f"{wider} (selection.unit, layout.page, wider heads)", int(needed * share / 2))
-    return Text(facts, tiles, int(needed * share * (1 - 1 / times)))
+        return Advice(facts, f"{wider} (selection.unit, layout.page, wider heads)", int(needed * share / 2))
+    return Advice(facts, tiles, int(needed * share * (1 - 1 / times)))
 
 
-def _in_flight(run: Run, spent: int) -> Text:
+def _in_flight(run: Run, spent: int) -> Advice:
     core, time = run.machine.core, latency(run.machine, run.counters)
     most = core.max_bytes_in_flight or 1
     all_of_them = most * core.count * PS // time
     facts = f"{size(most)} a core under way over {span(time)} give {rate(all_of_them)} on {many(core.count, 'core')}"
     pad = run.machine.scratchpad
-    asked = run.counters[f"{pad.name}.bytes"] if pad is not None else 0
+    requested = run.counters[f"{pad.name}.bytes"] if pad is not None else 0
     counted = run.counters["core.flight_bytes"]
-    if pad is not None and pad.requests is not None and counted > 1.2 * asked:
+    if pad is not None and pad.requests is not None and counted > 1.2 * requested:
         whole = f"each request counts as {pad.requests.largest} B"
-        less = 1 - asked / counted
-        return Text(facts, f"{whole}: rows aligned to that would need {less:.0%} less", int(spent * less))
+        less = 1 - requested / counted
+        return Advice(facts, f"{whole}: rows aligned to that would need {less:.0%} less", int(spent * less))
     half = run.limits.get("in_flight", 0) // 2
-    return Text(facts, f"{core.name}.max_bytes_in_flight={size(2 * most)} would double that", max(half, spent - half))
+    return Advice(facts, f"{core.name}.max_bytes_in_flight={size(2 * most)} would double that", max(half, spent - half))
 
 
-def _latency(run: Run, spent: int) -> Text:
+def _latency(run: Run, spent: int) -> Advice:
     core, loads = run.machine.core, max(1, run.counters["core.flight_bytes"])
     mean = run.counters["core.flight_byte_ns"] * 1000 // (run.time * core.count)
     took = run.counters["core.flight_byte_ns"] * 1000 // loads
@@ -213,40 +213,42 @@ def _latency(run: Run, spent: int) -> Text:
     if run.census.columns and 2 * commands[:, GATHERED].sum() <= commands[:, COMMANDS].sum():
         times = run.times(run.time - run.breakdown["launch"], {"latency", "in_flight", DMA})
         change = f"larger tiles{_block(run, times)}"
-        return Text(facts, change, int(spent * (1 - 1 / times)), (DMA,))
-    return Text(facts, f"more loads ahead (tiling.stages={2 * run.trace.stages}) or programs a core (tiling.resident)")
+        return Advice(facts, change, int(spent * (1 - 1 / times)), (DMA,))
+    return Advice(
+        facts, f"more loads ahead (tiling.stages={2 * run.trace.stages}) or programs a core (tiling.resident)"
+    )
 
 
-def _exchange(run: Run, spent: int) -> Text:
-    way = run.machine.chip.memory[0].name if run.machine.chip.exchange == "memory" else "the vector cores' ports"
-    facts = f"each step's tile of {run.census.columns} keys waits for its scores to cross {way} and come back"
-    return Text(facts, f"half as many steps{_block(run)}", spent // 2)
+def _exchange(run: Run, spent: int) -> Advice:
+    through = run.machine.chip.memory[0].name if run.machine.chip.exchange == "memory" else "the vector cores' ports"
+    facts = f"each step's tile of {run.census.columns} keys waits for its scores to cross {through} and come back"
+    return Advice(facts, f"half as many steps{_block(run)}", spent // 2)
 
 
-def _idle(run: Run, spent: int) -> Text:
-    census, places = run.census, run.places
+def _idle(run: Run, spent: int) -> Advice:
+    census, slots = run.census, run.slots
     merging = max(0, run.merge - (run.machine.chip.barrier or 0))
     best, full, filled = _fill(run, spent, merging)
     if merging // 2 > filled and 10 * merging > run.time and census.splits > 1:
-        facts = f"{run.counters['core.merging']:,} programs that merge splits run on {places:,} places for the last "
-        return Text(f"{facts}{span(run.merge)}", f"tiling.splits={census.splits // 2}", merging // 2)
-    facts = f"{many(census.main, 'program')} on {places:,} places ({run.machine.core.count} cores x "
+        facts = f"{run.counters['core.merging']:,} programs that merge splits run on {slots:,} slots for the last "
+        return Advice(f"{facts}{span(run.merge)}", f"tiling.splits={census.splits // 2}", merging // 2)
+    facts = f"{many(census.main, 'program')} on {slots:,} slots ({run.machine.core.count} cores x "
     facts += f"{run.counters['core.resident']})"
     if 50 * filled > run.time:
-        return Text(facts, f"tiling.splits={best} would fill {full:.0%} of whole waves", filled)
-    if census.main < places:
-        return Text(facts, "more programs at a time (shape.batch, tiling.splits)")
-    facts += f", {census.main / places:.3g} waves"
-    return Text(facts, "more work in a launch (shape.batch), of which the uneven end is a smaller part")
+        return Advice(facts, f"tiling.splits={best} would fill {full:.0%} of whole waves", filled)
+    if census.main < slots:
+        return Advice(facts, "more programs at a time (shape.batch, tiling.splits)")
+    facts += f", {census.main / slots:.3g} waves"
+    return Advice(facts, "more work in a launch (shape.batch), of which the uneven end is a smaller part")
 
 
 def _fill(run: Run, spent: int, merging: int) -> tuple[int, float, int]:
-    """The splits that fill waves of places best, how full, and what that saves: idle time, less what more splits cost
+    """The splits that fill waves of slots best, how full, and what that saves: idle time, less what more splits cost
     to merge; less of it where programs wait for a busy memory or cache, which more of them at a time do not change."""
     census = run.census
     if not census.columns or not (run.counters["core.merging"] or census.splits == 1):
         return census.splits, 1.0, 0
-    best, full = _splits(len(census.heads), census.splits, run.places)
+    best, full = _splits(len(census.heads), census.splits, run.slots)
     if best == census.splits:
         return best, full, 0
     busy = run.time - run.breakdown["launch"] - run.merge
@@ -259,70 +261,72 @@ def _fill(run: Run, spent: int, merging: int) -> tuple[int, float, int]:
     return best, full, max(0, int(saves))
 
 
-def _splits(rows: int, splits: int, places: int) -> tuple[int, float]:
-    """Splits near `splits` at which `rows` rows of programs fill whole waves of `places` best, and how full; these
+def _splits(rows: int, splits: int, slots: int) -> tuple[int, float]:
+    """Splits near `splits` at which `rows` rows of programs fill whole waves of `slots` best, and how full; these
     themselves unless others fill a tenth more."""
 
     def full(number: int) -> float:
-        waves = rows * number / places
-        return waves / -(-rows * number // places)
+        waves = rows * number / slots
+        return waves / -(-rows * number // slots)
 
-    most = max(4 * splits, -(-places // max(1, rows)))
+    most = max(4 * splits, -(-slots // max(1, rows)))
     best = max(range(1, most + 1), key=lambda number: (round(full(number), 2), -abs(number - splits)))
     return (best, full(best)) if full(best) > full(splits) + 0.1 else (splits, full(splits))
 
 
-def _launch(run: Run, spent: int) -> Text:
+def _launch(run: Run, spent: int) -> Advice:
     facts = f"{span(spent)} of {span(run.time)} pass before the first program runs"
-    return Text(facts, "more work in a launch (shape.batch), or kernels joined")
+    return Advice(facts, "more work in a launch (shape.batch), or kernels joined")
 
 
-def _start(run: Run, spent: int) -> Text:
+def _start(run: Run, spent: int) -> Advice:
     chip, core = run.machine.chip, run.machine.core
-    facts = f"{many(run.counters['core.programs'], 'program')} on {run.places:,} places start "
+    facts = f"{many(run.counters['core.programs'], 'program')} on {run.slots:,} slots start "
     if chip.dispatch:
         facts += f"one by one, {span(chip.dispatch)} apart"
     else:
         facts += f"{span(core.program_start or 0)} after one another"
-    return Text(facts, "fewer, longer programs (tiling.splits, tiling.block_q)", spent // 2)
+    return Advice(facts, "fewer, longer programs (tiling.splits, tiling.block_q)", spent // 2)
 
 
-def _barrier(run: Run, spent: int) -> Text:
+def _barrier(run: Run, spent: int) -> Advice:
     merging = run.counters["core.merging"]
     facts = f"{many(merging, 'program')} wait until the last of {run.census.main:,} before them has ended"
-    return Text(facts, "shares of one length, or no splits (tiling.splits=1)")
+    return Advice(facts, "shares of one length, or no splits (tiling.splits=1)")
 
 
-def _index(run: Run, spent: int) -> Text:
-    facts = f"rows are asked for when their index list is there, which is asked for {run.trace.lists_ahead} steps ahead"
+def _index(run: Run, spent: int) -> Advice:
+    facts = f"rows are loaded when their index list is there, which is loaded {run.trace.lists_ahead} steps ahead"
     change = "shorter lists (a larger selection.unit or layout.page), or more programs a core (tiling.resident)"
-    return Text(facts, change)
+    return Advice(facts, change)
 
 
-def _matmul(run: Run, spent: int) -> Text:
+def _matmul(run: Run, spent: int) -> Advice:
     macs, tile = run.counters["core.issued_macs"], run.machine.units.tile
     peak = run.machine.units.macs_per_second * run.machine.chip.matmul_core.count
     facts = f"{macs / 1e9:,.3g} G multiply-accumulates at {run.share('matmul')} of the peak of {peak / 1e12:,.3g} T/s"
     if macs > 1.1 * run.macs:
         facts += f", {1 - run.macs / macs:.0%} of them padding to {tile.m} x {tile.n} x {tile.k}"
         change = "fuller tiles: more query rows a program (shape.q_len, query heads a key/value head)"
-        return Text(facts, change, int(spent * (1 - run.macs / macs)))
-    return Text(facts, "fewer products, or a faster type (dtype)")
+        return Advice(facts, change, int(spent * (1 - run.macs / macs)))
+    return Advice(facts, "fewer products, or a faster type (dtype)")
 
 
-def _vector(run: Run, spent: int) -> Text:
+def _vector(run: Run, spent: int) -> Advice:
     facts = f"exponentials and elementwise operations keep the vector unit {run.share('vector')} busy"
-    return Text(facts, "a faster vector unit, or fewer scores: fewer tokens read, fewer query heads")
+    return Advice(facts, "a faster vector unit, or fewer scores: fewer tokens read, fewer query heads")
 
 
-def _issue(run: Run, spent: int) -> Text:
+def _issue(run: Run, spent: int) -> Advice:
     facts = f"the kernel's instructions take {run.share('issue')} of the issue slots"
-    return Text(facts, f"fewer steps of more keys{_block(run)}", spent // 2)
+    return Advice(facts, f"fewer steps of more keys{_block(run)}", spent // 2)
 
 
-def _code(run: Run, spent: int) -> Text:
+def _code(run: Run, spent: int) -> Advice:
     facts = "instructions of a step beside its products and exponentials, one after the other"
-    return Text(facts, f"fewer steps of more keys{_block(run)}, or more programs a core (tiling.resident)", spent // 2)
+    return Advice(
+        facts, f"fewer steps of more keys{_block(run)}, or more programs a core (tiling.resident)", spent // 2
+    )
 
 
 def _block(run: Run, times: int = 2) -> str:

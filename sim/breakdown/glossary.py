@@ -26,7 +26,7 @@ CAUSES = {
     ),
     "start": Meaning(
         "Programs wait to be started: one after the other where the chip has `dispatch`, program_start after the one "
-        "before in their place otherwise.",
+        "before in their slot otherwise.",
         "Fewer, longer programs: fewer splits (tiling.splits), larger tiles of queries (tiling.block_q).",
     ),
     "matmul": Meaning(
@@ -52,9 +52,9 @@ CAUSES = {
         "Less work for that unit: see matmul, vector and issue.",
     ),
     "idle": Meaning(
-        "Places for programs have none: too few programs, a last wave that fills a part of them, programs of "
+        "Slots for programs have none: too few programs, a last wave that fills a part of them, programs of "
         "different lengths, splits that are being merged, stores at the end.",
-        "A number of programs that fills whole waves of places (tiling.splits); fewer splits if merging takes long.",
+        "A number of programs that fills whole waves of slots (tiling.splits); fewer splits if merging takes long.",
     ),
     "latency": Meaning(
         "A load is under way and no queue explains most of its time: it is the latency of memory or cache.",
@@ -66,7 +66,7 @@ CAUSES = {
     ),
     "in_flight": Meaning(
         "A core has as many bytes under way as it may (max_bytes_in_flight), and what it waits for is only latency. "
-        "As a limit: bytes asked for x latency / bytes under way (Little's law).",
+        "As a limit: bytes loaded x latency / bytes under way (Little's law).",
         "More bytes in flight on the chip; rows aligned to its DMA requests, which count whole; less latency.",
     ),
     "dma_commands": Meaning(
@@ -93,7 +93,7 @@ _KINDS: dict[type, Meaning] = {
         "Fewer bytes; whole granules; longer pieces where few accesses find their row open (dram_row_hit_rate).",
     ),
     Cache: Meaning(
-        "Waits for slices of the cache. As a bound and as a limit: bytes asked of it at the bandwidth of all slices.",
+        "Waits for slices of the cache. As a bound and as a limit: its bytes at the bandwidth of all slices.",
         "Larger tiles of queries (tiling.block_q), so that fewer programs read the same.",
     ),
     Link: Meaning(
@@ -117,8 +117,8 @@ _OF_CORE = {
     "issued_macs": "Multiply-accumulates executed: padding by kernel and chip included.",
     "issued_exps": "Exponentials executed: those of padded rows and tiles included.",
     "resident": "Programs that a core holds at a time.",
-    "flight_bytes": "What tiles counted for among the bytes that cores may have under way: requests in full.",
-    "flight_byte_ns": "Those bytes x nanoseconds from asking to arrival; over time and cores: mean bytes in flight.",
+    "flight_bytes": "Bytes in flight for which loads counted: whole requests.",
+    "flight_byte_ns": "Those bytes x nanoseconds from request to arrival; over time and cores: mean bytes in flight.",
     "oversize_bytes": "Those bytes that came in loads of more than a core may have under way.",
     "issue_ps": "Time of issue slots that the kernel's code took on all cores, in ps.",
 }
@@ -173,8 +173,8 @@ def meaning(name: str, chip: Chip) -> Meaning | None:
     if first not in levels or not rest or rest[-1] not in _OF_LEVEL:
         return None
     sentence = _OF_LEVEL[rest[-1]]
-    whose = "scores between matrix and vector cores" if rest[0] == SCORES else f"tensor {rest[0]}"
-    return Meaning(sentence if len(rest) == 1 else f"{sentence} Of {whose}.")
+    owner = "scores between matrix and vector cores" if rest[0] == SCORES else f"tensor {rest[0]}"
+    return Meaning(sentence if len(rest) == 1 else f"{sentence} Of {owner}.")
 
 
 def _levels(chip: Chip) -> dict[str, type]:

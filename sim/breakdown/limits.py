@@ -1,8 +1,8 @@
-"""What a design's own requests cost at least: for each resource, the time that it needs for all that it was asked.
+"""Limits of a design: for each resource, the least time for all that the design requests of it.
 
-`memgrain.sim.breakdown.bounds` says what no implementation can beat; here, a kernel's own bytes, commands and
-instructions stand against the same peaks, that of the memory less its refreshes. All resources work side by side, and
-each is taken to be shared out evenly over the cores.
+`memgrain.sim.breakdown.bounds` has what no implementation can beat. Limits hold a kernel's own bytes, commands and
+instructions against the same peaks, that of the memory less its refreshes. All resources work side by side, and each is
+assumed to be divided evenly among the cores.
 """
 
 from __future__ import annotations
@@ -75,10 +75,10 @@ def _level(level: Level, counters: Mapping[str, int]) -> int:
         return counters[f"{level.name}.{key}"]
 
     if isinstance(level, Link):
-        (read, reads), (write, writes) = level.ways
+        (read, reads), (write, writes) = level.directions
         written = counted("written_bytes")
-        ways = (counted("bytes") - written) * PS // read, written * PS // write
-        return (sum(ways) if writes is reads else max(ways)) // len(reads)
+        times = (counted("bytes") - written) * PS // read, written * PS // write
+        return (sum(times) if writes is reads else max(times)) // len(reads)
     if isinstance(level, Scratchpad):
         return counted("moved_bytes") * PS // (level.spec.bandwidth * len(level.banks_free))
     moved = (counted("read_bytes") + counted("write_bytes")) * PS
@@ -103,8 +103,9 @@ def commands_time(level: Scratchpad) -> int:
 
 
 def latency(machine: Machine, counters: Mapping[str, int]) -> int:
-    """Unloaded latency of the loads of a kernel in ps: of hits and misses in the last cache, by their number; a load of
-    more than may be in flight takes turns of the latency of a hit, see `memgrain.sim.reference.engine`."""
+    """Unloaded latency of the loads of a kernel in ps: of hits and misses in the last cache, by their number. A load of
+    more bytes than may be in flight takes the latency of a hit for each such part, see
+    `memgrain.sim.reference.engine`."""
     cache, nearest = machine.chip.cache, machine.top.latency
     if cache is None or not counters["core.flight_bytes"]:
         return nearest

@@ -17,7 +17,7 @@ from memgrain.sim.errors import SimulationError
 from memgrain.sim.levels.level import Level
 from memgrain.sim.levels.machine import Machine
 from memgrain.sim.native.address import reciprocal
-from memgrain.sim.reference.engine import Kernel
+from memgrain.sim.reference.engine import ReferenceEngine
 from memgrain.workloads.trace import Trace
 
 Axis = Literal["capacity", "ways"]
@@ -164,8 +164,8 @@ def miss_ratio_curve(
     put_above(level, machine, tap)
     hits: dict[str, int] = {}
     for number, trace in enumerate(several):
-        machine.turn(trace)
-        Kernel(machine, trace, False, number > 0).run()
+        machine.prepare(trace)
+        ReferenceEngine(machine, trace, False, number > 0).run()
         for name, count in level.counters().items():
             hits[name] = hits.get(name, 0) + count
         machine.forget()

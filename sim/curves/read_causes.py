@@ -13,8 +13,8 @@ from memgrain.sim.cache.cache import Cache
 from memgrain.sim.curves import fully as fl
 from memgrain.sim.curves.tap import Lines, Shape, Tap, put_above
 from memgrain.sim.errors import SimulationError
-from memgrain.sim.levels.machine import Machine
-from memgrain.sim.reference.engine import WORKSPACE, Kernel
+from memgrain.sim.levels.machine import WORKSPACE, Machine
+from memgrain.sim.reference.engine import ReferenceEngine
 from memgrain.workloads.trace import Trace
 
 MOST_LINES = 1 << 28
@@ -105,8 +105,8 @@ def read_causes(chip: Chip, traces: Trace | Sequence[Trace]) -> ReadCauses:
     put_above(cache, machine, tap)
     misses: dict[str, int] = {}
     for number, trace in enumerate(several):
-        machine.turn(trace)
-        Kernel(machine, trace, False, number > 0).run()
+        machine.prepare(trace)
+        ReferenceEngine(machine, trace, False, number > 0).run()
         for name, count in cache.counters().items():
             misses[name] = misses.get(name, 0) + count
         machine.forget()

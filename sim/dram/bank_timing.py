@@ -1,71 +1,92 @@
 """DRAM channels in time: banks, rows, buses and refresh as reservations, driven by the standard's constraint table.
 
-How the table is read. A constraint between *unlike* commands (ACT to RD, RD to PRE, PRE to ACT) is a delay on the way
-of one request. A constraint between *like* commands (RD to RD, ACT to ACT, four ACTs in tFAW) is a server: each command
-occupies it for latency/window, and with requests waiting the controller keeps every server busy with whichever request
-can use it. So each server is work-conserving: it carries the time until which it is booked, and a request that arrives
-pushes that time on by its own service, without the holes that a request held up elsewhere would leave in a
-first-come-first-served bus. That is what FR-FCFS is for.
+How the table is read. A constraint between *unlike* commands (ACT to RD, RD to PRE, PRE to ACT) delays one request. A
+constraint between *like* commands (RD to RD, ACT to ACT, four ACTs in tFAW) is a server: each command occupies it for
+latency/window, and with requests waiting the controller keeps every server busy with whichever request can use it. So
+each server is work-conserving: it carries the time until which it is booked, and a request that arrives delays that
+time by its own service, without the holes that a request held up elsewhere would leave in a first-come-first-served
+bus. That is what FR-FCFS is for.
 
 The window of FR-FCFS: a request joins an activation of its row that is still pending in its bank, if that activation
 is among the last `window` ones; otherwise it needs an activation of its own.
 
-This file takes runs apart into the entries of a queue, `dram_visit` serves them.
+This file splits runs into the entries of a queue; `memgrain.sim.dram.visit` serves them.
 """
 
 import numpy as np
 
 from memgrain.sim.cache.ways import index
 from memgrain.sim.dram import state as bk
-from memgrain.sim.dram.address_map import locate, parted
-from memgrain.sim.dram.stream import stream
+from memgrain.sim.dram.address_map import blocks_in, locate
+from memgrain.sim.dram.state import ChannelState
+from memgrain.sim.dram.stream import serve_rounds
 from memgrain.sim.dram.visit import enter, serve_entries
-from memgrain.sim.native.jit import compiled
-
-# moving
-DONE, QUEUE, FIRST, CAME, MOVING = range(5)
+from memgrain.sim.native.jit import compiled, inlined
 
 
 @compiled
-def add(position, high, writes, arrival, k, state, book):
+def add(position, high, writes, arrival, k, dram):
     """Add to a queue of `k` entries the smallest accesses from number `position` up to `high`; returns how many entries
     it has then."""
-    full, bits = book[bk.CHUNK], book[bk.CHUNK_BITS]
+    config = dram.config
+    full, bits = config.chunk, config.chunk_bits
     while position < high:
-        chunk = parted(position, full, bits)
+        chunk = blocks_in(position, full, bits)
         offset = position - chunk * full
         if offset or high - position < full:
             count, amount = np.int64(1), min(full - offset, high - position)
         else:
-            count, amount = parted(high - position, full, bits), full
-        if book[bk.ROUND] and count >= 2 * book[bk.ROUND]:
-            serve_entries(bk.QUEUE, k, arrival, state, book)
+            count, amount = blocks_in(high - position, full, bits), full
+        if config.round_chunks and count >= 2 * config.round_chunks:
+            serve_entries(0, k, arrival, dram)
             k = np.int64(0)
-            served = stream(chunk, count, amount, writes, arrival, state, book)
+            served = serve_rounds(chunk, count, amount, writes, arrival, dram)
             position += served * amount
             if served:
                 continue
         if k == bk.QUEUED:
-            serve_entries(bk.QUEUE, k, arrival, state, book)
+            serve_entries(0, k, arrival, dram)
             k = np.int64(0)
-        channel, left, rank, group, bank, row = locate(chunk, book)
+        channel, left, rank, group, bank, row = locate(chunk, config)
         count = min(left, count)
-        enter(bk.QUEUE + k * bk.ENTRY, channel, count, rank, group, bank, row, amount, writes, state, book)
+        enter(dram.entries[index(k)], channel, count, rank, group, bank, row, amount, writes, config)
         position += count * amount
         k += 1
     return k
 
 
-@compiled
-def serve_runs(runs, indices, first, count, repeat, now, state, book, moving):
-    """Serve `count` runs from `first` on; leaves in `moving` when the first and the last read's data are there, the
-    bytes read, and the longest wait in a queue."""
-    size, size_bits = book[bk.ACCESS], book[bk.ACCESS_BITS]
-    arrival = now + book[bk.LEAD]
+@inlined
+def begin_request(now, lanes, config):
+    """Clear what a request accumulates."""
     for i in range(4):
-        state[bk.LATEST + i] = now - book[bk.READ_LATENCY]
-        state[bk.EARLIEST + i] = bk.FOREVER - book[bk.READ_LATENCY]
-        state[bk.LONGEST + i] = state[bk.OPENED + i] = state[bk.REPLACED + i] = 0
+        lanes[bk.LATEST + i] = now - config.read_latency
+        lanes[bk.EARLIEST + i] = bk.FOREVER - config.read_latency
+        lanes[bk.LONGEST + i] = lanes[bk.OPENED + i] = lanes[bk.REPLACED + i] = 0
+
+
+@inlined
+def end_request(came, lanes, config, counts, answer):
+    """Count what a request that read `came` bytes accumulated, and answer it."""
+    latest, earliest, longest = lanes[bk.LATEST], lanes[bk.EARLIEST], lanes[bk.LONGEST]
+    for i in range(4):
+        latest, earliest = max(latest, lanes[bk.LATEST + i]), min(earliest, lanes[bk.EARLIEST + i])
+        longest = max(longest, lanes[bk.LONGEST + i])
+        counts.activates += lanes[bk.OPENED + i]
+        counts.conflicts += lanes[bk.REPLACED + i]
+    answer.done, answer.first = latest + config.read_latency, earliest + config.read_latency
+    answer.queue, answer.came = longest, came
+
+
+@compiled
+def serve_runs(
+    runs, indices, first, count, repeat, now, lanes, entries, config_of_all, counts_of_all, tensors, answers
+):
+    """Serve `count` runs from `first` on, a repeat of them, at time `now`; see `DramArrays` for the rest."""
+    config, counts = config_of_all[0], counts_of_all[0]
+    dram = ChannelState(lanes, entries, config, counts)
+    size, size_bits = config.access, config.access_bits
+    arrival = now + config.lead
+    begin_request(now, dram.lanes, config)
     k, came = np.int64(0), 0
     for r in range(first, first + count):
         run = runs[r]
@@ -78,21 +99,16 @@ def serve_runs(runs, indices, first, count, repeat, now, state, book, moving):
         total = 0
         for i in range(np.int64(run["count"])):
             low = base + (np.int64(indices[index(gathered + i)]) if gathered >= 0 else i) * stride
-            position, high = parted(low, size, size_bits), parted(low + width + size - 1, size, size_bits)
+            position, high = blocks_in(low, size, size_bits), blocks_in(low + width + size - 1, size, size_bits)
             total += high - position
-            k = add(position, high, writes, arrival, k, state, book)
-        tensor = bk.TENSORS + np.int64(run["tensor"]) * bk.TENSOR_COUNTS
-        book[tensor + (bk.WRITE_BYTES if writes else bk.READ_BYTES)] += total * size
-        book[bk.WRITES if writes else bk.READS] += total
-        came += 0 if writes else total * size
-    serve_entries(bk.QUEUE, k, arrival, state, book)
-    latest, earliest, longest = state[bk.LATEST], state[bk.EARLIEST], state[bk.LONGEST]
-    for i in range(4):
-        latest, earliest = max(latest, state[bk.LATEST + i]), min(earliest, state[bk.EARLIEST + i])
-        longest = max(longest, state[bk.LONGEST + i])
-        book[bk.ACTIVATES] += state[bk.OPENED + i]
-        book[bk.CONFLICTS] += state[bk.REPLACED + i]
-    moving[DONE] = latest + book[bk.READ_LATENCY]
-    moving[FIRST] = earliest + book[bk.READ_LATENCY]
-    moving[QUEUE] = longest
-    moving[CAME] = came
+            k = add(position, high, writes, arrival, k, dram)
+        tensor = tensors[index(np.int64(run["tensor"]))]
+        if writes:
+            tensor.write_bytes += total * size
+            counts.writes += total
+        else:
+            tensor.read_bytes += total * size
+            counts.reads += total
+            came += total * size
+    serve_entries(0, k, arrival, dram)
+    end_request(came, dram.lanes, config, counts, answers[0])

@@ -1,4 +1,4 @@
-"""One channel of a DRAM standard by itself, kept busy with reads: what cycle-level DRAM simulators are held against."""
+"""One channel of a DRAM standard by itself, kept busy with reads, for comparison with cycle-level DRAM simulators."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ CAPACITY = 8 << 30
 
 
 @dataclass(frozen=True)
-class Reads:
-    """What became of the reads that had their data when time was up."""
+class CompletedReads:
+    """The reads that had their data when time was up."""
 
     count: int
     """Reads that had ended."""
@@ -66,19 +66,19 @@ def one_channel(standard: DramStandard, window: int, page_policy: Literal["open"
 
 @dataclass(frozen=True)
 class Queues:
-    """Where a controller keeps reads that wait."""
+    """Capacities of a controller's queues of reads."""
 
     transactions: int
-    """Reads that wait for a place in the queue of their bank; the oldest that has one moves on."""
+    """Reads that wait for room in the queue of their bank; the oldest whose queue has room moves on."""
     bank: int
     """Reads of one bank that wait for their column access."""
 
 
-def keep_busy(spec: DramSpec, addresses: Iterable[int], time: int, queues: Queues) -> Reads:
-    """Read a burst at each of `addresses` until `time` (ps), each as soon as the controller's queues have a place.
+def keep_busy(spec: DramSpec, addresses: Iterable[int], time: int, queues: Queues) -> CompletedReads:
+    """Read a burst at each of `addresses` until `time` (ps), each as soon as the controller's queues have room.
 
-    What reads still under way at the end activated is not counted: each read is taken to have activated as much as
-    another.
+    Activations of reads that are still under way at the end are not counted; the count assumes that every read
+    activates as much as another.
     """
     dram, coming = Dram(spec, ("X",)), iter(addresses)
     runs = np.zeros(1, RUN)
@@ -98,17 +98,17 @@ def keep_busy(spec: DramSpec, addresses: Iterable[int], time: int, queues: Queue
         for queue in banks.values():
             while queue and queue[0] <= now:
                 queue.popleft()
-        place = next((i for i, (_, bank) in enumerate(waiting) if len(banks[bank]) < queues.bank), None)
-        if place is None:
+        next_read = next((i for i, (_, bank) in enumerate(waiting) if len(banks[bank]) < queues.bank), None)
+        if next_read is None:
             now = min(banks[bank][0] for _, bank in waiting)
             continue
-        base[0], bank = waiting[place]
-        del waiting[place]
+        base[0], bank = waiting[next_read]
+        del waiting[next_read]
         ends.append(dram.serve(request, 0, 0, now))
         insort(banks[bank], ends[-1] - after_column)
     ended = sum(end <= time for end in ends)
     activates = round(dram.counters()["activates"] * ended / len(ends))
-    return Reads(ended, activates, ended * spec.smallest_access * PS / time)
+    return CompletedReads(ended, activates, ended * spec.smallest_access * PS / time)
 
 
 def _bank(spec: DramSpec, address: int) -> int:
@@ -119,7 +119,7 @@ def _bank(spec: DramSpec, address: int) -> int:
     for name in reversed(standard.fields):
         if name == "row":
             break
-        chunk, place = divmod(chunk, sizes[name])
+        chunk, value = divmod(chunk, sizes[name])
         if name in ("rank", "bank_group", "bank"):
-            number = number * sizes[name] + place
+            number = number * sizes[name] + value
     return number

@@ -52,7 +52,7 @@ def _operand(context: Any, builder: Any, value: Any, given: Any, kind: LanesType
 
 
 def _binary(function: Any, generate: Callable[[Any, Any, Any], Any]) -> None:
-    """Let Numba take `function` of two vectors, or of a vector and a number."""
+    """Teach Numba `function` of two vectors, or of a vector and a number."""
 
     class Template(AbstractTemplate):
         def generic(self, arguments: Any, keywords: Any) -> Any:
@@ -131,8 +131,8 @@ def _load(typing_context, array, first, like):
 @intrinsic
 def _store(typing_context, array, first, lanes):
     def generate(context, builder, _, arguments):
-        place = _pointer(context, builder, array, arguments[0], arguments[1], lanes)
-        builder.store(arguments[2], place, align=8)
+        pointer = _pointer(context, builder, array, arguments[0], arguments[1], lanes)
+        builder.store(arguments[2], pointer, align=8)
         return context.get_dummy_value()
 
     return types.void(array, types.int64, lanes), generate

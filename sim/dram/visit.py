@@ -1,6 +1,6 @@
-"""What one entry of the queue does to the channels that it asks: refreshes that are due, activations, columns, buses.
+"""What one entry of the queue does to its channels: refreshes that are due, activations, columns, buses.
 
-`visit` is written once for one channel and for four neighbouring ones, see `dram_lanes`.
+`visit` is written once for one channel and for four neighbouring ones, see `memgrain.sim.dram.simd`.
 """
 
 import numpy as np
@@ -12,228 +12,224 @@ from memgrain.sim.native.jit import compiled, inlined
 
 PITCH, TAG = bk.PITCH, np.int64(0xFFFF)
 UNKNOWN, NONE = -1, -2
-"""Whether a displaced activation can be joined, before it was searched for and after none was found."""
+"""In place of a displaced activation to join: before the search for one, and after a search that found none."""
 
 
 @inlined
-def of(number, channel, rows, book):
-    """Where the rows of a channel's rank, group or bank `number` begin, which has so many."""
-    return (number * book[bk.BLOCKS] + (channel >> 2)) * rows * PITCH + (channel & 3)
+def rows_of(number, channel, rows, config):
+    """Word, from the beginning of its part, of the first of `rows` rows of a channel's rank, group or bank `number`."""
+    return (number * config.blocks + (channel >> 2)) * rows * PITCH + (channel & 3)
 
 
 @compiled
-def refresh(channel, arrival, state, book):
-    """Carry out the refreshes that fall due before the channel gets to a request arriving at `arrival`: of the banks
-    whose turn it is, REFRESHED at a time."""
-    time, refreshed = book[bk.REFRESH_TIME], book[bk.REFRESHED]
-    per_rank = book[bk.GROUPS] * book[bk.BANKS]
-    turns, at = book[bk.RANKS] * per_rank // refreshed, book[bk.OF_CHANNELS] + of(0, channel, bk.CHANNEL_ROWS, book)
+def refresh(channel, arrival, dram):
+    """Carry out the refreshes of a channel that fall due before it gets to a request arriving at `arrival`: `refreshed`
+    banks at a time, in order."""
+    lanes, config, counts = dram.lanes, dram.config, dram.counts
+    time, refreshed = config.refresh_time, config.refreshed
+    per_rank = config.groups * config.banks
+    orders, at = config.ranks * per_rank // refreshed, config.channels_at + rows_of(0, channel, bk.CHANNEL_ROWS, config)
     next_at = index(at + bk.NEXT_REFRESH * PITCH)
-    while max(arrival, state[index(at + bk.BUS * PITCH)]) >= state[next_at]:
-        due = state[next_at]
-        state[next_at] = due + book[bk.REFRESH_INTERVAL]
-        book[bk.REFRESHES] += 1
-        turn = state[index(at + bk.TURN * PITCH)]
-        state[index(at + bk.TURN * PITCH)] = turn + 1 if turn + 1 < turns else 0
-        if turns == 1:
-            state[index(at + bk.BUS * PITCH)] = max(state[index(at + bk.BUS * PITCH)], due) + time
-        first = turn * refreshed
+    while max(arrival, lanes[index(at + bk.BUS * PITCH)]) >= lanes[next_at]:
+        due = lanes[next_at]
+        lanes[next_at] = due + config.refresh_interval
+        counts.refreshes += 1
+        order = lanes[index(at + bk.REFRESH_ORDER * PITCH)]
+        lanes[index(at + bk.REFRESH_ORDER * PITCH)] = order + 1 if order + 1 < orders else 0
+        if orders == 1:
+            lanes[index(at + bk.BUS * PITCH)] = max(lanes[index(at + bk.BUS * PITCH)], due) + time
+        first = order * refreshed
         for rank in range(first // per_rank, first // per_rank + refreshed // per_rank):
-            acts = index(book[bk.OF_RANKS] + of(rank, channel, 1, book))
-            state[acts] = max(state[acts], due) + time
+            acts = index(config.ranks_at + rows_of(rank, channel, 1, config))
+            lanes[acts] = max(lanes[acts], due) + time
         for bank in range(first, first + refreshed):
-            bank_at = book[bk.OF_BANKS] + of(bank, channel, book[bk.BANK_ROWS], book)
+            bank_at = config.banks_at + rows_of(bank, channel, config.bank_rows, config)
             next_act, open_row = index(bank_at + bk.NEXT_ACT * PITCH), index(bank_at + bk.OPEN_ROW * PITCH)
-            state[next_act] = max(state[next_act], due) + time
-            state[open_row] = min(state[open_row], ~state[open_row])
+            lanes[next_act] = max(lanes[next_act], due) + time
+            lanes[open_row] = min(lanes[open_row], ~lanes[open_row])
 
 
 @inlined
-def tagged(bank_at, row, like, state, book):
-    """Mask of those channels whose ring has the tag of `row`, which is rarely that of another row."""
+def tagged(bank_at, row, like, lanes, config):
+    """Mask of the channels whose ring has the tag of `row`. Another row rarely has the same tag."""
     at = bank_at + bk.TAGS * PITCH
-    found = names(load(state, at, like), row)
-    for _ in range(1, book[bk.TAG_WORDS]):
+    found = names(load(lanes, at, like), row)
+    for _ in range(1, config.tag_rows):
         at += PITCH
-        found = found | names(load(state, at, like), row)
+        found = found | names(load(lanes, at, like), row)
     return found
 
 
 @compiled
-def joined(bank, channel, row, arrival, state, book):
-    """Where it stands when the columns may be read of a displaced activation of `row` that a request arriving at
-    `arrival` can join, or NONE."""
-    window = book[bk.WINDOW]
-    bank_at = book[bk.OF_BANKS] + of(bank, channel, book[bk.BANK_ROWS], book)
-    ring_at = book[bk.OF_RINGS] + of(bank, channel, window * bk.RING_ROWS, book)
-    newest = state[index(bank_at + bk.NEWEST * PITCH)]
+def joined(bank, channel, row, arrival, dram):
+    """The word that says when the columns may be read of a displaced activation of `row`, if there is one that a
+    request arriving at `arrival` can join; else NONE."""
+    lanes, config = dram.lanes, dram.config
+    window = config.window
+    bank_at = config.banks_at + rows_of(bank, channel, config.bank_rows, config)
+    ring_at = config.rings_at + rows_of(bank, channel, window * bk.RING_ROWS, config)
+    newest = lanes[index(bank_at + bk.NEWEST * PITCH)]
     for back in range(1, window):
-        place = newest - back + (window if back > newest else 0)
-        at = ring_at + place * bk.RING_ROWS * PITCH
-        if state[index(at + bk.END * PITCH)] <= arrival:
+        entry = newest - back + (window if back > newest else 0)
+        at = ring_at + entry * bk.RING_ROWS * PITCH
+        if lanes[index(at + bk.END * PITCH)] <= arrival:
             return NONE
-        if state[index(at + bk.RING_ROW * PITCH)] == row:
+        if lanes[index(at + bk.RING_ROW * PITCH)] == row:
             return at + bk.READY * PITCH
     return NONE
 
 
 @inlined
-def displace(among, bank_at, ring_at, row, start, column, rows, state, book):
+def displace(among, bank_at, ring_at, row, start, column, rows, lanes, config):
     """Activations of `row` at `start` displace the newest ones, of `rows`, whose columns may be read from `column` on,
     in those channels whose bits are set in `among`."""
-    window = book[bk.WINDOW]
+    window = config.window
     newest_at, rows = bank_at + bk.NEWEST * PITCH, later(rows, -1 - rows)
-    newest = load(state, newest_at, start)
-    place = lane(newest, 0)
-    if width(start) > 1 and among == (1 << width(start)) - 1 and not bits(newest != place):
-        at = ring_at + place * bk.RING_ROWS * PITCH
-        store(state, at + bk.END * PITCH, start)
-        store(state, at + bk.READY * PITCH, column)
-        store(state, at + bk.RING_ROW * PITCH, rows)
-        place = place + 1 if place + 1 < window else 0
-        store(state, newest_at, newest - newest + place)
-        tag_at, shift = bank_at + (bk.TAGS + (place >> 2)) * PITCH, (place & 3) << 4
-        store(state, tag_at, (load(state, tag_at, start) & ~(TAG << shift)) | ((row & TAG) << shift))
+    newest = load(lanes, newest_at, start)
+    entry = lane(newest, 0)
+    if width(start) > 1 and among == (1 << width(start)) - 1 and not bits(newest != entry):
+        at = ring_at + entry * bk.RING_ROWS * PITCH
+        store(lanes, at + bk.END * PITCH, start)
+        store(lanes, at + bk.READY * PITCH, column)
+        store(lanes, at + bk.RING_ROW * PITCH, rows)
+        entry = entry + 1 if entry + 1 < window else 0
+        store(lanes, newest_at, newest - newest + entry)
+        tag_at, shift = bank_at + (bk.TAGS + (entry >> 2)) * PITCH, (entry & 3) << 4
+        store(lanes, tag_at, (load(lanes, tag_at, start) & ~(TAG << shift)) | ((row & TAG) << shift))
         return
     for i in range(width(start)):
         if among >> i & 1:
-            place = lane(newest, i)
-            at = ring_at + place * bk.RING_ROWS * PITCH + i
-            state[index(at + bk.END * PITCH)] = lane(start, i)
-            state[index(at + bk.READY * PITCH)] = lane(column, i)
-            state[index(at + bk.RING_ROW * PITCH)] = lane(rows, i)
-            place = place + 1 if place + 1 < window else 0
-            state[index(newest_at + i)] = place
-            tag_at, shift = index(bank_at + (bk.TAGS + (place >> 2)) * PITCH + i), (place & 3) << 4
-            state[tag_at] = (state[tag_at] & ~(TAG << shift)) | ((row & TAG) << shift)
+            entry = lane(newest, i)
+            at = ring_at + entry * bk.RING_ROWS * PITCH + i
+            lanes[index(at + bk.END * PITCH)] = lane(start, i)
+            lanes[index(at + bk.READY * PITCH)] = lane(column, i)
+            lanes[index(at + bk.RING_ROW * PITCH)] = lane(rows, i)
+            entry = entry + 1 if entry + 1 < window else 0
+            lanes[index(newest_at + i)] = entry
+            tag_at, shift = index(bank_at + (bk.TAGS + (entry >> 2)) * PITCH + i), (entry & 3) << 4
+            lanes[tag_at] = (lanes[tag_at] & ~(TAG << shift)) | ((row & TAG) << shift)
 
 
 @inlined
-def gather(at, lanes, state):
-    """Add up what a request gathers."""
-    store(state, at, load(state, at, lanes) + lanes)
+def accumulate(at, amounts, lanes):
+    """Add to what a request accumulates."""
+    store(lanes, at, load(lanes, at, amounts) + amounts)
 
 
 @inlined
-def visit(arrival, channel, older, place, times, state, book):
+def visit(arrival, channel, older, address, times, dram):
     """Serve an entry in as many channels from `channel` on as `arrival` is wide. Returns False, with nothing done but
     refreshes, if one of them may be able to join a displaced activation and `older` is UNKNOWN."""
-    rank, row, group, bank = place
+    lanes, config = dram.lanes, dram.config
+    rank, row, group, bank = address
     bus_time, columns, to_act, reads = times
-    at = book[bk.OF_CHANNELS] + of(0, channel, bk.CHANNEL_ROWS, book)
-    bus = load(state, at + bk.BUS * PITCH, arrival)
-    if bits(later(arrival, bus) >= load(state, at + bk.NEXT_REFRESH * PITCH, arrival)):
+    at = config.channels_at + rows_of(0, channel, bk.CHANNEL_ROWS, config)
+    bus = load(lanes, at + bk.BUS * PITCH, arrival)
+    if bits(later(arrival, bus) >= load(lanes, at + bk.NEXT_REFRESH * PITCH, arrival)):
         for i in range(width(arrival)):
-            refresh(channel + i, lane(arrival, 0), state, book)
-        bus = load(state, at + bk.BUS * PITCH, arrival)
-    rank_at = book[bk.OF_RANKS] + of(rank, channel, 1, book)
-    group_at = book[bk.OF_GROUPS] + of(group, channel, bk.GROUP_ROWS, book)
-    bank_at = book[bk.OF_BANKS] + of(bank, channel, book[bk.BANK_ROWS], book)
-    ring_at = book[bk.OF_RINGS] + of(bank, channel, book[bk.WINDOW] * bk.RING_ROWS, book)
+            refresh(channel + i, lane(arrival, 0), dram)
+        bus = load(lanes, at + bk.BUS * PITCH, arrival)
+    rank_at = config.ranks_at + rows_of(rank, channel, 1, config)
+    group_at = config.groups_at + rows_of(group, channel, bk.GROUP_ROWS, config)
+    bank_at = config.banks_at + rows_of(bank, channel, config.bank_rows, config)
+    ring_at = config.rings_at + rows_of(bank, channel, config.window * bk.RING_ROWS, config)
     column_at = bank_at + bk.COLUMN * PITCH if older < 0 else older
-    open_row = load(state, bank_at + bk.OPEN_ROW * PITCH, arrival)
-    before = load(state, bank_at + bk.BEFORE * PITCH, arrival)
+    open_row = load(lanes, bank_at + bk.OPEN_ROW * PITCH, arrival)
+    before = load(lanes, bank_at + bk.BEFORE * PITCH, arrival)
     if older == UNKNOWN:
         searched = (open_row != row) & (before > arrival)
-        if bits(searched) and bits(searched & tagged(bank_at, row, arrival, state, book)):
+        if bits(searched) and bits(searched & tagged(bank_at, row, arrival, lanes, config)):
             return False
-    next_act = load(state, bank_at + bk.NEXT_ACT * PITCH, arrival)
-    last = load(state, bank_at + bk.LAST * PITCH, arrival)
-    column = load(state, column_at, arrival)
+    next_act = load(lanes, bank_at + bk.NEXT_ACT * PITCH, arrival)
+    last = load(lanes, bank_at + bk.LAST * PITCH, arrival)
+    column = load(lanes, column_at, arrival)
     unloaded, opens = arrival, open_row != row
-    if book[bk.CLOSED]:
+    if config.closed:
         opens = opens | (arrival > last)
     opened = bits(opens) if older < 0 else 0
     if opened:
         start = later(arrival, next_act)
-        if not book[bk.CLOSED]:
+        if not config.closed:
             replaces = (open_row > -1) & opens
-            start = pick(replaces, later(start, later(arrival, last) + book[bk.PRE_TO_ACT]), start)
-            gather(bk.REPLACED, pick(replaces, 1, 0), state)
-        acts = load(state, at + bk.ACTS * PITCH, arrival)
-        rank_acts = load(state, rank_at, arrival)
-        group_acts = load(state, group_at + bk.GROUP_ACTS * PITCH, arrival)
+            start = pick(replaces, later(start, later(arrival, last) + config.pre_to_act), start)
+            accumulate(bk.REPLACED, pick(replaces, 1, 0), lanes)
+        acts = load(lanes, at + bk.ACTS * PITCH, arrival)
+        rank_acts = load(lanes, rank_at, arrival)
+        group_acts = load(lanes, group_at + bk.GROUP_ACTS * PITCH, arrival)
         start = later(later(start, acts), later(rank_acts, group_acts))
-        store(state, at + bk.ACTS * PITCH, pick(opens, later(acts, arrival) + book[bk.ACT_CHANNEL], acts))
-        store(state, rank_at, pick(opens, later(rank_acts, arrival) + book[bk.ACT_RANK], rank_acts))
-        group_acts = pick(opens, later(group_acts, arrival) + book[bk.ACT_GROUP], group_acts)
-        store(state, group_at + bk.GROUP_ACTS * PITCH, group_acts)
-        displace(opened, bank_at, ring_at, row, start, column, open_row, state, book)
-        store(state, bank_at + bk.OPEN_ROW * PITCH, pick(opens, row, open_row))
-        store(state, bank_at + bk.BEFORE * PITCH, pick(opens, start, before))
-        next_act = pick(opens, start + book[bk.ROW_CYCLE], next_act)
-        start = start + book[bk.ACT_TO_COLUMN]
+        store(lanes, at + bk.ACTS * PITCH, pick(opens, later(acts, arrival) + config.act_channel, acts))
+        store(lanes, rank_at, pick(opens, later(rank_acts, arrival) + config.act_rank, rank_acts))
+        group_acts = pick(opens, later(group_acts, arrival) + config.act_group, group_acts)
+        store(lanes, group_at + bk.GROUP_ACTS * PITCH, group_acts)
+        displace(opened, bank_at, ring_at, row, start, column, open_row, lanes, config)
+        store(lanes, bank_at + bk.OPEN_ROW * PITCH, pick(opens, row, open_row))
+        store(lanes, bank_at + bk.BEFORE * PITCH, pick(opens, start, before))
+        next_act = pick(opens, start + config.row_cycle, next_act)
+        start = start + config.act_to_column
         column, last = pick(opens, start, column), pick(opens, start, last)
-        unloaded = pick(opens, arrival + book[bk.ACT_TO_COLUMN], arrival)
-        gather(bk.OPENED, pick(opens, 1, 0), state)
-    last_rank = load(state, at + bk.LAST_RANK * PITCH, arrival)
+        unloaded = pick(opens, arrival + config.act_to_column, arrival)
+        accumulate(bk.OPENED, pick(opens, 1, 0), lanes)
+    last_rank = load(lanes, at + bk.LAST_RANK * PITCH, arrival)
     switches = last_rank != rank
-    bus_times = pick(switches, bus_time + book[bk.RANK_SWITCH], bus_time)
-    store(state, at + bk.LAST_RANK * PITCH, pick(switches, rank, last_rank))
+    bus_times = pick(switches, bus_time + config.rank_switch, bus_time)
+    store(lanes, at + bk.LAST_RANK * PITCH, pick(switches, rank, last_rank))
     bus = later(bus, arrival) + bus_times
-    store(state, at + bk.BUS * PITCH, bus)
-    group_columns = later(load(state, group_at + bk.GROUP_COLUMNS * PITCH, arrival), arrival) + columns
-    store(state, group_at + bk.GROUP_COLUMNS * PITCH, group_columns)
+    store(lanes, at + bk.BUS * PITCH, bus)
+    group_columns = later(load(lanes, group_at + bk.GROUP_COLUMNS * PITCH, arrival), arrival) + columns
+    store(lanes, group_at + bk.GROUP_COLUMNS * PITCH, group_columns)
     first = later(arrival, column)
     after = first + columns
-    store(state, column_at, after)
+    store(lanes, column_at, after)
     if older < 0:
-        store(state, bank_at + bk.LAST * PITCH, later(last, after))
-    store(state, bank_at + bk.NEXT_ACT * PITCH, later(next_act, after + to_act))
+        store(lanes, bank_at + bk.LAST * PITCH, later(last, after))
+    store(lanes, bank_at + bk.NEXT_ACT * PITCH, later(next_act, after + to_act))
     if reads:
         end = later(first + later(bus_times, columns), later(bus, group_columns))
-        store(state, bk.LATEST, later(load(state, bk.LATEST, arrival), end))
-        earliest = load(state, bk.EARLIEST, arrival)
-        store(state, bk.EARLIEST, pick(end > earliest, earliest, end))
-        store(state, bk.LONGEST, later(load(state, bk.LONGEST, arrival), end - unloaded - bus_times))
+        store(lanes, bk.LATEST, later(load(lanes, bk.LATEST, arrival), end))
+        earliest = load(lanes, bk.EARLIEST, arrival)
+        store(lanes, bk.EARLIEST, pick(end > earliest, earliest, end))
+        store(lanes, bk.LONGEST, later(load(lanes, bk.LONGEST, arrival), end - unloaded - bus_times))
     return True
 
 
 @inlined
-def enter(at, channel, count, rank, group, bank, row, amount, writes, state, book):
-    """Write the entry at word `at` of the state."""
-    group += rank * book[bk.GROUPS]
-    state[index(at + bk.FIRST_CHANNEL)] = channel
-    state[index(at + bk.COUNT)] = count
-    state[index(at + bk.RANK)] = rank
-    state[index(at + bk.GROUP)] = group
-    state[index(at + bk.BANK)] = group * book[bk.BANKS] + bank
-    state[index(at + bk.ROW)] = row
-    state[index(at + bk.AMOUNT)] = amount
-    state[index(at + bk.IS_WRITE)] = writes
+def enter(entry, channel, number, rank, group, bank, row, amount, writes, config):
+    """Fill an entry of the queue for `number` channels from `channel` on."""
+    group += rank * config.groups
+    entry.channel, entry.number, entry.rank, entry.group = channel, number, rank, group
+    entry.bank, entry.row, entry.amount, entry.writes = group * config.banks + bank, row, amount, writes
 
 
 @inlined
-def times_of(amount, writes, book):
+def times_of(amount, writes, config):
     """Of an entry: how long it occupies bus and bank group, how long after its last column the bank may activate, and
-    whether it is waited for."""
-    to_pre = book[bk.WRITE_TO_PRE] if writes else book[bk.READ_TO_PRE]
+    whether the request waits for it."""
+    to_pre = config.write_to_pre if writes else config.read_to_pre
     return (
-        amount * (book[bk.BUS_TIME] + (book[bk.WRITE_EXTRA] if writes else 0)),
-        amount * book[bk.GROUP_TIME],
-        to_pre + book[bk.PRE_TO_ACT] - book[bk.GROUP_TIME],
+        amount * (config.bus_time + (config.write_extra if writes else 0)),
+        amount * config.group_time,
+        to_pre + config.pre_to_act - config.group_time,
         not writes,
     )
 
 
 @compiled
-def serve_entries(first, count, arrival, state, book):
-    """Serve `count` entries of the queue, which begin at word `first` of the state."""
-    for k in range(count):
-        at = first + k * bk.ENTRY
-        channel, row = state[index(at + bk.FIRST_CHANNEL)], state[index(at + bk.ROW)]
-        stop, bank = channel + state[index(at + bk.COUNT)], state[index(at + bk.BANK)]
-        place = (state[index(at + bk.RANK)], row, state[index(at + bk.GROUP)], bank)
-        times = times_of(state[index(at + bk.AMOUNT)], state[index(at + bk.IS_WRITE)], book)
+def serve_entries(first, number, arrival, dram):
+    """Serve `number` entries of the queue from entry `first` on."""
+    for k in range(first, first + number):
+        entry = dram.entries[index(k)]
+        channel, row, bank = entry.channel, entry.row, entry.bank
+        stop, address = channel + entry.number, (entry.rank, row, entry.group, bank)
+        times = times_of(entry.amount, entry.writes, dram.config)
         alone = channel
         while channel < stop:
             if channel >= alone and not channel & 3 and channel + 4 <= stop:
-                if visit(four(arrival), channel, UNKNOWN, place, times, state, book):
+                if visit(four(arrival), channel, UNKNOWN, address, times, dram):
                     channel += 4
                 else:
                     alone = channel + 4
             else:
                 older = UNKNOWN
-                while not visit(one(arrival), channel, older, place, times, state, book):
-                    older = joined(bank, channel, row, arrival, state, book)
+                while not visit(one(arrival), channel, older, address, times, dram):
+                    older = joined(bank, channel, row, arrival, dram)
                 channel += 1

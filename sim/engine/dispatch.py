@@ -1,147 +1,149 @@
-"""Places take programs: barriers between chunks, dispatch, and who is told when a chunk has ended."""
+"""Slots take programs: barriers between chunks, dispatch, and waking the slots that wait for the end of a chunk."""
 
 import numpy as np
 
-from memgrain.sim.engine import event_queue as agenda
+from memgrain.sim.engine import event_queue
 from memgrain.sim.engine import tables as tb
 from memgrain.sim.native.jit import inlined
 
 
 @inlined
-def schedule(time, who, facts, heap):
-    """Let a place have its turn at `time`, or with -1 - n those that wait for the end of a chunk, of generation n."""
-    agenda.enter(time, facts[tb.ORDER], who, facts[tb.EVENTS], heap)
-    facts[tb.ORDER] += 1
-    facts[tb.EVENTS] += 1
+def schedule(time, target, state):
+    """Advance a slot at `time`; `target` is its number, or -1 - n for the slots that wait for chunk end n."""
+    progress = state.progress
+    event_queue.push(time, progress.order, target, progress.events, state.events)
+    progress.order += 1
+    progress.events += 1
 
 
 @inlined
-def spend(what, time, stand):
-    """Note that a place spent time on something."""
-    stand.spent[stand.facts[tb.LEVELS] + what] += time
+def spend(cause, time, state):
+    """Add time that a slot spent on something."""
+    state.spent[state.constants.levels + cause] += time
 
 
 @inlined
-def skip_empty(place, step, work, places):
+def skip_empty(position, last, steps):
     """Move a position past steps that are never executed."""
-    while places[place, step] < places[place, tb.LAST_STEP] and work.steps[places[place, step], tb.REPEATS] == 0:
-        places[place, step] += 1
+    while position.step < last and steps[position.step].repeats == 0:
+        position.step += 1
 
 
 @inlined
-def earlier_run(number, facts, chunks):
+def earlier_chunk_runs(number, progress, chunks):
     """Whether programs of a chunk before `number` run."""
-    while facts[tb.OLDEST] < number and chunks[facts[tb.OLDEST], tb.LEFT] == 0:
-        facts[tb.OLDEST] += 1
-    other = facts[tb.OLDEST]
-    while other < number and chunks[other, tb.RUNNING] == 0:
+    while progress.oldest < number and chunks[progress.oldest].left == 0:
+        progress.oldest += 1
+    other = progress.oldest
+    while other < number and chunks[other].running == 0:
         other += 1
     return other < number
 
 
 @inlined
-def take_program(place, work, stand):
-    """Give a place the next program."""
-    places, facts, steps = stand.places, stand.facts, work.steps
-    program = work.programs[facts[tb.NEXT]]
-    facts[tb.NEXT] += 1
-    first, last = program[tb.FIRST_STEP], program[tb.FIRST_STEP] + program[tb.STEPS]
-    places[place, tb.PLACE_CHUNK], places[place, tb.LAST_STEP] = program[tb.CHUNK], last
+def take_program(number, programs, state):
+    """Give a slot the next program."""
+    slot, progress, steps = state.slots[number], state.progress, programs.steps
+    program = programs.programs[progress.next_program]
+    progress.next_program += 1
+    first, last = program.first_step, program.first_step + program.steps
+    slot.chunk, slot.last_step = program.chunk, last
     total = np.int64(0)
     for step in range(first, last):
-        total += steps[step, tb.REPEATS]
-    places[place, tb.TOTAL] = total
-    for entry in (tb.ISSUED, tb.COMPUTED, tb.LOADED_FIRST, tb.LOADED, tb.LISTED_FIRST, tb.LISTED):
-        places[place, entry] = 0
-    for entry in (tb.ISSUE_STEP, tb.AHEAD_STEP, tb.COMPUTE_STEP):
-        places[place, entry] = first
-        places[place, entry + 1] = 0
-        skip_empty(place, entry, work, places)
-    places[place, tb.BEGAN] = facts[tb.NOW]
+        total += steps[step].repeats
+    slot.steps, slot.issued, slot.computed = total, 0, 0
+    slot.first_load, slot.loads, slot.first_list, slot.lists = 0, 0, 0, 0
+    for i in range(tb.POSITIONS):
+        position = state.positions[number, i]
+        position.step, position.times = first, 0
+        skip_empty(position, last, steps)
+    slot.began = progress.now
 
 
 @inlined
-def pass_barrier(place, work, stand):
-    """Go past the barrier of a place's chunk, or wait there."""
-    places, facts, chunks = stand.places, stand.facts, work.chunks
-    number = places[place, tb.PLACE_CHUNK]
-    if chunks[number, tb.BARRIER] and earlier_run(number, facts, chunks):
-        at = (facts[tb.FIRST_WAITING] + facts[tb.WAITING]) % len(stand.waiting)
-        stand.waiting[at, 0], stand.waiting[at, 1] = place, facts[tb.GENERATION]
-        facts[tb.WAITING] += 1
-        places[place, tb.STATE] = tb.AT_BARRIER
+def pass_barrier(number, programs, state):
+    """Pass the barrier of a slot's chunk, or wait there."""
+    slot, progress, counts = state.slots[number], state.progress, state.counts
+    chunk = programs.chunks[slot.chunk]
+    if chunk.barrier and earlier_chunk_runs(slot.chunk, progress, programs.chunks):
+        entry = state.waiting[(progress.first_waiting + progress.waiting) % len(state.waiting)]
+        entry.slot, entry.generation = number, progress.generation
+        progress.waiting += 1
+        slot.state = tb.AT_BARRIER
         return tb.WAIT
-    if chunks[number, tb.BARRIER] and not chunks[number, tb.BEGUN]:
-        facts[tb.MERGE_BEGAN] = facts[tb.NOW]
-    chunks[number, tb.BEGUN] = 1
-    chunks[number, tb.RUNNING] += 1
-    facts[tb.PROGRAMS] += 1
-    facts[tb.MERGING] += chunks[number, tb.BARRIER]
-    places[place, tb.STATE] = tb.OPENED
-    if chunks[number, tb.COSTS]:
-        if chunks[number, tb.OPENS] < 0:
-            chunks[number, tb.OPENS] = facts[tb.NOW] + chunks[number, tb.COSTS]
-        schedule(max(facts[tb.NOW], chunks[number, tb.OPENS]), place, facts, stand.heap)
+    if chunk.barrier and not chunk.begun:
+        counts.merge_began = progress.now
+    chunk.begun = 1
+    chunk.running += 1
+    counts.programs += 1
+    counts.merging += chunk.barrier
+    slot.state = tb.OPENED
+    if chunk.costs:
+        if chunk.opens < 0:
+            chunk.opens = progress.now + chunk.costs
+        schedule(max(progress.now, chunk.opens), number, state)
         return tb.WAIT
     return tb.GO_ON
 
 
 @inlined
-def start(place, stand):
-    """Let a place's program be dispatched, and wait until it starts."""
-    places, facts = stand.places, stand.facts
-    spend(tb.BARRIER_STALL, facts[tb.NOW] - places[place, tb.BEGAN], stand)
-    places[place, tb.BEGAN] = facts[tb.NOW]
-    facts[tb.DISPATCHED] = max(facts[tb.DISPATCHED], facts[tb.NOW]) + facts[tb.DISPATCH]
-    wait = facts[tb.DISPATCHED] - facts[tb.NOW] + places[place, tb.BEGIN]
-    places[place, tb.BEGIN] = facts[tb.PROGRAM_START]
-    places[place, tb.STATE] = tb.STARTED
+def start(number, state):
+    """Dispatch a slot's program, and wait until it starts."""
+    slot, progress, constants = state.slots[number], state.progress, state.constants
+    now = progress.now
+    spend(tb.BARRIER, now - slot.began, state)
+    slot.began = now
+    progress.dispatched = max(progress.dispatched, now) + constants.dispatch
+    wait = progress.dispatched - now + slot.begin
+    slot.begin = constants.program_start
+    slot.state = tb.STARTED
     if wait:
-        schedule(facts[tb.NOW] + wait, place, facts, stand.heap)
+        schedule(now + wait, number, state)
         return tb.WAIT
     return tb.GO_ON
 
 
 @inlined
-def end_program(place, work, stand):
-    """A place's program has ended; who waits for the end of its chunk is told."""
-    facts, chunks, number = stand.facts, work.chunks, stand.places[place, tb.PLACE_CHUNK]
-    chunks[number, tb.RUNNING] -= 1
-    chunks[number, tb.LEFT] -= 1
-    if not chunks[number, tb.RUNNING]:
-        last = (facts[tb.FIRST_WAITING] + facts[tb.WAITING] - 1) % len(stand.waiting)
-        if facts[tb.WAITING] and stand.waiting[last, 1] == facts[tb.GENERATION]:
-            schedule(facts[tb.NOW], -1 - facts[tb.GENERATION], facts, stand.heap)
-        facts[tb.GENERATION] += 1
-    stand.places[place, tb.STATE] = tb.IDLE
+def end_program(number, programs, state):
+    """End a slot's program; if it is the last of its chunk that runs, wake the slots that wait for that."""
+    slot, progress = state.slots[number], state.progress
+    chunk = programs.chunks[slot.chunk]
+    chunk.running -= 1
+    chunk.left -= 1
+    if not chunk.running:
+        last = state.waiting[(progress.first_waiting + progress.waiting - 1) % len(state.waiting)]
+        if progress.waiting and last.generation == progress.generation:
+            schedule(progress.now, -1 - progress.generation, state)
+        progress.generation += 1
+    slot.state = tb.IDLE
 
 
 @inlined
-def chunk_ended(generation, facts, waiting):
-    """The next place that waited for the end of a chunk of that generation, or -1."""
-    first = facts[tb.FIRST_WAITING]
-    if not facts[tb.WAITING] or waiting[first, 1] != generation:
+def pop_waiting(generation, progress, waiting):
+    """Remove the next slot that waits for chunk end `generation`; -1 if there is none."""
+    first = waiting[progress.first_waiting]
+    if not progress.waiting or first.generation != generation:
         return np.int64(-1)
-    facts[tb.FIRST_WAITING] = (first + 1) % len(waiting)
-    facts[tb.WAITING] -= 1
-    return waiting[first, 0]
+    progress.first_waiting = (progress.first_waiting + 1) % len(waiting)
+    progress.waiting -= 1
+    return first.slot
 
 
 @inlined
-def next_place(facts, heap, waiting):
-    """Whose turn it is, or -1 if all has ended; that of one who waited for the end of a chunk comes before the next
-    event."""
+def next_slot(state):
+    """The slot to advance, -1 if all has ended. Slots that wait for the end of a chunk come before the next event."""
+    progress = state.progress
     while True:
-        if facts[tb.TOLD] >= 0:
-            place = chunk_ended(facts[tb.TOLD], facts, waiting)
-            if place >= 0:
-                return place
-            facts[tb.TOLD] = -1
-        if not facts[tb.EVENTS]:
+        if progress.waking >= 0:
+            number = pop_waiting(progress.waking, progress, state.waiting)
+            if number >= 0:
+                return number
+            progress.waking = -1
+        if not progress.events:
             return np.int64(-1)
-        time, who = agenda.leave(facts[tb.EVENTS], heap)
-        facts[tb.EVENTS] -= 1
-        facts[tb.NOW] = time
-        if who >= 0:
-            return who
-        facts[tb.TOLD] = -1 - who
+        time, target = event_queue.pop(progress.events, state.events)
+        progress.events -= 1
+        progress.now = time
+        if target >= 0:
+            return target
+        progress.waking = -1 - target

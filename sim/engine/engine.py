@@ -1,132 +1,145 @@
-"""A kernel in the compiled event loop: tables made of its trace and its machine, and what comes back.
+"""The compiled engine: a trace and a machine as tables, the event loop that runs on them, and what it found.
 
-It does what `memgrain.sim.reference.engine.Kernel` does, event by event, at a twentieth of the cost of a tile; that one
-is the one to read. Intervals and prefetch beside the kernel are that one's alone.
+It does the same as the reference engine (`memgrain.sim.reference.engine`, the one to read), event by event, at a
+twentieth of the cost of a tile. Intervals and prefetch are known to the reference engine alone.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from memgrain.sim.engine import event_loop as programs
-from memgrain.sim.engine import outstanding as flights
-from memgrain.sim.engine import tables, units
-from memgrain.sim.engine.fold import Folding
-from memgrain.sim.engine.stream import Supply
-from memgrain.sim.engine.wiring import Wiring
-from memgrain.sim.levels.machine import PROBABILITY_BYTES, SCORE_BYTES, Machine
+from memgrain.sim.breakdown.launch import break_down, launch_time
+from memgrain.sim.engine import event_loop, tables
+from memgrain.sim.engine.event_queue import EVENT
+from memgrain.sim.engine.outstanding import OUTSTANDING_LOAD
+from memgrain.sim.engine.stream import ProgramStream
+from memgrain.sim.engine.wiring import LevelArrays
+from memgrain.sim.engine_protocol import CAUSES, Execution
+from memgrain.sim.levels.machine import PROBABILITY_BYTES, SCORE_BYTES, WORKSPACE, Machine
 from memgrain.sim.native.jit import compile_once
-from memgrain.sim.reference.engine import CAUSES, WORKSPACE, break_down, time_to_launch
 from memgrain.workloads.trace import RUN, Trace
 
 
-class Loop:
-    """One trace running on one machine; the same front as `memgrain.sim.reference.engine.Kernel`."""
+class CompiledEngine:
+    """One trace on one machine."""
 
-    intervals = None
-
-    def __init__(self, machine: Machine, trace: Trace, further: bool = False, fold: float | None = None) -> None:
-        """See `Kernel`; `fold` is the tolerance of `memgrain.sim.engine.fold`, None to simulate every tile."""
+    def __init__(self, machine: Machine, trace: Trace, further: bool = False) -> None:
+        """A `further` kernel of a sequence costs the chip's barrier, not a launch; so does a kernel that is joined to
+        the one before it."""
         self.machine, self.trace = machine, trace
-        self.launch = time_to_launch(machine.chip, trace, further)
-        self.core, self.slots = machine.core, machine.resident(trace)
-        self.spent: dict[str, int] = {}
-        self.macs = self.tiles = self.programs = self.flight_bytes = self.flight_byte_ns = 0
-        self.oversize_bytes = self.issue_time = self.merging = self.merge_time = 0
-        self.levels = Wiring(machine)
-        self.supply = Supply(machine, trace)
-        self.census = self.supply.census
-        self.folding = None if fold is None else Folding(fold)
-        self.stand = self._stand()
+        self.launch = launch_time(machine.chip, trace, further)
+        self.core, self.resident = machine.core, machine.resident(trace)
+        self.levels = LevelArrays(machine)
+        self.stream = ProgramStream(machine, trace)
+        self.state = self._begin()
 
-    def _stand(self) -> tables.Stand:
-        """The state in which nothing has begun: all places have their turn at time 0, in order."""
-        machine, trace, core = self.machine, self.trace, self.core
-        places, stages, ahead = self.slots * core.count, max(1, trace.stages), trace.lists_ahead + 1
-        facts = np.zeros(tables.STANDING, np.int64)
-        for entry, value in {
-            tables.CORES: core.count,
-            tables.OWN: self.levels.chain_of(machine.top),
-            tables.VECTOR_CHAIN: self.levels.chain_of(machine.vector_top),
-            tables.STAGES: stages,
-            tables.LISTS_AHEAD: trace.lists_ahead,
-            tables.MOST_IN_FLIGHT: core.max_bytes_in_flight or 0,
-            tables.TOP_LATENCY: machine.top.latency,
-            tables.DISPATCH: machine.chip.dispatch or 0,
-            tables.PROGRAM_START: core.program_start or 0,
-            tables.EXCHANGES: machine.vectors_apart,
-            tables.DIRECT: machine.chip.exchange == "direct",
-            tables.SHARE: machine.vectors_per_core,
-            tables.WORKSPACE_BASE: max((tensor.base + tensor.bytes for tensor in trace.tensors), default=0),
-            tables.WORKSPACE: WORKSPACE,
-            tables.MAX_PROGRAMS: core.max_programs or 1,
-            tables.SCORE_BYTES: SCORE_BYTES,
-            tables.PROBABILITY_BYTES: PROBABILITY_BYTES,
-            tables.LEVELS: len(self.levels.table),
-            tables.ORDER: places,
-            tables.EVENTS: places,
-            tables.WINDOW: 1 << 62 if self.folding is None else 0,
-            tables.PENDING: -1,
-            tables.TOLD: -1,
-        }.items():
-            facts[entry] = value
-        heap = np.zeros((2 * places + 2, 3), np.int64)
-        heap[:places, 1] = heap[:places, 2] = np.arange(places)
-        crossing = np.zeros(1, RUN)
-        crossing["count"], crossing["index"], crossing["tensor"] = 1, -1, len(trace.tensors)
-        return tables.Stand(
-            facts,
-            np.zeros((places, tables.PLACE), np.int64),
-            np.zeros((places, stages, 2), np.int64),
-            np.zeros((places, ahead), np.int64),
-            np.zeros((core.count, 2 + self.slots * stages, flights.ENTRIES), np.int64),
-            np.zeros((core.count, units.FREE + self.slots + 1), np.int64),
-            heap,
-            np.zeros((places, 2), np.int64),
-            np.zeros(len(self.levels.table) + tables.CAUSES, np.int64),
-            crossing,
+    def _begin(self) -> tables.LoopState:
+        """The state in which nothing has begun: all slots are advanced at time 0, in order."""
+        trace, core = self.trace, self.core
+        slots, stages = self.resident * core.count, max(1, trace.stages)
+        progress = np.zeros(1, tables.PROGRESS)[0]
+        progress.order = progress.events = slots
+        progress.slot = progress.waking = -1
+        events = np.zeros(2 * slots + 2, EVENT)
+        events["order"][:slots] = events["target"][:slots] = np.arange(slots)
+        exchange = np.zeros(1, RUN)
+        exchange["count"], exchange["index"], exchange["tensor"] = 1, -1, len(trace.tensors)
+        return tables.LoopState(
+            constants=self._constants(),
+            progress=progress,
+            request=np.zeros(1, tables.REQUEST)[0],
+            counts=np.zeros(1, tables.COUNTS)[0],
+            slots=np.zeros(slots, tables.SLOT),
+            positions=np.zeros((slots, tables.POSITIONS), tables.POSITION),
+            loads=np.zeros((slots, stages), tables.LOAD),
+            lists=np.zeros((slots, trace.lists_ahead + 1), np.int64),
+            cores=np.zeros(core.count, tables.CORE),
+            outstanding=np.zeros((core.count, 1 + self.resident * stages), OUTSTANDING_LOAD),
+            round_ends=np.zeros((core.count, self.resident + 1), np.int64),
+            events=events,
+            waiting=np.zeros(slots, tables.WAITING),
+            spent=np.zeros(len(self.levels.table) + tables.CAUSES, np.int64),
+            exchange=exchange,
         )
 
-    def run(self) -> int:
-        """Run to the end; returns the time in ps, the launch included, and leaves the breakdown in `spent`."""
-        facts = self.stand.facts
+    def _constants(self) -> np.record:
+        """What does not change during the run."""
+        machine, trace, core = self.machine, self.trace, self.core
+        found = np.zeros(1, tables.CONSTANTS)[0]
+        for field, value in {
+            "cores": core.count,
+            "path": self.levels.path_of(machine.top),
+            "vector_path": self.levels.path_of(machine.vector_top),
+            "stages": max(1, trace.stages),
+            "lists_ahead": trace.lists_ahead,
+            "most_in_flight": core.max_bytes_in_flight or 0,
+            "top_latency": machine.top.latency,
+            "dispatch": machine.chip.dispatch or 0,
+            "program_start": core.program_start or 0,
+            "exchanges": machine.vectors_apart,
+            "direct": machine.chip.exchange == "direct",
+            "vector_cores": machine.vectors_per_core,
+            "workspace_base": max((tensor.base + tensor.bytes for tensor in trace.tensors), default=0),
+            "workspace": WORKSPACE,
+            "max_programs": core.max_programs or 1,
+            "score_bytes": SCORE_BYTES,
+            "probability_bytes": PROBABILITY_BYTES,
+            "levels": len(self.levels.table),
+        }.items():
+            found[field] = value
+        return found
+
+    def run(self) -> Execution:
+        """See `Engine.run`."""
         self._refill()
-        compile_once(programs.run, (self.supply.work, self.stand, self.levels.arrays()))
+        compile_once(event_loop.run, (self.stream.tables, self.state, self.levels.tables()))
         try:
-            while (why := programs.run(self.supply.work, self.stand, self.levels.arrays())) != tables.ENDED:
+            while (why := event_loop.run(self.stream.tables, self.state, self.levels.tables())) != tables.ENDED:
                 if why == tables.MORE_PROGRAMS:
                     self._refill()
                 elif why == tables.MORE_ROOM:
-                    self.levels.make_room(self.supply.most_lines, int(facts[tables.ROOM]))
-                elif why == tables.WINDOW_ENDED and self.folding is not None:
-                    self.folding.look(self.stand, self.levels, self.supply)
+                    self.levels.make_room(self.stream.most_lines, int(self.state.constants.room))
                 else:
                     self.levels.refuse()
         finally:
-            self.levels.hand_back()
-        simulated = max(int(facts[tables.END]), int(facts[tables.NOW]))
-        end = simulated + (self.folding.time if self.folding else 0)
-        self.macs, self.tiles = int(facts[tables.MACS]), int(facts[tables.TILES])
-        self.programs = int(facts[tables.PROGRAMS])
-        self.flight_bytes, self.flight_byte_ns = int(facts[tables.FLIGHT_BYTES]), int(facts[tables.FLIGHT_BYTE_NS])
-        self.oversize_bytes = int(facts[tables.OVERSIZE_BYTES])
-        places = self.slots * self.core.count
-        self.issue_time, self.merging = int(facts[tables.ISSUE_TIME]), int(facts[tables.MERGING])
-        self.merge_time = simulated - int(facts[tables.MERGE_BEGAN]) if self.merging else 0
-        launched = min(places, self.programs - self.merging)
-        for name, time in zip((*self.levels.stalls, *CAUSES), self.stand.spent.tolist(), strict=True):
+            self.levels.write_back()
+        return self._execution()
+
+    def _execution(self) -> Execution:
+        """What the run found."""
+        counts, slots = self.state.counts, self.resident * self.core.count
+        end = max(int(counts.end), int(self.state.progress.now))
+        programs, merging = int(counts.programs), int(counts.merging)
+        spent: dict[str, int] = {}
+        for name, time in zip((*self.levels.stalls, *CAUSES), self.state.spent.tolist(), strict=True):
             if time:
-                self.spent[name] = self.spent.get(name, 0) + time
-        self.spent = break_down(self.launch, self.trace, self.core, launched, self.spent, places, end)
-        return self.spent["launch"] + end
+                spent[name] = spent.get(name, 0) + time
+        launched = min(slots, programs - merging)
+        breakdown = break_down(self.launch, self.trace, self.core, launched, spent, slots, end)
+        return Execution(
+            time=breakdown["launch"] + end,
+            launch=self.launch,
+            breakdown=breakdown,
+            census=self.stream.census,
+            counts=self.stream.counts,
+            programs=programs,
+            tiles=int(counts.tiles),
+            macs=int(counts.macs),
+            flight_bytes=int(counts.flight_bytes),
+            flight_byte_ns=int(counts.flight_byte_ns),
+            oversize_bytes=int(counts.oversize_bytes),
+            issue_time=int(counts.issue_time),
+            merging=merging,
+            merge_time=end - int(counts.merge_began) if merging else 0,
+        )
 
     def _refill(self) -> None:
-        """Make the next programs ready, and room for what they ask of the caches."""
-        facts = self.stand.facts
-        dropped = self.supply.refill(self.stand.places)
-        facts[tables.NEXT], facts[tables.AT_HAND] = 0, len(self.supply.work.programs)
-        facts[tables.OLDEST] = max(0, int(facts[tables.OLDEST]) - dropped)
-        facts[tables.EXHAUSTED] = self.supply.exhausted
-        self.levels.check(self.supply.work.runs)
-        facts[tables.ROOM] = 2 * self.supply.most_lines + 2
-        self.levels.make_room(self.supply.most_lines, int(facts[tables.ROOM]))
+        """Make the next programs ready, and room in the caches for their requests."""
+        progress = self.state.progress
+        dropped = self.stream.refill(self.state.slots, self.state.positions)
+        progress.next_program, progress.at_hand = 0, len(self.stream.tables.programs)
+        progress.oldest = max(0, int(progress.oldest) - dropped)
+        progress.exhausted = self.stream.exhausted
+        self.levels.check(self.stream.tables.runs)
+        self.state.constants.room = 2 * self.stream.most_lines + 2
+        self.levels.make_room(self.stream.most_lines, int(self.state.constants.room))

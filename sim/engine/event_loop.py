@@ -1,18 +1,17 @@
-"""The event loop: places on cores that take programs, load tiles ahead of time, compute and store. The same, event by
-event, as `memgrain.sim.reference.engine`, which is the one to read first.
+"""The compiled event loop: slots on cores that take programs, load tiles ahead of time, compute and store.
 
-A place is in one of the states below when its turn comes; it goes on until it waits for something. The loop returns to
-Python when it needs more programs, when a cache needs more room, and when all has ended.
+Event by event the same as `memgrain.sim.reference.engine`, which is the one to read first. A slot is a state machine
+(README.md beside this file has its diagram); it goes on until it waits for an event. The loop returns to Python when it
+needs more programs, when a cache needs more room, and when all has ended.
 """
 
 import numpy as np
 
-from memgrain.sim.engine import memory_path as chain
+from memgrain.sim.engine import memory_path, units
 from memgrain.sim.engine import tables as tb
-from memgrain.sim.engine import units
 from memgrain.sim.engine.dispatch import (
     end_program,
-    next_place,
+    next_slot,
     pass_barrier,
     schedule,
     skip_empty,
@@ -20,315 +19,323 @@ from memgrain.sim.engine.dispatch import (
     start,
     take_program,
 )
-from memgrain.sim.engine.outstanding import has_room, room_waits_for, take_off
+from memgrain.sim.engine.outstanding import add_load, cause_of_full_core, has_room
 from memgrain.sim.native.jit import compiled, inlined
 
 
 @inlined
-def longest_wait(asked, done, levels):
-    """What the request served last waited for most: the longest queue, if it was longer than all the rest; at a
-    scratchpad that of a DMA engine for commands, or that of the banks."""
+def longest_wait(issued, done, levels):
+    """What the request served last waited for most: the level with the longest queue, if that was longer than all the
+    rest of the time; at a scratchpad the DMA engine's commands, or the banks."""
     number = len(levels.table)
-    longest, cause = (done - asked) // 2, number + tb.LATENCY
+    longest, cause = (done - issued) // 2, number + tb.LATENCY
     for i in range(number):
-        if levels.table[i, chain.QUEUE] > longest:
-            longest = levels.table[i, chain.QUEUE]
-            cause = number + tb.COMMANDS if levels.table[i, chain.FOR_ENGINE] else i
+        level = levels.table[i]
+        if level.queue > longest:
+            longest = level.queue
+            cause = number + tb.COMMANDS if level.for_engine else i
     return cause
 
 
 @inlined
-def ask(way, first, count, repeat, number, place, answered, stand):
-    """Let the loop ask a chain of levels for `count` runs from `first` on; the place goes on in state `answered`."""
-    facts = stand.facts
-    facts[tb.WAY], facts[tb.FIRST], facts[tb.COUNT], facts[tb.REPEAT], facts[tb.NUMBER] = (
-        way,
-        first,
-        count,
-        repeat,
-        number,
-    )
-    stand.places[place, tb.STATE] = answered
+def request_runs(path, first, count, times, core, slot, after, state):
+    """Have the levels of a memory path serve `count` runs from `first` on; the slot goes on in state `after`."""
+    request = state.request
+    request.path, request.first, request.number, request.times, request.core = path, first, count, times, core
+    slot.state = after
     return tb.SERVE
 
 
 @inlined
-def next_repeat(place, step, repeat, work, places):
-    """Move one of a place's positions, kept in its entries `step` and `repeat`, on by one."""
-    places[place, repeat] += 1
-    if places[place, repeat] == work.steps[places[place, step], tb.REPEATS]:
-        places[place, repeat] = 0
-        places[place, step] += 1
-        skip_empty(place, step, work, places)
+def next_repeat(position, last, steps):
+    """Move a position on by one repeat."""
+    position.times += 1
+    if position.times == steps[position.step].repeats:
+        position.times = 0
+        position.step += 1
+        skip_empty(position, last, steps)
 
 
 @inlined
-def issue(place, core, work, stand):
-    """Ask for index lists as far ahead as the kernel does, and for tiles as far as may be; at the end, what keeps the
-    program from issuing more is in its entries WAKE (0: nothing) and CAUSE."""
-    places, facts, steps = stand.places, stand.facts, work.steps
-    ahead = places[place, tb.ISSUED] - places[place, tb.COMPUTED]
-    if places[place, tb.ISSUED] == places[place, tb.TOTAL] or ahead >= facts[tb.STAGES]:
-        places[place, tb.STATE] = tb.DECIDING
+def issue(number, core, programs, state):
+    """Issue index lists and loads as far ahead as the kernel does.
+
+    Afterwards the slot's `wake` (0: nothing) and `cause` say what keeps the program from issuing more.
+    """
+    slot, progress, constants, steps = state.slots[number], state.progress, state.constants, programs.steps
+    if slot.issued == slot.steps or slot.issued - slot.computed >= constants.stages:
+        slot.state = tb.DECIDING
         return tb.GO_ON
-    left = places[place, tb.TOTAL] - places[place, tb.ISSUED]
-    if places[place, tb.LISTED] <= facts[tb.LISTS_AHEAD] and places[place, tb.LISTED] < left:
-        step = places[place, tb.AHEAD_STEP]
-        if steps[step, tb.INDEX_RUNS]:
-            facts[tb.TILES] += 1
-            first, count, repeat = steps[step, tb.FIRST_RUN], steps[step, tb.INDEX_RUNS], places[place, tb.AHEAD_REPEAT]
-            return ask(facts[tb.OWN], first, count, repeat, core, place, tb.LISTED_NOW, stand)
-        note_list(place, facts[tb.NOW], work, stand)
+    if slot.lists <= constants.lists_ahead and slot.lists < slot.steps - slot.issued:
+        ahead = state.positions[number, tb.AHEAD]
+        step = steps[ahead.step]
+        if step.index_runs:
+            state.counts.tiles += 1
+            first, count, times = step.first_run, step.index_runs, ahead.times
+            return request_runs(constants.path, first, count, times, core, slot, tb.LIST_SERVED, state)
+        note_list(number, progress.now, programs, state)
         return tb.GO_ON
-    listed = stand.listed[place, places[place, tb.LISTED_FIRST]]
-    if listed > facts[tb.NOW]:
-        places[place, tb.WAKE], places[place, tb.CAUSE] = listed, facts[tb.LEVELS] + tb.INDEX
-        places[place, tb.STATE] = tb.DECIDING
+    listed = state.lists[number, slot.first_list]
+    if listed > progress.now:
+        slot.wake, slot.cause, slot.state = listed, constants.levels + tb.INDEX, tb.DECIDING
         return tb.GO_ON
-    step = places[place, tb.ISSUE_STEP]
-    if not has_room(core, steps[step, tb.IN_FLIGHT], stand):
-        places[place, tb.WAKE], places[place, tb.CAUSE] = stand.flights[core, 1, 0], room_waits_for(core, stand)
-        places[place, tb.STATE] = tb.DECIDING
+    position = state.positions[number, tb.ISSUE]
+    step = steps[position.step]
+    if not has_room(core, step.in_flight, state):
+        slot.wake, slot.cause = state.outstanding[core, 0].arrival, cause_of_full_core(core, state)
+        slot.state = tb.DECIDING
         return tb.GO_ON
-    places[place, tb.LISTED_FIRST] = (places[place, tb.LISTED_FIRST] + 1) % stand.listed.shape[1]
-    places[place, tb.LISTED] -= 1
-    if steps[step, tb.LOAD_RUNS]:
-        facts[tb.TILES] += 1
-        first, repeat = steps[step, tb.FIRST_RUN] + steps[step, tb.INDEX_RUNS], places[place, tb.ISSUE_REPEAT]
-        return ask(facts[tb.OWN], first, steps[step, tb.LOAD_RUNS], repeat, core, place, tb.LOADED_NOW, stand)
-    note_load(place, core, facts[tb.NOW], -1, work, stand)
+    slot.first_list = (slot.first_list + 1) % state.lists.shape[1]
+    slot.lists -= 1
+    if step.load_runs:
+        state.counts.tiles += 1
+        first, count, times = step.first_run + step.index_runs, step.load_runs, position.times
+        return request_runs(constants.path, first, count, times, core, slot, tb.LOAD_SERVED, state)
+    note_load(number, core, progress.now, -1, programs, state)
     return tb.GO_ON
 
 
 @inlined
-def note_list(place, done, work, stand):
-    """An index list will be there at `done`."""
-    places, ring = stand.places, stand.listed.shape[1]
-    stand.listed[place, (places[place, tb.LISTED_FIRST] + places[place, tb.LISTED]) % ring] = done
-    places[place, tb.LISTED] += 1
-    next_repeat(place, tb.AHEAD_STEP, tb.AHEAD_REPEAT, work, places)
-    places[place, tb.STATE] = tb.ISSUING
+def note_list(number, done, programs, state):
+    """Enter an index list that will be there at `done`."""
+    slot = state.slots[number]
+    state.lists[number, (slot.first_list + slot.lists) % state.lists.shape[1]] = done
+    slot.lists += 1
+    next_repeat(state.positions[number, tb.AHEAD], slot.last_step, programs.steps)
+    slot.state = tb.ISSUING
 
 
 @inlined
-def note_load(place, core, done, cause, work, stand):
-    """A tile will be there at `done`, having waited for `cause`."""
-    places, facts = stand.places, stand.facts
-    size = work.steps[places[place, tb.ISSUE_STEP], tb.IN_FLIGHT]
-    if size > facts[tb.MOST_IN_FLIGHT] and done > facts[tb.NOW]:
-        facts[tb.OVERSIZE_BYTES] += size
-        turns = facts[tb.NOW] + facts[tb.TOP_LATENCY] * size // facts[tb.MOST_IN_FLIGHT]
-        if turns > done:
-            done, cause = turns, facts[tb.LEVELS] + tb.FLIGHT
+def note_load(number, core, done, cause, programs, state):
+    """Enter a load whose data will be there at `done`, after a wait for `cause`."""
+    slot, counts, constants, now = state.slots[number], state.counts, state.constants, state.progress.now
+    position = state.positions[number, tb.ISSUE]
+    size = programs.steps[position.step].in_flight
+    if size > constants.most_in_flight and done > now:
+        counts.oversize_bytes += size
+        piecewise = now + constants.top_latency * size // constants.most_in_flight
+        if piecewise > done:
+            done, cause = piecewise, constants.levels + tb.IN_FLIGHT
     if size:
-        facts[tb.FLIGHT_BYTES] += size
-        facts[tb.FLIGHT_BYTE_NS] += size * (done - facts[tb.NOW]) // 1000
-        take_off(core, done, cause, size, stand)
-    at = (places[place, tb.LOADED_FIRST] + places[place, tb.LOADED]) % stand.loaded.shape[1]
-    stand.loaded[place, at, 0], stand.loaded[place, at, 1] = done, cause
-    places[place, tb.LOADED] += 1
-    places[place, tb.ISSUED] += 1
-    facts[tb.REPEATED] += 1
-    next_repeat(place, tb.ISSUE_STEP, tb.ISSUE_REPEAT, work, places)
-    places[place, tb.STATE] = tb.ISSUING
+        counts.flight_bytes += size
+        counts.flight_byte_ns += size * (done - now) // 1000
+        add_load(core, done, cause, size, state)
+    load = state.loads[number, (slot.first_load + slot.loads) % state.loads.shape[1]]
+    load.done, load.cause = done, cause
+    slot.loads += 1
+    slot.issued += 1
+    next_repeat(position, slot.last_step, programs.steps)
+    slot.state = tb.ISSUING
 
 
 @inlined
-def decide(place, core, work, stand):
-    """Nothing more can be issued now: compute what is there, or wait."""
-    places, facts, steps, works = stand.places, stand.facts, work.steps, work.works
-    now, first = facts[tb.NOW], stand.loaded[place, places[place, tb.LOADED_FIRST], 0]
-    if places[place, tb.LOADED] and first <= now:
-        step = places[place, tb.COMPUTE_STEP]
-        of = steps[step, tb.STEP_WORK]
-        places[place, tb.STATE] = tb.PRODUCTS_DONE
-        if works[of, units.ALONE]:
-            begin_work(place, core, of, work, stand)
-            if facts[tb.EXCHANGES] and steps[step, tb.COLUMNS]:
-                places[place, tb.STATE], places[place, tb.CROSSING] = tb.CROSSES, 0
-                places[place, tb.LAST], places[place, tb.CAUSE] = now, facts[tb.LEVELS] + tb.EXCHANGE
+def decide(number, core, programs, state):
+    """Nothing more can be issued now: compute the step whose data are there, or wait."""
+    slot, now = state.slots[number], state.progress.now
+    load = state.loads[number, slot.first_load]
+    if slot.loads and load.done <= now:
+        step = programs.steps[state.positions[number, tb.COMPUTED].step]
+        work = programs.computations[step.computation]
+        slot.state = tb.PRODUCTS_DONE
+        if work.alone:
+            begin_computation(slot, core, work, programs, state)
+            if state.constants.exchanges and step.columns:
+                slot.state, slot.parts = tb.EXCHANGING, 0
+                slot.across, slot.cause = now, state.constants.levels + tb.EXCHANGE
                 return tb.GO_ON
-            schedule(places[place, tb.END_OF_WORK], place, facts, stand.heap)
+            schedule(slot.end_of_work, number, state)
             return tb.WAIT
         return tb.GO_ON
-    if places[place, tb.LOADED] and (not places[place, tb.WAKE] or first < places[place, tb.WAKE]):
-        places[place, tb.WAKE], places[place, tb.CAUSE] = first, stand.loaded[place, places[place, tb.LOADED_FIRST], 1]
-    places[place, tb.STATE], places[place, tb.BEGAN] = tb.WAITED, now
-    schedule(places[place, tb.WAKE], place, facts, stand.heap)
+    if slot.loads and (not slot.wake or load.done < slot.wake):
+        slot.wake, slot.cause = load.done, load.cause
+    slot.state, slot.began = tb.WAITED, now
+    schedule(slot.wake, number, state)
     return tb.WAIT
 
 
 @inlined
-def begin_work(place, core, of, work, stand):
-    """Book the units for a work; its end is in the place's entry END_OF_WORK."""
-    facts, works = stand.facts, work.works
-    alone, matmul, vector = works[of, units.ALONE], works[of, units.MATMUL], works[of, units.VECTOR]
-    facts[tb.MACS] += works[of, units.MACS]
-    facts[tb.ISSUE_TIME] += works[of, units.ISSUE]
-    end = units.reserve(core, of, facts[tb.NOW], works, work.rounds, stand.units)
-    stand.places[place, tb.END_OF_WORK] = end
-    spend(tb.MATMUL, matmul, stand)
-    spend(tb.VECTOR, vector, stand)
-    spend(tb.CODE, alone - matmul - vector, stand)
-    spend(tb.COMPUTE, end - facts[tb.NOW] - alone, stand)
+def begin_computation(slot, core, work, programs, state):
+    """Book the units for a computation; the slot's `end_of_work` is when it ends."""
+    now = state.progress.now
+    state.counts.macs += work.macs
+    state.counts.issue_time += work.issue
+    end = units.reserve(core, work, now, programs.rounds, state)
+    slot.end_of_work = end
+    spend(tb.MATMUL, work.matmul, state)
+    spend(tb.VECTOR, work.vector, state)
+    spend(tb.CODE, work.alone - work.matmul - work.vector, state)
+    spend(tb.COMPUTE, end - now - work.alone, state)
 
 
 @inlined
-def cross(place, core, slot, work, stand):
-    """Ask for the next part of an exchange of scores and probabilities between matrix and vector cores, or wait until
-    the last one is across and computed."""
-    places, facts, steps = stand.places, stand.facts, work.steps
-    share, number, step = facts[tb.SHARE], places[place, tb.CROSSING], places[place, tb.COMPUTE_STEP]
-    if number == 2 * (share + 1):
-        across = places[place, tb.LAST] + work.works[steps[step, tb.STEP_WORK], units.ALONE]
-        end = max(places[place, tb.END_OF_WORK], across)
-        stand.spent[places[place, tb.CAUSE]] += end - places[place, tb.END_OF_WORK]
-        places[place, tb.STATE] = tb.PRODUCTS_DONE
-        schedule(end, place, facts, stand.heap)
+def exchange(number, core, resident, programs, state):
+    """Issue the next part of an exchange of scores and probabilities between matrix and vector cores, or wait until
+    the last part is across and computed."""
+    slot, constants = state.slots[number], state.constants
+    step = programs.steps[state.positions[number, tb.COMPUTED].step]
+    share, part = constants.vector_cores, slot.parts
+    if part == 2 * (share + 1):
+        end = max(slot.end_of_work, slot.across + programs.computations[step.computation].alone)
+        state.spent[slot.cause] += end - slot.end_of_work
+        slot.state = tb.PRODUCTS_DONE
+        schedule(end, number, state)
         return tb.WAIT
-    inward, turn = number // (share + 1), number % (share + 1)
-    ours = turn == (share if inward else 0)
-    places[place, tb.CROSSING] += 1
-    if ours and facts[tb.DIRECT]:
+    inward, order = part // (share + 1), part % (share + 1)
+    ours = order == (share if inward else 0)
+    slot.parts += 1
+    if ours and constants.direct:
         return tb.GO_ON
-    i, rows = turn - 1 + inward, steps[step, tb.ROWS]
-    part, width = (rows + share - 1) // share, steps[step, tb.COLUMNS] * facts[tb.SCORE_BYTES]
-    address = facts[tb.WORKSPACE_BASE] + (core * facts[tb.MAX_PROGRAMS] + slot) * facts[tb.WORKSPACE]
+    other, rows = order - 1 + inward, (step.rows + share - 1) // share
+    address = constants.workspace_base + (core * constants.max_programs + resident) * constants.workspace
+    width = step.columns * constants.score_bytes
     if inward:
-        address += facts[tb.WORKSPACE] // 2
-        width = steps[step, tb.COLUMNS] * facts[tb.PROBABILITY_BYTES]
-    run = stand.crossing[0]
-    run["base"] = np.uint64(address if ours else address + i * part * width)
-    run["stride"], run["count"] = width, np.uint32(rows if ours else part)
+        address += constants.workspace // 2
+        width = step.columns * constants.probability_bytes
+    run = state.exchange[0]
+    run["base"] = np.uint64(address if ours else address + other * rows * width)
+    run["stride"], run["count"] = width, np.uint32(step.rows if ours else rows)
     run["bytes"], run["op"] = np.uint32(width), np.uint8(ours != (inward == 1))
-    way, whose = (facts[tb.OWN], core) if ours else (facts[tb.VECTOR_CHAIN], core * share + i)
-    return ask(way, -1, 1, 0, whose, place, tb.CROSSED, stand)
+    if ours:
+        return request_runs(constants.path, -1, 1, 0, core, slot, tb.EXCHANGE_SERVED, state)
+    return request_runs(constants.vector_path, -1, 1, 0, core * share + other, slot, tb.EXCHANGE_SERVED, state)
 
 
 @inlined
-def note_crossed(place, stand):
-    """A part of an exchange is across at the time that was answered."""
-    places, facts = stand.places, stand.facts
-    if facts[tb.ANSWER] > places[place, tb.LAST]:
-        levels, cause = facts[tb.LEVELS], facts[tb.ANSWER_CAUSE]
-        places[place, tb.LAST] = facts[tb.ANSWER]
-        places[place, tb.CAUSE] = levels + tb.EXCHANGE if cause == levels + tb.LATENCY else cause
-    places[place, tb.STATE] = tb.CROSSES
+def note_exchange(slot, state):
+    """Enter the part of an exchange that was served."""
+    request, levels = state.request, state.constants.levels
+    if request.done > slot.across:
+        slot.across = request.done
+        slot.cause = levels + tb.EXCHANGE if request.cause == levels + tb.LATENCY else request.cause
+    slot.state = tb.EXCHANGING
 
 
 @inlined
-def after_products(place, core, work, stand):
+def after_products(number, core, programs, state):
     """The products of a step are done: run the code outside the steps where it belongs."""
-    places, facts, steps = stand.places, stand.facts, work.steps
-    step = places[place, tb.COMPUTE_STEP]
-    stores = steps[step, tb.STORE_RUNS]
-    idle = not (steps[step, tb.INDEX_RUNS] or steps[step, tb.LOAD_RUNS] or stores)
-    idle = idle and not work.works[steps[step, tb.STEP_WORK], units.ALONE]
-    places[place, tb.STATE] = tb.CODE_DONE
-    once = work.chunks[places[place, tb.PLACE_CHUNK], tb.ONCE]
-    if (stores or idle) and work.works[once, units.ALONE]:
-        begin_work(place, core, once, work, stand)
-        schedule(places[place, tb.END_OF_WORK], place, facts, stand.heap)
+    slot = state.slots[number]
+    step = programs.steps[state.positions[number, tb.COMPUTED].step]
+    idle = not (step.index_runs or step.load_runs or step.store_runs)
+    idle = idle and not programs.computations[step.computation].alone
+    slot.state = tb.CODE_DONE
+    once = programs.computations[programs.chunks[slot.chunk].once]
+    if (step.store_runs or idle) and once.alone:
+        begin_computation(slot, core, once, programs, state)
+        schedule(slot.end_of_work, number, state)
         return tb.WAIT
     return tb.GO_ON
 
 
 @inlined
-def after_code(place, core, work, stand):
-    """A step is computed: store what it made, and go on to the next one."""
-    places, facts, steps = stand.places, stand.facts, work.steps
-    step, repeat = places[place, tb.COMPUTE_STEP], places[place, tb.COMPUTE_REPEAT]
-    stores = steps[step, tb.STORE_RUNS]
-    first = steps[step, tb.FIRST_RUN] + steps[step, tb.INDEX_RUNS] + steps[step, tb.LOAD_RUNS]
-    places[place, tb.LOADED_FIRST] = (places[place, tb.LOADED_FIRST] + 1) % stand.loaded.shape[1]
-    places[place, tb.LOADED] -= 1
-    places[place, tb.COMPUTED] += 1
-    next_repeat(place, tb.COMPUTE_STEP, tb.COMPUTE_REPEAT, work, places)
-    if stores:
-        return ask(facts[tb.OWN], first, stores, repeat, core, place, tb.STORED, stand)
-    places[place, tb.STATE] = tb.AT_WORK
+def after_code(number, core, programs, state):
+    """A step is computed: store its results, and go on to the next step."""
+    slot = state.slots[number]
+    position = state.positions[number, tb.COMPUTED]
+    step, times = programs.steps[position.step], position.times
+    slot.first_load = (slot.first_load + 1) % state.loads.shape[1]
+    slot.loads -= 1
+    slot.computed += 1
+    next_repeat(position, slot.last_step, programs.steps)
+    if step.store_runs:
+        first = step.first_run + step.index_runs + step.load_runs
+        return request_runs(state.constants.path, first, step.store_runs, times, core, slot, tb.STORE_SERVED, state)
+    slot.state = tb.AT_WORK
     return tb.GO_ON
 
 
 @inlined
-def have_turn(place, work, stand):
-    """Let a place do what its state says: whether it goes on, waits, or needs levels or programs."""
-    places, facts = stand.places, stand.facts
-    core, slot, state = place % facts[tb.CORES], place // facts[tb.CORES], places[place, tb.STATE]
-    if state == tb.ISSUING:
-        return issue(place, core, work, stand)
-    if state == tb.LOADED_NOW:
-        note_load(place, core, facts[tb.ANSWER], facts[tb.ANSWER_CAUSE], work, stand)
-    elif state == tb.LISTED_NOW:
-        note_list(place, facts[tb.ANSWER], work, stand)
-    elif state == tb.DECIDING:
-        return decide(place, core, work, stand)
-    elif state == tb.CROSSES:
-        return cross(place, core, slot, work, stand)
-    elif state == tb.CROSSED:
-        note_crossed(place, stand)
-    elif state == tb.PRODUCTS_DONE:
-        return after_products(place, core, work, stand)
-    elif state == tb.CODE_DONE:
-        return after_code(place, core, work, stand)
-    elif state == tb.STORED:
-        facts[tb.END] = max(facts[tb.END], facts[tb.ANSWER])
-        places[place, tb.STATE] = tb.AT_WORK
-    elif state == tb.WAITED:
-        stand.spent[places[place, tb.CAUSE]] += facts[tb.NOW] - places[place, tb.BEGAN]
-        places[place, tb.STATE] = tb.AT_WORK
-    elif state == tb.IDLE:
-        if facts[tb.NEXT] == facts[tb.AT_HAND]:
-            return tb.WAIT if facts[tb.EXHAUSTED] else tb.MORE_PROGRAMS
-        take_program(place, work, stand)
-        return pass_barrier(place, work, stand)
-    elif state == tb.AT_BARRIER:
-        return pass_barrier(place, work, stand)
-    elif state == tb.OPENED:
-        return start(place, stand)
-    elif state == tb.STARTED:
-        spend(tb.START, facts[tb.NOW] - places[place, tb.BEGAN], stand)
-        places[place, tb.STATE] = tb.AT_WORK
-    elif facts[tb.REPEATED] >= facts[tb.WINDOW]:
-        return tb.WINDOW_ENDED
-    elif places[place, tb.COMPUTED] == places[place, tb.TOTAL]:
-        end_program(place, work, stand)
+def begin_step(number, programs, state):
+    """A slot is at work: issue what comes next, or end the program."""
+    slot = state.slots[number]
+    if slot.computed == slot.steps:
+        end_program(number, programs, state)
     else:
-        places[place, tb.STATE], places[place, tb.WAKE] = tb.ISSUING, 0
+        slot.state, slot.wake = tb.ISSUING, 0
     return tb.GO_ON
 
 
 @inlined
-def turn(work, stand):
-    """Let places have their turns until something is needed: SERVE, MORE_PROGRAMS, or ENDED."""
-    facts = stand.facts
+def begin_program(number, programs, state):
+    """A slot is idle: take the next program."""
+    progress = state.progress
+    if progress.next_program == progress.at_hand:
+        return tb.WAIT if progress.exhausted else tb.MORE_PROGRAMS
+    take_program(number, programs, state)
+    return pass_barrier(number, programs, state)
+
+
+@inlined
+def advance(number, programs, state):
+    """Advance one slot's state machine; returns GO_ON, WAIT, SERVE or MORE_PROGRAMS."""
+    slot, request, cores = state.slots[number], state.request, state.constants.cores
+    core, resident, now = number % cores, number // cores, state.progress.now
+    if slot.state == tb.ISSUING:
+        return issue(number, core, programs, state)
+    if slot.state == tb.LOAD_SERVED:
+        note_load(number, core, request.done, request.cause, programs, state)
+    elif slot.state == tb.LIST_SERVED:
+        note_list(number, request.done, programs, state)
+    elif slot.state == tb.DECIDING:
+        return decide(number, core, programs, state)
+    elif slot.state == tb.EXCHANGING:
+        return exchange(number, core, resident, programs, state)
+    elif slot.state == tb.EXCHANGE_SERVED:
+        note_exchange(slot, state)
+    elif slot.state == tb.PRODUCTS_DONE:
+        return after_products(number, core, programs, state)
+    elif slot.state == tb.CODE_DONE:
+        return after_code(number, core, programs, state)
+    elif slot.state == tb.STORE_SERVED:
+        state.counts.end = max(state.counts.end, request.done)
+        slot.state = tb.AT_WORK
+    elif slot.state == tb.WAITED:
+        state.spent[slot.cause] += now - slot.began
+        slot.state = tb.AT_WORK
+    elif slot.state == tb.IDLE:
+        return begin_program(number, programs, state)
+    elif slot.state == tb.AT_BARRIER:
+        return pass_barrier(number, programs, state)
+    elif slot.state == tb.OPENED:
+        return start(number, state)
+    elif slot.state == tb.STARTED:
+        spend(tb.START, now - slot.began, state)
+        slot.state = tb.AT_WORK
+    else:
+        return begin_step(number, programs, state)
+    return tb.GO_ON
+
+
+@inlined
+def advance_slots(programs, state):
+    """Advance slots, event by event, until Python or the levels have something to do: SERVE, MORE_PROGRAMS or ENDED."""
+    progress = state.progress
     while True:
-        if facts[tb.PENDING] < 0:
-            facts[tb.PENDING] = next_place(facts, stand.heap, stand.waiting)
-            if facts[tb.PENDING] < 0:
+        if progress.slot < 0:
+            progress.slot = next_slot(state)
+            if progress.slot < 0:
                 return tb.ENDED
-        what = have_turn(facts[tb.PENDING], work, stand)
-        if what == tb.WAIT:
-            facts[tb.PENDING] = -1
-        elif what != tb.GO_ON:
-            return what
+        outcome = advance(progress.slot, programs, state)
+        if outcome == tb.WAIT:
+            progress.slot = -1
+        elif outcome != tb.GO_ON:
+            return outcome
 
 
 @compiled
-def run(work, stand, levels):
-    """Run until all has ended, or until something is needed: why, see ENDED and the like."""
-    facts = stand.facts
+def run(programs, state, levels):
+    """Run until all has ended, or until Python has something to do; returns why, see ENDED and the like."""
+    request = state.request
     while True:
-        what = turn(work, stand)
-        if what != tb.SERVE:
-            return what
-        runs, first = work.runs, facts[tb.FIRST]
+        outcome = advance_slots(programs, state)
+        if outcome != tb.SERVE:
+            return outcome
+        runs, first = programs.runs, request.first
         if first < 0:
-            runs, first = stand.crossing, np.int64(0)
-        now, count, repeat = facts[tb.NOW], facts[tb.COUNT], facts[tb.REPEAT]
-        done = chain.serve(facts[tb.WAY], runs, work.indices, first, count, repeat, facts[tb.NUMBER], now, levels)
-        if done == chain.NEVER:
+            runs, first = state.exchange, np.int64(0)
+        now, path, number, times, core = state.progress.now, request.path, request.number, request.times, request.core
+        done = memory_path.serve(path, runs, programs.indices, first, number, times, core, now, levels)
+        if done == memory_path.NEVER:
             return tb.BEYOND
-        facts[tb.ANSWER], facts[tb.ANSWER_CAUSE] = done, longest_wait(now, done, levels)
-        if chain.room_left(levels) < facts[tb.ROOM]:
+        request.done, request.cause = done, longest_wait(now, done, levels)
+        if memory_path.room_left(levels) < state.constants.room:
             return tb.MORE_ROOM

@@ -1,6 +1,8 @@
-"""The way of a request through a chain of levels, from the core to the memory and back: what `serve` of
-`memgrain.sim.levels.link`, `memgrain.sim.levels.scratchpad`, `memgrain.sim.cache.cache` and `memgrain.sim.dram.dram`
-do, one level after the other, without a call of Python between them."""
+"""A request's path through the levels of a machine, from the core to the memory and back up.
+
+The same, level by level, as `serve` of `memgrain.sim.levels.link`, `memgrain.sim.levels.scratchpad`,
+`memgrain.sim.cache.cache` and `memgrain.sim.dram.dram`, without a call of Python between them.
+"""
 
 from typing import Any, NamedTuple
 
@@ -9,54 +11,58 @@ from numpy.typing import NDArray
 
 from memgrain.sim.cache import lookup
 from memgrain.sim.cache import state as bk
-from memgrain.sim.dram import bank_timing as bt
+from memgrain.sim.dram import bank_timing
+from memgrain.sim.dram.state import DramArrays
+from memgrain.sim.levels.held_lines import hold_lines
 from memgrain.sim.levels.run_sizes import count_bytes, count_transfer
-from memgrain.sim.levels.turns import wait_for_turns
 from memgrain.sim.native.jit import inlined
+from memgrain.sim.native.records import record_type
 
 PS = 10**12
 NEVER = np.int64(-1)
 LINK, PAD, CACHE, DRAM, WIRE = range(5)
-(
-    # what a level is: its kind, cores that share one, and what it takes of them
-    KIND,
-    SHARE,
-    GATHERS,
-    LATENCY,
-    DELAY,
-    READ_RATE,
-    WRITE_RATE,
+LEVEL = record_type(
+    # what a level is: its kind, cores that share one, and vector cores that count as one core below
+    "kind",
+    "share",
+    "gathers",
+    "latency",
+    "delay",
+    "read_rate",
+    "write_rate",
     # where in `free` the times begin until which its parts are booked: reads and writes, or DMA engines; banks
-    READS_FREE,
-    WRITES_FREE,
-    BANKS_FREE,
-    GRANULE,
-    ROWS,
-    STARTUP,
-    # which cache it is, its line as bits, the time a read past it holds a line (-1: no turns)
-    CACHE_NUMBER,
-    LINE_BITS,
-    TURN,
+    "reads_free",
+    "writes_free",
+    "banks_free",
+    # of a scratchpad: bytes that rows are rounded up to, rows of a command, and the time that a command takes
+    "granule",
+    "rows",
+    "startup",
+    # of a cache: its number, its line as bits, and the time that a read past it holds a line (-1: it holds none)
+    "cache",
+    "line_bits",
+    "hold_time",
     # counts
-    BYTES,
-    MOVED,
-    COMMANDS,
-    WRITTEN,
-    WRITE_COMMANDS,
+    "bytes",
+    "moved",
+    "commands",
+    "written",
+    "write_commands",
     # of the request served last: the longest wait here, whether for a DMA engine; when what it fetched is there
-    QUEUE,
-    FOR_ENGINE,
-    ARRIVED,
-    # of the request on its way: until when the level is busy with it, its banks too, whether it writes, its wait
-    UNTIL,
-    BANKS_UNTIL,
-    WRITES,
-    WAITED,
-    WAITS,
-    FIELDS,
-) = range(30)
-END = -1
-"""Closes the list of levels of a chain."""
+    "queue",
+    "for_engine",
+    "arrived",
+    # of the request under way: until when the level and its banks are busy with it, whether it writes, what it waited
+    # for lines read past the cache (-1: it was looked up), and how many of its lines wait for data
+    "until",
+    "banks_until",
+    "writes",
+    "waited",
+    "waits",
+)
+"""A level of a machine. Rates are in bytes a second, times in ps."""
+PATH_END = -1
+"""Closes the list of levels of a memory path."""
 
 
 class CacheArrays(NamedTuple):
@@ -78,26 +84,15 @@ class CacheArrays(NamedTuple):
     """Times until which lines read past the cache are held."""
 
 
-class DramArrays(NamedTuple):
-    """The arrays of the DRAM level, see `memgrain.sim.dram.dram.Dram`."""
+class LevelTables(NamedTuple):
+    """All levels of a machine as tables."""
 
-    state: NDArray[np.int64]
-    """Channels, banks and their rows."""
-    book: NDArray[np.int64]
-    """Geometry and counts."""
-    moving: NDArray[np.int64]
-    """Of the request served last: when its data are there, and what it waited for."""
-
-
-class Levels(NamedTuple):
-    """All levels of a machine as arrays."""
-
-    table: NDArray[np.int64]
-    """[level, FIELDS]."""
+    table: NDArray[np.void]
+    """[level] of LEVEL."""
     free: NDArray[np.int64]
     """Times until which links, DMA engines and banks are booked."""
-    chains: NDArray[np.int64]
-    """[chain, place]: the levels from the core outward, END behind the last one."""
+    paths: NDArray[np.int64]
+    """[path, depth]: the levels from the core outward, PATH_END behind the last one."""
     caches: Any
     """A tuple of `CacheArrays`."""
     dram: DramArrays
@@ -117,32 +112,32 @@ def duration(size, rate):
 
 
 @inlined
-def enter_link(i, core, size, writes, now, table, free):
+def enter_link(level, core, size, writes, now, free):
     """A request enters a link, which books its transfer."""
-    at = table[i, WRITES_FREE if writes else READS_FREE] + core // table[i, SHARE]
-    table[i, BYTES] += size
-    table[i, WRITTEN] += size if writes else 0
-    free[at] = max(now, free[at]) + duration(size, table[i, WRITE_RATE if writes else READ_RATE])
-    table[i, UNTIL] = free[at]
+    at = (level.writes_free if writes else level.reads_free) + core // level.share
+    level.bytes += size
+    level.written += size if writes else 0
+    free[at] = max(now, free[at]) + duration(size, level.write_rate if writes else level.read_rate)
+    level.until = free[at]
 
 
 @inlined
-def enter_pad(i, core, size, runs, first, count, writes, now, table, free):
+def enter_pad(level, core, size, runs, first, count, writes, now, free):
     """A request enters a scratchpad, which books a DMA engine and its banks."""
-    moved, commands = count_transfer(runs, first, count, table[i, GRANULE], table[i, ROWS])
-    table[i, BYTES] += size
-    table[i, MOVED] += moved
-    table[i, COMMANDS] += commands
-    table[i, WRITE_COMMANDS] += commands if writes else 0
-    engine = table[i, WRITES_FREE if writes else READS_FREE] + core // table[i, SHARE]
-    banks = table[i, BANKS_FREE] + core // table[i, SHARE]
-    free[engine] = max(now, free[engine]) + commands * table[i, STARTUP]
-    free[banks] = max(now, free[banks]) + duration(moved, table[i, READ_RATE])
-    table[i, UNTIL], table[i, BANKS_UNTIL] = free[engine], free[banks]
+    moved, commands = count_transfer(runs, first, count, level.granule, level.rows)
+    level.bytes += size
+    level.moved += moved
+    level.commands += commands
+    level.write_commands += commands if writes else 0
+    engine = (level.writes_free if writes else level.reads_free) + core // level.share
+    banks = level.banks_free + core // level.share
+    free[engine] = max(now, free[engine]) + commands * level.startup
+    free[banks] = max(now, free[banks]) + duration(moved, level.read_rate)
+    level.until, level.banks_until = free[engine], free[banks]
 
 
 @inlined
-def enter_cache(i, core, runs, indices, first, count, repeat, now, table, cache):
+def enter_cache(level, core, runs, indices, first, count, repeat, now, cache):
     """A request is looked up; returns the number of runs for below."""
     near, slices, number = cache.near[core, 0], cache.near[core, 1], cache.near[core, 2]
     done, queue, out, waits = lookup.serve_runs(
@@ -154,94 +149,98 @@ def enter_cache(i, core, runs, indices, first, count, repeat, now, table, cache)
         near,
         now,
         slices,
-        table[i, ARRIVED],
+        level.arrived,
         cache.sets[number],
         cache.arrivals,
         cache.out,
         cache.queue,
         cache.book,
     )
-    table[i, UNTIL], table[i, QUEUE], table[i, WAITS] = done, queue, waits
+    level.until, level.queue, level.waits = done, queue, waits
     return out
 
 
 @inlined
-def serve_dram(i, runs, indices, first, count, repeat, now, table, dram):
-    """The request is at the memory; returns when the last and the first byte are there, and the bytes read."""
-    bt.serve_runs(runs, indices, first, count, repeat, now, dram.state, dram.book, dram.moving)
-    table[i, QUEUE] = dram.moving[bt.QUEUE]
-    return dram.moving[bt.DONE], dram.moving[bt.FIRST], dram.moving[bt.CAME]
+def pass_cache(level, runs, indices, first, count, repeat, now, cache):
+    """A read goes past a cache, and waits for the lines that other such reads hold."""
+    level.waited = np.int64(0)
+    if level.hold_time >= 0:
+        bits, time = level.line_bits, level.hold_time
+        level.waited = hold_lines(runs, indices, first, count, repeat, now, bits, time, cache.free)
 
 
 @inlined
-def serve(chain, runs, indices, first, count, repeat, core, now, levels):
-    """When (ps) the last byte of `count` runs from `first` on is at `core`, asked for at `now` along a chain; `NEVER`
-    if a line lies beyond what a cache tells apart."""
-    table, free, chains = levels.table, levels.free, levels.chains
-    size, writes = count_bytes(runs, first, count), runs[first].op == 1
-    uncached, depth = runs[first].op == 2, 0
+def serve_dram(level, runs, indices, first, count, repeat, now, dram):
+    """The request is at the memory; returns when the last and the first byte are there, and the bytes read."""
+    lanes, entries, config, counts, tensors, answers = dram
+    bank_timing.serve_runs(runs, indices, first, count, repeat, now, lanes, entries, config, counts, tensors, answers)
+    answer = answers[0]
+    level.queue = answer.queue
+    return answer.done, answer.first, answer.came
+
+
+@inlined
+def serve(path, runs, indices, first, count, repeat, core, now, levels):
+    """When (ps) the last byte of `count` runs from `first` on is at `core`, requested at `now` along a memory path;
+    `NEVER` if a line lies beyond what a cache can tell apart."""
+    table, free, paths = levels.table, levels.free, levels.paths
+    size, writes = count_bytes(runs, first, count), runs[first]["op"] == 1
+    uncached, depth = runs[first]["op"] == 2, 0
     done, begins, came = now, np.int64(0), np.int64(0)
     for i in range(len(table)):
-        table[i, QUEUE] = 0
-    while chains[chain, depth] != END:
-        i = chains[chain, depth]
-        kind = table[i, KIND]
-        table[i, WRITES] = writes
+        table[i].queue = 0
+    while paths[path, depth] != PATH_END:
+        level = table[paths[path, depth]]
+        level.writes = writes
         depth += 1
-        if kind == LINK:
-            enter_link(i, core, size, writes, now, table, free)
-            core //= table[i, GATHERS]
-        elif kind == PAD:
-            enter_pad(i, core, size, runs, first, count, writes, now, table, free)
-        elif kind == DRAM:
-            done, begins, came = serve_dram(i, runs, indices, first, count, repeat, now, table, levels.dram)
-        elif kind == CACHE:
-            cache = levels.caches[table[i, CACHE_NUMBER]]
+        if level.kind == LINK:
+            enter_link(level, core, size, writes, now, free)
+            core //= level.gathers
+        elif level.kind == PAD:
+            enter_pad(level, core, size, runs, first, count, writes, now, free)
+        elif level.kind == DRAM:
+            done, begins, came = serve_dram(level, runs, indices, first, count, repeat, now, levels.dram)
+        elif level.kind == CACHE:
+            cache = levels.caches[level.cache]
             if uncached:
-                wait = np.int64(0)
-                if table[i, TURN] >= 0:
-                    bits, turn = table[i, LINE_BITS], table[i, TURN]
-                    wait = wait_for_turns(runs, indices, first, count, repeat, now, bits, turn, cache.free)
-                table[i, WAITED] = wait
+                pass_cache(level, runs, indices, first, count, repeat, now, cache)
                 continue
-            out = enter_cache(i, core, runs, indices, first, count, repeat, now, table, cache)
-            table[i, WAITED] = NEVER
+            out = enter_cache(level, core, runs, indices, first, count, repeat, now, cache)
+            level.waited = NEVER
             if out < 0:
                 return NEVER
             if not out:
                 break
             runs, first, count, repeat = cache.out, np.int64(0), out, np.int64(0)
-            size, writes = count_bytes(runs, first, count), runs[0].op == 1
-    return climb(chain, depth, done, begins, came, levels)
+            size, writes = count_bytes(runs, first, count), runs[0]["op"] == 1
+    return climb(path, depth, done, begins, came, levels)
 
 
 @inlined
-def climb(chain, depth, done, begins, came, levels):
-    """The way back up from the level before place `depth` of a chain."""
-    table = levels.table
-    for place in range(depth - 1, -1, -1):
-        i = levels.chains[chain, place]
-        kind, arrived = table[i, KIND], done
-        if kind == LINK:
-            arrived += table[i, DELAY]
-            done = max(arrived, table[i, UNTIL] + table[i, LATENCY])
-            begins += table[i, DELAY]
-            if came and not table[i, WRITES]:
-                done = max(done, begins + duration(came, table[i, READ_RATE]))
-            table[i, QUEUE] = done - arrived
-        elif kind == PAD:
-            started = table[i, UNTIL] + table[i, LATENCY]
-            done = max(arrived, started, table[i, BANKS_UNTIL])
-            table[i, QUEUE], table[i, FOR_ENGINE] = done - arrived, table[i, STARTUP] > 0 and started == done
-        elif kind == CACHE:
-            if table[i, WAITED] >= 0:
-                table[i, QUEUE] = table[i, WAITED]
-                done += table[i, WAITED]
-            elif table[i, WAITS] and place + 1 < depth:
-                table[i, ARRIVED] = arrived
-                done = max(table[i, UNTIL], arrived)
+def climb(path, depth, done, begins, came, levels):
+    """The way back up, from the last of `depth` levels of a memory path that the request reached."""
+    for height in range(depth - 1, -1, -1):
+        level, arrived = levels.table[levels.paths[path, height]], done
+        if level.kind == LINK:
+            arrived += level.delay
+            done = max(arrived, level.until + level.latency)
+            begins += level.delay
+            if came and not level.writes:
+                done = max(done, begins + duration(came, level.read_rate))
+            level.queue = done - arrived
+        elif level.kind == PAD:
+            started = level.until + level.latency
+            done = max(arrived, started, level.banks_until)
+            level.queue, level.for_engine = done - arrived, level.startup > 0 and started == done
+        elif level.kind == CACHE:
+            if level.waited >= 0:
+                level.queue = level.waited
+                done += level.waited
+            elif level.waits and height + 1 < depth:
+                level.arrived = arrived
+                done = max(level.until, arrived)
             else:
-                done, came = table[i, UNTIL], np.int64(0)
+                done, came = level.until, np.int64(0)
     return done
 
 

@@ -1,69 +1,73 @@
-"""What a core has in flight: a heap of arrivals, what each waits for, and bytes."""
+"""Outstanding loads: for each core a heap of arrivals, each with the cause of its wait and its bytes."""
 
 import numpy as np
 
 from memgrain.sim.engine import tables as tb
 from memgrain.sim.native.jit import inlined
+from memgrain.sim.native.records import record_type
 
-ARRIVAL, CAUSE, SIZE, ENTRIES = range(4)
-"""Entries of a flight; of the heap's head: how many there are, nothing, their bytes."""
-
-
-@inlined
-def earlier(time, cause, other, flights):
-    """Whether (time, cause) comes before a flight of the heap."""
-    there = flights[other, ARRIVAL]
-    return time < there or (time == there and cause < flights[other, CAUSE])
+OUTSTANDING_LOAD = record_type("arrival", "cause", "bytes")
+"""A load under way: when its data arrive (ps), what it waits for, and what it counts for among the bytes in flight."""
 
 
 @inlined
-def has_room(core, size, stand):
-    """Whether the core may have `size` more bytes in flight; what has arrived by now makes room."""
-    flights, now = stand.flights[core], stand.facts[tb.NOW]
-    while flights[0, 0] and flights[1, ARRIVAL] <= now:
-        flights[0, SIZE] -= flights[1, SIZE]
-        flights[0, 0] -= 1
-        drop_first(flights)
-    return flights[0, 0] == 0 or flights[0, SIZE] + size <= stand.facts[tb.MOST_IN_FLIGHT]
+def arrives_before(arrival, cause, load):
+    """Whether (arrival, cause) comes before a load of the heap."""
+    return arrival < load.arrival or (arrival == load.arrival and cause < load.cause)
 
 
 @inlined
-def room_waits_for(core, stand):
-    """What a core that has no room waits for: what its first arrival waits for, or, if that is the latency alone, that
-    so few bytes may be in flight."""
-    cause, levels = stand.flights[core, 1, CAUSE], stand.facts[tb.LEVELS]
-    return levels + tb.FLIGHT if cause == levels + tb.LATENCY else cause
+def has_room(core, size, state):
+    """Whether the core may have `size` more bytes in flight; loads that have arrived by now make room."""
+    loads, own, now = state.outstanding[core], state.cores[core], state.progress.now
+    while own.loads and loads[0].arrival <= now:
+        own.bytes_in_flight -= loads[0].bytes
+        own.loads -= 1
+        drop_first(loads, own.loads)
+    return own.loads == 0 or own.bytes_in_flight + size <= state.constants.most_in_flight
 
 
 @inlined
-def drop_first(flights):
-    """Close the gap that the first of a heap of flights left; their number is that without it."""
-    count = flights[0, 0]
-    time, cause, size = flights[1 + count, ARRIVAL], flights[1 + count, CAUSE], flights[1 + count, SIZE]
-    hole = np.int64(1)
+def cause_of_full_core(core, state):
+    """What a core without room waits for: the cause of its first arrival, or, if that is the latency alone, the limit
+    of bytes in flight."""
+    cause, levels = state.outstanding[core, 0].cause, state.constants.levels
+    return levels + tb.IN_FLIGHT if cause == levels + tb.LATENCY else cause
+
+
+@inlined
+def move(hole, other, loads):
+    """Copy a load of the heap into the hole."""
+    to, load = loads[hole], loads[other]
+    to.arrival, to.cause, to.bytes = load.arrival, load.cause, load.bytes
+
+
+@inlined
+def drop_first(loads, number):
+    """Remove the first load of a heap that has `number` loads without it."""
+    hole = np.int64(0)
     while True:
-        child = 2 * hole
-        if child > count:
+        child = 2 * hole + 1
+        if child >= number:
             break
-        if child < count and earlier(flights[child + 1, ARRIVAL], flights[child + 1, CAUSE], child, flights):
+        if child + 1 < number and arrives_before(loads[child + 1].arrival, loads[child + 1].cause, loads[child]):
             child += 1
-        if not earlier(flights[child, ARRIVAL], flights[child, CAUSE], 1 + count, flights):
+        if not arrives_before(loads[child].arrival, loads[child].cause, loads[number]):
             break
-        for i in range(ENTRIES):
-            flights[hole, i] = flights[child, i]
+        move(hole, child, loads)
         hole = child
-    flights[hole, ARRIVAL], flights[hole, CAUSE], flights[hole, SIZE] = time, cause, size
+    move(hole, number, loads)
 
 
 @inlined
-def take_off(core, time, cause, size, stand):
-    """A load of `size` bytes is in flight until `time`, and waits for `cause`."""
-    flights = stand.flights[core]
-    flights[0, 0] += 1
-    flights[0, SIZE] += size
-    hole = flights[0, 0]
-    while hole > 1 and earlier(time, cause, hole >> 1, flights):
-        for i in range(ENTRIES):
-            flights[hole, i] = flights[hole >> 1, i]
-        hole >>= 1
-    flights[hole, ARRIVAL], flights[hole, CAUSE], flights[hole, SIZE] = time, cause, size
+def add_load(core, arrival, cause, size, state):
+    """A load of `size` bytes is outstanding until `arrival`, and waits for `cause`."""
+    loads, own = state.outstanding[core], state.cores[core]
+    hole = own.loads
+    own.loads += 1
+    own.bytes_in_flight += size
+    while hole > 0 and arrives_before(arrival, cause, loads[(hole - 1) >> 1]):
+        move(hole, (hole - 1) >> 1, loads)
+        hole = (hole - 1) >> 1
+    load = loads[hole]
+    load.arrival, load.cause, load.bytes = arrival, cause, size

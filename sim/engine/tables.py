@@ -1,110 +1,20 @@
-"""The tables of the event loop: what their entries mean, the work that is to be done, and how far it is."""
+"""The tables of the compiled event loop as named records: the programs to run, and the state of the run.
+
+All times are in ps. Records are described by their fields; an array of them is a table. See README.md beside this file
+for the states of a slot.
+"""
 
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-ENDED, MORE_PROGRAMS, MORE_ROOM, BEYOND, WINDOW_ENDED, SERVE, WAIT, GO_ON = range(8)
-"""Why the loop returns: all has ended; programs are used up; a cache has no room for what waits; a line lies beyond
-what a cache tells apart; a window has ended. And what a place comes to at its turn: it asks the levels; it waits; it
-goes on at once."""
-(
-    # what does not change: cores, their chains, how far ahead, limits and times of the chip
-    CORES,
-    OWN,
-    VECTOR_CHAIN,
-    STAGES,
-    LISTS_AHEAD,
-    MOST_IN_FLIGHT,
-    TOP_LATENCY,
-    DISPATCH,
-    PROGRAM_START,
-    EXCHANGES,
-    DIRECT,
-    SHARE,
-    WORKSPACE_BASE,
-    WORKSPACE,
-    MAX_PROGRAMS,
-    LEVELS,
-    SCORE_BYTES,
-    PROBABILITY_BYTES,
-    ROOM,
-    # where it stands
-    NOW,
-    ORDER,
-    EVENTS,
-    GENERATION,
-    FIRST_WAITING,
-    WAITING,
-    NEXT,
-    EXHAUSTED,
-    PENDING,
-    TOLD,
-    OLDEST,
-    DISPATCHED,
-    # what the levels are asked, and what they answered
-    WAY,
-    FIRST,
-    COUNT,
-    REPEAT,
-    NUMBER,
-    ANSWER,
-    ANSWER_CAUSE,
-    AT_HAND,
-    # repeats issued so far, and at how many of them a window ends
-    REPEATED,
-    WINDOW,
-    # what it counts
-    END,
-    PROGRAMS,
-    MERGING,
-    TILES,
-    FLIGHT_BYTES,
-    FLIGHT_BYTE_NS,
-    OVERSIZE_BYTES,
-    ISSUE_TIME,
-    MACS,
-    MERGE_BEGAN,
-    STANDING,
-) = range(52)
-FIRST_STEP, STEPS, CHUNK, PROGRAM = range(4)
-"""Entries of a program: its first step, how many, and its chunk."""
-BARRIER, COSTS, ONCE, OPENS, RUNNING, LEFT, BEGUN, CHUNK_FIELDS = range(8)
-"""Entries of a chunk: whether it waits for the earlier ones, what that costs in ps, the work outside its programs'
-steps, when it opens (-1: not yet), how many of its programs run, how many have not ended, whether one has begun."""
-FIRST_RUN, INDEX_RUNS, LOAD_RUNS, STORE_RUNS, REPEATS, STEP_WORK, ROWS, COLUMNS, IN_FLIGHT, STEP = range(10)
-"""Entries of a step: its runs, repeats, work, score tile, and what its load counts for among bytes in flight."""
-(
-    # of a place: its state, what it runs, when it began to wait and for what
-    STATE,
-    PLACE_CHUNK,
-    BEGAN,
-    CAUSE,
-    WAKE,
-    BEGIN,
-    LAST_STEP,
-    # how many of its program's steps there are, have been issued and computed; the rings of what was asked for
-    TOTAL,
-    ISSUED,
-    COMPUTED,
-    LOADED_FIRST,
-    LOADED,
-    LISTED_FIRST,
-    LISTED,
-    # step and repeat that are issued, asked for ahead, and computed next
-    ISSUE_STEP,
-    ISSUE_REPEAT,
-    AHEAD_STEP,
-    AHEAD_REPEAT,
-    COMPUTE_STEP,
-    COMPUTE_REPEAT,
-    # when the units are done; of an exchange of scores: how many parts were asked for, when the last one is across
-    END_OF_WORK,
-    CROSSING,
-    LAST,
-    PLACE,
-) = range(24)
+from memgrain.sim.native.records import record_type
+
+ENDED, MORE_PROGRAMS, MORE_ROOM, BEYOND, SERVE, WAIT, GO_ON = range(7)
+"""Why the loop returns to Python: all has ended; the programs at hand are used up; a cache needs more room for data
+under way; a line lies beyond what a cache can tell apart. And what a step of a slot ends with: the levels have to serve
+a request; the slot waits for an event; it goes on at once."""
 (
     IDLE,
     AT_BARRIER,
@@ -112,60 +22,184 @@ FIRST_RUN, INDEX_RUNS, LOAD_RUNS, STORE_RUNS, REPEATS, STEP_WORK, ROWS, COLUMNS,
     STARTED,
     AT_WORK,
     ISSUING,
-    LISTED_NOW,
-    LOADED_NOW,
+    LIST_SERVED,
+    LOAD_SERVED,
     DECIDING,
-    CROSSES,
-    CROSSED,
+    EXCHANGING,
+    EXCHANGE_SERVED,
     PRODUCTS_DONE,
     CODE_DONE,
-    STORED,
+    STORE_SERVED,
     WAITED,
 ) = range(15)
-"""States of a place: what it does when its turn comes."""
-LATENCY, INDEX, FLIGHT, BARRIER_STALL, START, MATMUL, VECTOR, CODE, COMPUTE, EXCHANGE, COMMANDS, CAUSES = range(12)
-"""What time is spent on, from entry `levels` of `spent` on; before, the stalls for each level."""
+"""States of a slot: what it does when it is advanced."""
+LATENCY, INDEX, IN_FLIGHT, BARRIER, START, MATMUL, VECTOR, CODE, COMPUTE, EXCHANGE, COMMANDS, CAUSES = range(12)
+"""What time is spent on, from entry `levels` of `spent` on, in the order of
+`memgrain.sim.engine_protocol.CAUSES`; the entries before are the stalls for each level."""
+ISSUE, AHEAD, COMPUTED, POSITIONS = range(4)
+"""Positions of a slot in its program: the step whose load is issued next, the step whose index list is loaded next, and
+the step that is computed next."""
+
+PROGRAM = record_type("first_step", "steps", "chunk")
+"""A program: its first step, how many it has, and its chunk."""
+CHUNK = record_type("barrier", "costs", "once", "opens", "running", "left", "begun")
+"""A chunk: whether it waits for the earlier ones, what that costs in ps, the computation outside its programs' steps,
+when it opens (-1: not known yet), how many of its programs run, how many have not ended, whether one has begun."""
+STEP = record_type(
+    "first_run", "index_runs", "load_runs", "store_runs", "repeats", "computation", "rows", "columns", "in_flight"
+)
+"""A step: its runs, its repeats, its computation, rows and columns of its score tile, and what its load counts for
+among the bytes in flight."""
+
+CONSTANTS = record_type(
+    "cores",
+    # memory paths of the cores that run programs, and of the separate vector cores
+    "path",
+    "vector_path",
+    # how far ahead loads and index lists are issued; bytes in flight of a core (0: no limit is reached)
+    "stages",
+    "lists_ahead",
+    "most_in_flight",
+    "top_latency",
+    "dispatch",
+    "program_start",
+    # exchange of scores: whether there is one, whether it passes no memory, vector cores of a matrix core, and
+    # where the workspaces of the slots lie
+    "exchanges",
+    "direct",
+    "vector_cores",
+    "workspace_base",
+    "workspace",
+    "max_programs",
+    "score_bytes",
+    "probability_bytes",
+    # levels of the machine, and the free entries that a cache must have for data under way
+    "levels",
+    "room",
+)
+"""What does not change during a run, but for `room`."""
+PROGRESS = record_type(
+    "now",
+    # the event queue: the order number of the next event, and how many there are
+    "order",
+    "events",
+    # slots that wait for the end of a chunk: the generation of chunk ends, the ring's first entry and number
+    "generation",
+    "first_waiting",
+    "waiting",
+    # programs: the next one, how many are at hand, and whether the trace has no more
+    "next_program",
+    "at_hand",
+    "exhausted",
+    # the slot that is advanced (-1: none), and the generation whose waiting slots are being woken (-1: none)
+    "slot",
+    "waking",
+    # the oldest chunk with programs left, and until when the dispatcher is booked
+    "oldest",
+    "dispatched",
+)
+"""How far the run is."""
+REQUEST = record_type("path", "first", "number", "times", "core", "done", "cause")
+"""What the levels are to serve: the memory path, the first run (-1: that of an exchange), how many runs, the repeat,
+and the core; then their answer: when the data are there, and what they waited for most."""
+COUNTS = record_type(
+    "end",
+    "programs",
+    "merging",
+    "merge_began",
+    "tiles",
+    "flight_bytes",
+    "flight_byte_ns",
+    "oversize_bytes",
+    "issue_time",
+    "macs",
+)
+"""What a run counts: when its last store is done; programs, and those behind a barrier, and when these began; loads and
+lists; bytes in flight and their product with time; bytes of loads above the limit of a core; time of issue slots;
+multiply-accumulates."""
+SLOT = record_type(
+    "state",
+    "chunk",
+    "last_step",
+    # when the slot began to wait, until when and for what; the time before its next program starts
+    "began",
+    "wake",
+    "cause",
+    "begin",
+    # steps of its program with their repeats: all, issued and computed; first entry and number of its rings
+    "steps",
+    "issued",
+    "computed",
+    "first_load",
+    "loads",
+    "first_list",
+    "lists",
+    # when its computation ends; of an exchange of scores, how many parts were issued, when the last one is across
+    "end_of_work",
+    "parts",
+    "across",
+)
+"""A slot for a program on a core; slot number = resident program x cores + core."""
+POSITION = record_type("step", "times")
+"""A position in a program: a step, and how often it was repeated."""
+LOAD = record_type("done", "cause")
+"""A load that was issued: when its data are there, and what they wait for."""
+WAITING = record_type("slot", "generation")
+"""A slot that waits for the end of a chunk, and for which generation."""
+CORE = record_type("loads", "bytes_in_flight", "matmul_free", "vector_free", "issue_free", "computing")
+"""A core: its outstanding loads and their bytes, until when its units and issue slots are booked, and how many entries
+of `round_ends` it has."""
 
 
-class Work(NamedTuple):
-    """What is to be done, as arrays."""
+class ProgramTables(NamedTuple):
+    """The programs at hand, with their steps, runs and computations."""
 
-    programs: NDArray[np.int64]
-    """[program, PROGRAM] in launch order."""
-    chunks: NDArray[np.int64]
-    """[chunk, CHUNK_FIELDS]."""
-    steps: NDArray[np.int64]
-    """[step, STEP]."""
+    programs: NDArray[np.void]
+    """[program] of PROGRAM in launch order."""
+    chunks: NDArray[np.void]
+    """[chunk] of CHUNK."""
+    steps: NDArray[np.void]
+    """[step] of STEP."""
     runs: NDArray[np.void]
     """RUN records of all steps."""
     indices: NDArray[np.int64]
     """What gathered runs point to."""
-    works: NDArray[np.int64]
-    """[work, units.WORK]."""
+    computations: NDArray[np.void]
+    """[computation] of units.COMPUTATION."""
     rounds: NDArray[np.int64]
     """Times of rounds through the units, in ps."""
 
 
-class Stand(NamedTuple):
-    """How far the kernel is, as arrays."""
+class LoopState(NamedTuple):
+    """The state of a run."""
 
-    facts: NDArray[np.int64]
-    """[STANDING]."""
-    places: NDArray[np.int64]
-    """[place, PLACE]; place = slot x cores + core."""
-    loaded: NDArray[np.int64]
-    """[place, stages, 2]: when tiles asked for are there, and what they wait for."""
-    listed: NDArray[np.int64]
-    """[place, lists_ahead + 1]: when index lists asked for are there."""
-    flights: NDArray[np.int64]
-    """[core, 1 + n, 3]: how many are in flight and their bytes; a heap of arrival, cause of the wait, and bytes."""
-    units: NDArray[np.int64]
-    """[core, units.FREE + slots]."""
-    heap: NDArray[np.int64]
-    """The agenda."""
-    waiting: NDArray[np.int64]
-    """[places, 2]: who waits for the end of a chunk, and for which one: a ring."""
+    constants: np.record
+    """CONSTANTS."""
+    progress: np.record
+    """PROGRESS."""
+    request: np.record
+    """REQUEST."""
+    counts: np.record
+    """COUNTS."""
+    slots: NDArray[np.void]
+    """[slot] of SLOT."""
+    positions: NDArray[np.void]
+    """[slot, POSITIONS] of POSITION."""
+    loads: NDArray[np.void]
+    """[slot, stages] of LOAD: a ring of loads that are not computed yet."""
+    lists: NDArray[np.int64]
+    """[slot, lists_ahead + 1]: a ring of times at which index lists are there."""
+    cores: NDArray[np.void]
+    """[core] of CORE."""
+    outstanding: NDArray[np.void]
+    """[core, loads] of OUTSTANDING_LOAD: a heap."""
+    round_ends: NDArray[np.int64]
+    """[core, slots of a core + 1]: ends of steps that go round the units."""
+    events: NDArray[np.void]
+    """[events] of EVENT: the event queue."""
+    waiting: NDArray[np.void]
+    """[slot] of WAITING: a ring of slots that wait for the end of a chunk."""
     spent: NDArray[np.int64]
     """[levels + CAUSES]: ps."""
-    crossing: NDArray[np.void]
-    """One run: a part of a tile of scores on its way."""
+    exchange: NDArray[np.void]
+    """One RUN: the part of an exchange of scores that is issued."""

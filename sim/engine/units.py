@@ -1,37 +1,36 @@
-"""The matrix and vector units and issue slots of the cores as times until which they are booked: what `reserve` of
-`memgrain.sim.levels.compute` does."""
+"""The matrix and vector units and issue slots of the cores, each booked until a time: `Units.reserve` of
+`memgrain.sim.levels.compute`, compiled."""
 
 import numpy as np
 
 from memgrain.sim.native.jit import inlined
+from memgrain.sim.native.records import record_type
 
-MATMUL, VECTOR, MACS, ALONE, ISSUE, DEMAND, ROUNDS, WORK = range(8)
-"""Entries of a work: see `memgrain.sim.levels.compute.Work`; the demand of all its groups on the matrix unit, and where
-in `rounds` its rounds begin, beside 0, 1, 2 ... other programs (-1: the kernel does not say how it feeds the units)."""
-MATMUL_FREE, VECTOR_FREE, ISSUE_FREE, COMPUTING, FREE = range(5)
-"""Entries of a core: times until which its units are booked, and how many ends of steps it keeps from FREE on."""
+COMPUTATION = record_type("matmul", "vector", "macs", "alone", "issue", "demand", "rounds")
+"""A computation, see `memgrain.sim.levels.compute.Computation`. `demand` is that of all its groups on the matrix unit;
+`rounds` is where in the array of rounds its times begin, beside 0, 1, 2 ... other programs (-1: the kernel does not say
+how it feeds the units)."""
 
 
 @inlined
-def reserve(core, work, now, works, rounds, units):
-    """When (ps) a work, ready at `now`, is done: it waits for the issue slots that are booked, then takes its own
-    course, or longer where units are booked."""
-    start = max(units[core, ISSUE_FREE], now)
-    units[core, ISSUE_FREE] = start + works[work, ISSUE]
-    alone = works[work, ALONE]
-    if works[work, ROUNDS] < 0:
-        units[core, MATMUL_FREE] = max(units[core, MATMUL_FREE], start) + works[work, MATMUL]
-        units[core, VECTOR_FREE] = max(units[core, VECTOR_FREE], start) + works[work, VECTOR]
-        return max(start + alone, units[core, MATMUL_FREE], units[core, VECTOR_FREE])
+def reserve(core, work, now, rounds, state):
+    """When (ps) a computation, ready at `now`, is done: it waits for the issue slots that are booked, then takes its
+    own course, or longer where units are booked."""
+    own, ends = state.cores[core], state.round_ends[core]
+    start = max(own.issue_free, now)
+    own.issue_free = start + work.issue
+    if work.rounds < 0:
+        own.matmul_free = max(own.matmul_free, start) + work.matmul
+        own.vector_free = max(own.vector_free, start) + work.vector
+        return max(start + work.alone, own.matmul_free, own.vector_free)
     others = np.int64(0)
-    for i in range(units[core, COMPUTING]):
-        end = units[core, FREE + i]
+    for i in range(own.computing):
+        end = ends[i]
         if end > start:
-            units[core, FREE + others] = end
+            ends[others] = end
             others += 1
-    units[core, MATMUL_FREE] = max(units[core, MATMUL_FREE], start) + works[work, DEMAND]
-    mean = rounds[works[work, ROUNDS] + others]
-    end = max(start + max(alone, mean), units[core, MATMUL_FREE])
-    units[core, FREE + others] = end
-    units[core, COMPUTING] = others + 1
+    own.matmul_free = max(own.matmul_free, start) + work.demand
+    end = max(start + max(work.alone, rounds[work.rounds + others]), own.matmul_free)
+    ends[others] = end
+    own.computing = others + 1
     return end

@@ -1,5 +1,5 @@
-"""How long a step computes: matrix products padded to the unit's tile, exponentials and elementwise operations, and
-their queues."""
+"""Compute time of a step: matrix products padded to the unit's tile, exponentials and elementwise operations, and
+queues for the units."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def padded(size: int, tile: int) -> int:
 
 
 @dataclass(frozen=True)
-class Work:
+class Computation:
     """What one repeat of a step computes, in ps of one core's units."""
 
     matmul: int
@@ -41,8 +41,8 @@ class Work:
     issue: int = 0
     """Time of the core's issue slots."""
     demands: tuple[int, ...] = ()
-    """What a part of the program asks of each unit, one after the other; empty: the kernel does not say how it feeds
-    them."""
+    """Times that a part of the program needs of each unit, one after the other; empty: the kernel does not say how it
+    feeds them."""
     groups: int = 1
     """Parts of the program that go round the units."""
 
@@ -83,14 +83,14 @@ class Units:
         self.computing: list[list[int]] = [[] for _ in range(core.count)]
         self.work = lru_cache(maxsize=4096)(self._work)
 
-    def code(self, cycles: tuple[int, int]) -> Work:
-        """What code of so many cycles (of its program's course, of issue slots) asks for."""
-        return Work(0, 0, 0, cycles[0] * PS // self.clock, cycles[1] * PS // self.clock)
+    def code(self, cycles: tuple[int, int]) -> Computation:
+        """The computation of code that takes so many cycles (of its program's course, of issue slots)."""
+        return Computation(0, 0, 0, cycles[0] * PS // self.clock, cycles[1] * PS // self.clock)
 
     def _macs(self, m: int, n: int, k: int) -> int:
         return padded(m, self.tile.m) * padded(n, self.tile.n) * padded(k, self.inner)
 
-    def _work(self, m1: int, n1: int, k1: int, m2: int, n2: int, k2: int, exps: int) -> Work:
+    def _work(self, m1: int, n1: int, k1: int, m2: int, n2: int, k2: int, exps: int) -> Computation:
         if self.instruction == "fma":
             macs = m1 * n1 * k1 + m2 * n2 * k2
         else:
@@ -98,15 +98,15 @@ class Units:
         seconds = exps / self.exps_per_second + (OPS_PER_SCORE * exps + m2 * n2) / self.ops_per_second
         matmul, vector = round(macs * PS / self.macs_per_second), round(seconds * PS)
         if not matmul:
-            return Work(matmul, vector, macs, vector)
+            return Computation(matmul, vector, macs, vector)
         if not self.instruction:
-            return Work(matmul, vector, macs, max(self.alone, matmul + vector), self.issue)
+            return Computation(matmul, vector, macs, max(self.alone, matmul + vector), self.issue)
         vector += self.convert * n1
         if self.instruction == "fma":
             matmul, vector = 0, vector + round(macs * PS / self.ops_per_second)
         demands = self._demands(matmul, vector, self._operands(m1, n1, k1, m2, n2, k2))
         alone = max(self.alone, response(demands, self.groups))
-        return Work(matmul, min(vector, alone - matmul), macs, alone, self.issue, demands, self.groups)
+        return Computation(matmul, min(vector, alone - matmul), macs, alone, self.issue, demands, self.groups)
 
     def _operands(self, m1: int, n1: int, k1: int, m2: int, n2: int, k2: int) -> int:
         """Time of the scratchpad's port: operands of both products, the tiles of K and V that are written into it."""
@@ -118,12 +118,12 @@ class Units:
         return moved * self.element * PS // self.operand_bandwidth
 
     def _demands(self, matmul: int, vector: int, operands: int) -> tuple[int, ...]:
-        """What one of the program's groups asks of the units in a step. mma.sync waits for its operands in registers;
-        wgmma reads them while it multiplies."""
+        """Times that one of the program's groups needs of the units in a step. mma.sync waits for its operands in
+        registers; wgmma reads them while it multiplies."""
         products = (matmul, operands) if self.instruction == "mma" else (max(matmul, operands),)
         return tuple(demand // self.groups for demand in (*products, vector))
 
-    def reserve(self, core: int, work: Work, now: int) -> int:
+    def reserve(self, core: int, work: Computation, now: int) -> int:
         """When (ps) `work`, ready at `now`, is done: it waits for the issue slots that are booked, then takes its own
         course, or longer where units are booked."""
         start = max(self.issue_free[core], now)
@@ -134,7 +134,7 @@ class Units:
         self.vector_free[core] = max(self.vector_free[core], start) + work.vector
         return max(start + work.alone, self.matmul_free[core], self.vector_free[core])
 
-    def _round(self, core: int, work: Work, now: int) -> int:
+    def _round(self, core: int, work: Computation, now: int) -> int:
         """When all groups of a step have been round the units, which they share with the programs that compute now."""
         others = [end for end in self.computing[core] if end > now]
         self.matmul_free[core] = max(self.matmul_free[core], now) + work.demands[0] * work.groups

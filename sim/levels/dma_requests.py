@@ -1,4 +1,4 @@
-"""How many requests a DMA engine makes of rows whose addresses decide the size of a request."""
+"""Requests of a DMA engine for rows, where the address of a row decides the size of its requests."""
 
 import numpy as np
 
@@ -15,8 +15,9 @@ def count_requests(runs, indices, first, count, largest, smallest):
     total = 0
     for r in range(first, first + count):
         run = runs[r]
-        base, stride, size, rows = np.int64(run.base), np.int64(run.stride), np.int64(run.bytes), np.int64(run.count)
-        index = np.int64(run.index)
+        base, stride = np.int64(run["base"]), np.int64(run["stride"])
+        size, rows = np.int64(run["bytes"]), np.int64(run["count"])
+        index = np.int64(run["index"])
         if index < 0 and stride == size:
             size, rows = size * rows, np.int64(1)
         for i in range(rows):

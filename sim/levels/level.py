@@ -1,4 +1,4 @@
-"""What a memory level is to its neighbours, and the reservation of a bandwidth."""
+"""The interface of a memory level to its neighbours."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PS = 10**12
 
 
 class Level(Protocol):
-    """A passive thing that answers when the data of some runs will be there."""
+    """A passive component that answers when the data of a request will be there."""
 
     name: str
     """Prefix of its counters."""
@@ -26,12 +26,12 @@ class Level(Protocol):
     """Of the runs served last: bytes that came from the farthest level; 0 if all were nearer."""
 
     def serve(self, request: Request, repeat: int, core: int, now: int) -> int:
-        """When (ps) the last byte of the request's runs at that repeat is there, asked for by `core` at time `now`
+        """When (ps) the last byte of the request's runs at that repeat is there; `core` requests them at time `now`
         (ps)."""
         ...
 
     def counters(self) -> dict[str, int]:
-        """Counts so far, by the part of their name behind the level's."""
+        """Counts so far, by name without the level's prefix."""
         ...
 
     def forget(self) -> None:

@@ -9,7 +9,7 @@ from memgrain.sim.levels.request import Request
 class Link:
     """A crossbar, a cluster port, or a core's port: bandwidth and latency between the levels above and below it.
 
-    Reads and writes cross one after the other, or side by side where writes have a way of their own.
+    Reads and writes share the bandwidth, or each direction has a bandwidth of its own.
     """
 
     def __init__(
@@ -24,21 +24,21 @@ class Link:
     ) -> None:
         """`gathers` cores of the kind above count as one core below: the vector cores that belong to a matrix core.
 
-        `write_bandwidth` is that of a way of their own for writes."""
+        `write_bandwidth` is that of writes, if they do not share the bandwidth of reads."""
         self.name, self.delay, self.below, self.gathers = name, latency, below, gathers
         self.latency, self.queue, self.first, self.came = below.latency + latency, 0, 0, 0
         number, self.share = shared
         reads, writes = (bandwidth, [0] * number), (write_bandwidth or bandwidth, [0] * number)
-        self.ways = (reads, writes if write_bandwidth else reads)
+        self.directions = (reads, writes if write_bandwidth else reads)
         self.bytes = self.written = 0
 
     def serve(self, request: Request, repeat: int, core: int, now: int) -> int:
-        """See `Level.serve`: the last byte has crossed when the link is through with all it was given, one latency
-        later; bytes from the farthest level cross one after the other from the arrival of the first on."""
+        """See `Level.serve`: the last byte has crossed one latency after the link has carried all that it was
+        given; bytes from the farthest level cross one after the other from the arrival of the first on."""
         i = core // self.share
         self.bytes += request.bytes
         self.written += request.bytes if request.writes else 0
-        bandwidth, free = self.ways[request.writes]
+        bandwidth, free = self.directions[request.writes]
         free[i] = max(now, free[i]) + request.bytes * PS // bandwidth
         arrived = self.below.serve(request, repeat, core // self.gathers, now) + self.delay
         done = max(arrived, free[i] + self.latency)
@@ -54,13 +54,13 @@ class Link:
 
     def forget(self) -> None:
         """Start counting and the clock anew."""
-        for _, free in self.ways:
+        for _, free in self.directions:
             free[:] = [0] * len(free)
         self.bytes = self.written = 0
 
 
 class Wire:
-    """The end of a chain that leads to no memory, past ports and scratchpads: what enters it is there at once."""
+    """The end of a memory path that leads to no memory, past ports and scratchpads: what enters it is there at once."""
 
     name, latency, queue, first, came = "wire", 0, 0, 0, 0
 

@@ -1,4 +1,4 @@
-"""A chip made into wired components: the chains of levels that transfers pass, and the units that compute."""
+"""A chip as connected components: the memory paths that transfers take, and the units that compute."""
 
 from __future__ import annotations
 
@@ -26,18 +26,19 @@ PORT = "port"
 SCORES = "scores"
 """Name under which traffic between matrix and vector cores is counted, beside the trace's tensors."""
 PREFETCH = "prefetch"
-"""Name under which levels count what engines beside the cores ask for, where there are any."""
-
+"""Name under which levels count the requests of prefetch engines beside the cores, where there are any."""
 
 SCORE_BYTES, PROBABILITY_BYTES = 4, 2
 """Element sizes of scores (fp32) and probabilities (half) where they pass between matrix and vector cores."""
+WORKSPACE = 1 << 22
+"""Bytes from one slot's workspace for scores to the next one's."""
 
 
 class Machine:
     """The components of one chip, ready to run traces one after the other.
 
-    `core` is the kind that runs the trace's programs, `top` what their transfers enter, `vector_top` what those of
-    separate vector cores do.
+    `core` is the kind that runs the trace's programs. Their transfers enter the level `top`, those of separate vector
+    cores `vector_top`.
     """
 
     def __init__(self, chip: Chip, trace: Trace, prefetches: bool = False) -> None:
@@ -47,15 +48,15 @@ class Machine:
         self.footprint = max((tensor.base + tensor.bytes for tensor in trace.tensors), default=0)
         core, vector = chip.matmul_core, chip.vector_core
         self.levels: list[Level] = [Dram(chip.dram, self.tensors)]
-        shared = self._chain(chip.memory[:-1], self.levels[0], core)
-        self.matmul_top = self.vector_top = self._chain(core.near, self._port(PORT, core, shared), core)
+        shared = self._add_levels(chip.memory[:-1], self.levels[0], core)
+        self.matmul_top = self.vector_top = self._add_levels(core.near, self._port(PORT, core, shared), core)
         self.shared, self.lasting = shared, len(self.levels)
         self.vectors_apart = vector is not core
         self.vectors_per_core = vector.count // core.count if self.vectors_apart else 1
-        self.turn(trace)
+        self.prepare(trace)
 
-    def turn(self, trace: Trace) -> None:
-        """Make ready for a trace; what the levels hold stays."""
+    def prepare(self, trace: Trace) -> None:
+        """Prepare for a trace; what the levels hold stays."""
         chip = self.chip
         if self.vectors_apart:
             self.vector_top = self._vectors(trace)
@@ -78,15 +79,15 @@ class Machine:
         del self.levels[self.lasting :]
         below = self.shared if self.chip.exchange == "memory" or trace.cores == "vector" else Wire()
         port = self._port(f"{vector.name}_{PORT}", vector, below, self.vectors_per_core)
-        return self._chain(vector.near, port, vector)
+        return self._add_levels(vector.near, port, vector)
 
     def _port(self, name: str, core: Core, below: Level, gathers: int = 1) -> Level:
         shared = instances("core", core)
         self.levels.append(Link(name, shared, core.bandwidth, 0, below, gathers, core.write_bandwidth))
         return self.levels[-1]
 
-    def _chain(self, specs: Sequence[LevelSpec], below: Level, core: Core) -> Level:
-        """Levels of `specs` (from the core outward) on top of `below`; returns the nearest."""
+    def _add_levels(self, specs: Sequence[LevelSpec], below: Level, core: Core) -> Level:
+        """Add levels of `specs` (from the core outward) on top of `below`; returns the nearest."""
         for spec in reversed(specs):
             shared = instances(spec.scope, core) if not isinstance(spec, DramSpec) else (1, core.count)
             if isinstance(spec, CacheSpec):
@@ -120,7 +121,7 @@ class Machine:
         return number
 
     def census(self, trace: Trace) -> Census:
-        """A census of a trace that it is about to run, of which nothing is counted."""
+        """An empty census of a trace that the machine is about to run."""
         return Census(len(trace.tensors), (self.scratchpad and self.scratchpad.dma_rows) or 0)
 
     def check_scores(self, rows: int, columns: int) -> None:

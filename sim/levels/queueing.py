@@ -1,4 +1,4 @@
-"""How long parts of programs take that meet at the units of a core: mean-value analysis of a closed network."""
+"""Time of parts of programs that share the units of a core: mean-value analysis of a closed queueing network."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from functools import lru_cache
 def response(demands: tuple[int, ...], customers: int) -> int:
     """Mean time in ps of a round through units that each serve one customer after the other.
 
-    `demands` is what a round asks of each unit, one unit after the other; `customers` rounds are always under way, at
-    units that they meet at random. Reiser and Lavenberg, Mean-value analysis of closed multichain queuing networks,
+    `demands` are the times that a round needs of each unit, one unit after the other; `customers` rounds are always
+    under way, and meet at random. Reiser and Lavenberg, Mean-value analysis of closed multichain queuing networks,
     JACM 27 (1980).
     """
     waiting = [0.0] * len(demands)

@@ -1,4 +1,4 @@
-"""Runs that are asked for together: what one level hands to the next."""
+"""A request: runs that one level passes to the next together."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Request:
     """`count` runs from `first` on, all reads, all writes or all reads past the caches (what a cache sends down is
     mixed, reads first).
 
-    What levels ask it is the same at every repeat, and found out once, when it is asked first: of the requests that a
-    cache sends to the DRAM, most is never asked.
+    Its sizes are the same at every repeat. Each is counted once, when a level needs it first, because most sizes of the
+    requests that a cache sends to the DRAM are never needed.
     """
 
     __slots__ = ("_lines", "_requests", "_transfer", "bytes", "count", "first", "indices", "runs", "uncached", "writes")
@@ -36,7 +36,7 @@ class Request:
         self.runs, self.indices, self.first, self.count = runs, indices, first, count
 
     def __getattr__(self, name: str) -> Any:
-        """What has not been asked before, which is kept in its slot."""
+        """Count what was not needed before, and keep it."""
         value: Any
         if name == "bytes":
             value = count_bytes(self.runs, self.first, self.count)
@@ -57,7 +57,7 @@ class Request:
         return self._transfer[key]
 
     def requests(self, largest: int, smallest: int) -> int:
-        """Pieces that a DMA engine asks for one by one; see `count_requests`."""
+        """Pieces that a DMA engine requests one by one; see `count_requests`."""
         key = (largest, smallest)
         if key not in self._requests:
             self._requests[key] = count_requests(self.runs, self.indices, self.first, self.count, largest, smallest)

@@ -1,4 +1,4 @@
-"""How large a transfer is, counted without looking at a line: bytes, lines, DMA commands."""
+"""Sizes of a transfer, counted without a lookup of lines: bytes, lines, DMA commands."""
 
 from memgrain.sim.native.jit import compiled
 

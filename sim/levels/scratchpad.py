@@ -11,14 +11,14 @@ EVERY_ROW = 1 << 31
 
 
 class Scratchpad:
-    """Memory that transfers pass on their way to a core: each occupies a DMA engine, then the banks.
+    """Memory that transfers to a core pass through: each occupies a DMA engine, then the banks.
 
     Reads and writes have an engine each (the MTE2 and MTE3 or FixPipe queues of an Ascend core).
 
     An engine starts one command every `dma_startup`; data of the last command is there one latency of the level below
-    after its start. Rows occupy whole bank words. What lies below is asked at once, not when the engine gets to it: a
-    reservation in the future would keep others from the time before it (they would see servers booked that are idle),
-    so waits add up here instead.
+    after its start. Rows occupy whole bank words. The level below serves the request at once, not when the engine gets
+    to it, and the wait for the engine is added to the answer: a reservation in the future would keep others from the
+    time before it, since they would see idle servers as booked.
     """
 
     def __init__(self, spec: ScratchpadSpec, shared: tuple[int, int], below: Level) -> None:
@@ -50,8 +50,8 @@ class Scratchpad:
         return done
 
     def counters(self) -> dict[str, int]:
-        """Bytes as asked and as rounded up, and transfers that are a command of their own to a DMA engine: all of them,
-        and those that write to memory."""
+        """Bytes as requested and as rounded up, and commands to DMA engines: all of them, and those that write to
+        memory."""
         counts = {"bytes": self.bytes, "moved_bytes": self.moved, "commands": self.commands}
         return {**counts, "write_commands": self.write_commands}
 

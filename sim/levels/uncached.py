@@ -1,4 +1,4 @@
-"""Reads past a cache: straight to the level below, those of one line in turns where the chip keeps order so."""
+"""Reads past a cache: straight to the level below; where the chip serialises them, those of one line one by one."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import numpy as np
 
 from memgrain.hwmodels.spec import Cache as CacheSpec
 from memgrain.sim.errors import SimulationError
+from memgrain.sim.levels.held_lines import hold_lines
 from memgrain.sim.levels.level import Level
 from memgrain.sim.levels.request import Request
-from memgrain.sim.levels.turns import wait_for_turns
 
 LINES = 1 << 20
-"""Lines whose turns are kept; those this many apart share an entry."""
+"""Lines whose times are kept; lines this many apart share an entry."""
 
 
 class Uncached:
-    """What a cache does with reads that are to leave it alone.
+    """What a cache does with reads past it.
 
-    A line that takes turns is held by a read for the whole latency of the level below; the reads themselves are asked
-    for at once, and what they wait for their turns is added to the answer (see `Scratchpad`).
+    Where the chip serialises them, a read holds its lines for the whole latency of the level below. The level below
+    serves all reads at once, and the wait for lines is added to the answer (see `Scratchpad`).
     """
 
     def __init__(self, spec: CacheSpec, below: Level) -> None:
@@ -26,7 +26,7 @@ class Uncached:
         self.free = np.zeros(LINES if spec.uncached == "serial" else 0, np.int64)
 
     def check(self) -> None:
-        """Raise SimulationError if the chip does not say how such reads go."""
+        """Raise SimulationError if the chip does not say whether such reads are serialised."""
         if self.spec.uncached is None:
             raise SimulationError(
                 f"the trace reads past {self.spec.name}, and the chip does not say how that goes; set "
@@ -41,7 +41,7 @@ class Uncached:
         if self.spec.uncached == "serial":
             bits, time = self.spec.line.bit_length() - 1, self.below.latency
             self.queue = int(
-                wait_for_turns(
+                hold_lines(
                     request.runs, request.indices, request.first, request.count, repeat, now, bits, time, self.free
                 )
             )

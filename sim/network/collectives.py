@@ -1,4 +1,4 @@
-"""Collectives over several chips: each step's messages reserve the links on their way, by alpha + bytes / beta.
+"""Collectives over several chips: each step's messages reserve the links on their path, by alpha + bytes / beta.
 
 As libraries do (NCCL's cost model takes the quickest of its algorithms and protocols), `auto` takes the quickest of
 what the chip's library has. Over two tiers an operation is made of operations within nodes and between them.
@@ -13,7 +13,7 @@ from typing import cast
 from memgrain.hwmodels import Chip
 from memgrain.hwmodels.interconnect import Algorithm, Interconnect, Tier
 from memgrain.sim.errors import SimulationError
-from memgrain.sim.network.schedule import EXCHANGES, MAKERS, POWERS_ONLY, SWITCH, Message, Step, schedule
+from memgrain.sim.network.schedule import EXCHANGES, MAKERS, POWERS_ONLY, SWITCH, Message, MessageStep, schedule
 
 PLAIN = "simple"
 """The protocol of large messages: that of the tier itself."""
@@ -25,7 +25,7 @@ LARGEST = 1024
 
 
 @dataclass(frozen=True)
-class Phase:
+class TierOperation:
     """One operation on one tier."""
 
     tier: str
@@ -33,11 +33,11 @@ class Phase:
     op: str
     """The operation."""
     algorithm: Algorithm
-    """How its steps go."""
+    """The algorithm of its steps."""
     protocol: str
-    """How its messages are sent: a protocol of the tier, or simple."""
+    """The protocol of its messages: one of the tier, or simple."""
     chips: int
-    """How many take part in each of the groups that do the same at once."""
+    """Chips of each of the groups that run it at once."""
     steps: int
     """Steps of the algorithm."""
     time: int
@@ -47,8 +47,8 @@ class Phase:
 
 
 @dataclass(frozen=True)
-class Collective:
-    """A collective operation, done."""
+class CollectiveRun:
+    """A collective operation that was simulated."""
 
     op: str
     """The operation."""
@@ -61,9 +61,9 @@ class Collective:
     startup: int
     """Share of the time beside messages and copies, in ps."""
     copy: int
-    """Share of the time in which a chip takes its own part over into the result, in ps."""
-    phases: tuple[Phase, ...]
-    """What it is made of, in order."""
+    """Share of the time in which a chip copies its own part into the result, in ps."""
+    phases: tuple[TierOperation, ...]
+    """The operations on tiers that it consists of, in order."""
 
     @property
     def sent_bytes(self) -> int:
@@ -86,7 +86,7 @@ class Collective:
         return tuple(dict.fromkeys(phase.tier for phase in self.phases))
 
 
-def collective(chip: Chip, op: str, size: int, chips: int, algorithm: str = AUTO) -> Collective:
+def collective(chip: Chip, op: str, size: int, chips: int, algorithm: str = AUTO) -> CollectiveRun:
     """Time and traffic of an operation of `size` bytes over `chips` chips.
 
     Raises SimulationError if the chip has no interconnect or not for so many, or the operation, its algorithm or its
@@ -106,17 +106,17 @@ def collective(chip: Chip, op: str, size: int, chips: int, algorithm: str = AUTO
     if (most := max(members for *_, members in parts)) > LARGEST:
         raise SimulationError(f"{most} chips or nodes in one group are too many messages; ask for at most {LARGEST}")
     phases = tuple(
-        min(_ways(chip.name, links, tier, kind, part, members, algorithm), key=lambda phase: phase.time)
+        min(_candidates(chip.name, links, tier, kind, part, members, algorithm), key=lambda phase: phase.time)
         for tier, kind, part, members in parts
     )
     copied = -(-size // chips) if op in ("all_gather", "reduce_scatter", "all_to_all") else 0
     copy = -(-copied * SECOND // links.copy_bandwidth) if links.copy_bandwidth else 0
     time = links.startup + sum(phase.time for phase in phases) + copy
-    return Collective(op, size, chips, time, links.startup, copy, phases)
+    return CollectiveRun(op, size, chips, time, links.startup, copy, phases)
 
 
 def _parts(name: str, links: Interconnect, op: str, size: int, chips: int) -> list[tuple[str, str, int, int]]:
-    """What an operation is made of: tier, operation, bytes, chips of a group."""
+    """The operations on tiers that an operation consists of: tier, operation, bytes, chips of a group."""
     near = cast(int, links.node.chips)
     if chips < 2:
         raise SimulationError(f"a collective needs at least 2 chips, got {chips}; ask for more")
@@ -144,8 +144,10 @@ def _parts(name: str, links: Interconnect, op: str, size: int, chips: int) -> li
     }[op]
 
 
-def _ways(name: str, links: Interconnect, tier: str, op: str, size: int, chips: int, algorithm: str) -> Iterator[Phase]:
-    """Every way of an operation on a tier that may be chosen, done."""
+def _candidates(
+    name: str, links: Interconnect, tier: str, op: str, size: int, chips: int, algorithm: str
+) -> Iterator[TierOperation]:
+    """An operation on a tier by every algorithm and protocol that may be chosen."""
     spec: Tier = getattr(links, tier)
     wanted = list(links.algorithms if algorithm == AUTO else [cast(Algorithm, algorithm)])
     able = {item: _why_not(spec, op, item, chips) for item in dict.fromkeys([*wanted, *MAKERS[op]])}
@@ -159,11 +161,11 @@ def _ways(name: str, links: Interconnect, tier: str, op: str, size: int, chips: 
         steps = schedule(op, item, size, chips, (1, -1) if spec.topology == "ring" and chips > 2 else (1,))
         for protocol, before, latency, share in _protocols(spec, op, item, size, chips):
             time, sent = _send_all(steps, spec, chips, latency, share)
-            yield Phase(tier, op, item, protocol, chips, len(steps), before + time, sent)
+            yield TierOperation(tier, op, item, protocol, chips, len(steps), before + time, sent)
 
 
 def _why_not(spec: Tier, op: str, algorithm: Algorithm, chips: int) -> str | None:
-    """Why an operation cannot go so; None if it can."""
+    """Why an algorithm cannot carry out an operation; None if it can."""
     if algorithm not in MAKERS[op]:
         return f"there is no {algorithm} {op}; choose one of {', '.join(MAKERS[op])}"
     if algorithm == "in_network" and spec.in_network is None:
@@ -176,18 +178,18 @@ def _why_not(spec: Tier, op: str, algorithm: Algorithm, chips: int) -> str | Non
 def _protocols(
     spec: Tier, op: str, algorithm: Algorithm, size: int, chips: int
 ) -> Iterator[tuple[str, int, int, float]]:
-    """Name, time before, latency and share of the bandwidth of each way to send the messages of an operation."""
+    """Name, time before, latency and share of the bandwidth of each protocol for the messages of an operation."""
     if algorithm == "in_network" and spec.in_network is not None:
         yield PLAIN, 0, spec.in_network.latency, spec.in_network.share
         return
     yield PLAIN, spec.fence or 0, spec.latency, 1.0
     message = size if op == "send" else -(-size // chips)
-    for name, way in spec.protocols.items():
-        if op not in EXCHANGES or message <= (way.largest_exchange or 0):
-            yield name, 0, way.latency, way.share
+    for name, protocol in spec.protocols.items():
+        if op not in EXCHANGES or message <= (protocol.largest_exchange or 0):
+            yield name, 0, protocol.latency, protocol.share
 
 
-def _send_all(steps: list[Step], spec: Tier, chips: int, latency: int, share: float) -> tuple[int, int]:
+def _send_all(steps: list[MessageStep], spec: Tier, chips: int, latency: int, share: float) -> tuple[int, int]:
     """When the last chip is done, in ps, and the bytes that the busiest one has sent."""
     free: dict[tuple[str, int, int], int] = {}
     ready, sent = [0] * chips, [0] * chips
@@ -213,7 +215,7 @@ def _send_all(steps: list[Step], spec: Tier, chips: int, latency: int, share: fl
 
 
 def _path(message: Message, spec: Tier, chips: int) -> tuple[list[tuple[str, int, int]], int]:
-    """The links that a message takes, and how many latencies it waits; a ring is gone round the shorter way."""
+    """The links that a message takes, and how many latencies it waits; on a ring in the shorter direction."""
     source, target = message.source, message.target
     ends = [("out", source, 0)] * (source != SWITCH) + [("in", target, 0)] * (target != SWITCH)
     if SWITCH in (source, target) or (spec.topology == "switch" and spec.pair_bandwidth is None):
@@ -221,5 +223,5 @@ def _path(message: Message, spec: Tier, chips: int) -> tuple[list[tuple[str, int
     if spec.topology != "ring":
         return [*ends, ("pair", source, target)], 1
     ahead = (target - source) % chips
-    way, hops = (1, ahead) if ahead <= chips - ahead else (-1, chips - ahead)
-    return [*ends, *(("hop", (source + way * hop) % chips, way) for hop in range(hops))], hops
+    direction, hops = (1, ahead) if ahead <= chips - ahead else (-1, chips - ahead)
+    return [*ends, *(("hop", (source + direction * hop) % chips, direction) for hop in range(hops))], hops

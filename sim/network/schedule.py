@@ -1,4 +1,4 @@
-"""How a collective goes: which chip sends how many bytes to which, step by step, for each algorithm.
+"""The messages of a collective: which chip sends how many bytes to which, step by step, for each algorithm.
 
 The algorithms are those of Thakur, Rabenseifner and Gropp, Optimization of Collective Communication Operations in
 MPICH, 2005: ring, recursive halving and doubling, pairwise exchange, and everything at once.
@@ -18,52 +18,53 @@ SWITCH = -1
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """Bytes from one chip to another, by their places among those that take part."""
+    """Bytes from one chip to another; chips are numbered among those that take part."""
 
     source: int
-    """Who sends; SWITCH for the switch itself."""
+    """The sender; SWITCH for the switch itself."""
     target: int
-    """Who receives."""
+    """The receiver; SWITCH for the switch itself."""
     size: int
     """Bytes."""
 
 
-Step = list[Message]
-"""Messages that are sent at once; a chip's next step begins when what it sent has left and what it is due has come."""
+MessageStep = list[Message]
+"""Messages that are sent at once. A chip's next step begins when its messages of this one have left and those to it
+have arrived."""
 
 
 def blocks(size: int, chips: int) -> list[int]:
     """Bytes cut into as many parts, as even as whole bytes allow."""
-    ends = [size * place // chips for place in range(chips + 1)]
+    ends = [size * end // chips for end in range(chips + 1)]
     return [end - start for start, end in pairwise(ends)]
 
 
-def _ring(parts: Sequence[int], ways: Sequence[int], first: int) -> list[Step]:
-    """Every chip hands on a part to its neighbour N - 1 times; parts are cut evenly over the ways round the ring."""
+def _ring(parts: Sequence[int], directions: Sequence[int], first: int) -> list[MessageStep]:
+    """Every chip passes a part to its neighbour N - 1 times; parts are cut evenly over the directions of the ring."""
     chips = len(parts)
     return [
         [
             Message(
                 chip,
-                (chip + way) % chips,
-                blocks(parts[(chip - way * (step + first)) % chips], len(ways))[place],
+                (chip + direction) % chips,
+                blocks(parts[(chip - direction * (step + first)) % chips], len(directions))[part],
             )
             for chip in range(chips)
-            for place, way in enumerate(ways)
+            for part, direction in enumerate(directions)
         ]
         for step in range(chips - 1)
     ]
 
 
-def _ring_gather(size: int, chips: int, ways: Sequence[int]) -> list[Step]:
-    return _ring(blocks(size, chips), ways, 0)
+def _ring_gather(size: int, chips: int, directions: Sequence[int]) -> list[MessageStep]:
+    return _ring(blocks(size, chips), directions, 0)
 
 
-def _ring_scatter(size: int, chips: int, ways: Sequence[int]) -> list[Step]:
-    return _ring(blocks(size, chips), ways, 1)
+def _ring_scatter(size: int, chips: int, directions: Sequence[int]) -> list[MessageStep]:
+    return _ring(blocks(size, chips), directions, 1)
 
 
-def _doubling(size: int, chips: int, ways: Sequence[int]) -> list[Step]:
+def _doubling(size: int, chips: int, directions: Sequence[int]) -> list[MessageStep]:
     """Partners at distance 1, 2, 4 ... exchange all that they have gathered."""
     ends = [0, *accumulate(blocks(size, chips))]
     steps, distance = [], 1
@@ -77,16 +78,16 @@ def _doubling(size: int, chips: int, ways: Sequence[int]) -> list[Step]:
     return steps
 
 
-def _halving(size: int, chips: int, ways: Sequence[int]) -> list[Step]:
-    """Partners at distance N/2, N/4 ... exchange the half that the other one goes on with: doubling, backwards."""
+def _halving(size: int, chips: int, directions: Sequence[int]) -> list[MessageStep]:
+    """Partners at distance N/2, N/4 ... exchange the half that the other one continues with: doubling, backwards."""
     return [
         [Message(message.target, message.source, message.size) for message in step]
-        for step in reversed(_doubling(size, chips, ways))
+        for step in reversed(_doubling(size, chips, directions))
     ]
 
 
-def _everyone(parts: Sequence[int], to: Callable[[int, int], int]) -> Step:
-    """Each chip to each other one at once, in an order in which no port is asked twice in a row."""
+def _everyone(parts: Sequence[int], to: Callable[[int, int], int]) -> MessageStep:
+    """Each chip to each other one at once, in an order in which no port is used twice in a row."""
     chips = len(parts)
     return [
         Message(chip, (chip + away) % chips, parts[to(chip, (chip + away) % chips)])
@@ -95,40 +96,40 @@ def _everyone(parts: Sequence[int], to: Callable[[int, int], int]) -> Step:
     ]
 
 
-def _direct_gather(size: int, chips: int, ways: Sequence[int]) -> list[Step]:
+def _direct_gather(size: int, chips: int, directions: Sequence[int]) -> list[MessageStep]:
     return [_everyone(blocks(size, chips), lambda source, target: source)]
 
 
-def _direct_scatter(size: int, chips: int, ways: Sequence[int]) -> list[Step]:
+def _direct_scatter(size: int, chips: int, directions: Sequence[int]) -> list[MessageStep]:
     return [_everyone(blocks(size, chips), lambda source, target: target)]
 
 
-def _one_shot(size: int, chips: int, ways: Sequence[int]) -> list[Step]:
+def _one_shot(size: int, chips: int, directions: Sequence[int]) -> list[MessageStep]:
     return [_everyone([size] * chips, lambda source, target: source)]
 
 
-def _pairwise(size: int, chips: int, ways: Sequence[int]) -> list[Step]:
-    whole = _direct_scatter(size, chips, ways)[0]
+def _pairwise(size: int, chips: int, directions: Sequence[int]) -> list[MessageStep]:
+    whole = _direct_scatter(size, chips, directions)[0]
     return [whole[start : start + chips] for start in range(0, len(whole), chips)]
 
 
-def _reduce_in_switch(size: int, chips: int, ways: Sequence[int]) -> list[Step]:
+def _reduce_in_switch(size: int, chips: int, directions: Sequence[int]) -> list[MessageStep]:
     parts = blocks(size, chips)
     return [[*(Message(i, SWITCH, size) for i in range(chips)), *(Message(SWITCH, i, n) for i, n in enumerate(parts))]]
 
 
-def _gather_in_switch(size: int, chips: int, ways: Sequence[int]) -> list[Step]:
+def _gather_in_switch(size: int, chips: int, directions: Sequence[int]) -> list[MessageStep]:
     parts = blocks(size, chips)
     return [[*(Message(i, SWITCH, n) for i, n in enumerate(parts)), *(Message(SWITCH, i, size) for i in range(chips))]]
 
 
-def _all_in_switch(size: int, chips: int, ways: Sequence[int]) -> list[Step]:
+def _all_in_switch(size: int, chips: int, directions: Sequence[int]) -> list[MessageStep]:
     """Each chip has its part reduced and sent to all, piece by piece: what returns need not wait for what goes out."""
-    return [_reduce_in_switch(size, chips, ways)[0] + _gather_in_switch(size, chips, ways)[0]]
+    return [_reduce_in_switch(size, chips, directions)[0] + _gather_in_switch(size, chips, directions)[0]]
 
 
-def _binomial(size: int, chips: int, ways: Sequence[int]) -> list[Step]:
-    """Those that have the message send it on: 1, 2, 4 ... have it."""
+def _binomial(size: int, chips: int, directions: Sequence[int]) -> list[MessageStep]:
+    """Chips that have the message send it on: 1, 2, 4 ... have it."""
     steps, having = [], 1
     while having < chips:
         steps.append([Message(chip, chip + having, size) for chip in range(min(having, chips - having))])
@@ -136,29 +137,29 @@ def _binomial(size: int, chips: int, ways: Sequence[int]) -> list[Step]:
     return steps
 
 
-def _scatter_ring(size: int, chips: int, ways: Sequence[int]) -> list[Step]:
-    """The first chip deals out parts, which then go round (van de Geijn's broadcast)."""
+def _scatter_ring(size: int, chips: int, directions: Sequence[int]) -> list[MessageStep]:
+    """The first chip scatters parts, which a ring then gathers (van de Geijn's broadcast)."""
     deal = [Message(0, chip, part) for chip, part in enumerate(blocks(size, chips)) if chip]
-    return [deal, *_ring_gather(size, chips, ways)]
+    return [deal, *_ring_gather(size, chips, directions)]
 
 
-def _to_all(size: int, chips: int, ways: Sequence[int]) -> list[Step]:
+def _to_all(size: int, chips: int, directions: Sequence[int]) -> list[MessageStep]:
     return [[Message(0, chip, size) for chip in range(1, chips)]]
 
 
-def _multicast(size: int, chips: int, ways: Sequence[int]) -> list[Step]:
+def _multicast(size: int, chips: int, directions: Sequence[int]) -> list[MessageStep]:
     return [[Message(0, SWITCH, size), *(Message(SWITCH, chip, size) for chip in range(1, chips))]]
 
 
-def _send(size: int, chips: int, ways: Sequence[int]) -> list[Step]:
+def _send(size: int, chips: int, directions: Sequence[int]) -> list[MessageStep]:
     return [[Message(0, 1, size)]]
 
 
-_Maker = Callable[[int, int, Sequence[int]], list[Step]]
+_Maker = Callable[[int, int, Sequence[int]], list[MessageStep]]
 
 
 def _both(first: _Maker, second: _Maker) -> _Maker:
-    return lambda size, chips, ways: first(size, chips, ways) + second(size, chips, ways)
+    return lambda size, chips, directions: first(size, chips, directions) + second(size, chips, directions)
 
 
 MAKERS: dict[str, dict[Algorithm, _Maker]] = {
@@ -196,6 +197,6 @@ POWERS_ONLY = {"all_reduce", "all_gather", "reduce_scatter"}
 """Operations whose tree needs a power of two of chips."""
 
 
-def schedule(op: str, algorithm: Algorithm, size: int, chips: int, ways: Sequence[int]) -> list[Step]:
-    """The steps of an operation; `ways` are the directions of a ring (1 and -1 where both can be used at once)."""
-    return MAKERS[op][algorithm](size, chips, ways)
+def schedule(op: str, algorithm: Algorithm, size: int, chips: int, directions: Sequence[int]) -> list[MessageStep]:
+    """The steps of an operation; `directions` are those of a ring (1 and -1 where both can be used at once)."""
+    return MAKERS[op][algorithm](size, chips, directions)

@@ -102,7 +102,7 @@ def engines(machine: Machine, traces: Sequence[Trace], orders: Sequence[Prefetch
                 f"a prefetch for kernel {order.kernel}, and the sequence has {len(traces)}; count them from 0"
             )
         trace, counts, rng = traces[order.kernel], Counter[str](), np.random.default_rng(order.seed)
-        machine.turn(trace)
+        machine.prepare(trace)
         tensors, number = chosen_tensors(trace.tensors, order), machine.tensors.index(PREFETCH)
         target: Cached | Held
         if order.into == "cache":
@@ -144,7 +144,7 @@ def _for_scratchpads(
             f"for {trace.name} into a cache, or lower lead"
         )
     for number in alike:
-        machine.turn(traces[number])
+        machine.prepare(traces[number])
         pad = machine.scratchpad
         if pad is None:
             raise SimulationError(f"{chip.name} has no scratchpad to prefetch into; prefetch into a cache")
@@ -155,7 +155,7 @@ def _for_scratchpads(
                 f"programs of {traces[number].name} leave {room.max()} bytes of {pad.name}, and a piece to prefetch is "
                 f"{order.piece}; lower piece, tiling.stages or the programs on a core, or prefetch into a cache"
             )
-    machine.turn(trace)
+    machine.prepare(trace)
     places = core.count * machine.resident(trace)
     mine: list[list[NDArray[np.int64]]] = [[] for _ in range(core.count)]
     for program, pieces in zip(range(places), pieces_read(trace, order), strict=False):

@@ -1,63 +1,31 @@
-"""Cores at work: SimPy processes that take programs, load tiles ahead of time, compute and store."""
+"""The reference engine: SimPy processes that take programs, load tiles ahead of time, compute and store."""
 
 from __future__ import annotations
 
 import heapq
 from collections import defaultdict, deque
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import simpy
 from numpy.typing import NDArray
 
-from memgrain.hwmodels.spec import Chip, Core
-from memgrain.sim.levels.compute import Work
-from memgrain.sim.levels.level import PS, Level
-from memgrain.sim.levels.machine import PROBABILITY_BYTES, SCORE_BYTES, Machine
+from memgrain.sim.breakdown.launch import break_down, launch_time
+from memgrain.sim.engine_protocol import CAUSES, COMMANDS, IN_FLIGHT, LATENCY, Execution, Interval
+from memgrain.sim.levels.compute import Computation
+from memgrain.sim.levels.level import Level
+from memgrain.sim.levels.machine import PROBABILITY_BYTES, SCORE_BYTES, WORKSPACE, Machine
 from memgrain.sim.levels.request import NO_INDEX, Request
 from memgrain.sim.levels.scratchpad import Scratchpad
 from memgrain.sim.prefetch.engine import Engine
-from memgrain.workloads.trace import READ, RUN, WRITE, Chunk, Trace
-
-WORKSPACE = 1 << 22
-"""Bytes from one place's workspace for scores to the next one's."""
-COMMANDS, IN_FLIGHT, LATENCY = "stall.dma_commands", "stall.in_flight", "stall.latency"
-CAUSES = (
-    LATENCY,
-    "stall.index",
-    IN_FLIGHT,
-    "stall.barrier",
-    "start",
-    "matmul",
-    "vector",
-    "code",
-    "stall.compute",
-    "stall.exchange",
-    COMMANDS,
-)
-"""What time is spent on, behind the stalls for each level, in the order of `memgrain.sim.engine.tables`."""
+from memgrain.workloads.trace import READ, RUN, WRITE, Chunk, Trace, count
 
 
 @dataclass(frozen=True)
-class Interval:
-    """A stretch of time in which a program on a core did one thing."""
-
-    core: int
-    """Number of the core."""
-    slot: int
-    """Which of the programs resident on it."""
-    start: int
-    """Begin in ps."""
-    end: int
-    """End in ps."""
-    what: str
-    """`matmul`, `vector`, `code` (what the kernel's code takes beyond both), `start`, or `stall.<cause>`."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """A step of a chunk as the core needs it: plain numbers, taken out of the structured arrays once."""
+class PreparedStep:
+    """A step of a chunk as the core needs it: plain numbers, read once from the structured arrays."""
 
     repeats: int
     """Times that it is executed in a row."""
@@ -67,9 +35,9 @@ class Part:
     """Tiles that the computation waits for."""
     store: Request | None
     """What is written afterwards."""
-    once: Work
-    """What the program's code outside its steps takes before that."""
-    work: Work
+    once: Computation
+    """The program's code outside its steps, which runs before the store."""
+    work: Computation
     """What it computes."""
     scores: tuple[int, int]
     """Rows and columns of the score tile."""
@@ -80,36 +48,30 @@ class Part:
         return not (self.lists or self.load or self.store or self.work.alone)
 
 
-def time_to_launch(chip: Chip, trace: Trace, further: bool) -> int:
-    """What it costs in ps to launch a kernel, its own code apart: a `further` one of a sequence, or one that belongs to
-    the kernel before it, costs the chip's barrier."""
-    if trace.joined:
-        return chip.barrier or 0
-    return chip.launch_overhead if not further or chip.barrier is None else chip.barrier
+class Load(NamedTuple):
+    """A load of a core that is outstanding; loads are ordered by arrival, then by the rank of their cause."""
+
+    arrival: int
+    """When its data are there, in ps."""
+    rank: int
+    """Rank of its cause."""
+    bytes: int
+    """What it counts for among the bytes in flight."""
+    cause: str
+    """What it waits for."""
 
 
-def break_down(
-    launch: int, trace: Trace, core: Core, launched: int, spent: Mapping[str, int], places: int, end: int
-) -> dict[str, int]:
-    """Where the time went, in ps: `launch` and what the kernel's code adds to it for programs `launched` with it, a
-    place's mean share of what all `places` have `spent`, and the rest of `end`, which is idle."""
-    own, each = trace.launch_cycles
-    busy = {what: time // places for what, time in sorted(spent.items())}
-    code = (own + each * launched) * PS // core.clock
-    return {"launch": launch + code, **busy, "idle": end - sum(busy.values())}
-
-
-class Kernel:
-    """One trace running on one machine: a dispatcher of programs and a process for each place a core has for one."""
+class ReferenceEngine:
+    """One trace on one machine: a dispatcher of programs, and a process for each slot of each core."""
 
     def __init__(
         self, machine: Machine, trace: Trace, record: bool, further: bool = False, engines: Sequence[Engine] = ()
     ) -> None:
-        """`record` keeps intervals; a `further` kernel of a sequence costs the chip's barrier, not a launch, as does
-        one that is joined to the kernel before it; `engines` prefetch beside it, and those that began before it do so
-        during the barrier too."""
+        """`record` keeps intervals. A `further` kernel of a sequence costs the chip's barrier, not a launch; so does a
+        kernel that is joined to the one before it. `engines` prefetch beside the kernel; those that began before it
+        work during the barrier too."""
         self.machine, self.trace = machine, trace
-        self.launch = time_to_launch(machine.chip, trace, further)
+        self.launch = launch_time(machine.chip, trace, further)
         self.engines = engines
         self.begin = self.launch if any(engine.begun for engine in engines) else 0
         self.env = simpy.Environment()
@@ -119,10 +81,10 @@ class Kernel:
         self.ranks = {label: rank for rank, label in enumerate((*(label for _, label in self.labels), *CAUSES))}
         self.spent: dict[str, int] = defaultdict(int)
         self.intervals: list[Interval] | None = [] if record else None
-        self.in_flight: list[list[tuple[int, int, int, str]]] = [[] for _ in range(self.core.count)]
-        self.flying = [0] * self.core.count
+        self.outstanding: list[list[Load]] = [[] for _ in range(self.core.count)]
+        self.bytes_in_flight = [0] * self.core.count
         self.end = self.macs = self.tiles = self.programs = self.merging = 0
-        self.flight_bytes = self.flight_byte_ns = self.issue_time = self.merge_time = 0
+        self.flight_bytes = self.flight_byte_ns = self.issue_time = 0
         self.oversize_bytes = self.merge_began = 0
         self.merges: set[int] = set()
         self.running: dict[int, int] = {}
@@ -130,22 +92,37 @@ class Kernel:
         self.dispatched = 0
         self.chunk_ended = self.env.event()
         self.census = machine.census(trace)
-        self.supply = self._programs()
-        self.crossings: dict[tuple[int, int, int, int], list[tuple[Level, int, Request]]] = {}
+        self.stream = self._programs()
+        self.exchanges: dict[tuple[int, int, int, int], list[tuple[Level, int, Request]]] = {}
         self.workspace = max((tensor.base + tensor.bytes for tensor in trace.tensors), default=0)
 
-    def run(self) -> int:
-        """Run to the end; returns the time in ps, the launch included, and leaves the breakdown in `spent`."""
-        slots = self.machine.resident(self.trace)
+    def run(self) -> Execution:
+        """See `Engine.run`."""
+        resident = self.machine.resident(self.trace)
         working = [
-            self.env.process(self._place(core, slot)) for slot in range(slots) for core in range(self.core.count)
+            self.env.process(self._slot(core, slot)) for slot in range(resident) for core in range(self.core.count)
         ]
         end = self._until_all_end(working) - self.begin
-        places = slots * self.core.count
-        self.merge_time = end - (self.merge_began - self.begin) if self.merging else 0
-        launched = min(places, self.programs - self.merging)
-        self.spent = break_down(self.launch, self.trace, self.core, launched, self.spent, places, end)
-        return self.spent["launch"] + end
+        slots = resident * self.core.count
+        launched = min(slots, self.programs - self.merging)
+        breakdown = break_down(self.launch, self.trace, self.core, launched, self.spent, slots, end)
+        return Execution(
+            time=breakdown["launch"] + end,
+            launch=self.launch,
+            breakdown=breakdown,
+            census=self.census,
+            counts=count(self.trace),
+            programs=self.programs,
+            tiles=self.tiles,
+            macs=self.macs,
+            flight_bytes=self.flight_bytes,
+            flight_byte_ns=self.flight_byte_ns,
+            oversize_bytes=self.oversize_bytes,
+            issue_time=self.issue_time,
+            merging=self.merging,
+            merge_time=end - (self.merge_began - self.begin) if self.merging else 0,
+            intervals=None if self.intervals is None else tuple(self.intervals),
+        )
 
     def _until_all_end(self, working: list[simpy.Process]) -> int:
         """Run until programs and stores have ended; returns when that is. Engines may have more to do."""
@@ -164,7 +141,7 @@ class Kernel:
             self.intervals = [replace(i, start=i.start - self.begin, end=i.end - self.begin) for i in self.intervals]
         return end
 
-    def _programs(self) -> Iterator[tuple[int, bool, list[Part]]]:
+    def _programs(self) -> Iterator[tuple[int, bool, list[PreparedStep]]]:
         """Every program of the trace in launch order: its chunk, whether that waits for the earlier ones, its parts."""
         for number, chunk in enumerate(self.trace.chunks()):
             self.census.add(chunk)
@@ -173,7 +150,7 @@ class Kernel:
             for first, steps, _, _ in chunk.programs.tolist():
                 yield number, chunk.barrier, parts[first : first + steps]
 
-    def _parts(self, chunk: Chunk, indices: NDArray[np.int64]) -> list[Part]:
+    def _parts(self, chunk: Chunk, indices: NDArray[np.int64]) -> list[PreparedStep]:
         def request(first: int, count: int) -> Request | None:
             return Request(chunk.runs, indices, first, count) if count else None
 
@@ -183,7 +160,7 @@ class Kernel:
             work = units.work(m1, n1, k1, m2, n2, k2, exps)
             self.machine.check_scores(m1, n1)
             parts.append(
-                Part(
+                PreparedStep(
                     repeats,
                     request(first, index),
                     request(first + index, load),
@@ -202,14 +179,15 @@ class Kernel:
             if self.intervals is not None:
                 self.intervals.append(Interval(core, slot, start, now, what))
 
-    def _place(self, core: int, slot: int) -> Generator[simpy.Event, None, None]:
-        """A place for a program on a core: takes the next program until there is none.
+    def _slot(self, core: int, slot: int) -> Generator[simpy.Event, None, None]:
+        """A slot for a program on a core: takes the next program until there is none.
 
-        Starting the first one is part of the launch; each later one begins `program_start` after its predecessor."""
+        The start of the first program is part of the launch; each later one begins `program_start` after its
+        predecessor."""
         env, begin = self.env, 0
         if self.begin:
             yield env.timeout(self.begin)
-        for chunk, barrier, parts in self.supply:
+        for chunk, barrier, parts in self.stream:
             start = int(env.now)
             while barrier and min(self.running, default=chunk) < chunk:
                 yield self.chunk_ended
@@ -237,9 +215,9 @@ class Kernel:
                 self.chunk_ended.succeed()
                 self.chunk_ended = env.event()
 
-    def _program(self, core: int, slot: int, parts: list[Part]) -> Generator[simpy.Event, None, None]:
-        """One program: index lists ahead of the rows they point to where the kernel does so, rows up to `stages` steps
-        ahead of the computation."""
+    def _program(self, core: int, slot: int, parts: list[PreparedStep]) -> Generator[simpy.Event, None, None]:
+        """One program: rows are loaded up to `stages` steps ahead of the computation, and index lists as far ahead of
+        their rows as the kernel does."""
         env = self.env
         steps = [(part, repeat) for part in parts for repeat in range(part.repeats)]
         loaded: deque[tuple[int, str]] = deque()
@@ -264,11 +242,11 @@ class Kernel:
                 done, label = self._load(part.load, repeat, core, now)
                 if size > self.most_in_flight and done > now:
                     self.oversize_bytes += size
-                    turns = now + self.machine.top.latency * size // self.most_in_flight
-                    if turns > done:
-                        done, label = turns, IN_FLIGHT
+                    piecewise = now + self.machine.top.latency * size // self.most_in_flight
+                    if piecewise > done:
+                        done, label = piecewise, IN_FLIGHT
                 if size:
-                    self._take_off(core, size, now, done, label)
+                    self._add_load(core, size, now, done, label)
                 loaded.append((done, label))
                 issued += 1
             if loaded and loaded[0][0] <= now:
@@ -287,27 +265,27 @@ class Kernel:
             self._note(core, slot, now, cause)
 
     def _room(self, core: int, size: int, now: int) -> bool:
-        """Whether the core may have `size` more bytes in flight; what has arrived by now makes room."""
-        flights = self.in_flight[core]
-        while flights and flights[0][0] <= now:
-            self.flying[core] -= heapq.heappop(flights)[2]
-        return not flights or self.flying[core] + size <= self.most_in_flight
+        """Whether the core may have `size` more bytes in flight; loads that have arrived by now make room."""
+        loads = self.outstanding[core]
+        while loads and loads[0].arrival <= now:
+            self.bytes_in_flight[core] -= heapq.heappop(loads).bytes
+        return not loads or self.bytes_in_flight[core] + size <= self.most_in_flight
 
-    def _take_off(self, core: int, size: int, now: int, done: int, cause: str) -> None:
-        """A load of `size` bytes is in flight from `now` until `done`, and waits for `cause`."""
-        heapq.heappush(self.in_flight[core], (done, self.ranks[cause], size, cause))
-        self.flying[core] += size
+    def _add_load(self, core: int, size: int, now: int, done: int, cause: str) -> None:
+        """A load of `size` bytes is outstanding from `now` until `done`, and waits for `cause`."""
+        heapq.heappush(self.outstanding[core], Load(done, self.ranks[cause], size, cause))
+        self.bytes_in_flight[core] += size
         self.flight_bytes += size
         self.flight_byte_ns += size * (done - now) // 1000
 
     def _waits_for_room(self, core: int) -> tuple[int, str]:
-        """When something arrives at a core that has no room, and the cause: what that waits for, or, if it is the
-        latency alone, that so few bytes may be in flight."""
-        done, _, _, cause = self.in_flight[core][0]
-        return done, IN_FLIGHT if cause == LATENCY else cause
+        """When the first load of a core without room arrives, and the cause of the wait: that of the load, or, if it is
+        the latency alone, the limit of bytes in flight."""
+        load = self.outstanding[core][0]
+        return load.arrival, IN_FLIGHT if load.cause == LATENCY else load.cause
 
     def _load(self, request: Request | None, repeat: int, core: int, now: int) -> tuple[int, str]:
-        """When the data of some runs will be there, and what it will have waited for."""
+        """When the data of a request will be there, and what they will have waited for."""
         if request is None:
             return now, ""
         self.tiles += 1
@@ -315,15 +293,15 @@ class Kernel:
         return done, self._cause(now, done)
 
     def _serve(self, level: Level, request: Request, repeat: int, core: int, now: int) -> int:
-        """Ask a level, and let levels that it does not ask in turn have no queue."""
+        """Serve a request; levels that it does not reach have no queue."""
         for other, _ in self.labels:
             other.queue = 0
         return level.serve(request, repeat, core, now)
 
-    def _cause(self, asked: int, done: int) -> str:
-        """What the request served last waited for most: the longest queue, if it was longer than all the rest; at a
-        scratchpad that of a DMA engine for commands, or that of the banks."""
-        longest, cause = (done - asked) // 2, LATENCY
+    def _cause(self, issued: int, done: int) -> str:
+        """What the request served last waited for most: the level with the longest queue, if that was longer than all
+        the rest of the time; at a scratchpad the DMA engine's commands, or the banks."""
+        longest, cause = (done - issued) // 2, LATENCY
         for level, label in self.labels:
             if level.queue > longest:
                 for_engine = isinstance(level, Scratchpad) and level.for_engine
@@ -331,9 +309,9 @@ class Kernel:
         return cause
 
     def _compute(
-        self, core: int, slot: int, work: Work, scores: tuple[int, int], now: int
+        self, core: int, slot: int, work: Computation, scores: tuple[int, int], now: int
     ) -> Generator[simpy.Event, None, None]:
-        """The products and the softmax of a step; where scores travel through memory, their way there and back too."""
+        """The products and the softmax of a step; where scores pass between cores, their exchange too."""
         if not work.alone:
             return
         self.macs += work.macs
@@ -358,21 +336,21 @@ class Kernel:
     def _exchange(self, core: int, slot: int, rows: int, columns: int, now: int) -> tuple[int, str]:
         """When scores and probabilities are across, and what they waited for: one kind of core writes, the other reads.
 
-        Through memory, they pass a workspace of the place in the first shared level; directly, only the ports and
+        Through memory, they pass the slot's workspace in the first shared level; directly, only the ports and
         scratchpads of the vector cores, each of which takes an equal part of the rows.
         """
         key = (core, slot, rows, columns)
-        if key not in self.crossings:
-            self.crossings[key] = self._crossing(*key)
+        if key not in self.exchanges:
+            self.exchanges[key] = self._parts_of_exchange(*key)
         last, cause = now, "stall.exchange"
-        for level, number, request in self.crossings[key]:
+        for level, number, request in self.exchanges[key]:
             done = self._serve(level, request, 0, number, now)
             if done > last:
                 last, cause = done, self._cause(now, done)
         return last, "stall.exchange" if cause == LATENCY else cause
 
-    def _crossing(self, core: int, slot: int, rows: int, columns: int) -> list[tuple[Level, int, Request]]:
-        """What an exchange of `rows` x `columns` scores asks for, in order: level, core there, request."""
+    def _parts_of_exchange(self, core: int, slot: int, rows: int, columns: int) -> list[tuple[Level, int, Request]]:
+        """The requests of an exchange of `rows` x `columns` scores, in order: level, core there, request."""
         machine, most = self.machine, self.core.max_programs or 1
         base = self.workspace + (core * most + slot) * WORKSPACE
         share = machine.vectors_per_core
@@ -386,8 +364,8 @@ class Kernel:
             ]
             if machine.chip.exchange == "direct":
                 ours = []
-            for level, number, first, count, op in [*ours, *theirs] if outward else [*theirs, *ours]:
+            for level, number, first, pieces, op in [*ours, *theirs] if outward else [*theirs, *ours]:
                 runs = np.zeros(1, RUN)
-                runs[0] = (first, width, count, width, -1, 0, op, len(self.trace.tensors))
+                runs[0] = (first, width, pieces, width, -1, 0, op, len(self.trace.tensors))
                 found.append((level, number, Request(runs, NO_INDEX, 0, 1)))
         return found

@@ -26,7 +26,7 @@ POINTS = [
 def test_every_name_of_a_result_has_a_meaning(chip: str, workload: str, settings: dict[str, int]) -> None:
     point = Task(chip, {}, workload, settings).resolve()
     result = point.simulate()
-    shown = [key for key in result.row() if "." in key and not key.startswith(("kernel.", "fold."))]
+    shown = [key for key in result.row() if "." in key and not key.startswith("kernel.")]
     names = {*shown, *result.breakdown, *result.causes, *result.limits, *result.bounds.items}
     names |= {key.split(".")[0] for key in result.counters}
     missing = [name for name in sorted(names - set(METRICS)) if name != "core" and meaning(name, point.chip) is None]

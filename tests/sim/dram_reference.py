@@ -6,7 +6,6 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
-from memgrain.sim.dram import state as bk
 from memgrain.sim.dram.address_map import locate
 from memgrain.sim.dram.dram import Dram
 from memgrain.sim.levels.request import Request
@@ -49,9 +48,9 @@ class Channel:
 
 
 @compiled
-def place_of(chunk, book):  # type: ignore[no-untyped-def]
+def place_of(chunk, config):  # type: ignore[no-untyped-def]
     """`locate` for tests: what is inlined is not called from Python."""
-    return locate(chunk, book)
+    return locate(chunk, config)
 
 
 def mix(number: int) -> int:
@@ -64,8 +63,8 @@ class Reference:
 
     def __init__(self, dram: Dram) -> None:
         spec = self.spec = dram.spec
-        self.t = SimpleNamespace(**{name: int(dram.book[getattr(bk, name)]) for name in TIMES})
-        self.refreshed = int(dram.book[bk.REFRESHED])
+        self.t = SimpleNamespace(**{name: int(dram.arrays.config[0][name.lower()]) for name in TIMES})
+        self.refreshed = int(dram.arrays.config[0].refreshed)
         n, every = spec.channels, self.t.REFRESH_INTERVAL
         self.channels = [Channel(every * (1 + i) // n) for i in range(n)]
         self.counts: Counter[str] = Counter()

@@ -134,7 +134,7 @@ def test_writes_turn_the_bus_round() -> None:
 @pytest.mark.parametrize("hashed", [False, True])
 def test_the_map_is_one_to_one(hashed: bool) -> None:
     dram = channel("hbm2", channels=5, channel_hash=hashed)
-    places = (place_of(i, dram.book) for i in range(5 * 16 * 8))
+    places = (place_of(i, dram.arrays.config[0]) for i in range(5 * 16 * 8))
     seen = {(channel, *place) for channel, _, *place in places}
     assert len(seen) == 5 * 16 * 8
 

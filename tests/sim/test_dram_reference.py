@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memgrain import hwmodels
-from memgrain.sim.dram import state as bk
 from memgrain.sim.dram.dram import Dram
 from memgrain.sim.levels.level import PS
 from memgrain.sim.levels.request import Request
@@ -112,7 +111,7 @@ def test_long_streams_are_products(interval: int, op: int) -> None:
     spec = hwmodels.load_chip("h100_sxm").dram
     dram = Dram(spec.model_copy(update={"channels": 10, "standard": standard}), ("A", "B", "C"))
     runs = np.zeros(1, RUN)
-    runs[0] = (768, 0, 1, 5 * int(dram.book[bk.COLUMNS]) * spec.interleave, -1, 0, op, 0)
+    runs[0] = (768, 0, 1, 5 * int(dram.arrays.config[0].row_chunks) * spec.interleave, -1, 0, op, 0)
     request = Request(runs, np.zeros(1, np.int64), 0, 1)
     agree(dram, [(request, 0, 0), (request, 0, 2_000_000)])
 
@@ -123,7 +122,7 @@ def test_the_map_agrees_with_the_reference(dram: Dram, chunks: list[int]) -> Non
     """Also beyond the numbers that reciprocals divide."""
     reference = Reference(dram)
     for chunk in chunks:
-        channel, left, *rest = place_of(chunk, dram.book)
+        channel, left, *rest = place_of(chunk, dram.arrays.config[0])
         assert (channel, *rest) == reference.decode(chunk)
         for i in range(1, left):
             assert reference.decode(chunk + i) == (channel + i, *rest)

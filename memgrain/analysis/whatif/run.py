@@ -118,4 +118,4 @@ def what_if(task: Task, options: RunOptions = RunOptions()) -> tuple[WhatIf, ...
 
 def _changed(task: Task, settings: ChangeSettings) -> Task:
     chip_set, workload_set = {**task.chip_set, **settings.chip}, {**task.workload_set, **settings.workload}
-    return Task(task.chip, chip_set, task.workload, workload_set, task.before, task.fold)
+    return Task(task.chip, chip_set, task.workload, workload_set, task.before)
