@@ -40,6 +40,8 @@ class _How:
     """Whether the result tells what each program did when."""
     fold: float | None
     """Tolerance of folding; None to simulate every tile."""
+    fast_paths: bool
+    """Whether caches take their fast paths."""
 
     def __post_init__(self) -> None:
         """Raises SimulationError if there is no such loop or tolerance, or if the two do not go together."""
@@ -68,6 +70,8 @@ def simulate(
     intervals: bool = False,
     loop: Loops = "compiled",
     fold: float | None = None,
+    *,
+    fast_paths: bool = True,
 ) -> Result:
     """Run `trace` on `chip` and say what happened.
 
@@ -75,12 +79,14 @@ def simulate(
     back first), "warm" (the same trace ran just before), or a trace that ran just before. With `intervals`, the result
     tells what each program did when. `loop` is one of LOOPS; intervals are only kept by SimPy's. `fold` is a tolerance
     (0.01: 1 %) at which long repeats are counted instead of simulated, see `memgrain.sim.engine.fold`; the result then
-    says how much was, and how far the time may be off. Raises SimulationError if the trace does not fit the chip.
+    says how much was, and how far the time may be off. With `fast_paths` off, caches look up every line by itself,
+    which changes no count and no time, see `memgrain.sim.cache.fast`. Raises SimulationError if the trace does not fit
+    the chip.
     """
-    how = _How("simpy" if intervals else loop, intervals, fold)
+    how = _How("simpy" if intervals else loop, intervals, fold, fast_paths)
     if isinstance(before, Trace):
         _check(chip, trace)
-        machine = Machine(chip, trace)
+        machine = Machine(chip, trace, fast_paths=how.fast_paths)
         how.kernel(machine, before).run()
         machine.forget()
         return _run(machine, trace, how, warm=True)
@@ -97,6 +103,8 @@ def simulate_sequence(
     following: bool = False,
     loop: Loops = "compiled",
     fold: float | None = None,
+    *,
+    fast_paths: bool = True,
 ) -> Result:
     """Run kernels one after the other, as a graph of launches does, and say what happened, in all and in each.
 
@@ -105,15 +113,15 @@ def simulate_sequence(
     `workloads.in_one_memory` gives them; with `following`, other kernels ran before the first; "warm" means that the
     whole sequence ran just before, without prefetch. Each `prefetch` has an engine of its own, which works beside the
     kernels on the levels below the cores' ports (into scratchpads: through the ports); the result then counts what
-    became of it as `prefetch.bytes` and so on, see `memgrain.sim.prefetch.prefetched.COUNTS`. `loop` and `fold` are
-    those of `simulate`; intervals and prefetch are known to SimPy's loop alone. Raises SimulationError if there is no
-    trace, if their tensors differ, or if a trace or a prefetch does not fit the chip.
+    became of it as `prefetch.bytes` and so on, see `memgrain.sim.prefetch.prefetched.COUNTS`. `loop`, `fold` and
+    `fast_paths` are those of `simulate`; intervals and prefetch are known to SimPy's loop alone. Raises SimulationError
+    if there is no trace, if their tensors differ, or if a trace or a prefetch does not fit the chip.
     """
     if not traces:
         raise SimulationError("no kernel to run in sequence; give one at least")
     if any(trace.tensors != traces[0].tensors for trace in traces):
         raise SimulationError("the kernels of a sequence have tensors of their own; pass what in_one_memory returns")
-    how = _How("simpy" if intervals or prefetch else loop, intervals, fold)
+    how = _How("simpy" if intervals or prefetch else loop, intervals, fold, fast_paths)
     return together(name, _begin(chip, traces, before, how, prefetch, following))
 
 
@@ -130,7 +138,7 @@ def _begin(
         raise SimulationError(f"before '{before}' is none of {', '.join(BEFORE)}; or pass a trace")
     for trace in traces:
         _check(chip, trace)
-    machine = Machine(chip, traces[0], bool(prefetch))
+    machine = Machine(chip, traces[0], bool(prefetch), fast_paths=how.fast_paths)
     if before == "dirty":
         for level in machine.levels:
             if isinstance(level, Cache):

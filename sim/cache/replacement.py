@@ -6,7 +6,6 @@ is, and from `notes` on follow tree-PLRU's bits, or a re-reference value of SRRI
 in Smith & Goodman 1983; SRRIP with hit priority and 2 bits as in Jaleel et al., ISCA 2010, section 4.2.
 """
 
-from memgrain.sim.cache import state as bk
 from memgrain.sim.native.jit import compiled, inlined
 from memgrain.sim.native.simd import LANES, push
 
@@ -67,11 +66,11 @@ def fill(word, position, base, notes, policy, ways, sets):
 
 
 @inlined
-def victim(notes, policy, ways, sets, book):
+def victim(notes, policy, ways, sets, state):
     """The position in a full set that makes room."""
     if policy == RANDOM:
-        book[bk.SEED] = random_number(book[bk.SEED])
-        return (book[bk.SEED] >> 16) % ways
+        state.seed = random_number(state.seed)
+        return (state.seed >> 16) % ways
     if policy == PLRU:
         return plru_victim(sets[notes], ways)
     if policy == SRRIP:
@@ -81,7 +80,7 @@ def victim(notes, policy, ways, sets, book):
 
 @inlined
 def random_number(seed):
-    """The next state of a 63-bit xorshift generator; never 0."""
+    """The next status of a 63-bit xorshift generator; never 0."""
     seed ^= (seed << 13) & 0x7FFFFFFFFFFFFFFF
     seed ^= seed >> 7
     seed ^= (seed << 17) & 0x7FFFFFFFFFFFFFFF

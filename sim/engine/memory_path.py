@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memgrain.sim.cache import lookup
-from memgrain.sim.cache import state as bk
 from memgrain.sim.dram import bank_timing as bt
 from memgrain.sim.levels.run_sizes import count_bytes, count_transfer
 from memgrain.sim.levels.turns import wait_for_turns
@@ -65,15 +64,15 @@ class CacheArrays(NamedTuple):
     sets: NDArray[np.int32]
     """[cache, entry]."""
     near: NDArray[np.int64]
-    """[core, 3]: its partition, where in the book the times of its slices begin, its cache."""
+    """[core, 3]: its partition, the first of its slices, its cache."""
     arrivals: NDArray[np.int64]
     """Times at which fetched data arrive."""
     out: NDArray[np.void]
     """Runs for the level below."""
-    queue: NDArray[np.int32]
-    """Lines on their way through the lookup."""
-    book: NDArray[np.int64]
-    """Geometry and counts."""
+    records: NDArray[Any]
+    """Configuration, state and queue, see `memgrain.sim.cache.state`; empty where there is no cache."""
+    busy: NDArray[np.int64]
+    """Time in ps until which each slice is reserved."""
     free: NDArray[np.int64]
     """Times until which lines read past the cache are held."""
 
@@ -158,8 +157,8 @@ def enter_cache(i, core, runs, indices, first, count, repeat, now, table, cache)
         cache.sets[number],
         cache.arrivals,
         cache.out,
-        cache.queue,
-        cache.book,
+        cache.records,
+        cache.busy,
     )
     table[i, UNTIL], table[i, QUEUE], table[i, WAITS] = done, queue, waits
     return out
@@ -251,6 +250,6 @@ def room_left(levels):
     least = np.int64(1 << 62)
     for number in range(len(levels.caches)):
         cache = levels.caches[number]
-        if len(cache.book) > bk.NEXT:
-            least = min(least, len(cache.arrivals) - 1 - cache.book[bk.NEXT])
+        if len(cache.records):
+            least = min(least, len(cache.arrivals) - 1 - cache.records[0].state.next_wait)
     return least

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from memgrain.sim.cache import state as bk
 from memgrain.sim.cache.cache import Cache
+from memgrain.sim.cache.state import RECORDS
 from memgrain.sim.dram import state as db
 from memgrain.sim.dram.dram import Dram
 from memgrain.sim.engine import memory_path as chain
@@ -23,7 +23,7 @@ _NO_CACHE = chain.CacheArrays(
     np.zeros((1, 3), np.int64),
     np.zeros(1, np.int64),
     np.zeros(1, RUN),
-    np.zeros(1, np.int32),
+    np.zeros(0, RECORDS),
     np.zeros(1, np.int64),
     np.zeros(1, np.int64),
 )
@@ -144,20 +144,20 @@ class Wiring:
         for cache in self.caches:
             if lines > cache.room:
                 cache.make_room(lines)
-            if len(cache.arrivals) - 1 - cache.book[bk.NEXT] < waits:
+            if len(cache.arrivals) - 1 - cache.state.next_wait < waits:
                 more = np.zeros(len(cache.arrivals) + _GROWTH * waits, np.int64)
                 cache.arrivals = np.concatenate([cache.arrivals, more])
 
     def refuse(self) -> None:
         """Raise SimulationError for the cache that was asked for a line beyond what it tells apart."""
         for cache in self.caches:
-            if cache.book[bk.BEYOND]:
+            if cache.state.beyond:
                 cache.refuse()
 
     def counts(self) -> list[NDArray[np.int64]]:
         """Views of what the levels count."""
         (dram,) = (level for level in self.levels if isinstance(level, Dram))
-        caches = [cache.book[cache.counts_at : cache.slices_at] for cache in self.caches]
+        caches = [cache.counts.view(np.int64).reshape(len(cache.tensors), -1) for cache in self.caches]
         return [self.table[:, chain.BYTES : chain.WRITE_COMMANDS + 1], *caches, dram.book[db.READS :]]
 
     def totals(self) -> list[NDArray[np.int64]]:
@@ -166,23 +166,22 @@ class Wiring:
         table, *caches, dram = (part.copy() for part in self.counts())
         table = table[:, : chain.COMMANDS + 1 - chain.BYTES]
         parts = [self._split(cache, counts) for cache, counts in zip(self.caches, caches, strict=True)]
-        return [table, *(np.concatenate([counts, evicted.sum(axis=0)]) for counts, evicted in parts), dram]
+        return [table, *(np.concatenate([counts.ravel(), evicted.sum(axis=0)]) for counts, evicted in parts), dram]
 
     @staticmethod
     def _split(cache: Cache, counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The counts of a cache but for evictions, and these: [tensor that evicts, tensor evicted], the last being that
         of ways without a line."""
-        first, evicted = np.split(counts, [cache.evicted_at - cache.counts_at])
-        return first, evicted.reshape(-1, len(cache.tensors) + 1)
+        first, evicted = np.split(counts, [-cache.counts["evicted"].shape[1]], axis=1)
+        return first, evicted
 
     def fills(self) -> list[Fills]:
         """What each cache has taken in."""
         found = []
         for cache in self.caches:
-            counts, evicted = self._split(cache, cache.book[cache.counts_at : cache.slices_at])
-            misses = int(counts.reshape(-1, bk.COUNTS)[:, bk.MISSES].sum())
+            misses = int(cache.counts["misses"].sum())
             filled = misses * cache.spec.fill_granule >= cache.spec.capacity
-            found.append(Fills(misses, int(evicted[:, -1].sum()), filled))
+            found.append(Fills(misses, int(cache.counts["evicted"][:, len(cache.tensors)].sum()), filled))
         return found
 
     def hand_back(self) -> None:
@@ -194,7 +193,7 @@ class Wiring:
                 level.bytes, level.moved, level.commands = row[chain.BYTES], row[chain.MOVED], row[chain.COMMANDS]
                 level.write_commands = row[chain.WRITE_COMMANDS]
             elif isinstance(level, Cache):
-                level.waits = len(level.arrivals) - 1 - int(level.book[bk.NEXT])
+                level.waits = len(level.arrivals) - 1 - int(level.state.next_wait)
 
 
 def _arrays_of(cache: Cache) -> chain.CacheArrays:
@@ -203,4 +202,12 @@ def _arrays_of(cache: Cache) -> chain.CacheArrays:
         [(*entries[:2], core // cache.share) for core, entries in enumerate(cache.of_core)], np.int64
     )
     free = cache.past.free if len(cache.past.free) else np.zeros(1, np.int64)
-    return chain.CacheArrays(cache.sets, near, cache.arrivals, cache.out, cache.queue_of_lines, cache.book, free)
+    return chain.CacheArrays(
+        cache.sets,
+        near,
+        cache.arrivals,
+        cache.out,
+        cache.records,
+        cache.busy,
+        free,
+    )

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memgrain.sim.cache import expand
-from memgrain.sim.cache import state as bk
 from memgrain.sim.cache.cache import Cache
-from memgrain.sim.cache.ways import SLOT, STATE, TAG, VALID, WAY
+from memgrain.sim.cache.state import QUEUE_LINES
+from memgrain.sim.cache.ways import SLOT, STATUS, TAG, VALID, WAY
 from memgrain.sim.errors import SimulationError
 from memgrain.sim.levels.level import Level
 from memgrain.sim.levels.machine import Machine
@@ -208,21 +208,19 @@ def holds(cache: Cache, grains: NDArray[np.int64], core: int) -> NDArray[np.bool
     per_line = cache.line // cache.spec.fill_granule
     sectors = cache.spec.fill_granule // cache.spec.sector
     lines, which = np.unique(grains // per_line, return_inverse=True)
-    near, slices, sets = cache.of_core[core]
-    cache.book[[bk.NEAR, bk.SLICES]] = near, slices
+    cache.state.near, cache.state.first_slice, sets = cache.of_core[core]
     valid, queue = np.zeros(len(lines), np.int64), cache.queue_of_lines
     words = sets[: cache.slots_at].reshape(-1, cache.positions)
-    for start in range(0, len(lines), expand.QUEUE):
-        count = len(lines[start : start + expand.QUEUE])
-        places = np.arange(count)
-        queue[expand.LINE + places] = lines[start : start + count]
-        queue[expand.ASKED + places] = 0
-        expand.place(count, queue, cache.book)
-        group = queue[expand.SET + places].astype(np.int64)
-        for there in (cache.kept(sets, group), cache.kept(sets, group + queue[expand.TO_HOME + places])):
-            found, position = np.nonzero((words[there] & TAG) == queue[expand.KEY + places][:, None])
+    for start in range(0, len(lines), QUEUE_LINES):
+        count = len(lines[start : start + QUEUE_LINES])
+        queue.line[:count] = lines[start : start + count]
+        queue.request[:count] = 0
+        expand.place(count, queue, cache.config, cache.state)
+        group = queue.set_index[:count].astype(np.int64)
+        for there in (cache.stored_in(sets, group), cache.stored_in(sets, group + queue.to_home[:count])):
+            found, position = np.nonzero((words[there] & TAG) == queue.key[:count][:, None])
             way = (words[there[found], position] & WAY).astype(np.int64)
-            state = sets[cache.slots_at + there[found] * cache.width + SLOT * way + STATE]
+            state = sets[cache.slots_at + there[found] * cache.width + SLOT * way + STATUS]
             valid[start + found] |= state & VALID
     mask = ((1 << sectors) - 1) << (grains % per_line * sectors)
     return (valid[which] & mask) == mask

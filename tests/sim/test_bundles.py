@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memgrain.sim.cache import state as bk
 from memgrain.sim.cache.cache import Cache
 from memgrain.sim.cache.fast import resident_runs as bundles
 from memgrain.sim.cache.fast.by_age import sort_by_age
@@ -35,9 +34,8 @@ def caches(keys: dict[str, object], sets: int) -> tuple[Cache, Below, Cache, Bel
     keys = keys | {"capacity": f"{LINE * int(keys['ways']) * sets * int(keys['partitions'])} B"}  # type: ignore[call-overload]
     if keys["partitions"] == 2:
         keys |= {"replicate": True, "far_latency": "150 ns"}
-    plain, plain_below = cache_with(1, keys, False)
+    plain, plain_below = cache_with(0, keys, False)
     cache, below = cache_with(1, keys, False)
-    cache.book[bk.FEWEST] = 2
     return plain, plain_below, cache, below
 
 
@@ -72,8 +70,8 @@ def test_bundles_change_nothing(keys: dict[str, object], data: st.DataObject) ->
             assert (plain.queue, plain.first, plain.came) == (cache.queue, cache.first, cache.came)
             assert plain_below.asked == below.asked
         assert plain.counters() == cache.counters()
-        booked = [level.book[level.slices_at :] for level in (plain, cache)]
-        assert np.array_equal(*booked)
+        assert (plain.counts == cache.counts).all()
+        assert (plain.busy == cache.busy).all()
         plain.forget(), cache.forget(), plain_below.forget(), below.forget()
     assert all(np.array_equal(a, b) for a, b in zip(content(plain), content(cache), strict=True))
 
@@ -85,7 +83,7 @@ def test_a_run_that_is_read_again_is_a_bundle_until_a_line_of_it_goes() -> None:
     clocks = []
     for request in (tile, tile, tile, ask(pieces([(i * 32 * LINE, LINE, READ) for i in (1, 2)])), tile, tile):
         cache.serve(request, 0, 0, 0)
-        clocks.append(int(cache.sets[0, cache.book[bk.BUNDLES]]))
+        clocks.append(int(cache.sets[0, cache.config.clock_at]))
     assert clocks == [0, 2, 3, 3, 3, 4]
 
 

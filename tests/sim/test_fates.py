@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from memgrain import hwmodels
-from memgrain.sim.cache import state as bk
 from memgrain.sim.cache import ways
 from memgrain.sim.cache.cache import Cache
 from memgrain.sim.cache.fast import resident_runs as bundles
+from memgrain.sim.cache.fast import set_groups
 from memgrain.sim.levels.request import Request
 from memgrain.sim.native.address import mix, scale
 from memgrain.workloads.trace import READ, RUN, WRITE
@@ -33,13 +33,13 @@ class Below(Sink):
         return now + self.delay
 
 
-def cache_with(grain: int, keys: dict[str, object], dirty: bool) -> tuple[Cache, Below]:
-    """A cache for two tensors that four cores share, above such a level; with grains of one line, every line is looked
-    up for itself, otherwise runs of two lines may be bundles."""
+def cache_with(block: int, keys: dict[str, object], dirty: bool) -> tuple[Cache, Below]:
+    """A cache for two tensors that four cores share, above such a level. With `block` 0 it has no fast paths; otherwise
+    runs of two lines may be resident."""
     below = Below()
-    cache = Cache(hwmodels.Cache.model_validate(BASE | keys), (1, 4), below, ("X", "Y"), FOOTPRINT)
-    cache.set_grain(grain)
-    cache.book[bk.FEWEST] = min(2 * (grain > 1), cache.book[bk.FEWEST])
+    spec = hwmodels.Cache.model_validate(BASE | keys)
+    cache = Cache(spec, (1, 4), below, ("X", "Y"), FOOTPRINT, fast_paths=bool(block), block_lines=block)
+    cache.config.min_run_lines = min(2, cache.config.min_run_lines)
     if dirty:
         cache.fill_with(dirty=True)
     return cache, below
@@ -48,12 +48,12 @@ def cache_with(grain: int, keys: dict[str, object], dirty: bool) -> tuple[Cache,
 def content(cache: Cache) -> list[NDArray[np.int64]]:
     """What decides what a cache will do, of every set: quotients in order (with the way of a line from before the
     trace), their states, and the policy's notes."""
-    for group in range(cache.groups if cache.sets[0, cache.book[bk.BUNDLES]] else 0):
-        bundles.order(group, cache.sets[0], cache.book)
+    for group in range(cache.set_total if cache.sets[0, cache.config.clock_at] else 0):
+        bundles.order(group, cache.sets[0], cache.config)
     words, spec = cache._words()[..., : cache.spec.ways].astype(np.int64), cache.spec
     quotients, way = words >> ways.TAG_BITS, words & ways.WAY
-    states = np.take_along_axis(cache._slots()[..., ways.STATE], way, 2)
-    notes = cache.sets[:, cache.slots_at :][:, : cache.groups * cache.width].reshape(1, cache.groups, -1)
+    states = np.take_along_axis(cache._slots()[..., ways.STATUS], way, 2)
+    notes = cache.sets[:, cache.slots_at :][:, : cache.set_total * cache.width].reshape(1, cache.set_total, -1)
     return [quotients, np.where(quotients == ways.FORMER, way, 0), states, notes[..., ways.SLOT * spec.ways :]]
 
 
@@ -111,9 +111,9 @@ def run(draw: st.DrawFn, lines: int) -> tuple[int, int, int, int, int, int, int,
 @given(data=st.data())
 def test_grains_change_nothing(data: st.DataObject) -> None:
     """Answers, counts, what goes down and in which order, and what the sets hold are those of single lines, whatever
-    is asked for, over kernels that look up different grains at once."""
+    is asked for, over several kernels."""
     keys, dirty = data.draw(specs()), data.draw(st.booleans())
-    plain, plain_below = cache_with(1, keys, dirty)
+    plain, plain_below = cache_with(0, keys, dirty)
     cache, below = cache_with(data.draw(st.sampled_from(GRAINS)), keys, dirty)
     lines = 2 * keys_lines(plain)
     indices = np.random.default_rng(data.draw(st.integers(0, 9))).integers(0, 40, 30)
@@ -134,11 +134,11 @@ def test_grains_change_nothing(data: st.DataObject) -> None:
             assert (plain.queue, plain.first, plain.came) == (cache.queue, cache.first, cache.came)
             assert plain_below.asked == below.asked
         assert plain.counters() == cache.counters()
-        booked = [level.book[level.slices_at :] for level in (plain, cache)]
-        assert np.array_equal(*booked)
+        assert (plain.counts == cache.counts).all()
+        assert (plain.busy == cache.busy).all()
         plain.forget(), cache.forget(), plain_below.forget(), below.forget()
-        cache.set_grain(data.draw(st.sampled_from(GRAINS)))
-    cache.set_grain(1)
+    for first in range(0, cache.set_total if cache.block_lines > 1 else 0, cache.block_lines):
+        set_groups.part(first, cache.sets[0], cache.config)
     assert all(np.array_equal(a, b) for a, b in zip(content(plain), content(cache), strict=True))
 
 
@@ -160,7 +160,7 @@ def test_lines_of_a_copied_grain_arrive_one_by_one(apart: bool) -> None:
         for i in range(32 * apart):
             cache.serve(ask(pieces([(grain + cache.spec.sets * LINE + i * LINE, LINE, READ)])), 0, 0, 0)
         assert cache.serve(whole, 0, 0, 10**6) == 10**6 + 124_000 + 10**6
-        flags = cache.sets[0, cache.book[bk.COHORTS] + 1 : cache.book[bk.ARRIVALS]]
+        flags = cache.sets[0, cache.config.groups_at + 1 : cache.config.arrivals_at]
         flags[flags > 0] = 1
         assert cache.serve(whole, 0, 0, 10**6) == -(-(2 * 10**6 + 124_000) // 1024) * 1024
         singly = [cache.serve(ask(pieces([(grain + i * LINE, LINE, READ)])), 0, 0, 10**6) for i in (0, 31)]
@@ -175,7 +175,7 @@ def test_a_copy_of_what_is_there_in_part_waits_for_the_rest() -> None:
         cache, below = cache_with(size, keys, False)
         for i in range(32):
             cache.serve(ask(pieces([(grain + i * LINE, LINE // 2, READ)])), 0, 2, 0)
-        flags = cache.sets[0, cache.book[bk.COHORTS] + 1 : cache.book[bk.ARRIVALS]]
+        flags = cache.sets[0, cache.config.groups_at + 1 : cache.config.arrivals_at]
         flags[flags > 0] = 1
         below.delay = 5 * 10**6
         assert cache.serve(ask(pieces([(grain, 32 * LINE, READ)])), 0, 0, 10**6) == 6 * 10**6
@@ -197,4 +197,4 @@ def test_a_cohort_is_taken_apart_and_comes_together() -> None:
 
 def in_step(cache: Cache) -> int:
     """Cohorts in step."""
-    return int(cache.sets[0, cache.book[bk.COHORTS]])
+    return int(cache.sets[0, cache.config.groups_at])

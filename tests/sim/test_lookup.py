@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memgrain.sim.cache import state as book
 from memgrain.sim.errors import SimulationError
 from memgrain.sim.levels.request import Request
 from memgrain.sim.native.address import mix, scale
@@ -64,13 +63,8 @@ def test_equals_the_reference(policy: str, data: st.DataObject) -> None:
         reference.writebacks,
     )
     assert sum(size for _, size, op in sink.asked if op == READ) == found["misses"] * granule
-    below, first = set[int](), 0
-    for address, size, op in sink.asked:
-        granules = set(range(address // granule, (address + size) // granule))
-        first += len(granules - below) if op == READ else 0
-        below |= granules
-    assert found["first_bytes"] == first * granule
-    assert found["repeated_bytes"] == (found["misses"] - first) * granule
+    assert found["first_bytes"] == reference.first_fetches * granule
+    assert found["repeated_bytes"] == (found["misses"] - reference.first_fetches) * granule
     assert sum(size for _, size, op in sink.asked if op == WRITE) == found["writebacks"] * granule
 
 
@@ -228,7 +222,7 @@ def test_the_quick_way_does_what_the_general_one_does(data: st.DataObject) -> No
     if partitions > 1:
         keys |= {"replicate": data.draw(st.booleans()), "far_latency": "150 ns"}
     caches = [cache_of(**keys) for _ in range(2)]
-    caches[1][0].book[book.QUICK] = 0
+    caches[1][0].config.quick = 0
     for cache, sink in caches:
         sink.delay = 900_000
         if keys["replacement"] == "lru":

@@ -6,8 +6,7 @@ all it asks for in the partition it looks up first, or that finds nothing of the
 
 import numpy as np
 
-from memgrain.sim.cache import state as bk
-from memgrain.sim.cache.expand import HOME, KEY, LINE, SET, SLICE, TO_HOME, entry
+from memgrain.sim.cache.expand import entry
 from memgrain.sim.cache.outgoing import append_read, count_known, evict, sectors_of
 from memgrain.sim.cache.replacement import LRU
 from memgrain.sim.cache.slices import reserve, reserve_grain
@@ -15,7 +14,7 @@ from memgrain.sim.cache.ways import (
     DIRTY,
     OWNER_SHIFT,
     SETTLED,
-    STATE,
+    STATUS,
     TAG,
     TICK_BITS,
     VALID,
@@ -31,84 +30,88 @@ from memgrain.sim.native.simd import LANES, lowest, match, population, push
 
 
 @inlined
-def unsettled_hit(at, word, mask, start, group, sets, arrivals, book):
+def unsettled_hit(at, word, mask, start, group, sets, arrivals, config, state):
     """When (ps) the sectors of `mask` of a line, whose slot has to be looked at, are at the core; -1: not all there."""
-    slot = slot_of(word, group, book)
-    valid = np.int64(sets[index(slot + STATE)]) & VALID
+    slot = slot_of(word, group, config)
+    valid = np.int64(sets[index(slot + STATUS)]) & VALID
     if mask & ~valid:
         return -1
     then = arrival(slot, sets, arrivals) << TICK_BITS
-    if settles(slot, valid, then, sets, book):
+    if settles(slot, valid, then, sets, config, state):
         sets[index(group * LANES + at)] = word | SETTLED
-    return max(start + book[bk.LATENCY], then)
+    return max(start + config.latency, then)
 
 
 @inlined
-def take_oldest(key, state, group, sets, out, book):
+def take_oldest(key, status, group, sets, out, config, state):
     """Let a line that this request fetches have the last way of a set."""
-    base, last = group * LANES, book[bk.WAYS] - 1
+    base, last = group * LANES, config.ways - 1
     word = np.int64(sets[index(base + last)])
-    slot = slot_of(word, group, book)
-    evict(word, slot, state, group, sets, out, book)
+    slot = slot_of(word, group, config)
+    evict(word, slot, status, group, sets, out, config, state)
     push(sets, base, last, key | word & WAY)
-    fill_slot(slot, state, ~book[bk.WAIT], sets)
+    fill_slot(slot, status, ~state.wait, sets)
 
 
 @inlined
-def oldest_dirty(group, sets, book):
+def oldest_dirty(group, sets, config):
     """Whether the line that a set would give up is dirty."""
-    word = np.int64(sets[index(group * LANES + book[bk.WAYS] - 1)])
-    return sets[index(slot_of(word, group, book) + STATE)] & DIRTY != 0
+    word = np.int64(sets[index(group * LANES + config.ways - 1)])
+    return sets[index(slot_of(word, group, config) + STATUS)] & DIRTY != 0
 
 
 @inlined
-def quick_miss(k, lines, mask, tensor, to_home, sets, out, queue, book):
+def quick_miss(k, lines, mask, tensor, to_home, sets, out, queue, config, state, busy):
     """Fetch the sectors of `mask` of entry `k` of the queue, which is nowhere, into its set and, if `to_home` is not 0,
     that of its home partition too."""
-    bits, width, counts = book[index(bk.GRANULES + mask)], population(mask), book[bk.COUNTS_AT] + tensor * bk.COUNTS
-    group, key, state = entry(SET, k, queue), entry(KEY, k, queue), sectors_of(bits, book) | tensor << OWNER_SHIFT
-    take_oldest(key, state, group, sets, out, book)
+    bits, width, row = config.granules[index(mask)], population(mask), state.counts[index(tensor)]
+    group, key, status = (
+        entry(queue.set_index, k),
+        entry(queue.key, k),
+        sectors_of(bits, config) | tensor << OWNER_SHIFT,
+    )
+    take_oldest(key, status, group, sets, out, config, state)
     if to_home:
         if lines > 1:
-            start = reserve_grain(entry(LINE, k, queue), entry(HOME, k, queue), width, queue, book)
+            start = reserve_grain(entry(queue.line, k), entry(queue.home, k), width, queue, config, state, busy)
         else:
-            away = (entry(HOME, k, queue) - book[bk.NEAR]) * book[bk.PARTITION_SLICES]
-            start = reserve(entry(SLICE, k, queue) + away, width, book)
-        book[bk.LATEST] = max(book[bk.LATEST], start)
-        book[index(counts + bk.SECTOR_LOOKUPS)] += width * lines
-        take_oldest(key, state, group + to_home, sets, out, book)
+            away = (entry(queue.home, k) - state.near) * config.partition_slices
+            start = reserve(entry(queue.slice, k) + away, width, config, state, busy)
+        state.latest = max(state.latest, start)
+        row.sector_lookups += width * lines
+        take_oldest(key, status, group + to_home, sets, out, config, state)
     missed = population(bits) * lines
-    book[index(counts + bk.SECTOR_HITS)] -= width * lines
-    book[index(counts + bk.READ_HITS)] -= missed
-    book[index(counts + bk.MISSES)] += missed
-    if book[bk.KNOWN]:
-        book[index(counts + bk.FIRST_FETCHES)] += missed - count_known(entry(LINE, k, queue), bits, lines, book)
-    book[bk.FETCHED] = 1
-    address = (entry(LINE, k, queue) << book[bk.LINE_BITS]) + lowest(bits) * book[bk.SECTOR]
-    append_read(address, missed * book[bk.GRANULE], tensor, out, book)
+    row.sector_hits -= width * lines
+    row.read_hits -= missed
+    row.misses += missed
+    if config.known_lines:
+        row.first_fetches += missed - count_known(entry(queue.line, k), bits, lines, sets, config)
+    state.fetched = 1
+    address = (entry(queue.line, k) << config.line_bits) + lowest(bits) * config.sector
+    append_read(address, missed * config.granule, tensor, out, state)
 
 
 @inlined
-def quick_read(k, lines, mask, tensor, start, apart, sets, arrivals, out, queue, book):
+def quick_read(k, lines, mask, tensor, start, apart, sets, arrivals, out, queue, config, state, busy):
     """Read the sectors of `mask` of entry `k` of the queue, which its slice serves from `start` on. Returns when (ps)
     they are at the core, 0 if they are fetched, or -1 if it is nothing for the quick way; and whether a slot was
     needed."""
-    group, key = entry(SET, k, queue), entry(KEY, k, queue)
+    group, key = entry(queue.set_index, k), entry(queue.key, k)
     base = group * LANES
     found = match(sets, base, key, TAG)
     if found:
-        at, done = lowest(found), start + book[bk.LATENCY]
+        at, done = lowest(found), start + config.latency
         word = np.int64(sets[index(base + at)])
         unsettled = word & SETTLED == 0
         if unsettled:
-            done = unsettled_hit(at, word, mask, start, group, sets, arrivals, book)
-        if at and done >= 0 and book[bk.POLICY] == LRU:
+            done = unsettled_hit(at, word, mask, start, group, sets, arrivals, config, state)
+        if at and done >= 0 and config.policy == LRU:
             push(sets, base, at, np.int64(sets[index(base + at)]))
         return done, unsettled
-    to_home = entry(TO_HOME, k, queue) if apart else 0
+    to_home = entry(queue.to_home, k) if apart else 0
     if to_home and match(sets, (group + to_home) * LANES, key, TAG):
         return -1, True
-    if lines > 1 and (oldest_dirty(group, sets, book) or (to_home and oldest_dirty(group + to_home, sets, book))):
+    if lines > 1 and (oldest_dirty(group, sets, config) or (to_home and oldest_dirty(group + to_home, sets, config))):
         return -1, True
-    quick_miss(k, lines, mask, tensor, to_home, sets, out, queue, book)
+    quick_miss(k, lines, mask, tensor, to_home, sets, out, queue, config, state, busy)
     return 0, True

@@ -16,13 +16,12 @@ in order; from `READ_AT` on the clock when each bundle was read last, from `MARK
 
 import numpy as np
 
-from memgrain.sim.cache import state as bk
 from memgrain.sim.cache.fast.by_age import sort_by_age
 from memgrain.sim.cache.ways import SLOT, WAY, index
 from memgrain.sim.native.jit import compiled, inlined
 from memgrain.sim.native.simd import LANES
 
-FEWEST, MOST_BITS = 32, 12
+MIN_LINES, MOST_BITS = 32, 12
 """Lines of the smallest bundle, and the logarithm of those of the largest one."""
 LATEST_CLOCK = 2**31 - 1
 # what the table holds of a bundle: its run, the partition, whether it is whole, lines that note its number, when all
@@ -32,74 +31,74 @@ LOW, HIGH, STRIDE, SIZE, ROWS, PART, WHOLE, LINES, ARRIVED, SECTORS, GRANULES, S
 LAST_BITS = 4
 
 
-def count_bundles(lines: int) -> int:
-    """Room in the table of a cache of so many lines: the next power of two from bundles of twice `FEWEST` lines on. In
-    a table of four times as many, the host takes longer to find one than all else that is done of it."""
-    return 1 << min(max(2, (lines // (2 * FEWEST) - 1).bit_length()), 30 - MOST_BITS)
+def table_size(lines: int) -> int:
+    """Entries of the table for a cache of so many lines: the next power of two that has room for runs of twice
+    `MIN_LINES` lines. In a table four times as large, finding a run takes the host longer than all else about it."""
+    return 1 << min(max(2, (lines // (2 * MIN_LINES) - 1).bit_length()), 30 - MOST_BITS)
 
 
 @inlined
-def in_use(sets, book):
+def in_use(sets, config):
     """Whether there is or was a bundle."""
-    return sets[index(book[bk.BUNDLES])] != 0
+    return sets[index(config.clock_at)] != 0
 
 
 @inlined
-def place_in_table(number, book):
+def place_in_table(number, config):
     """Where in `sets` a bundle is."""
-    return book[bk.TABLE] + (number - 1) * (SHARES + book[bk.PARTITION_SLICES])
+    return config.runs_at + (number - 1) * (SHARES + config.partition_slices)
 
 
 @inlined
-def join_bundle(number, position, way, group, sets, book):
+def join_bundle(number, position, way, group, sets, config):
     """The line in a way of a set is that at `position` of a bundle, and of no other from now on."""
-    note = index(book[bk.MEMBERS] + group * book[bk.WAYS] + way)
+    note = index(config.members_at + group * config.ways + way)
     former = np.int64(sets[note]) >> MOST_BITS
     if former != number:
         if former:
-            order(group, sets, book)
-            leave(way, group, sets, book)
-        sets[index(place_in_table(number, book) + LINES)] += 1
+            order(group, sets, config)
+            leave(way, group, sets, config)
+        sets[index(place_in_table(number, config) + LINES)] += 1
     sets[note] = number << MOST_BITS | position
 
 
 @inlined
-def loosen(slot, group, sets, book):
+def loosen(slot, group, sets, config):
     """The line of a slot of a set has changed: its bundle, if it has one, is not whole any more."""
-    if in_use(sets, book):
-        way = (slot - book[bk.SLOTS] - group * book[bk.WIDTH]) // SLOT
-        number = np.int64(sets[index(book[bk.MEMBERS] + group * book[bk.WAYS] + way)]) >> MOST_BITS
+    if in_use(sets, config):
+        way = (slot - config.slots_at - group * config.width) // SLOT
+        number = np.int64(sets[index(config.members_at + group * config.ways + way)]) >> MOST_BITS
         if number:
-            sets[index(place_in_table(number, book) + WHOLE)] = 0
+            sets[index(place_in_table(number, config) + WHOLE)] = 0
 
 
 @inlined
-def leave(way, group, sets, book):
+def leave(way, group, sets, config):
     """The line in a way of a set is no longer of any bundle."""
-    if in_use(sets, book):
-        note = index(book[bk.MEMBERS] + group * book[bk.WAYS] + way)
+    if in_use(sets, config):
+        note = index(config.members_at + group * config.ways + way)
         number = np.int64(sets[note]) >> MOST_BITS
         if number:
             sets[note] = 0
-            at = place_in_table(number, book)
+            at = place_in_table(number, config)
             sets[index(at + WHOLE)] = 0
             sets[index(at + LINES)] -= 1
 
 
 @compiled
-def order(group, sets, book):
+def order(group, sets, config):
     """Bring the words of a set in order of age."""
-    since, clock = np.int64(sets[index(book[bk.SEEN] + group)]), sets[index(book[bk.BUNDLES])]
+    since, clock = np.int64(sets[index(config.sorted_at + group)]), sets[index(config.clock_at)]
     if since == clock:
         return
-    sets[index(book[bk.SEEN] + group)] = clock
-    members = book[bk.MEMBERS] + group * book[bk.WAYS]
-    sort_by_age(sets, group * LANES, book[bk.WAYS], WAY, members, book[bk.READ_AT], since, MOST_BITS)
+    sets[index(config.sorted_at + group)] = clock
+    members = config.members_at + group * config.ways
+    sort_by_age(sets, group * LANES, config.ways, WAY, members, config.read_at, since, MOST_BITS)
 
 
 @compiled
-def forget_arrivals(sets, book):
+def forget_arrivals(sets, config):
     """Let all of every bundle have arrived."""
-    if in_use(sets, book):
-        for number in range(1, book[bk.MOST_BUNDLES] + 1):
-            sets[index(place_in_table(number, book) + ARRIVED)] = 0
+    if in_use(sets, config):
+        for number in range(1, config.max_runs + 1):
+            sets[index(place_in_table(number, config) + ARRIVED)] = 0
