@@ -228,7 +228,7 @@ class Cache:
             self.waits = len(self.arrivals) - 1 - int(self.state.next_wait)
 
     def refuse(self) -> None:
-        """Raise SimulationError for the line beyond the limit that was asked for."""
+        """Raise SimulationError for the requested line beyond the limit."""
         line, limit = int(self.state.beyond), int(self.config.line_limit)
         raise SimulationError(
             f"address {line * self.line} lies beyond the {limit * self.line} bytes that {self.name} tells apart with "

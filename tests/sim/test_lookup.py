@@ -327,7 +327,7 @@ def test_addresses_that_cannot_be_told_apart_are_refused() -> None:
 
 
 def test_plain_python_does_what_the_compiled_loop_does() -> None:
-    """Everything under sim/compiled also runs, slowly, without Numba's compiler."""
+    """The loops of the cache and of curves also run, slowly, without Numba's compiler."""
     program = (
         "from tests.sim.conftest import ask, cache_of, pieces; import numpy as np; rng = np.random.default_rng(1)\n"
         "cache, sink = cache_of(capacity='24 KiB', ways=3, partitions=2, replicate=True, far_latency='150 ns',"
@@ -336,7 +336,9 @@ def test_plain_python_does_what_the_compiled_loop_does() -> None:
         "    sizes = rng.integers(1, 500, 4)\n"
         "    parts = [(int(rng.integers(0, 9**5)), int(size), int(size) % 5 == 0) for size in sizes]\n"
         "    print(int(cache.serve(ask(pieces(parts)), 0, now % 3, now)))\n"
-        "print(sink.asked, cache.counters())"
+        "print(sink.asked, cache.counters())\n"
+        "from memgrain.sim import count_lru\n"
+        "print(*[count_lru(rng.integers(0, 400, 900).astype(np.int32), 24, ways, 2).tolist() for ways in (16, 40)])"
     )
     printed = [
         subprocess.run(
