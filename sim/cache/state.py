@@ -39,7 +39,7 @@ CONFIG = _record(
     "granule",
     "granule_bits",
     "granule_sectors",
-    # sets of a partition, how to divide by them, lines that can be told apart, how line numbers are hashed
+    # sets of a partition, how to divide by them, the number of distinct lines, how line numbers are hashed
     "set_count",
     "divide_factor",
     "divide_shift",

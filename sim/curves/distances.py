@@ -150,11 +150,14 @@ def tally(entered, found, tensors, counts, never):
 
 
 @compiled
-def sample(count, lines, requests, granules, limit, groups, ids, state, totals, chosen, chosen_asked, sample_of):
-    """Of the first `count` lines, keep the accesses to those whose hash is below `limit` (of 2**24; Waldspurger, Park,
-    Garthwaite and Ahmad, FAST 2015): their numbers among the lines sampled, the bits of the requests, and which of `groups` (a
-    power of two) they belong to by other bits of the hash. Counts all granules read, by tensor, in `totals`; `state[0]`
-    is how many lines have been sampled. Returns how many accesses were kept."""
+def sample(count, lines, requests, granules, limit, groups, ids, state, totals, chosen, chosen_requests, sample_of):
+    """Keep the accesses to the lines, of the first `count`, whose hash is below `limit` (of 2**24).
+
+    Enters for each access the line's number among the sampled lines, the bits of its request, and which of `groups` (a
+    power of two) it belongs to by other bits of the hash. Counts all granules read, by tensor, in `totals`; `state[0]`
+    is how many lines have been sampled. Returns how many accesses were kept. Source: Waldspurger, Park, Garthwaite and
+    Ahmad, FAST 2015.
+    """
     kept = 0
     for i in range(count):
         line, bits = entry(i, lines), entry(i, requests)
@@ -167,7 +170,7 @@ def sample(count, lines, requests, granules, limit, groups, ids, state, totals, 
             ids[index(line)] = state[0]
             state[0] += 1
         chosen[index(kept)] = ids[index(line)]
-        chosen_asked[index(kept)] = bits
+        chosen_requests[index(kept)] = bits
         sample_of[index(kept)] = hashed & (groups - 1)
         kept += 1
     return kept

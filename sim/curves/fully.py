@@ -11,7 +11,7 @@ from memgrain.sim.native.jit import compiled, inlined
 from memgrain.sim.native.simd import population
 
 PARTITIONS, REPLICATE, ROOM, LINES, GEOMETRY = range(5)
-"""Partitions, whether they keep copies, lines that one holds, lines that can be told apart."""
+"""Partitions, whether they keep copies, lines that one holds, distinct lines."""
 ABSENT = -1
 """The entry in `after` of a line that its partition does not hold."""
 

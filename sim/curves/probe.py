@@ -27,7 +27,7 @@ BATCH = 1 << 16
 GROUPS = 8
 """Parts of a sample whose spread gives its error."""
 LIMITS = 1 << 24
-"""Rates of sampling that can be told apart."""
+"""Distinct rates of sampling."""
 Lines = NDArray[np.int32]
 """Numbers of lines, or the bits of the requests for them."""
 

@@ -57,7 +57,7 @@ class FullyAssociative:
     """Counts what partitions without sets would fetch."""
 
     def __init__(self, partitions: int, copies: bool, room: int, lines: int, tensors: int) -> None:
-        """Each of the partitions holds `room` lines, of `lines` that are told apart."""
+        """Each of the partitions holds `room` of `lines` distinct lines."""
         self.geometry = np.array([partitions, copies, room, lines], np.int64)
         self.misses, self.held = np.zeros(tensors, np.int64), np.zeros(partitions, np.int64)
         nodes = partitions * (lines + 1)
@@ -73,7 +73,7 @@ class Ladder:
     """Counts granules that are read for the first time, and those that caches of ever less freedom would fetch."""
 
     def __init__(self, shape: Shape, lines: int, tensors: int) -> None:
-        """`lines` are told apart."""
+        """`lines` is the number of distinct lines."""
         room, parts = shape.sets * shape.ways, shape.partitions
         self.levels = [
             FullyAssociative(1, False, room * parts, lines, tensors),

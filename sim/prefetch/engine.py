@@ -159,9 +159,9 @@ def _for_scratchpads(
                 f"{request.piece}; lower piece, tiling.stages or the programs on a core, or prefetch into a cache"
             )
     machine.turn(trace)
-    places = core.count * machine.resident(trace)
+    slots = core.count * machine.resident(trace)
     mine: list[list[NDArray[np.int64]]] = [[] for _ in range(core.count)]
-    for program, pieces in zip(range(places), pieces_read(trace, request), strict=False):
+    for program, pieces in zip(range(slots), pieces_read(trace, request), strict=False):
         mine[program % core.count].append(pieces)
     waiting = []
     for number, programs in enumerate(mine):
