@@ -39,6 +39,8 @@ class _Options:
     """The engine."""
     intervals: bool
     """Whether the result says what each program did when."""
+    fast_paths: bool
+    """Whether caches take their fast paths."""
 
     def __post_init__(self) -> None:
         """Raises SimulationError if there is no such engine."""
@@ -60,18 +62,21 @@ def simulate(
     before: Before | Trace = "cold",
     intervals: bool = False,
     loop: Loops = "compiled",
+    *,
+    fast_paths: bool = True,
 ) -> Result:
     """Run `trace` on `chip`; returns what happened.
 
     `before` is the state of the caches: "cold" (nothing of use in them), "dirty" (full of lines that have to be written
     back first), "warm" (the same trace ran just before), or a trace that ran just before. With `intervals`, the result
     says what each program did when. `loop` is one of LOOPS; "simpy" is the reference engine, which alone records
-    intervals. Raises SimulationError if the trace does not fit the chip.
+    intervals. With `fast_paths` off, caches look up every line by itself, which changes no count and no time, see
+    `memgrain.sim.cache.fast`. Raises SimulationError if the trace does not fit the chip.
     """
-    options = _Options("simpy" if intervals else loop, intervals)
+    options = _Options("simpy" if intervals else loop, intervals, fast_paths)
     if isinstance(before, Trace):
         _check(chip, trace)
-        machine = Machine(chip, trace)
+        machine = Machine(chip, trace, fast_paths=fast_paths)
         options.engine(machine, before).run()
         machine.forget()
         return _run(machine, trace, options, warm=True)
@@ -87,6 +92,8 @@ def simulate_sequence(
     prefetch: Sequence[Prefetch] = (),
     following: bool = False,
     loop: Loops = "compiled",
+    *,
+    fast_paths: bool = True,
 ) -> Result:
     """Run kernels one after the other, as a graph of launches does; returns what happened in all and in each.
 
@@ -95,15 +102,15 @@ def simulate_sequence(
     `workloads.in_one_memory` gives them; with `following`, other kernels ran before the first; "warm" means that the
     whole sequence ran just before, without prefetch. Each `prefetch` has an engine of its own, which works beside the
     kernels on the levels below the cores' ports (into scratchpads: through the ports); the result then counts what
-    became of it as `prefetch.bytes` and so on, see `memgrain.sim.prefetch.prefetched.COUNTS`. `loop` is
-    that of `simulate`; intervals and prefetch are known to the reference engine alone. Raises SimulationError if there
-    is no trace, if their tensors differ, or if a trace or a prefetch does not fit the chip.
+    became of it as `prefetch.bytes` and so on, see `memgrain.sim.prefetch.prefetched.COUNTS`. `loop`
+    and `fast_paths` are those of `simulate`; intervals and prefetch are known to the reference engine alone. Raises
+    SimulationError if there is no trace, if their tensors differ, or if a trace or a prefetch does not fit the chip.
     """
     if not traces:
         raise SimulationError("no kernel to run in sequence; give one at least")
     if any(trace.tensors != traces[0].tensors for trace in traces):
         raise SimulationError("the kernels of a sequence have tensors of their own; pass what in_one_memory returns")
-    options = _Options("simpy" if intervals or prefetch else loop, intervals)
+    options = _Options("simpy" if intervals or prefetch else loop, intervals, fast_paths)
     return together(name, _begin(chip, traces, before, options, prefetch, following))
 
 
@@ -120,7 +127,7 @@ def _begin(
         raise SimulationError(f"before '{before}' is none of {', '.join(BEFORE)}; or pass a trace")
     for trace in traces:
         _check(chip, trace)
-    machine = Machine(chip, traces[0], bool(prefetch))
+    machine = Machine(chip, traces[0], bool(prefetch), fast_paths=options.fast_paths)
     if before == "dirty":
         for level in machine.levels:
             if isinstance(level, Cache):

@@ -33,7 +33,7 @@ ROOMS = {
         ["memgrain/sim/levels/compute.py", "memgrain/sim/breakdown/bounds.py"],
         ["tests/sim/test_compute.py", "tests/sim/test_physics.py", SMALL],
     ),
-    "curve": (["memgrain/sim/curves/curve.py", "memgrain/sim/curves/tap.py"], ["tests/sim/test_curve.py"]),
+    "curve": (["memgrain/sim/curves/curve.py", "memgrain/sim/curves/probe.py"], ["tests/sim/test_curve.py"]),
     "prefetch": (["memgrain/sim/prefetch/*.py"], ["tests/sim/test_prefetch.py", "tests/sim/test_fates.py"]),
     "dram": (
         ["memgrain/sim/dram/dram.py", "memgrain/sim/dram/channel.py"],

@@ -1,17 +1,18 @@
-"""A cache level: the arrays of a sectored set-associative cache in partitions, and how it answers."""
+"""A cache level: the arrays of a sectored set-associative cache in partitions, and how it serves requests."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memgrain.hwmodels.spec import Cache as CacheSpec
-from memgrain.sim.cache import expand, lookup, ways
-from memgrain.sim.cache import state as bk
-from memgrain.sim.cache.fast import resident_runs as bundles
-from memgrain.sim.cache.fast import set_groups as cohorts
+from memgrain.sim.cache import lookup, ways
+from memgrain.sim.cache.fast import resident_runs, set_groups
 from memgrain.sim.cache.outgoing import PATTERN
 from memgrain.sim.cache.replacement import POLICIES, RANDOM, count_notes, ordered_by_age
+from memgrain.sim.cache.state import COUNTS, LARGEST_BLOCK, RECORDS
 from memgrain.sim.errors import SimulationError
 from memgrain.sim.levels.level import PS, Level
 from memgrain.sim.levels.request import NO_INDEX, Request
@@ -20,33 +21,35 @@ from memgrain.sim.native.address import folding, reciprocal
 from memgrain.sim.native.simd import LANES
 from memgrain.workloads.trace import RUN
 
-_COUNTS = {
-    "read_hits": bk.READ_HITS,
-    "far_hits": bk.FAR_HITS,
-    "misses": bk.MISSES,
-    "write_hits": bk.WRITE_HITS,
-    "write_misses": bk.WRITE_MISSES,
-    "writebacks": bk.WRITEBACKS,
-    "evictions": bk.COUNTS,  # in a table of its own, behind the others
-    "sector_lookups": bk.SECTOR_LOOKUPS,
-    "sector_hits": bk.SECTOR_HITS,
-    "read_bytes": bk.READ_BYTES,
-    "write_bytes": bk.WRITE_BYTES,
-}
+_COUNTERS = (
+    "read_hits",
+    "far_hits",
+    "misses",
+    "write_hits",
+    "write_misses",
+    "writebacks",
+    "evictions",
+    "sector_lookups",
+    "sector_hits",
+    "read_bytes",
+    "write_bytes",
+)
+"""Counters of a result beside `hits`, in their order."""
+_TALLIED = tuple(name for name in COUNTS.names or () if name != "evicted")
 _SEED = 88172645463325252
 _HOST_LINE = 16
 """Entries of `sets` in a line of the host's cache."""
 _WAITS = 1 << 12
-"""Entries that `arrivals` grows by at least."""
+"""Entries by which `arrivals` grows, at least."""
 
 
 class Cache:
     """One cache of the spec for each core, cluster or chip; all of them in one set of arrays.
 
-    `sets[i]` holds cache i, see `memgrain.sim.cache.ways` and `memgrain.sim.cache.fast.set_groups`; `book` the
-    geometry, what the request served last carries along, and counts, see `memgrain.sim.cache.state`, and at its end,
-    for each cache, the times until which its slices are booked. `arrivals` tells when what was fetched has arrived, for
-    slots that hold a place in it instead of a time.
+    `sets[i]` holds the lines of cache i, see `memgrain.sim.cache.ways` and `memgrain.sim.cache.fast`. `config` is the
+    geometry and `state` what the last request left; `counts` has a row for each tensor, see
+    `memgrain.sim.cache.state`. `busy` holds the time in ps until which each slice of each cache is reserved.
+    `arrivals` holds the times at which fetched data arrives, for slots that name an entry of it instead of a time.
     """
 
     def __init__(
@@ -56,129 +59,122 @@ class Cache:
         below: Level,
         tensors: tuple[str, ...],
         footprint: int = 0,
+        *,
+        fast_paths: bool = True,
+        block_lines: int = LARGEST_BLOCK,
     ) -> None:
-        """Where there is one cache, its first fetches are told from later ones up to address `footprint`."""
+        """Build an empty cache.
+
+        `shared` is the number of caches and of cores that share one. A single cache counts first fetches apart from
+        repeated ones, for addresses below `footprint` bytes. `fast_paths` enables `memgrain.sim.cache.fast`, which
+        changes no count and no time; `block_lines` is the largest block of lines that it looks up at once, a power of
+        two.
+        """
         self.name, self.spec, self.below, self.tensors = spec.name, spec, below, tensors
         self.latency, self.queue, self.first, self.came = spec.latency, 0, 0, 0
         self.number, self.share = shared
         self.line, self.past = spec.line, Uncached(spec, below)
-        policy, groups = POLICIES[spec.replacement], spec.partitions * spec.sets
+        policy, self.set_total = POLICIES[spec.replacement], spec.partitions * spec.sets
         self.positions = -(-spec.ways // LANES) * LANES
         self.width = ways.SLOT * spec.ways + count_notes(policy, spec.ways)
-        self.slots_at = groups * self.positions
-        self.counts_at = bk.AFTER_GRANULES
-        self.evicted_at = self.counts_at + len(tensors) * bk.COUNTS
-        self.slices_at = self.evicted_at + len(tensors) * (len(tensors) + 1)
-        self.known_at = self.slices_at + self.number * spec.slices
-        known = -(-footprint // spec.line) if self.number == 1 else 0
-        self.book = np.zeros(self.known_at + known * (spec.line // spec.sector) // 32 + 1, np.int64)
-        self.book[bk.KNOWN_AT], self.book[bk.KNOWN] = self.known_at, known
-        for entry, value in self._geometry(policy).items():
-            self.book[entry] = value
-        sectors, per = spec.line // spec.sector, spec.fill_granule // spec.sector
-        self.book[bk.GRANULES : bk.GRANULES + (1 << sectors)] = [
-            sum(1 << i for i in range(0, sectors, per) if mask >> i & ((1 << per) - 1)) for mask in range(1 << sectors)
-        ]
-        cohorts_at = self.slots_at + groups * self.width
-        copies_at = cohorts_at + 1 + groups
-        bundles_at = copies_at + bool(spec.replicate) * groups * spec.ways
-        size = -(-self._make_room_for_bundles(bundles_at, groups) // _HOST_LINE) * _HOST_LINE
-        self.groups, self.book[bk.COHORTS], self.book[bk.ARRIVALS] = groups, cohorts_at, copies_at
-        # sets of their own random numbers are never alike
-        self.coarsest = 1 if policy == RANDOM else min(cohorts.COARSEST, spec.sets & -spec.sets)
-        self._cut(self.coarsest)
+        self.slots_at = self.set_total * self.positions
+        self.records = np.zeros(1, RECORDS)
+        self.busy = np.zeros(self.number * spec.slices, np.int64)
+        self.config: Any = self.records[0].config
+        self.state: Any = self.records[0].state
+        self.queue_of_lines: Any = self.records[0].queue
+        self.counts: Any = self.state.counts[: len(tensors)]
+        self.state.lines, self.state.seed = 1, _SEED
+        # sets with random numbers of their own never hold the same lines
+        coarsest = min(block_lines, spec.sets & -spec.sets)
+        self.block_lines = 1 if policy == RANDOM or not fast_paths else coarsest
+        size = self._configure(policy, fast_paths, footprint)
         room = np.zeros(self.number * size + _HOST_LINE, np.int32)
         aligned = -room.ctypes.data // room.itemsize % _HOST_LINE
         self.sets = room[aligned : aligned + self.number * size].reshape(self.number, size)
         self.of_core = [
             (
                 core % self.share * spec.partitions // self.share,
-                self.slices_at + core // self.share * spec.slices,
+                core // self.share * spec.slices,
                 self.sets[core // self.share],
             )
             for core in range(self.number * self.share)
         ]
-        self._enter(ways.EMPTY, 0, len(tensors))
-        self.queue_of_lines = np.zeros(expand.ENTRIES, np.int32)
+        self._fill_all(ways.EMPTY, 0, len(tensors))
         self.out, self.room = np.zeros(0, RUN), -1
         self.arrivals = np.zeros(0, np.int64)
         self.waits, self.arrived = -1, 0
 
-    def _geometry(self, policy: int) -> dict[int, int]:
-        """What the book holds of the spec."""
+    def _configure(self, policy: int, fast_paths: bool, footprint: int) -> int:
+        """Set the fields of `config`; returns how many entries of `sets` one cache takes, in whole host lines."""
+        spec, config = self.spec, self.config
+        sectors, per = spec.line // spec.sector, spec.fill_granule // spec.sector
+        config.granules[: 1 << sectors] = [
+            sum(1 << i for i in range(0, sectors, per) if mask >> i & ((1 << per) - 1)) for mask in range(1 << sectors)
+        ]
+        for field, value in self._geometry(policy).items():
+            config[field] = value
+        config.quick = fast_paths and ordered_by_age(policy) and spec.ways <= LANES
+        config.block_lines, config.block_bits = self.block_lines, self.block_lines.bit_length() - 1
+        config.groups_at = self.slots_at + self.set_total * self.width
+        config.arrivals_at = config.groups_at + 1 + self.set_total
+        runs_at = int(config.arrivals_at) + bool(spec.replicate) * self.set_total * spec.ways
+        config.known_at = self._make_room_for_runs(runs_at)
+        config.known_lines = -(-footprint // spec.line) if self.number == 1 else 0
+        size = int(config.known_at + config.known_lines * sectors // 16) + 1
+        return -(-size // _HOST_LINE) * _HOST_LINE
+
+    def _geometry(self, policy: int) -> dict[str, int]:
+        """The fields of `config` that follow from the spec alone."""
         spec = self.spec
         factor, shift = reciprocal(spec.sets)
         limit = min(spec.sets * ways.FORMER, 1 << 31)
         fold_bits, fold_mask = folding(spec.sets, spec.set_hash == "xor")
-        limit &= ~fold_mask  # what is folded lies in the same block
         return {
-            bk.LINE_BITS: spec.line.bit_length() - 1,
-            bk.SECTOR: spec.sector,
-            bk.SECTOR_BITS: spec.sector.bit_length() - 1,
-            bk.SECTORS: (1 << (spec.line // spec.sector)) - 1,
-            bk.GRANULE: spec.fill_granule,
-            bk.GRANULE_BITS: spec.fill_granule.bit_length() - 1,
-            bk.GRANULE_SECTORS: spec.fill_granule // spec.sector,
-            bk.SETS: spec.sets,
-            bk.DIVIDE_FACTOR: factor,
-            bk.DIVIDE_SHIFT: shift,
-            bk.LIMIT: limit,
-            bk.FOLD_BITS: fold_bits,
-            bk.FOLD_MASK: fold_mask,
-            bk.WAYS: spec.ways,
-            bk.POLICY: policy,
-            bk.QUICK: ordered_by_age(policy) and spec.ways <= LANES,
-            bk.SLOTS: self.slots_at,
-            bk.NOTES: self.slots_at + ways.SLOT * spec.ways,
-            bk.POSITIONS: self.positions,
-            bk.WIDTH: self.width,
-            bk.PARTITIONS: spec.partitions,
-            bk.REPLICATE: bool(spec.replicate),
-            bk.PARTITION_SLICES: spec.slices // spec.partitions,
-            bk.SECTOR_TIME: spec.sector * PS * spec.slices // spec.bandwidth,
-            bk.LATENCY: spec.latency,
-            bk.FAR_LATENCY: spec.far_latency or spec.latency,
-            bk.WRITE_BACK: spec.write_policy == "back",
-            bk.WRITE_ALLOCATE: spec.write_allocate,
-            bk.DIRTY_WAYS: spec.dirty_ways,
-            bk.SEED: _SEED,
-            bk.COUNTS_AT: self.counts_at,
-            bk.EVICTED_AT: self.evicted_at,
-            bk.OWNERS: len(self.tensors) + 1,
-            bk.LINES: 1,
+            "line_bits": spec.line.bit_length() - 1,
+            "sector": spec.sector,
+            "sector_bits": spec.sector.bit_length() - 1,
+            "all_sectors": (1 << (spec.line // spec.sector)) - 1,
+            "granule": spec.fill_granule,
+            "granule_bits": spec.fill_granule.bit_length() - 1,
+            "granule_sectors": spec.fill_granule // spec.sector,
+            "set_count": spec.sets,
+            "divide_factor": factor,
+            "divide_shift": shift,
+            "line_limit": limit & ~fold_mask,  # a hashed line number lies in the same block of lines
+            "fold_bits": fold_bits,
+            "fold_mask": fold_mask,
+            "ways": spec.ways,
+            "policy": policy,
+            "slots_at": self.slots_at,
+            "notes_at": self.slots_at + ways.SLOT * spec.ways,
+            "positions": self.positions,
+            "width": self.width,
+            "partitions": spec.partitions,
+            "replicate": bool(spec.replicate),
+            "partition_slices": spec.slices // spec.partitions,
+            "sector_time": spec.sector * PS * spec.slices // spec.bandwidth,
+            "latency": spec.latency,
+            "far_latency": spec.far_latency or spec.latency,
+            "write_back": spec.write_policy == "back",
+            "write_allocate": spec.write_allocate,
+            "dirty_ways": spec.dirty_ways,
         }
 
-    def _make_room_for_bundles(self, first: int, groups: int) -> int:
-        """Enter into the book where from `first` on there is room for what is known of bundles; returns its end."""
-        book, ways_ = self.book, self.spec.ways
-        self.bundles = bundles.count_bundles(groups * ways_)
-        book[bk.BUNDLES], book[bk.MEMBERS], book[bk.SEEN] = first, first + 1, first + 1 + groups * ways_
-        book[bk.READ_AT], book[bk.MOST_BUNDLES] = book[bk.SEEN] + groups, self.bundles
-        book[bk.MARKS] = book[bk.READ_AT] + self.bundles + 1
-        book[bk.TABLE] = book[bk.MARKS] + self.bundles + 1
+    def _make_room_for_runs(self, first: int) -> int:
+        """Lay out the tables of resident runs in `sets` from `first` on; returns their end."""
+        config, lines = self.config, self.set_total * self.spec.ways
+        most = resident_runs.table_size(lines)
+        config.max_runs, config.clock_at, config.members_at = most, first, first + 1
+        config.sorted_at = first + 1 + lines
+        config.read_at = config.sorted_at + self.set_total
+        config.hashes_at = config.read_at + most + 1
+        config.runs_at = config.hashes_at + most + 1
         served_near = self.spec.partitions == 1 or bool(self.spec.replicate)
-        book[bk.FEWEST] = bundles.FEWEST if book[bk.QUICK] and served_near else 0
-        if not book[bk.FEWEST]:
+        config.min_run_lines = resident_runs.MIN_LINES if config.quick and served_near else 0
+        if not config.min_run_lines:
             return first + 1
-        return int(book[bk.TABLE]) + self.bundles * (bundles.SHARES + self.spec.slices // self.spec.partitions)
-
-    def _cut(self, grain: int) -> None:
-        """Let so many lines be a grain."""
-        self.grain, self.book[bk.GRAIN], self.book[bk.GRAIN_BITS] = grain, grain, grain.bit_length() - 1
-
-    def set_grain(self, grain: int) -> None:
-        """Look up to so many lines, a power of two, up at once where whole aligned stretches of as many are asked for,
-        see `memgrain.sim.cache.fast.set_groups`. Nothing changes but the time that it takes."""
-        grain = min(grain, self.coarsest)
-        if grain == self.grain:
-            return
-        if self.grain > 1:
-            for sets in self.sets:
-                cohorts.part_all(self.groups, sets, self.book)
-        self._cut(grain)
-        if grain > 1:
-            for sets in self.sets:
-                cohorts.join_all(self.groups, sets, self.arrivals, self.book)
+        return int(config.runs_at + most * (resident_runs.SHARES + config.partition_slices))
 
     def serve(self, request: Request, repeat: int, core: int, now: int) -> int:
         """See `Level.serve`: looks the runs up, hands misses and write-backs down, and notes when what they fetch will
@@ -190,7 +186,7 @@ class Cache:
         lines = request.lines(self.line)
         if lines > self.room or 2 * lines > self.waits:
             self.make_room(lines)
-        near, slices, sets = self.of_core[core]
+        near, first_slice, sets = self.of_core[core]
         done, self.queue, out, waits = lookup.serve_runs(
             request.runs,
             request.indices,
@@ -199,13 +195,13 @@ class Cache:
             repeat,
             near,
             now,
-            slices,
+            first_slice,
             self.arrived,
             sets,
             self.arrivals,
             self.out,
-            self.queue_of_lines,
-            self.book,
+            self.records,
+            self.busy,
         )
         self.came = 0
         if out:
@@ -229,11 +225,11 @@ class Cache:
         if 2 * lines > self.waits:
             more = len(self.arrivals) + 2 * lines + _WAITS
             self.arrivals = np.concatenate([self.arrivals, np.zeros(more, np.int64)])
-            self.waits = len(self.arrivals) - 1 - int(self.book[bk.NEXT])
+            self.waits = len(self.arrivals) - 1 - int(self.state.next_wait)
 
     def refuse(self) -> None:
-        """Raise SimulationError for the line beyond the limit that was asked for."""
-        line, limit = (int(self.book[entry]) for entry in (bk.BEYOND, bk.LIMIT))
+        """Raise SimulationError for the requested line beyond the limit."""
+        line, limit = int(self.state.beyond), int(self.config.line_limit)
         raise SimulationError(
             f"address {line * self.line} lies beyond the {limit * self.line} bytes that {self.name} tells apart with "
             f"{self.spec.sets} sets; make the workload smaller or {self.name} larger"
@@ -244,17 +240,16 @@ class Cache:
         many of its evictions made room for another one, or for itself. `first_bytes` and `repeated_bytes` are fetched
         for the first time, and again; what is fetched after it was written back is fetched again."""
         found: dict[str, int] = {}
-        number = len(self.tensors)
-        rows = self.book[self.counts_at : self.evicted_at].reshape(number, bk.COUNTS)
-        evicted = self.book[self.evicted_at : self.slices_at].reshape(number, number + 1)[:, :number]
-        rows = np.column_stack([rows, evicted.sum(axis=0)])
-        for prefix, row in [("", rows.sum(axis=0)), *((f"{t}.", rows[i]) for i, t in enumerate(self.tensors))]:
-            if prefix and not row.any():
+        evicted = self.counts["evicted"][:, : len(self.tensors)]
+        every = np.arange(len(self.tensors))
+        for prefix, some in [("", every), *((f"{name}.", every[i : i + 1]) for i, name in enumerate(self.tensors))]:
+            row = {name: int(self.counts[name][some].sum()) for name in _TALLIED}
+            row["evictions"] = int(evicted[:, some].sum())
+            if prefix and not any(row.values()):
                 continue
-            counts = {"hits": int(row[bk.READ_HITS] + row[bk.FAR_HITS])}
-            counts |= {name: int(row[column]) for name, column in _COUNTS.items()}
-            if self.book[bk.KNOWN]:
-                first, granule = int(row[bk.FIRST_FETCHES]), self.spec.fill_granule
+            counts = {"hits": row["read_hits"] + row["far_hits"]} | {name: row[name] for name in _COUNTERS}
+            if self.config.known_lines:
+                first, granule = row["first_fetches"], self.spec.fill_granule
                 counts |= {"first_bytes": first * granule, "repeated_bytes": (counts["misses"] - first) * granule}
             for name, count in counts.items():  # two tensors of one name are counted as one
                 found[prefix + name] = found.get(prefix + name, 0) + count
@@ -264,55 +259,55 @@ class Cache:
         return found
 
     def forget(self) -> None:
-        """Start counting and the clock anew; lines stay."""
-        self.book[self.counts_at : self.known_at] = 0
-        self.book[[bk.WAIT, bk.NEXT]] = 0
+        """Reset the counts and the clock; lines stay."""
+        self.counts[:], self.busy[:] = 0, 0
+        self.state.wait = self.state.next_wait = 0
         self.past.forget()
         self.waits = len(self.arrivals) - 1
         for sets in self.sets:
-            cohorts.forget_arrivals(self.groups, sets, self.book)
-            bundles.forget_arrivals(sets, self.book)
+            set_groups.forget_arrivals(self.set_total, sets, self.config)
+            resident_runs.forget_arrivals(sets, self.config)
 
     def fill_with(self, dirty: bool) -> None:
-        """Fill every way of every set with lines that no trace will ask for, clean or, as a buffer rewritten before
-        leaves them, dirty: as many as may be, spread evenly over the ages.
+        """Fill every way of every set with lines that no trace requests: clean, or as a buffer leaves them that was
+        rewritten before. Then as many are dirty as may be, spread evenly over the ages.
 
-        Were they the newest, which is what `limit_dirty` leaves, then a kernel that displaces a third of an H100's L2
-        would meet none of them, at the share at which one that displaces all takes 10 us longer. It takes 1.9 us
-        longer, so there are some of every age.
+        `limit_dirty` leaves the newest lines dirty. If those were the dirty ones here, a kernel that displaces a third
+        of an H100's L2 would meet none of them, where a kernel that displaces all takes 10 us longer. Measured are
+        1.9 us, so there are some of every age.
         """
-        self._enter(ways.FORMER, (1 << (self.spec.line // self.spec.sector)) - 1, 0)
+        self._fill_all(ways.FORMER, (1 << (self.spec.line // self.spec.sector)) - 1, 0)
         if dirty:
             number, most = self.spec.dirty_ways, self.spec.ways
-            some, kept = np.arange(number) * most // max(number, 1), self._kept_of_all()
-            slots = self._slots()
-            for sets in slots:
-                sets[kept[:, None], some, ways.STATE] |= sets[kept[:, None], some, ways.STATE] << ways.DIRTY_SHIFT
+            some, stored = np.arange(number) * most // max(number, 1), self._stored_sets()[:, None]
+            for slots in self._slots():
+                slots[stored, some, ways.STATUS] |= slots[stored, some, ways.STATUS] << ways.DIRTY_SHIFT
 
-    def _enter(self, quotient: int, valid: int, owner: int) -> None:
-        """Make all ways of all sets alike; the way at the front of a set is number 0."""
-        self.sets[:, self.book[bk.COHORTS] :] = 0
-        if self.grain > 1:
-            self.sets[:, self.book[bk.COHORTS]] = self.groups // self.grain
-        kept, words = self._kept_of_all(), np.full(self.positions, ways.FORMER << ways.TAG_BITS, np.int32)
+    def _fill_all(self, quotient: int, valid: int, owner: int) -> None:
+        """Make all ways of all sets hold lines of one quotient, all groups in lock-step; way 0 is at the front."""
+        groups_at = int(self.config.groups_at)
+        self.sets[:, groups_at:] = 0
+        if self.block_lines > 1:
+            self.sets[:, groups_at] = self.set_total // self.block_lines
+        stored, words = self._stored_sets(), np.full(self.positions, ways.FORMER << ways.TAG_BITS, np.int32)
         words[: self.spec.ways] = (quotient << ways.TAG_BITS) + np.arange(self.spec.ways)
-        self._words()[:, kept] = words  # where there is no way for a position, it never fits
-        self._slots()[:, kept, :, ways.STATE] = valid | owner << ways.OWNER_SHIFT
+        self._words()[:, stored] = words  # a position beyond the ways matches no line
+        self._slots()[:, stored, :, ways.STATUS] = valid | owner << ways.OWNER_SHIFT
 
-    def _kept_of_all(self) -> NDArray[np.int64]:
-        """The leaders of all cohorts."""
-        return self._leaders(np.arange(0, self.groups, self.grain))
+    def _stored_sets(self) -> NDArray[np.int64]:
+        """The representatives of all set groups."""
+        return self._representatives(np.arange(0, self.set_total, self.block_lines))
 
-    def _leaders(self, groups: NDArray[np.int64]) -> NDArray[np.int64]:
-        """See `memgrain.sim.cache.fast.set_groups.leader`."""
-        return (groups & -self.grain) + (groups // self.grain & (self.grain - 1))
+    def _representatives(self, sets: NDArray[np.int64]) -> NDArray[np.int64]:
+        """See `memgrain.sim.cache.fast.set_groups.representative`."""
+        return (sets & -self.block_lines) + (sets // self.block_lines & (self.block_lines - 1))
 
-    def kept(self, sets: NDArray[np.int32], groups: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Where in one of the caches' `sets` what sets hold is kept."""
-        if self.grain == 1:
-            return groups
-        there = sets[self.book[bk.COHORTS] + 1 + groups // self.grain]
-        return np.where(there == 0, self._leaders(groups), groups)
+    def stored_in(self, sets: NDArray[np.int32], indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The sets in which one of the caches, `sets`, stores the lines of the sets at `indices`."""
+        if self.block_lines == 1:
+            return indices
+        split = sets[self.config.groups_at + 1 + indices // self.block_lines]
+        return np.where(split == 0, self._representatives(indices), indices)
 
     def _words(self) -> NDArray[np.int32]:
         """View of the words of every set: [cache, set, position]."""
@@ -320,6 +315,6 @@ class Cache:
 
     def _slots(self) -> NDArray[np.int32]:
         """View of the slots of every set: [cache, set, way, entry]."""
-        part = self.sets[:, self.slots_at : self.book[bk.COHORTS]].reshape(self.number, -1, self.width)
+        part = self.sets[:, self.slots_at : int(self.config.groups_at)].reshape(self.number, -1, self.width)
         part = part[..., : ways.SLOT * self.spec.ways]
         return part.reshape(*part.shape[:2], self.spec.ways, ways.SLOT)

@@ -1,38 +1,34 @@
-"""Runs taken apart into lines: a queue of what is asked of each line, and of where it lies."""
+"""Runs expanded into lines: the queue of requests for lines, and where each line lies."""
 
 import numpy as np
 
-from memgrain.sim.cache import state as bk
 from memgrain.sim.cache.ways import TAG_BITS, index
 from memgrain.sim.native.address import fold, mix, scale
 from memgrain.sim.native.jit import compiled, inlined
 
-QUEUE = 256
-"""Lines that the queue holds."""
-LINE, ASKED, HOME, SET, TO_HOME, KEY, SLICE, ENTRIES = (i * QUEUE for i in range(8))
-"""Where in the queue begins what it holds of its lines: number; what is asked; home partition; set in the partition
-that is looked up first; how many sets on that in the home partition is; quotient, shifted as in a word; where in the
-book the time of its slice is."""
 MASK, TENSOR, PART, FIRST, WRITES, FAR = 0xFF, 8, 16, 1 << 24, 1 << 25, 1 << 26
-"""What is asked of a line, as bits: sectors; the tensor's number; those of the sectors that are written only in part;
-whether the line is the first of its run, whether it is written, whether the partition looked up first is a far one."""
+"""The bits of a request for a line: a mask of sectors; the tensor's number; a mask of sectors that are written only in
+part; flags of the first line of a run, of a write, and of a far partition that is looked up first."""
 
 BITS_31, BITS_32 = 0x7FFFFFFF, 0xFFFFFFFF
 
 
 @inlined
-def entry(part, k, queue):
-    """What the queue holds of its line `k`."""
-    return np.int64(queue[index(part + k)])
+def entry(part, k):
+    """Entry `k` of a field of the queue."""
+    return np.int64(part[index(k)])
 
 
 @inlined
-def shape_of(low, high, book):
-    """Of the piece from byte `low` up to `high`: how many lines, sectors and granules it touches; what to clear in what
-    is asked of its first line and of its last one, which it may not fill; and what to set in them, if a sector at its
-    ends is covered only in part."""
-    line_bits, bits, granule_bits = book[bk.LINE_BITS], book[bk.SECTOR_BITS], book[bk.GRANULE_BITS]
-    sectors, rest = book[bk.SECTORS], book[bk.SECTOR] - 1
+def shape_of(low, high, config):
+    """The shape of the piece from byte `low` up to `high`.
+
+    Returns how many lines, sectors and granules it touches; the bits to clear in the request for its first line and for
+    its last one, where it does not fill them; and the bits to set in these if it covers a sector at either end only in
+    part.
+    """
+    line_bits, bits, granule_bits = config.line_bits, config.sector_bits, config.granule_bits
+    sectors, rest = config.all_sectors, config.sector - 1
     first, last = low >> line_bits, (high - 1) >> line_bits
     low_sector, high_sector = low >> bits, (high - 1) >> bits
     before = (1 << (low_sector - (first << line_bits >> bits))) - 1
@@ -44,41 +40,41 @@ def shape_of(low, high, book):
 
 
 @inlined
-def add(line, count, asked, k, queue):
-    """Enter `count` lines from `line` on at `k`, the same asked of each."""
+def append_lines(line, count, request, k, queue):
+    """Enter `count` lines from `line` on into the queue at `k`, with one request for all."""
     for i in range(count):
-        queue[index(LINE + k + i)] = line + i
-        queue[index(ASKED + k + i)] = asked
+        queue.line[index(k + i)] = line + i
+        queue.request[index(k + i)] = request
 
 
 @inlined
-def place_of(line, book):
-    """Of a line: its home partition, the one that is looked up first, its set within either, and its quotient."""
-    number = fold(line, book[bk.FOLD_BITS], book[bk.FOLD_MASK])
-    quotient = (number * book[bk.DIVIDE_FACTOR]) >> book[bk.DIVIDE_SHIFT]
-    home = scale(mix(line >> 5), book[bk.PARTITIONS])
-    first = home ^ ((home ^ book[bk.NEAR]) & -book[bk.REPLICATE])
-    return home, first, number - quotient * book[bk.SETS], quotient
+def locate_line(line, config, state):
+    """The home partition of a line, the partition looked up first, its set within either, and its quotient."""
+    number = fold(line, config.fold_bits, config.fold_mask)
+    quotient = (number * config.divide_factor) >> config.divide_shift
+    home = scale(mix(line >> 5), config.partitions)
+    first = home ^ ((home ^ state.near) & -config.replicate)
+    return home, first, number - quotient * config.set_count, quotient
 
 
 @compiled
-def place(count, queue, book):
-    """Work out where the first `count` lines of the queue lie. There is no branch in the loop, so that the host's
-    vectors take many lines at a time; they multiply 32 bits at once what LLVM can see to be no more."""
-    partitions, slices = book[bk.PARTITIONS] & BITS_31, book[bk.PARTITION_SLICES] & BITS_31
-    sets, near, first_slice = book[bk.SETS] & BITS_31, book[bk.NEAR], book[bk.SLICES]
-    factor, shift = book[bk.DIVIDE_FACTOR] & BITS_32, book[bk.DIVIDE_SHIFT] & 63
-    fold_bits, fold_mask = book[bk.FOLD_BITS] & 31, book[bk.FOLD_MASK] & BITS_31
-    if_replicated = -book[bk.REPLICATE]
+def locate(count, queue, config, state):
+    """Compute where the first `count` lines of the queue lie. The loop has no branch, so that the host's vectors take
+    many lines at a time. The masks show LLVM that 32 bits are enough for a product."""
+    partitions, slices = config.partitions & BITS_31, config.partition_slices & BITS_31
+    sets, near, first_slice = config.set_count & BITS_31, state.near, state.first_slice
+    factor, shift = config.divide_factor & BITS_32, config.divide_shift & 63
+    fold_bits, fold_mask = config.fold_bits & 31, config.fold_mask & BITS_31
+    if_replicated = -config.replicate
     for k in range(count):
-        line = np.int64(queue[index(LINE + k)]) & BITS_31
+        line = np.int64(queue.line[index(k)]) & BITS_31
         number = fold(line, fold_bits, fold_mask)
         quotient = ((number * factor) >> shift) & BITS_31
         home = scale(mix(line >> 5), partitions)
         first = (home ^ ((home ^ near) & if_replicated)) & BITS_31
-        queue[index(ASKED + k)] |= FAR if first != near else 0
-        queue[index(HOME + k)] = home
-        queue[index(SET + k)] = first * sets + number - quotient * sets
-        queue[index(TO_HOME + k)] = (home - first) * sets
-        queue[index(KEY + k)] = quotient << TAG_BITS
-        queue[index(SLICE + k)] = first_slice + first * slices + scale(mix(line), slices)
+        queue.request[index(k)] |= FAR if first != near else 0
+        queue.home[index(k)] = home
+        queue.set_index[index(k)] = first * sets + number - quotient * sets
+        queue.to_home[index(k)] = (home - first) * sets
+        queue.key[index(k)] = quotient << TAG_BITS
+        queue.slice[index(k)] = first_slice + first * slices + scale(mix(line), slices)

@@ -1,21 +1,20 @@
-"""One line read or written: the cases of every policy and shape; `lookup` has a quicker way for the most usual ones."""
+"""One line read or written, for every policy and shape; `fast/quick.py` has a faster path for the most common cases."""
 
 import numpy as np
 
-from memgrain.sim.cache import state as bk
-from memgrain.sim.cache.expand import ASKED, HOME, KEY, LINE, MASK, PART, SET, TENSOR, TO_HOME, entry
-from memgrain.sim.cache.fast.resident_runs import loosen
-from memgrain.sim.cache.fast.set_groups import arrivals_of, leader
+from memgrain.sim.cache.expand import MASK, PART, TENSOR, entry
+from memgrain.sim.cache.fast.resident_runs import invalidate_run
+from memgrain.sim.cache.fast.set_groups import group_arrivals, representative
 from memgrain.sim.cache.outgoing import evict, fetch, send, write_back
 from memgrain.sim.cache.replacement import fill, hit, ordered, victim
-from memgrain.sim.cache.slices import SCRATCH, reserve_of
+from memgrain.sim.cache.slices import reserve_of
 from memgrain.sim.cache.ways import (
     DIRTY,
     DIRTY_SHIFT,
     EMPTY,
     OWNER_SHIFT,
     SETTLED,
-    STATE,
+    STATUS,
     TAG_BITS,
     UNLIKE,
     VALID,
@@ -35,181 +34,187 @@ from memgrain.sim.native.simd import population
 
 
 @inlined
-def count_granules(mask, book):
-    """In how many granules of the lines that an entry stands for `mask` has a sector."""
-    return population(book[bk.GRANULES + mask]) * book[bk.LINES]
+def count_granules(mask, config, state):
+    """In how many granules of the lines of an entry `mask` has a sector."""
+    return population(config.granules[index(mask)]) * state.lines
 
 
 @compiled
-def take_way(key, state, group, sets, out, book):
-    """Give a line a way of a set, evicting if it is full; returns its slot."""
-    ways, policy = book[bk.WAYS], book[bk.POLICY]
-    base, notes = group * book[bk.POSITIONS], notes_of(group, book)
-    at = -1 if ordered(policy) else find(EMPTY << TAG_BITS, group, sets, book)
+def take_way(key, status, set_index, sets, out, config, state):
+    """Give a line a way of a set, evicting a line if the set is full; returns the way's slot."""
+    ways, policy = config.ways, config.policy
+    base, notes = set_index * config.positions, notes_of(set_index, config)
+    at = -1 if ordered(policy) else find(EMPTY << TAG_BITS, set_index, sets, config)
     if at < 0:
-        at = victim(notes, policy, ways, sets, book)
+        at = victim(notes, policy, ways, sets, state)
     word = np.int64(sets[base + at])
-    slot = slot_of(word, group, book)
-    evict(word, slot, state, group, sets, out, book)
+    slot = slot_of(word, set_index, config)
+    evict(word, slot, status, set_index, sets, out, config, state)
     fill(key | word & WAY, at, base, notes, policy, ways, sets)
-    fill_slot(slot, state, 0, sets)
+    fill_slot(slot, status, 0, sets)
     return slot
 
 
 @compiled
-def fetch_into(slot, line, mask, tensor, sets, arrivals, out, book):
-    """Fetch the granules in which a sector of `mask` is not valid; returns the sectors that come in."""
-    state = np.int64(sets[slot + STATE])
-    fetched = fetch(line, mask & ~state, tensor, out, book)
-    sets[slot + STATE] = state | fetched
-    await_fetch(slot, sets, arrivals, book)
+def fetch_into(slot, line, mask, tensor, sets, arrivals, out, config, state):
+    """Fetch the granules that have an invalid sector of `mask`; returns the sectors that come in."""
+    status = np.int64(sets[slot + STATUS])
+    fetched = fetch(line, mask & ~status, tensor, sets, out, config, state)
+    sets[slot + STATUS] = status | fetched
+    await_fetch(slot, sets, arrivals, state)
     return fetched
 
 
 @compiled
-def read_line(k, start, sets, arrivals, out, queue, book):
-    """Read line `k` of the queue, which its slice serves from `start` on. Its sectors have been counted as found near;
-    what was not is taken off."""
-    line, home, group, key = entry(LINE, k, queue), entry(HOME, k, queue), entry(SET, k, queue), entry(KEY, k, queue)
-    asked = entry(ASKED, k, queue)
-    mask, tensor = asked & MASK, (asked >> TENSOR) & 0xFF
-    near, counts = book[bk.NEAR], book[bk.COUNTS_AT] + tensor * bk.COUNTS
-    first = near if book[bk.REPLICATE] else home
+def read_line(k, start, sets, arrivals, out, queue, config, state, busy):
+    """Read line `k` of the queue; its slice serves it from `start` on. Its sectors have been counted as near hits; what
+    misses is subtracted."""
+    line, home, set_index, key = (
+        entry(queue.line, k),
+        entry(queue.home, k),
+        entry(queue.set_index, k),
+        entry(queue.key, k),
+    )
+    request = entry(queue.request, k)
+    mask, tensor = request & MASK, (request >> TENSOR) & 0xFF
+    near, row = state.near, state.counts[index(tensor)]
+    first = near if config.replicate else home
     slot, have = -1, 0
-    at = find(key, group, sets, book)
+    at = find(key, set_index, sets, config)
     if at >= 0:
-        latency = book[bk.LATENCY] if first == near else book[bk.FAR_LATENCY]
-        slot, have, done = present(at, mask, start, latency, group, sets, arrivals, book)
-        book[bk.DONE] = max(book[bk.DONE], done)
-    hits = bk.READ_HITS
+        latency = config.latency if first == near else config.far_latency
+        slot, have, done = present(at, mask, start, latency, set_index, sets, arrivals, config, state)
+        state.done = max(state.done, done)
     if first != near:
-        hits = bk.FAR_HITS
-        book[counts + bk.READ_HITS] -= count_granules(mask, book)
-        book[counts + bk.FAR_HITS] += count_granules(mask, book)
+        row.read_hits -= count_granules(mask, config, state)
+        row.far_hits += count_granules(mask, config, state)
     missing = mask & ~have
     if missing:
-        book[counts + hits] -= count_granules(missing, book)
-        book[counts + bk.SECTOR_HITS] -= population(missing) * book[bk.LINES]
+        if first == near:
+            row.read_hits -= count_granules(missing, config, state)
+        else:
+            row.far_hits -= count_granules(missing, config, state)
+        row.sector_hits -= population(missing) * state.lines
         if slot < 0:
-            slot = take_way(key, tensor << OWNER_SHIFT, group, sets, out, book)
+            slot = take_way(key, tensor << OWNER_SHIFT, set_index, sets, out, config, state)
         else:
-            loosen(slot, group, sets, book)
+            invalidate_run(slot, set_index, sets, config)
         if first == home:
-            fetch_into(slot, line, missing, tensor, sets, arrivals, out, book)
+            fetch_into(slot, line, missing, tensor, sets, arrivals, out, config, state)
         else:
-            copy(k, slot, missing, sets, arrivals, out, queue, book)
+            copy_from_home(k, slot, missing, sets, arrivals, out, queue, config, state, busy)
 
 
 @inlined
-def copy(k, slot, mask, sets, arrivals, out, queue, book):
-    """The reader's partition asks the home partition of line `k` of the queue for the sectors of `mask`, and keeps a
-    copy of what comes in `slot`."""
-    home, key, near_group = entry(HOME, k, queue), entry(KEY, k, queue), entry(SET, k, queue)
-    tensor, group = (entry(ASKED, k, queue) >> TENSOR) & 0xFF, near_group + entry(TO_HOME, k, queue)
-    counts, have, done = book[bk.COUNTS_AT] + tensor * bk.COUNTS, 0, 0
-    book[counts + bk.SECTOR_LOOKUPS] += population(mask) * book[bk.LINES]
-    at = find(key, group, sets, book)
+def copy_from_home(k, slot, mask, sets, arrivals, out, queue, config, state, busy):
+    """Copy the sectors of `mask` of line `k` of the queue from its home partition into `slot` of the reader's
+    partition."""
+    home, key, near_set = entry(queue.home, k), entry(queue.key, k), entry(queue.set_index, k)
+    tensor, set_index = (entry(queue.request, k) >> TENSOR) & 0xFF, near_set + entry(queue.to_home, k)
+    row, have, done = state.counts[index(tensor)], 0, 0
+    row.sector_lookups += population(mask) * state.lines
+    at = find(key, set_index, sets, config)
     if at >= 0:
-        source, have, done = present(at, mask, book[bk.NOW], book[bk.FAR_LATENCY], group, sets, arrivals, book)
+        source, have, done = present(at, mask, state.now, config.far_latency, set_index, sets, arrivals, config, state)
     else:
-        source = take_way(key, tensor << OWNER_SHIFT, group, sets, out, book)
-    start = reserve_of(k, home, population(mask), done, queue, book)
-    book[bk.LATEST] = max(book[bk.LATEST], start)
+        source = take_way(key, tensor << OWNER_SHIFT, set_index, sets, out, config, state)
+    start = reserve_of(k, home, population(mask), done, queue, config, state, busy)
+    state.latest = max(state.latest, start)
     missing = mask & ~have
     if have:
-        done = max(done, start + book[bk.FAR_LATENCY])
-        book[bk.DONE] = max(book[bk.DONE], done)
-        arrive(slot, tick(done), sets, arrivals, book)
-        if book[bk.LINES] > 1:
-            note_arrivals(slot, near_group, done, sets, queue, book)
-    book[counts + bk.FAR_HITS] += count_granules(mask, book) - count_granules(missing, book)
-    book[counts + bk.SECTOR_HITS] += population(have) * book[bk.LINES]
+        done = max(done, start + config.far_latency)
+        state.done = max(state.done, done)
+        arrive(slot, tick(done), sets, arrivals, state)
+        if state.lines > 1:
+            note_arrivals(slot, near_set, done, sets, queue, config, state)
+    row.far_hits += count_granules(mask, config, state) - count_granules(missing, config, state)
+    row.sector_hits += population(have) * state.lines
     if missing:
-        loosen(source, group, sets, book)
-        have |= fetch_into(source, entry(LINE, k, queue), missing, tensor, sets, arrivals, out, book)
-        await_fetch(slot, sets, arrivals, book)
-    sets[slot + STATE] |= have
+        invalidate_run(source, set_index, sets, config)
+        have |= fetch_into(source, entry(queue.line, k), missing, tensor, sets, arrivals, out, config, state)
+        await_fetch(slot, sets, arrivals, state)
+    sets[slot + STATUS] |= have
 
 
 @inlined
-def note_arrivals(slot, group, latest, sets, queue, book):
-    """A grain is copied into a slot of the leader `group`: if its lines are not all there at the time of the `latest`,
-    note when each is, as `reserve_grain` left it."""
-    base, within, same = arrivals_of(slot, group, book), book[bk.WITHIN], True
-    for i in range(book[bk.GRAIN]):
-        then = queue[index(SCRATCH + i)]
+def note_arrivals(slot, set_index, latest, sets, queue, config, state):
+    """After a block was copied into a slot of the representative `set_index`: store the arrival of each line, which
+    `reserve_copies` left in `scratch`, if they differ from the `latest`."""
+    base, within, same = group_arrivals(slot, set_index, config), state.within, True
+    for i in range(config.block_lines):
+        then = queue.scratch[index(i)]
         sets[index(base + (i ^ within))] = then
         same &= then == tick(latest)
     if not same:
-        sets[slot + STATE] |= UNLIKE
+        sets[slot + STATUS] |= UNLIKE
 
 
 @compiled
-def write_line(k, sets, arrivals, out, queue, book):
+def write_line(k, sets, arrivals, out, queue, config, state, busy):
     """Write line `k` of the queue."""
-    line, home, key, asked = entry(LINE, k, queue), entry(HOME, k, queue), entry(KEY, k, queue), entry(ASKED, k, queue)
-    mask, part, tensor = asked & MASK, (asked >> PART) & MASK, (asked >> TENSOR) & 0xFF
-    counts, group = book[bk.COUNTS_AT] + tensor * bk.COUNTS, entry(SET, k, queue) + entry(TO_HOME, k, queue)
-    if book[bk.REPLICATE]:
-        for other in range(book[bk.PARTITIONS]):
+    line, home, key, request = entry(queue.line, k), entry(queue.home, k), entry(queue.key, k), entry(queue.request, k)
+    mask, part, tensor = request & MASK, (request >> PART) & MASK, (request >> TENSOR) & 0xFF
+    row, set_index = state.counts[index(tensor)], entry(queue.set_index, k) + entry(queue.to_home, k)
+    if config.replicate:
+        for other in range(config.partitions):
             if other != home:
-                there = group + (other - home) * book[bk.SETS]
-                invalidate(mask, key, leader(there, book) if book[bk.LINES] > 1 else there, sets, book)
-    start = reserve_of(k, home, population(mask), 0, queue, book)
-    book[bk.LATEST] = max(book[bk.LATEST], start)
-    book[bk.DONE] = max(book[bk.DONE], start + (book[bk.LATENCY] if home == book[bk.NEAR] else book[bk.FAR_LATENCY]))
-    slot, touched = -1, count_granules(mask, book)
+                there = set_index + (other - home) * config.set_count
+                invalidate_copy(mask, key, representative(there, config) if state.lines > 1 else there, sets, config)
+    start = reserve_of(k, home, population(mask), 0, queue, config, state, busy)
+    state.latest = max(state.latest, start)
+    state.done = max(state.done, start + (config.latency if home == state.near else config.far_latency))
+    slot, touched = -1, count_granules(mask, config, state)
     lacking = touched
-    at = find(key, group, sets, book)
+    at = find(key, set_index, sets, config)
     if at >= 0:
-        base = group * book[bk.POSITIONS]
-        at = hit(at, base, notes_of(group, book), book[bk.POLICY], book[bk.WAYS], sets)
-        slot = slot_of(np.int64(sets[base + at]), group, book)
-        loosen(slot, group, sets, book)
-        lacking = count_granules(mask & ~np.int64(sets[slot + STATE]), book)
-    elif book[bk.WRITE_ALLOCATE]:
-        slot = take_way(key, tensor << OWNER_SHIFT, group, sets, out, book)
-    book[counts + bk.WRITE_HITS] += touched - lacking
-    book[counts + bk.WRITE_MISSES] += lacking
+        base = set_index * config.positions
+        at = hit(at, base, notes_of(set_index, config), config.policy, config.ways, sets)
+        slot = slot_of(np.int64(sets[base + at]), set_index, config)
+        invalidate_run(slot, set_index, sets, config)
+        lacking = count_granules(mask & ~np.int64(sets[slot + STATUS]), config, state)
+    elif config.write_allocate:
+        slot = take_way(key, tensor << OWNER_SHIFT, set_index, sets, out, config, state)
+    row.write_hits += touched - lacking
+    row.write_misses += lacking
     if slot >= 0:
-        state = np.int64(sets[slot + STATE]) & (VALID | DIRTY) | mask & ~part | tensor << OWNER_SHIFT
-        sets[slot + STATE] = state
-        if part & ~state:
-            fetch_into(slot, line, part, tensor, sets, arrivals, out, book)
-        if book[bk.WRITE_BACK]:
-            sets[slot + STATE] |= mask << DIRTY_SHIFT
-            if book[bk.DIRTY_WAYS] < book[bk.WAYS] and state & DIRTY == 0:
-                limit_dirty(slot, group, sets, out, book)
-    if slot < 0 or not book[bk.WRITE_BACK]:
-        send(line, book[bk.GRANULES + mask], 1, tensor, out, book)
+        status = np.int64(sets[slot + STATUS]) & (VALID | DIRTY) | mask & ~part | tensor << OWNER_SHIFT
+        sets[slot + STATUS] = status
+        if part & ~status:
+            fetch_into(slot, line, part, tensor, sets, arrivals, out, config, state)
+        if config.write_back:
+            sets[slot + STATUS] |= mask << DIRTY_SHIFT
+            if config.dirty_ways < config.ways and status & DIRTY == 0:
+                limit_dirty(slot, set_index, sets, out, config, state)
+    if slot < 0 or not config.write_back:
+        send(line, config.granules[index(mask)], 1, tensor, sets, out, config, state)
 
 
 @inlined
-def invalidate(mask, key, group, sets, book):
-    """Drop the sectors of `mask` of a copy, if there is one in a set."""
-    at = find(key, group, sets, book)
+def invalidate_copy(mask, key, set_index, sets, config):
+    """Drop the sectors of `mask` of a copy, if a set has one."""
+    at = find(key, set_index, sets, config)
     if at >= 0:
-        at += group * book[bk.POSITIONS]
+        at += set_index * config.positions
         word = np.int64(sets[at])
-        slot = slot_of(word, group, book)
-        loosen(slot, group, sets, book)
+        slot = slot_of(word, set_index, config)
+        invalidate_run(slot, set_index, sets, config)
         sets[at] = word & ~SETTLED
-        sets[slot + STATE] &= ~mask
+        sets[slot + STATUS] &= ~mask
 
 
 @compiled
-def limit_dirty(slot, group, sets, out, book):
-    """The line of `slot` has become dirty: if that is one too many for its set, write the oldest of the others back
-    (by age where position is age, else the last one), which stays, clean."""
-    base, dirty, oldest = group * book[bk.POSITIONS], 0, -1
-    for at in range(base, base + book[bk.WAYS]):
-        there = slot_of(np.int64(sets[at]), group, book)
-        if sets[there + STATE] & DIRTY:
+def limit_dirty(slot, set_index, sets, out, config, state):
+    """The line of `slot` has become dirty. If its set has one dirty line too many, write the oldest other one back (by
+    age where position is age, else the last one); it stays, clean."""
+    base, dirty, oldest = set_index * config.positions, 0, -1
+    for at in range(base, base + config.ways):
+        there = slot_of(np.int64(sets[at]), set_index, config)
+        if sets[there + STATUS] & DIRTY:
             dirty += 1
             if there != slot or oldest < 0:
                 oldest = at
-    if dirty > book[bk.DIRTY_WAYS]:
+    if dirty > config.dirty_ways:
         word = np.int64(sets[oldest])
-        there = slot_of(word, group, book)
-        write_back(word, np.int64(sets[there + STATE]), group, out, book)
-        sets[there + STATE] &= ~DIRTY
+        there = slot_of(word, set_index, config)
+        write_back(word, np.int64(sets[there + STATUS]), set_index, sets, out, config, state)
+        sets[there + STATUS] &= ~DIRTY

@@ -1,27 +1,27 @@
-"""What a cache sends down: fetches and write-backs, as runs in `out`."""
+"""Fetches and write-backs that a cache sends down, as runs in `out`."""
 
 import numpy as np
 
-from memgrain.sim.cache import state as bk
-from memgrain.sim.cache.fast.resident_runs import leave
-from memgrain.sim.cache.ways import DIRTY, DIRTY_SHIFT, FORMER, OWNER, OWNER_SHIFT, STATE, TAG_BITS, WAY, index
+from memgrain.sim.cache.fast.resident_runs import remove_line
+from memgrain.sim.cache.ways import DIRTY, DIRTY_SHIFT, FORMER, OWNER, OWNER_SHIFT, STATUS, TAG_BITS, WAY, index
 from memgrain.sim.native.address import fold
 from memgrain.sim.native.jit import compiled, inlined
 from memgrain.sim.native.simd import population
 
 FORMER_LINE = 1 << 30
-"""Number of the first line that was there before the trace: there is one for each way of each set."""
-ASKED_FOR, VICTIM, FORMER_VICTIM = range(3)
-"""Whose a run is that is to be repeated for the lines of a grain, noted as its stride; see `repeat_for_grain`."""
+"""Number of the first line from before the trace; there is one for each way of each set."""
+VICTIM, FORMER_VICTIM = 1, 2
+"""Marks in the stride of a run that `repeat_for_block` repeats: it writes back a line of the trace, or one from before.
+0 marks a run for the requested lines."""
 PATTERN = 32
-"""Entries at the end of `out` for what goes down for one line: two evictions and one more write-back or fetch, of up to
-five runs each."""
+"""Entries at the end of `out` for the runs of one line: two evictions and one more write-back or fetch, up to five runs
+each."""
 
 
 @inlined
-def append(address, size, op, tensor, out, book):
+def append(address, size, op, tensor, out, state):
     """Append one run."""
-    run = out[index(book[bk.OUT])]
+    run = out[index(state.out)]
     run["base"] = np.uint64(address)
     run["stride"] = 0
     run["count"] = 1
@@ -30,50 +30,54 @@ def append(address, size, op, tensor, out, book):
     run["advance"] = 0
     run["op"] = np.uint8(op)
     run["tensor"] = np.uint8(tensor)
-    book[bk.OUT] += 1
+    state.out += 1
 
 
 @inlined
-def append_read(address, size, tensor, out, book):
-    """Append a read, or lengthen the last one of the same input run if the new one follows on it."""
-    if book[bk.LAST_END] == address:
-        out[index(book[bk.LAST_READ])]["bytes"] += np.uint32(size)
+def append_read(address, size, tensor, out, state):
+    """Append a read, or lengthen the last read of the same input run if the new one follows it in memory."""
+    if state.last_end == address:
+        out[index(state.last_read)]["bytes"] += np.uint32(size)
     else:
-        book[bk.LAST_READ] = book[bk.OUT]
-        append(address, size, 0, tensor, out, book)
-    book[bk.LAST_END] = address + size
+        state.last_read = state.out
+        append(address, size, 0, tensor, out, state)
+    state.last_end = address + size
 
 
 @inlined
-def count_known(line, bits, lines, book):
-    """How many granules of `bits` (a bit each, that of its first sector) were fetched or written back before, in the
-    aligned stretch of so many lines that has this one; notes that they are now.
+def count_known(line, bits, lines, sets, config):
+    """Count the granules of `bits` that were fetched or written back before, and mark them so.
 
-    From `KNOWN_AT` on the book has a bit for each sector of the first `KNOWN` lines, 32 in a word. Lines beyond are
-    workspaces for scores, which are written before they are read.
+    `bits` has the bit of each granule's first sector; they are counted in each of the `lines` aligned lines that
+    include `line`. From `known_at` on, `sets` has a bit for each sector of the first `known_lines` lines. Lines beyond
+    are workspaces for scores, which are written before they are read.
     """
-    known, sectors, first = 0, population(book[bk.SECTORS]), line & -lines
+    known, sectors, first = 0, population(config.all_sectors), line & -lines
     for there in range(first, first + lines):
-        if there < book[bk.KNOWN]:
-            at, shift = book[bk.KNOWN_AT] + (there * sectors >> 5), there * sectors & 31
-            word = book[index(at)]
+        if there < config.known_lines:
+            at, shift = config.known_at + (there * sectors >> 4), there * sectors & 15
+            word = np.int64(sets[index(at)])
             known += population(word >> shift & bits)
-            book[index(at)] = word | bits << shift
+            sets[index(at)] = word | bits << shift
         else:
             known += population(bits)
     return known
 
 
 @compiled
-def send(line, bits, op, tensor, out, book):
-    """Send the granules of `bits` (a bit each, that of its first sector) down, neighbours as one run; count them."""
-    per, size = book[bk.GRANULE_SECTORS], book[bk.GRANULE]
-    count, counts = population(bits) * book[bk.LINES], book[bk.COUNTS_AT] + tensor * bk.COUNTS
-    book[counts + (bk.WRITEBACKS if op else bk.MISSES)] += count
-    if book[bk.KNOWN]:
-        fresh = count - count_known(line, bits, book[bk.LINES], book)
-        book[counts + bk.FIRST_FETCHES] += 0 if op else fresh
-    address = line << book[bk.LINE_BITS]
+def send(line, bits, op, tensor, sets, out, config, state):
+    """Send the granules of `bits` (the bit of each granule's first sector) down, neighbours as one run, and count
+    them."""
+    per, size = config.granule_sectors, config.granule
+    count, row = population(bits) * state.lines, state.counts[index(tensor)]
+    if op:
+        row.writebacks += count
+    else:
+        row.misses += count
+    if config.known_lines:
+        fresh = count - count_known(line, bits, state.lines, sets, config)
+        row.first_fetches += 0 if op else fresh
+    address = line << config.line_bits
     while bits:
         length = 0
         while bits & 1 == 0:
@@ -83,68 +87,69 @@ def send(line, bits, op, tensor, out, book):
             bits >>= per
             length += size
         if op:
-            append(address, length, op, tensor, out, book)
+            append(address, length, op, tensor, out, state)
         else:
-            append_read(address, length, tensor, out, book)
+            append_read(address, length, tensor, out, state)
         address += length
 
 
 @inlined
-def fetch(line, mask, tensor, out, book):
+def fetch(line, mask, tensor, sets, out, config, state):
     """Fetch the granules in which `mask` has a sector; returns the sectors that come in."""
-    book[bk.FETCHED] = 1
-    bits = book[bk.GRANULES + mask]
-    send(line, bits, 0, tensor, out, book)
-    return sectors_of(bits, book)
+    state.fetched = 1
+    bits = config.granules[index(mask)]
+    send(line, bits, 0, tensor, sets, out, config, state)
+    return sectors_of(bits, config)
 
 
 @inlined
-def sectors_of(bits, book):
-    """The sectors of granules, each of which is given by the bit of its first sector."""
-    return bits * ((1 << book[bk.GRANULE_SECTORS]) - 1)
+def sectors_of(bits, config):
+    """The sectors of granules; each granule is given by the bit of its first sector."""
+    return bits * ((1 << config.granule_sectors) - 1)
 
 
 @inlined
-def line_of(word, group, book):
-    """The line that a word of a set stands for."""
+def line_of(word, set_index, config):
+    """The line number of a word of a set."""
     quotient = word >> TAG_BITS
     if quotient == FORMER:
-        return FORMER_LINE + group * book[bk.WAYS] + (word & WAY)
-    number = quotient * book[bk.SETS] + group % book[bk.SETS]
-    return fold(number, book[bk.FOLD_BITS], book[bk.FOLD_MASK])
+        return FORMER_LINE + set_index * config.ways + (word & WAY)
+    number = quotient * config.set_count + set_index % config.set_count
+    return fold(number, config.fold_bits, config.fold_mask)
 
 
 @compiled
-def write_back(word, state, group, out, book):
+def write_back(word, status, set_index, sets, out, config, state):
     """Send the dirty sectors of a way down."""
-    bits, first = book[bk.GRANULES + ((state & DIRTY) >> DIRTY_SHIFT)], book[bk.OUT]
-    send(line_of(word, group, book), bits, 1, (state >> OWNER_SHIFT) & OWNER, out, book)
-    if book[bk.LINES] > 1:
-        for i in range(first, book[bk.OUT]):
+    bits, first = config.granules[index((status & DIRTY) >> DIRTY_SHIFT)], state.out
+    send(line_of(word, set_index, config), bits, 1, (status >> OWNER_SHIFT) & OWNER, sets, out, config, state)
+    if state.lines > 1:
+        for i in range(first, state.out):
             out[index(i)]["stride"] = FORMER_VICTIM if word >> TAG_BITS == FORMER else VICTIM
-            out[index(i)]["advance"] = group & (book[bk.GRAIN] - 1)
+            out[index(i)]["advance"] = set_index & (config.block_lines - 1)
 
 
 @inlined
-def evict(word, slot, successor, group, sets, out, book):
-    """Count that a way loses its line to one that will have the state `successor`; send down what is dirty of it."""
-    state = np.int64(sets[index(slot + STATE)])
-    owner, by = (state >> OWNER_SHIFT) & OWNER, (successor >> OWNER_SHIFT) & OWNER
-    book[index(book[bk.EVICTED_AT] + by * book[bk.OWNERS] + owner)] += book[bk.LINES]
-    leave(word & WAY, group, sets, book)
-    if state & DIRTY:
-        write_back(word, state, group, out, book)
+def evict(word, slot, successor, set_index, sets, out, config, state):
+    """Count that a way loses its line to one that will have the status `successor`; send its dirty sectors down."""
+    status = np.int64(sets[index(slot + STATUS)])
+    owner, by = (status >> OWNER_SHIFT) & OWNER, (successor >> OWNER_SHIFT) & OWNER
+    state.counts[index(by)].evicted[index(owner)] += state.lines
+    remove_line(word & WAY, set_index, sets, config)
+    if status & DIRTY:
+        write_back(word, status, set_index, sets, out, config, state)
 
 
 @compiled
-def repeat_for_grain(first, last, within, out, book):
-    """Append the runs of `out` from `first` up to `last`, which a leader sends down for the first line of a grain, for
-    each of its lines, that line's set being the one that its number xor `within` is in the cohort.
+def repeat_for_block(first, last, within, out, config, state):
+    """Append the runs of `out` from `first` up to `last` once for each line of a block. They are those of the
+    representative, for the first line of the block; the line's set is its number xor `within` in the group.
 
-    A victim of another set of the cohort is that of the leader with another place in its grain; lines from before the
-    trace are numbered set by set."""
-    bits = book[bk.LINE_BITS]
-    for line in range(book[bk.GRAIN]):
+    The victims in two sets of a group differ in their place within a block. Lines from before the trace are numbered
+    set by set.
+    """
+    bits = config.line_bits
+    for line in range(config.block_lines):
         for i in range(first, last):
             run = out[index(i)]
             address, size, tensor = np.int64(run["base"]), np.int64(run["bytes"]), np.int64(run["tensor"])
@@ -152,10 +157,10 @@ def repeat_for_grain(first, last, within, out, book):
             if kind == VICTIM:
                 address ^= (line ^ within ^ kept) << bits
             elif kind == FORMER_VICTIM:
-                address += (((line ^ within) - kept) * book[bk.WAYS]) << bits
+                address += (((line ^ within) - kept) * config.ways) << bits
             else:
                 address += line << bits
             if run["op"] == 0:
-                append_read(address, size, tensor, out, book)
+                append_read(address, size, tensor, out, state)
             else:
-                append(address, size, 1, tensor, out, book)
+                append(address, size, 1, tensor, out, state)

@@ -6,7 +6,6 @@ is, and from `notes` on follow tree-PLRU's bits, or a re-reference value of SRRI
 in Smith & Goodman 1983; SRRIP with hit priority and 2 bits as in Jaleel et al., ISCA 2010, section 4.2.
 """
 
-from memgrain.sim.cache import state as bk
 from memgrain.sim.native.jit import compiled, inlined
 from memgrain.sim.native.simd import LANES, push
 
@@ -16,7 +15,7 @@ LONGEST = 3
 
 
 def count_notes(policy: int, ways: int) -> int:
-    """Entries that a policy notes of a set."""
+    """Entries of a set's notes under a policy."""
     return {PLRU: 1, SRRIP: ways}.get(policy, 0)
 
 
@@ -30,7 +29,7 @@ ordered = inlined(ordered_by_age)
 
 @inlined
 def to_front(word, position, base, sets):
-    """Let `word` enter at the front, those before `position` moving back by one."""
+    """Insert `word` at the front; the words before `position` move back by one."""
     block = position - position % LANES
     while block > 0:
         push(sets, base + block, position - block, sets[base + block - 1])
@@ -41,7 +40,7 @@ def to_front(word, position, base, sets):
 
 @inlined
 def hit(position, base, notes, policy, ways, sets):
-    """Note a hit of the word at `position`; returns its position then."""
+    """Update the order for a hit of the word at `position`; returns its new position."""
     if policy == LRU:
         if position:
             to_front(sets[base + position], position, base, sets)
@@ -55,7 +54,7 @@ def hit(position, base, notes, policy, ways, sets):
 
 @inlined
 def fill(word, position, base, notes, policy, ways, sets):
-    """Let `word` take the place of that at `position`."""
+    """Replace the word at `position` by `word`."""
     if ordered(policy):
         to_front(word, position, base, sets)
         return
@@ -67,11 +66,11 @@ def fill(word, position, base, notes, policy, ways, sets):
 
 
 @inlined
-def victim(notes, policy, ways, sets, book):
-    """The position in a full set that makes room."""
+def victim(notes, policy, ways, sets, state):
+    """The position in a full set whose line makes room."""
     if policy == RANDOM:
-        book[bk.SEED] = random_number(book[bk.SEED])
-        return (book[bk.SEED] >> 16) % ways
+        state.seed = random_number(state.seed)
+        return (state.seed >> 16) % ways
     if policy == PLRU:
         return plru_victim(sets[notes], ways)
     if policy == SRRIP:
@@ -81,7 +80,7 @@ def victim(notes, policy, ways, sets, book):
 
 @inlined
 def random_number(seed):
-    """The next state of a 63-bit xorshift generator; never 0."""
+    """The next status of a 63-bit xorshift generator; never 0."""
     seed ^= (seed << 13) & 0x7FFFFFFFFFFFFFFF
     seed ^= seed >> 7
     seed ^= (seed << 17) & 0x7FFFFFFFFFFFFFFF

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memgrain.sim.cache import lookup
-from memgrain.sim.cache import state as bk
 from memgrain.sim.dram import bank_timing
 from memgrain.sim.dram.state import DramArrays
 from memgrain.sim.levels.held_lines import hold_lines
@@ -71,15 +70,15 @@ class CacheArrays(NamedTuple):
     sets: NDArray[np.int32]
     """[cache, entry]."""
     near: NDArray[np.int64]
-    """[core, 3]: its partition, where in the book the times of its slices begin, its cache."""
+    """[core, 3]: its partition, the first of its slices, its cache."""
     arrivals: NDArray[np.int64]
     """Times at which fetched data arrive."""
     out: NDArray[np.void]
     """Runs for the level below."""
-    queue: NDArray[np.int32]
-    """Lines on their way through the lookup."""
-    book: NDArray[np.int64]
-    """Geometry and counts."""
+    records: NDArray[Any]
+    """Configuration, state and queue, see `memgrain.sim.cache.state`; empty where there is no cache."""
+    busy: NDArray[np.int64]
+    """Time in ps until which each slice is reserved."""
     free: NDArray[np.int64]
     """Times until which lines read past the cache are held."""
 
@@ -153,8 +152,8 @@ def enter_cache(level, core, runs, indices, first, count, repeat, now, cache):
         cache.sets[number],
         cache.arrivals,
         cache.out,
-        cache.queue,
-        cache.book,
+        cache.records,
+        cache.busy,
     )
     level.until, level.queue, level.waits = done, queue, waits
     return out
@@ -250,6 +249,6 @@ def room_left(levels):
     least = np.int64(1 << 62)
     for number in range(len(levels.caches)):
         cache = levels.caches[number]
-        if len(cache.book) > bk.NEXT:
-            least = min(least, len(cache.arrivals) - 1 - cache.book[bk.NEXT])
+        if len(cache.records):
+            least = min(least, len(cache.arrivals) - 1 - cache.records[0].state.next_wait)
     return least

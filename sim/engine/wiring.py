@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from memgrain.sim.cache import state as bk
 from memgrain.sim.cache.cache import Cache
+from memgrain.sim.cache.state import RECORDS
 from memgrain.sim.dram.dram import Dram
 from memgrain.sim.engine import memory_path
 from memgrain.sim.levels.level import Level
@@ -20,7 +20,7 @@ _NO_CACHE = memory_path.CacheArrays(
     np.zeros((1, 3), np.int64),
     np.zeros(1, np.int64),
     np.zeros(1, RUN),
-    np.zeros(1, np.int32),
+    np.zeros(0, RECORDS),
     np.zeros(1, np.int64),
     np.zeros(1, np.int64),
 )
@@ -130,14 +130,14 @@ class LevelArrays:
         for cache in self.caches:
             if lines > cache.room:
                 cache.make_room(lines)
-            if len(cache.arrivals) - 1 - cache.book[bk.NEXT] < waits:
+            if len(cache.arrivals) - 1 - cache.state.next_wait < waits:
                 more = np.zeros(len(cache.arrivals) + _GROWTH * waits, np.int64)
                 cache.arrivals = np.concatenate([cache.arrivals, more])
 
     def refuse(self) -> None:
         """Raise SimulationError for the cache that met a line beyond what it can tell apart."""
         for cache in self.caches:
-            if cache.book[bk.BEYOND]:
+            if cache.state.beyond:
                 cache.refuse()
 
     def write_back(self) -> None:
@@ -149,7 +149,7 @@ class LevelArrays:
                 level.bytes, level.moved = int(row.bytes), int(row.moved)
                 level.commands, level.write_commands = int(row.commands), int(row.write_commands)
             elif isinstance(level, Cache):
-                level.waits = len(level.arrivals) - 1 - int(level.book[bk.NEXT])
+                level.waits = len(level.arrivals) - 1 - int(level.state.next_wait)
 
 
 def _arrays_of(cache: Cache) -> memory_path.CacheArrays:
@@ -158,4 +158,12 @@ def _arrays_of(cache: Cache) -> memory_path.CacheArrays:
         [(*entries[:2], core // cache.share) for core, entries in enumerate(cache.of_core)], np.int64
     )
     free = cache.past.free if len(cache.past.free) else np.zeros(1, np.int64)
-    return memory_path.CacheArrays(cache.sets, near, cache.arrivals, cache.out, cache.queue_of_lines, cache.book, free)
+    return memory_path.CacheArrays(
+        cache.sets,
+        near,
+        cache.arrivals,
+        cache.out,
+        cache.records,
+        cache.busy,
+        free,
+    )

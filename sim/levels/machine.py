@@ -41,9 +41,9 @@ class Machine:
     cores `vector_top`.
     """
 
-    def __init__(self, chip: Chip, trace: Trace, prefetches: bool = False) -> None:
-        """`prefetches` says that engines fetch beside the cores."""
-        self.chip = chip
+    def __init__(self, chip: Chip, trace: Trace, prefetches: bool = False, *, fast_paths: bool = True) -> None:
+        """`prefetches` says that engines fetch beside the cores; `fast_paths` is that of the caches."""
+        self.chip, self.fast_paths = chip, fast_paths
         self.tensors = (*(tensor.name for tensor in trace.tensors), SCORES, *((PREFETCH,) if prefetches else ()))
         self.footprint = max((tensor.base + tensor.bytes for tensor in trace.tensors), default=0)
         core, vector = chip.matmul_core, chip.vector_core
@@ -91,7 +91,7 @@ class Machine:
         for spec in reversed(specs):
             shared = instances(spec.scope, core) if not isinstance(spec, DramSpec) else (1, core.count)
             if isinstance(spec, CacheSpec):
-                below = Cache(spec, shared, below, self.tensors, self.footprint)
+                below = Cache(spec, shared, below, self.tensors, self.footprint, fast_paths=self.fast_paths)
             elif isinstance(spec, LinkSpec):
                 below = Link(spec.name, shared, spec.bandwidth, spec.latency, below)
             elif not isinstance(spec, DramSpec):

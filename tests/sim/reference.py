@@ -33,8 +33,11 @@ class ReferenceCache:
     write_hits: int = 0
     write_misses: int = 0
     writebacks: int = 0
+    first_fetches: int = 0
+    """Granules fetched that were neither fetched nor written back before."""
 
     def __post_init__(self) -> None:
+        self.below: set[tuple[int, int]] = set()
         self.content: list[dict[int, Line]] = [{} for _ in range(self.sets)]  # LRU, FIFO: oldest first; others: by way
         self.ways_of: list[list[int]] = [[] for _ in range(self.sets)]
         self.tree: list[list[bool]] = [
@@ -66,11 +69,14 @@ class ReferenceCache:
             line.valid |= whole
             lacking = {s // per for s in sectors - line.valid}
             line.dirty |= sectors
-            self._limit_dirty(group, number)
         else:
             self.hits += len(asked - lacking)
         self.misses += len(lacking)
+        self.first_fetches += len({(number, g) for g in lacking} - self.below)
+        self.below |= {(number, g) for g in lacking}
         line.valid |= {s for g in lacking for s in range(g * per, (g + 1) * per)}
+        if write:
+            self._limit_dirty(group, number)
 
     def _set_of(self, number: int) -> int:
         """The remainder of the number, whose place in a block of as many lines as fit the sets (a power of two) is
@@ -92,12 +98,14 @@ class ReferenceCache:
             ways.append(number)
         else:
             way = ways.index(next(iter(content))) if self.policy in ("lru", "fifo") else self._victim(group)
-            self._write_back(content.pop(ways[way]))
+            self._write_back(ways[way], content.pop(ways[way]))
             ways[way] = number
         content[number] = Line()
 
-    def _write_back(self, line: Line) -> None:
-        self.writebacks += len({s // (self.granule // self.sector) for s in line.dirty})
+    def _write_back(self, number: int, line: Line) -> None:
+        granules = {s // (self.granule // self.sector) for s in line.dirty}
+        self.writebacks += len(granules)
+        self.below |= {(number, g) for g in granules}
         line.dirty = set()
 
     def _limit_dirty(self, group: int, number: int) -> None:
@@ -106,7 +114,8 @@ class ReferenceCache:
         order = list(content) if self.policy in ("lru", "fifo") else self.ways_of[group][::-1]
         dirty = [n for n in order if content[n].dirty]
         if len(dirty) > self.dirty_ways:
-            self._write_back(content[next((n for n in dirty if n != number), number)])
+            oldest = next((n for n in dirty if n != number), number)
+            self._write_back(oldest, content[oldest])
 
     def _touch(self, group: int, number: int, fill: bool) -> None:
         way = self.ways_of[group].index(number)

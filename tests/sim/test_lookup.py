@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memgrain.sim.cache import state as book
 from memgrain.sim.errors import SimulationError
 from memgrain.sim.levels.request import Request
 from memgrain.sim.native.address import mix, scale
@@ -64,13 +63,8 @@ def test_equals_the_reference(policy: str, data: st.DataObject) -> None:
         reference.writebacks,
     )
     assert sum(size for _, size, op in sink.asked if op == READ) == found["misses"] * granule
-    below, first = set[int](), 0
-    for address, size, op in sink.asked:
-        granules = set(range(address // granule, (address + size) // granule))
-        first += len(granules - below) if op == READ else 0
-        below |= granules
-    assert found["first_bytes"] == first * granule
-    assert found["repeated_bytes"] == (found["misses"] - first) * granule
+    assert found["first_bytes"] == reference.first_fetches * granule
+    assert found["repeated_bytes"] == (found["misses"] - reference.first_fetches) * granule
     assert sum(size for _, size, op in sink.asked if op == WRITE) == found["writebacks"] * granule
 
 
@@ -228,7 +222,7 @@ def test_the_quick_way_does_what_the_general_one_does(data: st.DataObject) -> No
     if partitions > 1:
         keys |= {"replicate": data.draw(st.booleans()), "far_latency": "150 ns"}
     caches = [cache_of(**keys) for _ in range(2)]
-    caches[1][0].book[book.QUICK] = 0
+    caches[1][0].config.quick = 0
     for cache, sink in caches:
         sink.delay = 900_000
         if keys["replacement"] == "lru":
@@ -333,7 +327,7 @@ def test_addresses_that_cannot_be_told_apart_are_refused() -> None:
 
 
 def test_plain_python_does_what_the_compiled_loop_does() -> None:
-    """Everything under sim/compiled also runs, slowly, without Numba's compiler."""
+    """The loops of the cache and of curves also run, slowly, without Numba's compiler."""
     program = (
         "from tests.sim.conftest import ask, cache_of, pieces; import numpy as np; rng = np.random.default_rng(1)\n"
         "cache, sink = cache_of(capacity='24 KiB', ways=3, partitions=2, replicate=True, far_latency='150 ns',"
@@ -342,7 +336,9 @@ def test_plain_python_does_what_the_compiled_loop_does() -> None:
         "    sizes = rng.integers(1, 500, 4)\n"
         "    parts = [(int(rng.integers(0, 9**5)), int(size), int(size) % 5 == 0) for size in sizes]\n"
         "    print(int(cache.serve(ask(pieces(parts)), 0, now % 3, now)))\n"
-        "print(sink.asked, cache.counters())"
+        "print(sink.asked, cache.counters())\n"
+        "from memgrain.sim import count_lru\n"
+        "print(*[count_lru(rng.integers(0, 400, 900).astype(np.int32), 24, ways, 2).tolist() for ways in (16, 40)])"
     )
     printed = [
         subprocess.run(

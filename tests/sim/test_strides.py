@@ -38,7 +38,6 @@ def missed(cache: Cache, places: Sequence[int] | range, size: int, cores: Sequen
     runs["base"] = places[::ROWS] if isinstance(places, range) else places
     runs["stride"], runs["count"] = (places.step, ROWS) if isinstance(places, range) else (0, 1)
     runs["bytes"], runs["index"], runs["op"] = size, -1, READ
-    cache.set_grain(1)
     before = 0
     for _ in range(3):
         before = cache.counters()["misses"]

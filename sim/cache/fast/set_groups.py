@@ -1,27 +1,26 @@
-"""Cohorts: neighbouring sets of a cache that have seen the same, of which one is kept for all.
+"""Set groups: adjacent sets with identical history are simulated once, through one representative.
 
-A *grain* is an aligned stretch of `GRAIN` lines, a power of two that divides the sets. Its lines have one home
-partition and one quotient, and lie one each in an aligned stretch of `GRAIN` sets, a *cohort*; `fold` only permutes
-them there. As long as all that is asked of a cohort's sets are whole grains, what these sets hold is the same. Such a
-cohort is *in step*: only one of its sets, the leader, is kept. Whoever asks for less than a grain takes the cohort
-apart first, and when its sets have become alike again, it comes back in step.
+A line block is `block_lines` aligned lines, a power of two that divides the sets. Its lines share a home partition and
+a quotient, and lie in one set each of `block_lines` aligned sets, their set group; `fold` only permutes them there.
+While every request for the sets of a group is for whole blocks, its sets hold the same. The group is then in lock-step,
+and only its representative is stored. A request for less than a block splits the group first. When its sets have become
+identical again, they merge.
 
-From `COHORTS` on, `sets` holds the number of cohorts in step, then for each cohort 0 if it is in step, and otherwise
-how many more whole grains it will be asked for before it is looked at again. Only arrivals can differ within a cohort
-in step: copies come through slices that are booked for different times. The leader's slot then has the latest, which
-is all that a whole grain asks about, and from `ARRIVALS` on, for each set and way, lie those of the line in each set.
+From `groups_at` on, `sets` holds the number of groups in lock-step, then for each group 0 if it is in lock-step, and
+otherwise the number of requests for whole blocks until its sets are compared again. In a group in lock-step only
+arrivals can differ: copies pass slices that are reserved for different times. The representative's slot has the latest
+arrival, which is all that a block needs; from `arrivals_at` on are those of the line in each set, by way.
 """
 
 import numpy as np
 
-from memgrain.sim.cache import state as bk
-from memgrain.sim.cache.fast.resident_runs import in_use, leave, order
+from memgrain.sim.cache.fast.resident_runs import any_resident_run, remove_line, sort_set
 from memgrain.sim.cache.ways import (
     ARRIVAL,
     FORMER,
     SETTLED,
     SLOT,
-    STATE,
+    STATUS,
     TAG,
     TAG_BITS,
     TICK_BITS,
@@ -33,166 +32,150 @@ from memgrain.sim.cache.ways import (
 )
 from memgrain.sim.native.jit import compiled, inlined
 
-COARSEST = 32
-"""Lines of the largest grain: those whose home partition is one by its hash."""
-PATIENCE = 8
-"""Whole grains that a cohort apart is asked for before its sets are compared."""
+RETRY_AFTER = 8
+"""Requests for whole blocks to a split group before its sets are compared."""
 
 
 @inlined
-def leader(group, book):
-    """The set that is kept for the cohort of a set: another place in each cohort, so that leaders do not compete for
-    the same sets of the host's caches."""
-    grain = book[bk.GRAIN]
-    return (group & -grain) + ((group >> book[bk.GRAIN_BITS]) & (grain - 1))
+def representative(set_index, config):
+    """The set that is stored for a set group. Its place differs from group to group, so that representatives do not
+    compete for the same sets of the host's caches."""
+    block = config.block_lines
+    return (set_index & -block) + ((set_index >> config.block_bits) & (block - 1))
 
 
 @inlined
-def cohort_of(group, book):
-    """Where in `sets` stands whether the cohort of a set is in step."""
-    return index(book[bk.COHORTS] + 1 + (group >> book[bk.GRAIN_BITS]))
+def lockstep_flag(set_index, config):
+    """The entry of `sets` that says whether the group of a set is in lock-step."""
+    return index(config.groups_at + 1 + (set_index >> config.block_bits))
 
 
 @inlined
-def any_in_step(sets, book):
-    """Whether any cohort is in step."""
-    return sets[index(book[bk.COHORTS])] > 0
+def any_lockstep(sets, config):
+    """Whether any set group is in lock-step."""
+    return sets[index(config.groups_at)] > 0
 
 
 @inlined
-def arrivals_of(slot, group, book):
-    """Where in `sets` the arrivals of the lines of a cohort begin that share a slot of its leader `group`."""
-    way = (slot - book[bk.SLOTS] - group * book[bk.WIDTH]) // SLOT
-    return book[bk.ARRIVALS] + (group & -book[bk.GRAIN]) * book[bk.WAYS] + way * book[bk.GRAIN]
+def group_arrivals(slot, set_index, config):
+    """Where in `sets` the arrivals begin of the lines that share a slot of the representative `set_index`."""
+    way = (slot - config.slots_at - set_index * config.width) // SLOT
+    return config.arrivals_at + (set_index & -config.block_lines) * config.ways + way * config.block_lines
 
 
 @inlined
-def copy_set(source, target, sets, book):
-    """Make a set hold what another one does."""
-    of_words, of_slots = book[bk.POSITIONS], book[bk.WIDTH]
+def copy_set(source, target, sets, config):
+    """Copy the content of a set to another one."""
+    of_words, of_slots = config.positions, config.width
     for i in range(of_words):
         sets[index(target * of_words + i)] = sets[index(source * of_words + i)]
-    begin = book[bk.SLOTS]
+    begin = config.slots_at
     for i in range(of_slots):
         sets[index(begin + target * of_slots + i)] = sets[index(begin + source * of_slots + i)]
 
 
 @compiled
-def part(group, sets, book):
-    """Take the cohort of a set apart, if it is in step."""
-    flag = cohort_of(group, book)
+def split(set_index, sets, config):
+    """Split the group of a set if it is in lock-step: give each of its sets its own content."""
+    flag = lockstep_flag(set_index, config)
     if sets[flag]:
         return
-    sets[flag] = PATIENCE
-    sets[index(book[bk.COHORTS])] -= 1
-    kept, first = leader(group, book), group & -book[bk.GRAIN]
-    for there in range(first, first + book[bk.GRAIN]):
-        if there != kept:
-            copy_set(kept, there, sets, book)
-    for way in range(book[bk.WAYS]):
-        slot = slot_of(way, kept, book)
-        if sets[index(slot + STATE)] & UNLIKE:
-            base = arrivals_of(slot, kept, book)
-            for i in range(book[bk.GRAIN]):
-                other = slot_of(way, first + i, book)
-                sets[index(other + STATE)] &= ~UNLIKE
+    sets[flag] = RETRY_AFTER
+    sets[index(config.groups_at)] -= 1
+    kept, first = representative(set_index, config), set_index & -config.block_lines
+    for other in range(first, first + config.block_lines):
+        if other != kept:
+            copy_set(kept, other, sets, config)
+    for way in range(config.ways):
+        slot = slot_of(way, kept, config)
+        if sets[index(slot + STATUS)] & UNLIKE:
+            base = group_arrivals(slot, kept, config)
+            for i in range(config.block_lines):
+                other = slot_of(way, first + i, config)
+                sets[index(other + STATUS)] &= ~UNLIKE
                 sets[index(other + ARRIVAL)] = sets[index(base + i)]
 
 
 @compiled
-def join(group, sets, arrivals, book):
-    """Let the cohort of a set be in step if its sets hold the same."""
-    first = group & -book[bk.GRAIN]
-    if in_use(sets, book):
-        for there in range(first, first + book[bk.GRAIN]):
-            order(there, sets, book)
-    for other in range(first + 1, first + book[bk.GRAIN]):
-        if not alike(first, other, sets, arrivals, book):
+def merge(set_index, sets, arrivals, config, state):
+    """Put the group of a set in lock-step if its sets hold the same."""
+    first = set_index & -config.block_lines
+    if any_resident_run(sets, config):
+        for there in range(first, first + config.block_lines):
+            sort_set(there, sets, config)
+    for other in range(first + 1, first + config.block_lines):
+        if not identical_sets(first, other, sets, arrivals, config, state):
             return
-    if in_use(sets, book):
-        for there in range(first, first + book[bk.GRAIN]):
-            for way in range(book[bk.WAYS]):
-                leave(way, there, sets, book)
-    kept = leader(group, book)
+    if any_resident_run(sets, config):
+        for there in range(first, first + config.block_lines):
+            for way in range(config.ways):
+                remove_line(way, there, sets, config)
+    kept = representative(set_index, config)
     if kept != first:
-        copy_set(first, kept, sets, book)
-    sets[cohort_of(group, book)] = 0
-    sets[index(book[bk.COHORTS])] += 1
+        copy_set(first, kept, sets, config)
+    sets[lockstep_flag(set_index, config)] = 0
+    sets[index(config.groups_at)] += 1
 
 
 @inlined
-def alike(one, other, sets, arrivals, book):
-    """Whether two sets answer everything from now on in the same way."""
-    for at in range(book[bk.WAYS]):
-        word = np.int64(sets[index(one * book[bk.POSITIONS] + at)])
-        word2 = np.int64(sets[index(other * book[bk.POSITIONS] + at)])
+def identical_sets(one, other, sets, arrivals, config, state):
+    """Whether two sets will answer every request in the same way."""
+    for at in range(config.ways):
+        word = np.int64(sets[index(one * config.positions + at)])
+        word2 = np.int64(sets[index(other * config.positions + at)])
         if (word ^ word2) & (TAG | (WAY if word >> TAG_BITS == FORMER else 0)):
             return False
-        slot, slot2 = slot_of(word, one, book), slot_of(word2, other, book)
-        if sets[index(slot + STATE)] != sets[index(slot2 + STATE)]:
+        slot, slot2 = slot_of(word, one, config), slot_of(word2, other, config)
+        if sets[index(slot + STATUS)] != sets[index(slot2 + STATUS)]:
             return False
-        if to_come(word, slot, sets, arrivals, book) != to_come(word2, slot2, sets, arrivals, book):
+        if pending_arrival(word, slot, sets, arrivals, config, state) != pending_arrival(
+            word2, slot2, sets, arrivals, config, state
+        ):
             return False
-    notes = book[bk.NOTES] - book[bk.SLOTS]
-    for i in range(notes, book[bk.WIDTH]):
+    notes = config.notes_at - config.slots_at
+    for i in range(notes, config.width):
         if (
-            sets[index(book[bk.SLOTS] + one * book[bk.WIDTH] + i)]
-            != sets[index(book[bk.SLOTS] + other * book[bk.WIDTH] + i)]
+            sets[index(config.slots_at + one * config.width + i)]
+            != sets[index(config.slots_at + other * config.width + i)]
         ):
             return False
     return True
 
 
 @inlined
-def to_come(word, slot, sets, arrivals, book):
-    """When (ticks) the data of a slot arrives, if that can matter to anyone from now on, else 0; of what this request
-    fetches, what stands for it."""
+def pending_arrival(word, slot, sets, arrivals, config, state):
+    """When (ticks) the data of a slot arrives if a later request may wait for it, else 0. For what this request fetches
+    it is the entry that stands for it."""
     if word & SETTLED:
         return np.int64(0)
     entered = np.int64(sets[index(slot + ARRIVAL)])
-    if ~entered >= book[bk.WAIT]:
+    if ~entered >= state.wait:
         return entered
     then = np.int64(arrival(slot, sets, arrivals))
-    return then if then << TICK_BITS > book[bk.NOW] + book[bk.LATENCY] else np.int64(0)
+    return then if then << TICK_BITS > state.now + config.latency else np.int64(0)
 
 
 @inlined
-def in_step(group, sets, arrivals, book):
-    """Whether the cohort of a set is in step, now that a whole grain is asked of it."""
-    flag = cohort_of(group, book)
+def in_lockstep(set_index, sets, arrivals, config, state):
+    """Whether the group of a set is in lock-step; called once for each request for a whole block."""
+    flag = lockstep_flag(set_index, config)
     if sets[flag]:
         sets[flag] -= 1
         if sets[flag] == 0:
-            sets[flag] = PATIENCE
-            join(group, sets, arrivals, book)
+            sets[flag] = RETRY_AFTER
+            merge(set_index, sets, arrivals, config, state)
     return sets[flag] == 0
 
 
 @compiled
-def part_all(groups, sets, book):
-    """Take all cohorts of a cache of so many sets apart."""
-    for group in range(0, groups, book[bk.GRAIN]):
-        part(group, sets, book)
-
-
-@compiled
-def join_all(groups, sets, arrivals, book):
-    """Make cohorts of sets that are all apart: those that hold the same are in step."""
-    sets[index(book[bk.COHORTS])] = 0
-    for group in range(0, groups, book[bk.GRAIN]):
-        sets[cohort_of(group, book)] = PATIENCE
-        join(group, sets, arrivals, book)
-
-
-@compiled
-def forget_arrivals(groups, sets, book):
-    """Let everything have arrived."""
-    grain = book[bk.GRAIN]
-    for group in range(0, groups, grain):
-        together = grain > 1 and sets[cohort_of(group, book)] == 0
-        first = leader(group, book) if together else group
-        for there in range(first, first + 1 if together else group + grain):
-            for way in range(book[bk.WAYS]):
-                slot = slot_of(way, there, book)
-                sets[index(slot + STATE)] &= ~UNLIKE
+def forget_arrivals(set_total, sets, config):
+    """Mark all data as arrived."""
+    block = config.block_lines
+    for set_index in range(0, set_total, block):
+        together = block > 1 and sets[lockstep_flag(set_index, config)] == 0
+        first = representative(set_index, config) if together else set_index
+        for there in range(first, first + 1 if together else set_index + block):
+            for way in range(config.ways):
+                slot = slot_of(way, there, config)
+                sets[index(slot + STATUS)] &= ~UNLIKE
                 sets[index(slot + ARRIVAL)] = 0
