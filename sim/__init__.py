@@ -2,8 +2,8 @@
 
 from memgrain.sim.breakdown.bounds import Bounds
 from memgrain.sim.curves.curve import AXES, MOST_WAYS, Axis, Curve, count_lru, miss_ratio_curve
+from memgrain.sim.curves.probe import Shape
 from memgrain.sim.curves.read_causes import ReadCauses, read_causes
-from memgrain.sim.curves.tap import Shape
 from memgrain.sim.errors import SimulationError
 from memgrain.sim.metrics import METRICS, Metric
 from memgrain.sim.reference.engine import Interval

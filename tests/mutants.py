@@ -26,7 +26,7 @@ ROOMS = {
         ["sim/levels/compute.py", "sim/breakdown/bounds.py"],
         ["tests/sim/test_compute.py", "tests/sim/test_physics.py"],
     ),
-    "curve": (["sim/curves/curve.py", "sim/curves/tap.py"], ["tests/sim/test_curve.py"]),
+    "curve": (["sim/curves/curve.py", "sim/curves/probe.py"], ["tests/sim/test_curve.py"]),
     "prefetch": (["sim/prefetch*.py"], ["tests/sim/test_prefetch.py", "tests/sim/test_fates.py"]),
     "dram": (
         ["sim/dram/dram.py", "sim/dram/channel.py"],

@@ -119,10 +119,10 @@ def call(arguments: list[str]) -> int:
 
 def _announce() -> None:
     """Say so if the hot loops have to be compiled first, which takes about a minute and is kept for later processes."""
-    from memgrain.sim.native.jit import CACHE_FOLDER, FRESH
+    from memgrain.sim.native.jit import cache_folder, fresh
 
-    if FRESH:
-        print(f"memgrain: compiling the hot loops, once; they are kept in {CACHE_FOLDER.parent}", file=sys.stderr)
+    if fresh():
+        print(f"memgrain: compiling the hot loops, once; they are kept in {cache_folder().parent}", file=sys.stderr)
 
 
 def _one_line(error: Exception) -> str | None:

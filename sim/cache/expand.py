@@ -1,4 +1,4 @@
-"""Runs taken apart into lines: a queue of what is asked of each line, and of where it lies."""
+"""Runs expanded into lines: the queue of requests for lines, and where each line lies."""
 
 import numpy as np
 
@@ -7,8 +7,8 @@ from memgrain.sim.native.address import fold, mix, scale
 from memgrain.sim.native.jit import compiled, inlined
 
 MASK, TENSOR, PART, FIRST, WRITES, FAR = 0xFF, 8, 16, 1 << 24, 1 << 25, 1 << 26
-"""What is asked of a line, as bits: sectors; the tensor's number; those of the sectors that are written only in part;
-whether the line is the first of its run, whether it is written, whether the partition looked up first is a far one."""
+"""The bits of a request for a line: a mask of sectors; the tensor's number; a mask of sectors that are written only in
+part; flags of the first line of a run, of a write, and of a far partition that is looked up first."""
 
 BITS_31, BITS_32 = 0x7FFFFFFF, 0xFFFFFFFF
 
@@ -21,9 +21,12 @@ def entry(part, k):
 
 @inlined
 def shape_of(low, high, config):
-    """Of the piece from byte `low` up to `high`: how many lines, sectors and granules it touches; what to clear in what
-    is asked of its first line and of its last one, which it may not fill; and what to set in them, if a sector at its
-    ends is covered only in part."""
+    """The shape of the piece from byte `low` up to `high`.
+
+    Returns how many lines, sectors and granules it touches; the bits to clear in the request for its first line and for
+    its last one, where it does not fill them; and the bits to set in these if it covers a sector at either end only in
+    part.
+    """
     line_bits, bits, granule_bits = config.line_bits, config.sector_bits, config.granule_bits
     sectors, rest = config.all_sectors, config.sector - 1
     first, last = low >> line_bits, (high - 1) >> line_bits
@@ -37,16 +40,16 @@ def shape_of(low, high, config):
 
 
 @inlined
-def add(line, count, asked, k, queue):
-    """Enter `count` lines from `line` on at `k`, the same asked of each."""
+def append_lines(line, count, request, k, queue):
+    """Enter `count` lines from `line` on into the queue at `k`, with one request for all."""
     for i in range(count):
         queue.line[index(k + i)] = line + i
-        queue.request[index(k + i)] = asked
+        queue.request[index(k + i)] = request
 
 
 @inlined
-def place_of(line, config, state):
-    """Of a line: its home partition, the one that is looked up first, its set within either, and its quotient."""
+def locate_line(line, config, state):
+    """The home partition of a line, the partition looked up first, its set within either, and its quotient."""
     number = fold(line, config.fold_bits, config.fold_mask)
     quotient = (number * config.divide_factor) >> config.divide_shift
     home = scale(mix(line >> 5), config.partitions)
@@ -55,9 +58,9 @@ def place_of(line, config, state):
 
 
 @compiled
-def place(count, queue, config, state):
-    """Work out where the first `count` lines of the queue lie. There is no branch in the loop, so that the host's
-    vectors take many lines at a time; they multiply 32 bits at once what LLVM can see to be no more."""
+def locate(count, queue, config, state):
+    """Compute where the first `count` lines of the queue lie. The loop has no branch, so that the host's vectors take
+    many lines at a time. The masks show LLVM that 32 bits are enough for a product."""
     partitions, slices = config.partitions & BITS_31, config.partition_slices & BITS_31
     sets, near, first_slice = config.set_count & BITS_31, state.near, state.first_slice
     factor, shift = config.divide_factor & BITS_32, config.divide_shift & 63

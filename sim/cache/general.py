@@ -1,10 +1,10 @@
-"""One line read or written: the cases of every policy and shape; `lookup` has a quicker way for the most usual ones."""
+"""One line read or written, for every policy and shape; `fast/quick.py` has a faster path for the most common cases."""
 
 import numpy as np
 
 from memgrain.sim.cache.expand import MASK, PART, TENSOR, entry
-from memgrain.sim.cache.fast.resident_runs import loosen
-from memgrain.sim.cache.fast.set_groups import arrivals_of, leader
+from memgrain.sim.cache.fast.resident_runs import invalidate_run
+from memgrain.sim.cache.fast.set_groups import group_arrivals, representative
 from memgrain.sim.cache.outgoing import evict, fetch, send, write_back
 from memgrain.sim.cache.replacement import fill, hit, ordered, victim
 from memgrain.sim.cache.slices import reserve_of
@@ -35,21 +35,21 @@ from memgrain.sim.native.simd import population
 
 @inlined
 def count_granules(mask, config, state):
-    """In how many granules of the lines that an entry stands for `mask` has a sector."""
+    """In how many granules of the lines of an entry `mask` has a sector."""
     return population(config.granules[index(mask)]) * state.lines
 
 
 @compiled
-def take_way(key, status, group, sets, out, config, state):
-    """Give a line a way of a set, evicting if it is full; returns its slot."""
+def take_way(key, status, set_index, sets, out, config, state):
+    """Give a line a way of a set, evicting a line if the set is full; returns the way's slot."""
     ways, policy = config.ways, config.policy
-    base, notes = group * config.positions, notes_of(group, config)
-    at = -1 if ordered(policy) else find(EMPTY << TAG_BITS, group, sets, config)
+    base, notes = set_index * config.positions, notes_of(set_index, config)
+    at = -1 if ordered(policy) else find(EMPTY << TAG_BITS, set_index, sets, config)
     if at < 0:
         at = victim(notes, policy, ways, sets, state)
     word = np.int64(sets[base + at])
-    slot = slot_of(word, group, config)
-    evict(word, slot, status, group, sets, out, config, state)
+    slot = slot_of(word, set_index, config)
+    evict(word, slot, status, set_index, sets, out, config, state)
     fill(key | word & WAY, at, base, notes, policy, ways, sets)
     fill_slot(slot, status, 0, sets)
     return slot
@@ -57,7 +57,7 @@ def take_way(key, status, group, sets, out, config, state):
 
 @compiled
 def fetch_into(slot, line, mask, tensor, sets, arrivals, out, config, state):
-    """Fetch the granules in which a sector of `mask` is not valid; returns the sectors that come in."""
+    """Fetch the granules that have an invalid sector of `mask`; returns the sectors that come in."""
     status = np.int64(sets[slot + STATUS])
     fetched = fetch(line, mask & ~status, tensor, sets, out, config, state)
     sets[slot + STATUS] = status | fetched
@@ -67,18 +67,23 @@ def fetch_into(slot, line, mask, tensor, sets, arrivals, out, config, state):
 
 @compiled
 def read_line(k, start, sets, arrivals, out, queue, config, state, busy):
-    """Read line `k` of the queue, which its slice serves from `start` on. Its sectors have been counted as found near;
-    what was not is taken off."""
-    line, home, group, key = entry(queue.line, k), entry(queue.home, k), entry(queue.set_index, k), entry(queue.key, k)
-    asked = entry(queue.request, k)
-    mask, tensor = asked & MASK, (asked >> TENSOR) & 0xFF
+    """Read line `k` of the queue; its slice serves it from `start` on. Its sectors have been counted as near hits; what
+    misses is subtracted."""
+    line, home, set_index, key = (
+        entry(queue.line, k),
+        entry(queue.home, k),
+        entry(queue.set_index, k),
+        entry(queue.key, k),
+    )
+    request = entry(queue.request, k)
+    mask, tensor = request & MASK, (request >> TENSOR) & 0xFF
     near, row = state.near, state.counts[index(tensor)]
     first = near if config.replicate else home
     slot, have = -1, 0
-    at = find(key, group, sets, config)
+    at = find(key, set_index, sets, config)
     if at >= 0:
         latency = config.latency if first == near else config.far_latency
-        slot, have, done = present(at, mask, start, latency, group, sets, arrivals, config, state)
+        slot, have, done = present(at, mask, start, latency, set_index, sets, arrivals, config, state)
         state.done = max(state.done, done)
     if first != near:
         row.read_hits -= count_granules(mask, config, state)
@@ -91,28 +96,28 @@ def read_line(k, start, sets, arrivals, out, queue, config, state, busy):
             row.far_hits -= count_granules(missing, config, state)
         row.sector_hits -= population(missing) * state.lines
         if slot < 0:
-            slot = take_way(key, tensor << OWNER_SHIFT, group, sets, out, config, state)
+            slot = take_way(key, tensor << OWNER_SHIFT, set_index, sets, out, config, state)
         else:
-            loosen(slot, group, sets, config)
+            invalidate_run(slot, set_index, sets, config)
         if first == home:
             fetch_into(slot, line, missing, tensor, sets, arrivals, out, config, state)
         else:
-            copy(k, slot, missing, sets, arrivals, out, queue, config, state, busy)
+            copy_from_home(k, slot, missing, sets, arrivals, out, queue, config, state, busy)
 
 
 @inlined
-def copy(k, slot, mask, sets, arrivals, out, queue, config, state, busy):
-    """The reader's partition asks the home partition of line `k` of the queue for the sectors of `mask`, and keeps a
-    copy of what comes in `slot`."""
-    home, key, near_group = entry(queue.home, k), entry(queue.key, k), entry(queue.set_index, k)
-    tensor, group = (entry(queue.request, k) >> TENSOR) & 0xFF, near_group + entry(queue.to_home, k)
+def copy_from_home(k, slot, mask, sets, arrivals, out, queue, config, state, busy):
+    """Copy the sectors of `mask` of line `k` of the queue from its home partition into `slot` of the reader's
+    partition."""
+    home, key, near_set = entry(queue.home, k), entry(queue.key, k), entry(queue.set_index, k)
+    tensor, set_index = (entry(queue.request, k) >> TENSOR) & 0xFF, near_set + entry(queue.to_home, k)
     row, have, done = state.counts[index(tensor)], 0, 0
     row.sector_lookups += population(mask) * state.lines
-    at = find(key, group, sets, config)
+    at = find(key, set_index, sets, config)
     if at >= 0:
-        source, have, done = present(at, mask, state.now, config.far_latency, group, sets, arrivals, config, state)
+        source, have, done = present(at, mask, state.now, config.far_latency, set_index, sets, arrivals, config, state)
     else:
-        source = take_way(key, tensor << OWNER_SHIFT, group, sets, out, config, state)
+        source = take_way(key, tensor << OWNER_SHIFT, set_index, sets, out, config, state)
     start = reserve_of(k, home, population(mask), done, queue, config, state, busy)
     state.latest = max(state.latest, start)
     missing = mask & ~have
@@ -121,21 +126,21 @@ def copy(k, slot, mask, sets, arrivals, out, queue, config, state, busy):
         state.done = max(state.done, done)
         arrive(slot, tick(done), sets, arrivals, state)
         if state.lines > 1:
-            note_arrivals(slot, near_group, done, sets, queue, config, state)
+            note_arrivals(slot, near_set, done, sets, queue, config, state)
     row.far_hits += count_granules(mask, config, state) - count_granules(missing, config, state)
     row.sector_hits += population(have) * state.lines
     if missing:
-        loosen(source, group, sets, config)
+        invalidate_run(source, set_index, sets, config)
         have |= fetch_into(source, entry(queue.line, k), missing, tensor, sets, arrivals, out, config, state)
         await_fetch(slot, sets, arrivals, state)
     sets[slot + STATUS] |= have
 
 
 @inlined
-def note_arrivals(slot, group, latest, sets, queue, config, state):
-    """A grain is copied into a slot of the leader `group`: if its lines are not all there at the time of the `latest`,
-    note when each is, as `reserve_grain` left it."""
-    base, within, same = arrivals_of(slot, group, config), state.within, True
+def note_arrivals(slot, set_index, latest, sets, queue, config, state):
+    """After a block was copied into a slot of the representative `set_index`: store the arrival of each line, which
+    `reserve_copies` left in `scratch`, if they differ from the `latest`."""
+    base, within, same = group_arrivals(slot, set_index, config), state.within, True
     for i in range(config.block_lines):
         then = queue.scratch[index(i)]
         sets[index(base + (i ^ within))] = then
@@ -147,28 +152,28 @@ def note_arrivals(slot, group, latest, sets, queue, config, state):
 @compiled
 def write_line(k, sets, arrivals, out, queue, config, state, busy):
     """Write line `k` of the queue."""
-    line, home, key, asked = entry(queue.line, k), entry(queue.home, k), entry(queue.key, k), entry(queue.request, k)
-    mask, part, tensor = asked & MASK, (asked >> PART) & MASK, (asked >> TENSOR) & 0xFF
-    row, group = state.counts[index(tensor)], entry(queue.set_index, k) + entry(queue.to_home, k)
+    line, home, key, request = entry(queue.line, k), entry(queue.home, k), entry(queue.key, k), entry(queue.request, k)
+    mask, part, tensor = request & MASK, (request >> PART) & MASK, (request >> TENSOR) & 0xFF
+    row, set_index = state.counts[index(tensor)], entry(queue.set_index, k) + entry(queue.to_home, k)
     if config.replicate:
         for other in range(config.partitions):
             if other != home:
-                there = group + (other - home) * config.set_count
-                invalidate(mask, key, leader(there, config) if state.lines > 1 else there, sets, config)
+                there = set_index + (other - home) * config.set_count
+                invalidate_copy(mask, key, representative(there, config) if state.lines > 1 else there, sets, config)
     start = reserve_of(k, home, population(mask), 0, queue, config, state, busy)
     state.latest = max(state.latest, start)
     state.done = max(state.done, start + (config.latency if home == state.near else config.far_latency))
     slot, touched = -1, count_granules(mask, config, state)
     lacking = touched
-    at = find(key, group, sets, config)
+    at = find(key, set_index, sets, config)
     if at >= 0:
-        base = group * config.positions
-        at = hit(at, base, notes_of(group, config), config.policy, config.ways, sets)
-        slot = slot_of(np.int64(sets[base + at]), group, config)
-        loosen(slot, group, sets, config)
+        base = set_index * config.positions
+        at = hit(at, base, notes_of(set_index, config), config.policy, config.ways, sets)
+        slot = slot_of(np.int64(sets[base + at]), set_index, config)
+        invalidate_run(slot, set_index, sets, config)
         lacking = count_granules(mask & ~np.int64(sets[slot + STATUS]), config, state)
     elif config.write_allocate:
-        slot = take_way(key, tensor << OWNER_SHIFT, group, sets, out, config, state)
+        slot = take_way(key, tensor << OWNER_SHIFT, set_index, sets, out, config, state)
     row.write_hits += touched - lacking
     row.write_misses += lacking
     if slot >= 0:
@@ -179,37 +184,37 @@ def write_line(k, sets, arrivals, out, queue, config, state, busy):
         if config.write_back:
             sets[slot + STATUS] |= mask << DIRTY_SHIFT
             if config.dirty_ways < config.ways and status & DIRTY == 0:
-                limit_dirty(slot, group, sets, out, config, state)
+                limit_dirty(slot, set_index, sets, out, config, state)
     if slot < 0 or not config.write_back:
         send(line, config.granules[index(mask)], 1, tensor, sets, out, config, state)
 
 
 @inlined
-def invalidate(mask, key, group, sets, config):
-    """Drop the sectors of `mask` of a copy, if there is one in a set."""
-    at = find(key, group, sets, config)
+def invalidate_copy(mask, key, set_index, sets, config):
+    """Drop the sectors of `mask` of a copy, if a set has one."""
+    at = find(key, set_index, sets, config)
     if at >= 0:
-        at += group * config.positions
+        at += set_index * config.positions
         word = np.int64(sets[at])
-        slot = slot_of(word, group, config)
-        loosen(slot, group, sets, config)
+        slot = slot_of(word, set_index, config)
+        invalidate_run(slot, set_index, sets, config)
         sets[at] = word & ~SETTLED
         sets[slot + STATUS] &= ~mask
 
 
 @compiled
-def limit_dirty(slot, group, sets, out, config, state):
-    """The line of `slot` has become dirty: if that is one too many for its set, write the oldest of the others back
-    (by age where position is age, else the last one), which stays, clean."""
-    base, dirty, oldest = group * config.positions, 0, -1
+def limit_dirty(slot, set_index, sets, out, config, state):
+    """The line of `slot` has become dirty. If its set has one dirty line too many, write the oldest other one back (by
+    age where position is age, else the last one); it stays, clean."""
+    base, dirty, oldest = set_index * config.positions, 0, -1
     for at in range(base, base + config.ways):
-        there = slot_of(np.int64(sets[at]), group, config)
+        there = slot_of(np.int64(sets[at]), set_index, config)
         if sets[there + STATUS] & DIRTY:
             dirty += 1
             if there != slot or oldest < 0:
                 oldest = at
     if dirty > config.dirty_ways:
         word = np.int64(sets[oldest])
-        there = slot_of(word, group, config)
-        write_back(word, np.int64(sets[there + STATUS]), group, sets, out, config, state)
+        there = slot_of(word, set_index, config)
+        write_back(word, np.int64(sets[there + STATUS]), set_index, sets, out, config, state)
         sets[there + STATUS] &= ~DIRTY

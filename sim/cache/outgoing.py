@@ -1,20 +1,21 @@
-"""What a cache sends down: fetches and write-backs, as runs in `out`."""
+"""Fetches and write-backs that a cache sends down, as runs in `out`."""
 
 import numpy as np
 
-from memgrain.sim.cache.fast.resident_runs import leave
+from memgrain.sim.cache.fast.resident_runs import remove_line
 from memgrain.sim.cache.ways import DIRTY, DIRTY_SHIFT, FORMER, OWNER, OWNER_SHIFT, STATUS, TAG_BITS, WAY, index
 from memgrain.sim.native.address import fold
 from memgrain.sim.native.jit import compiled, inlined
 from memgrain.sim.native.simd import population
 
 FORMER_LINE = 1 << 30
-"""Number of the first line that was there before the trace: there is one for each way of each set."""
-ASKED_FOR, VICTIM, FORMER_VICTIM = range(3)
-"""Whose a run is that is to be repeated for the lines of a grain, noted as its stride; see `repeat_for_grain`."""
+"""Number of the first line from before the trace; there is one for each way of each set."""
+VICTIM, FORMER_VICTIM = 1, 2
+"""Marks in the stride of a run that `repeat_for_block` repeats: it writes back a line of the trace, or one from before.
+0 marks a run for the requested lines."""
 PATTERN = 32
-"""Entries at the end of `out` for what goes down for one line: two evictions and one more write-back or fetch, of up to
-five runs each."""
+"""Entries at the end of `out` for the runs of one line: two evictions and one more write-back or fetch, up to five runs
+each."""
 
 
 @inlined
@@ -34,7 +35,7 @@ def append(address, size, op, tensor, out, state):
 
 @inlined
 def append_read(address, size, tensor, out, state):
-    """Append a read, or lengthen the last one of the same input run if the new one follows on it."""
+    """Append a read, or lengthen the last read of the same input run if the new one follows it in memory."""
     if state.last_end == address:
         out[index(state.last_read)]["bytes"] += np.uint32(size)
     else:
@@ -45,11 +46,11 @@ def append_read(address, size, tensor, out, state):
 
 @inlined
 def count_known(line, bits, lines, sets, config):
-    """How many granules of `bits` (a bit each, that of its first sector) were fetched or written back before, in the
-    aligned stretch of so many lines that has this one; notes that they are now.
+    """Count the granules of `bits` that were fetched or written back before, and mark them so.
 
-    From `KNOWN_AT` on the book has a bit for each sector of the first `KNOWN` lines, 32 in a word. Lines beyond are
-    workspaces for scores, which are written before they are read.
+    `bits` has the bit of each granule's first sector; they are counted in each of the `lines` aligned lines that
+    include `line`. From `known_at` on, `sets` has a bit for each sector of the first `known_lines` lines. Lines beyond
+    are workspaces for scores, which are written before they are read.
     """
     known, sectors, first = 0, population(config.all_sectors), line & -lines
     for there in range(first, first + lines):
@@ -65,7 +66,8 @@ def count_known(line, bits, lines, sets, config):
 
 @compiled
 def send(line, bits, op, tensor, sets, out, config, state):
-    """Send the granules of `bits` (a bit each, that of its first sector) down, neighbours as one run; count them."""
+    """Send the granules of `bits` (the bit of each granule's first sector) down, neighbours as one run, and count
+    them."""
     per, size = config.granule_sectors, config.granule
     count, row = population(bits) * state.lines, state.counts[index(tensor)]
     if op:
@@ -102,49 +104,50 @@ def fetch(line, mask, tensor, sets, out, config, state):
 
 @inlined
 def sectors_of(bits, config):
-    """The sectors of granules, each of which is given by the bit of its first sector."""
+    """The sectors of granules; each granule is given by the bit of its first sector."""
     return bits * ((1 << config.granule_sectors) - 1)
 
 
 @inlined
-def line_of(word, group, config):
-    """The line that a word of a set stands for."""
+def line_of(word, set_index, config):
+    """The line number of a word of a set."""
     quotient = word >> TAG_BITS
     if quotient == FORMER:
-        return FORMER_LINE + group * config.ways + (word & WAY)
-    number = quotient * config.set_count + group % config.set_count
+        return FORMER_LINE + set_index * config.ways + (word & WAY)
+    number = quotient * config.set_count + set_index % config.set_count
     return fold(number, config.fold_bits, config.fold_mask)
 
 
 @compiled
-def write_back(word, status, group, sets, out, config, state):
+def write_back(word, status, set_index, sets, out, config, state):
     """Send the dirty sectors of a way down."""
     bits, first = config.granules[index((status & DIRTY) >> DIRTY_SHIFT)], state.out
-    send(line_of(word, group, config), bits, 1, (status >> OWNER_SHIFT) & OWNER, sets, out, config, state)
+    send(line_of(word, set_index, config), bits, 1, (status >> OWNER_SHIFT) & OWNER, sets, out, config, state)
     if state.lines > 1:
         for i in range(first, state.out):
             out[index(i)]["stride"] = FORMER_VICTIM if word >> TAG_BITS == FORMER else VICTIM
-            out[index(i)]["advance"] = group & (config.block_lines - 1)
+            out[index(i)]["advance"] = set_index & (config.block_lines - 1)
 
 
 @inlined
-def evict(word, slot, successor, group, sets, out, config, state):
-    """Count that a way loses its line to one that will have the status `successor`; send down what is dirty of it."""
+def evict(word, slot, successor, set_index, sets, out, config, state):
+    """Count that a way loses its line to one that will have the status `successor`; send its dirty sectors down."""
     status = np.int64(sets[index(slot + STATUS)])
     owner, by = (status >> OWNER_SHIFT) & OWNER, (successor >> OWNER_SHIFT) & OWNER
     state.counts[index(by)].evicted[index(owner)] += state.lines
-    leave(word & WAY, group, sets, config)
+    remove_line(word & WAY, set_index, sets, config)
     if status & DIRTY:
-        write_back(word, status, group, sets, out, config, state)
+        write_back(word, status, set_index, sets, out, config, state)
 
 
 @compiled
-def repeat_for_grain(first, last, within, out, config, state):
-    """Append the runs of `out` from `first` up to `last`, which a leader sends down for the first line of a grain, for
-    each of its lines, that line's set being the one that its number xor `within` is in the cohort.
+def repeat_for_block(first, last, within, out, config, state):
+    """Append the runs of `out` from `first` up to `last` once for each line of a block. They are those of the
+    representative, for the first line of the block; the line's set is its number xor `within` in the group.
 
-    A victim of another set of the cohort is that of the leader with another place in its grain; lines from before the
-    trace are numbered set by set."""
+    The victims in two sets of a group differ in their place within a block. Lines from before the trace are numbered
+    set by set.
+    """
     bits = config.line_bits
     for line in range(config.block_lines):
         for i in range(first, last):

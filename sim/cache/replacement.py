@@ -15,7 +15,7 @@ LONGEST = 3
 
 
 def count_notes(policy: int, ways: int) -> int:
-    """Entries that a policy notes of a set."""
+    """Entries of a set's notes under a policy."""
     return {PLRU: 1, SRRIP: ways}.get(policy, 0)
 
 
@@ -29,7 +29,7 @@ ordered = inlined(ordered_by_age)
 
 @inlined
 def to_front(word, position, base, sets):
-    """Let `word` enter at the front, those before `position` moving back by one."""
+    """Insert `word` at the front; the words before `position` move back by one."""
     block = position - position % LANES
     while block > 0:
         push(sets, base + block, position - block, sets[base + block - 1])
@@ -40,7 +40,7 @@ def to_front(word, position, base, sets):
 
 @inlined
 def hit(position, base, notes, policy, ways, sets):
-    """Note a hit of the word at `position`; returns its position then."""
+    """Update the order for a hit of the word at `position`; returns its new position."""
     if policy == LRU:
         if position:
             to_front(sets[base + position], position, base, sets)
@@ -54,7 +54,7 @@ def hit(position, base, notes, policy, ways, sets):
 
 @inlined
 def fill(word, position, base, notes, policy, ways, sets):
-    """Let `word` take the place of that at `position`."""
+    """Replace the word at `position` by `word`."""
     if ordered(policy):
         to_front(word, position, base, sets)
         return
@@ -67,7 +67,7 @@ def fill(word, position, base, notes, policy, ways, sets):
 
 @inlined
 def victim(notes, policy, ways, sets, state):
-    """The position in a full set that makes room."""
+    """The position in a full set whose line makes room."""
     if policy == RANDOM:
         state.seed = random_number(state.seed)
         return (state.seed >> 16) % ways

@@ -1,1 +1,1 @@
-"""Miss-ratio curves and the causes of reads, from what is asked of a level."""
+"""Miss-ratio curves and the causes of reads, from the requests to a level."""

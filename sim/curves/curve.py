@@ -1,4 +1,4 @@
-"""Miss-ratio curves: how often reads would miss in a cache of any capacity, from one pass over what is asked of it."""
+"""Miss-ratio curves: the share of reads that miss in a cache of any capacity, from one pass over the requests to it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,18 @@ from numpy.typing import NDArray
 from memgrain.hwmodels.spec import Chip
 from memgrain.sim.cache.cache import Cache
 from memgrain.sim.curves import stacks as st
-from memgrain.sim.curves.tap import GROUPS, LIMITS, Distances, PerSet, Sampled, Shape, Tap, in_parts, put_above, stacks
+from memgrain.sim.curves.probe import (
+    GROUPS,
+    LIMITS,
+    AccessProbe,
+    Distances,
+    PerSet,
+    Sampled,
+    Shape,
+    insert_above,
+    run_in_threads,
+    stacks,
+)
 from memgrain.sim.errors import SimulationError
 from memgrain.sim.levels.level import Level
 from memgrain.sim.levels.machine import Machine
@@ -31,14 +42,14 @@ Counted = PerSet | Distances | Sampled
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """Reads by how large a cache has to be to answer them, LRU."""
+    """Reads by the size of the LRU cache that they need to hit."""
 
     accesses: NDArray[np.int64]
     """Reads of each tensor, in fill granules: [tensor]."""
     counts: NDArray[np.int64]
-    """How many of them are hits from i + 1 steps on and not before: [tensor, i]; of a sample, (i + 1) / rate steps."""
+    """Reads that hit from i + 1 steps on and not before: [tensor, i]; in a sample, (i + 1) / rate steps."""
     never: NDArray[np.int64]
-    """How many no cache answers, as they were not read before; along ways, none of MOST_WAYS: [tensor]."""
+    """Reads that miss in any cache, being the first; along ways, in MOST_WAYS ways: [tensor]."""
     rate: float = 1.0
     """Share of the lines that was counted."""
     groups: tuple[tuple[NDArray[np.int64], NDArray[np.int64]], ...] = ()
@@ -52,7 +63,7 @@ class Curve:
     own: int | None = None
     """Capacity of the chip's cache in bytes; None: it has none."""
     simulated: NDArray[np.int64] | None = None
-    """Reads that the chip's cache answered in the simulation that the curve was taken from: [tensor]."""
+    """Reads that hit the chip's cache in the simulation that the curve was taken from: [tensor]."""
 
     def ratios(self, capacities: Sequence[int]) -> NDArray[np.float64]:
         """Miss ratio of each tensor, then of all: [tensor, capacity]. NaN where nothing is read, where a sample is too
@@ -103,8 +114,8 @@ class Curve:
         rate: float,
         capacities: Sequence[int] | NDArray[np.int64],
     ) -> NDArray[np.float64]:
-        """Misses over accesses x rate, as SHARDS-adj has it: what was sampled too often or too rarely counts as hits of
-        the smallest cache."""
+        """Misses over accesses x rate, as in SHARDS-adj: tensors that were sampled too often or too rarely correct the
+        hits of the smallest cache."""
         steps = np.asarray(capacities, np.int64) // self.step
         entries = np.minimum(np.ceil(steps * rate).astype(np.int64), counts.shape[1])
         misses = never[:, None] + counts.sum(axis=1)[:, None] - _up_to(counts)[:, entries]
@@ -134,21 +145,21 @@ def miss_ratio_curve(
     hypothetical: Shape | None = None,
     threads: int = 1,
 ) -> Curve:
-    """The curve of what the chip's last cache is asked while `traces` run one after the other, from cold caches.
+    """The curve of the chip's last cache while `traces` run one after the other, from cold caches.
 
-    The order of what is asked is that of the simulation, whose cache has the chip's own size. Along "ways", sets,
-    partitions and their copies are the chip's, and `threads` share the sets; at its own ways the curve gives what the
+    The order of requests is that of the simulation, whose cache has the chip's own size. Along "ways", sets, partitions
+    and their copies are the chip's, and `threads` share the sets; at the chip's own ways the curve gives what the
     simulation counts, but for writes of parts of a granule, and reads of such where there are copies. Along "capacity",
     the cache is one LRU list of all lines. With a `rate`, only that share of the lines is counted, and the curve has
-    errors. `hypothetical` is a cache before the DRAM of a chip that has none; it answers nothing in the simulation.
-    Raises SimulationError if the chip's cache does not fit the question.
+    errors. `hypothetical` is a cache before the DRAM of a chip that has none; it serves nothing in the simulation.
+    Raises SimulationError if the chip's cache does not fit the request.
     """
     several = [traces] if isinstance(traces, Trace) else list(traces)
     if not several or any(trace.tensors != several[0].tensors for trace in several):
         raise SimulationError("a curve needs kernels of one memory, one at least; pass what in_one_memory returns")
     _check_request(chip, axis, rate, threads)
     machine = Machine(chip, several[0])
-    level, shape = _watched(machine, hypothetical)
+    level, shape = _probed_level(machine, hypothetical)
     caches = level.number if isinstance(level, Cache) else 1
     if axis == "capacity" and caches > 1:
         raise SimulationError(f"there are {caches} of {level.name}; a curve over capacity is that of one; choose ways")
@@ -160,8 +171,8 @@ def miss_ratio_curve(
         counter = Distances(shape.granules, tensors)
     else:
         counter = Sampled(shape.granules, tensors, rate)
-    tap = Tap(level, counter, shape, chip.matmul_core.count // caches)
-    put_above(level, machine, tap)
+    probe = AccessProbe(level, counter, shape, chip.matmul_core.count // caches)
+    insert_above(level, machine, probe)
     hits: dict[str, int] = {}
     for number, trace in enumerate(several):
         machine.turn(trace)
@@ -169,7 +180,7 @@ def miss_ratio_curve(
         for name, count in level.counters().items():
             hits[name] = hits.get(name, 0) + count
         machine.forget()
-    tap.flush()
+    probe.flush()
     names = tuple(dict.fromkeys(machine.tensors))
     simulated = np.array([hits.get(f"{name}.hits", 0) for name in names], np.int64)
     found = _counted(counter, [names.index(name) for name in machine.tensors])
@@ -184,7 +195,7 @@ def miss_ratio_curve(
 
 
 def _counted(counter: Counted, number: Sequence[int]) -> Curve:
-    """What has been counted; tensors of one `number` are one."""
+    """The curve of a counter; tensors of one `number` are merged."""
 
     def rows(counts: NDArray[np.int64]) -> NDArray[np.int64]:
         found = np.zeros((max(number) + 1, *counts.shape[1:]), np.int64)
@@ -202,8 +213,8 @@ def _counted(counter: Counted, number: Sequence[int]) -> Curve:
     return Curve(rows(counter.totals), rows(whole.counts), rows(whole.never), counter.limit / LIMITS, groups)
 
 
-def _watched(machine: Machine, hypothetical: Shape | None) -> tuple[Level, Shape]:
-    """The level whose requests count, and the cache that is asked."""
+def _probed_level(machine: Machine, hypothetical: Shape | None) -> tuple[Level, Shape]:
+    """The level whose requests are counted, and the shape of the counted cache."""
     chip = machine.chip
     if chip.cache is None:
         if hypothetical is None:
@@ -222,7 +233,7 @@ def _watched(machine: Machine, hypothetical: Shape | None) -> tuple[Level, Shape
 
 
 def _check_request(chip: Chip, axis: Axis, rate: float | None, threads: int) -> None:
-    """Raise SimulationError if the curve would not say what it seems to."""
+    """Raise SimulationError if the curve would be misleading."""
     if axis not in AXES:
         raise SimulationError(f"axis '{axis}' is none of {', '.join(AXES)}")
     spec = chip.cache
@@ -279,5 +290,5 @@ def _walked(lines: NDArray[np.int32], sets: int, ways: int, threads: int, wide: 
             walk(lines, np.uint64(sets), factor, shift, *mine, tags, queue_tags, queue_stacks, counts[part])
         )
 
-    in_parts(work, threads)
+    run_in_threads(work, threads)
     return counts.sum(axis=0), max(seen)

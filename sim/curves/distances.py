@@ -8,7 +8,7 @@ ago costs no way through the tree. When the time axis is full, marks move up to 
 
 from memgrain.sim.curves.stacks import AHEAD, TENSOR, WRITES, entry, index
 from memgrain.sim.native.address import scramble
-from memgrain.sim.native.host_prefetch import prefetch
+from memgrain.sim.native.host_prefetch import host_prefetch
 from memgrain.sim.native.jit import compiled, inlined
 from memgrain.sim.native.simd import lowest, population
 
@@ -111,7 +111,7 @@ def move_up(state, last, owners, marks, tree):
 
 
 @compiled
-def measure(count, lines, asked, granules, state, last, depths, owners, marks, tree, found, tensors):
+def measure(count, lines, requests, granules, state, last, depths, owners, marks, tree, found, tensors):
     """Touch the first `count` lines. Enters for each granule that is read how many lines a cache needs beyond one to
     have it, and its tensor, into `found` and `tensors`; returns how many these are.
 
@@ -120,9 +120,9 @@ def measure(count, lines, asked, granules, state, last, depths, owners, marks, t
     entered = 0
     for i in range(count):
         soon = entry(min(i + AHEAD, count - 1), lines)
-        prefetch(last, soon)
-        prefetch(depths, soon * granules)
-        line, bits = entry(i, lines), entry(i, asked)
+        host_prefetch(last, soon)
+        host_prefetch(depths, soon * granules)
+        line, bits = entry(i, lines), entry(i, requests)
         far = distance(line, state, last, marks, tree)
         mark(line, state, last, owners, marks, tree)
         for granule in range(granules):
@@ -150,14 +150,17 @@ def tally(entered, found, tensors, counts, never):
 
 
 @compiled
-def sample(count, lines, asked, granules, limit, groups, ids, state, totals, chosen, chosen_asked, group_of):
-    """Of the first `count` lines, keep the accesses to those whose hash is below `limit` (of 2**24; Waldspurger, Park,
-    Garthwaite and Ahmad, FAST 2015): their numbers among the lines sampled, what is asked, and which of `groups` (a
-    power of two) they belong to by other bits of the hash. Counts all granules read, by tensor, in `totals`; `state[0]`
-    is how many lines have been sampled. Returns how many accesses were kept."""
+def sample(count, lines, requests, granules, limit, groups, ids, state, totals, chosen, chosen_requests, sample_of):
+    """Keep the accesses to the lines, of the first `count`, whose hash is below `limit` (of 2**24).
+
+    Enters for each access the line's number among the sampled lines, the bits of its request, and which of `groups` (a
+    power of two) it belongs to by other bits of the hash. Counts all granules read, by tensor, in `totals`; `state[0]`
+    is how many lines have been sampled. Returns how many accesses were kept. Source: Waldspurger, Park, Garthwaite and
+    Ahmad, FAST 2015.
+    """
     kept = 0
     for i in range(count):
-        line, bits = entry(i, lines), entry(i, asked)
+        line, bits = entry(i, lines), entry(i, requests)
         if bits & WRITES == 0:
             totals[index((bits >> TENSOR) & 0xFF)] += population(bits & ((1 << granules) - 1))
         hashed = scramble(line)
@@ -167,7 +170,7 @@ def sample(count, lines, asked, granules, limit, groups, ids, state, totals, cho
             ids[index(line)] = state[0]
             state[0] += 1
         chosen[index(kept)] = ids[index(line)]
-        chosen_asked[index(kept)] = bits
-        group_of[index(kept)] = hashed & (groups - 1)
+        chosen_requests[index(kept)] = bits
+        sample_of[index(kept)] = hashed & (groups - 1)
         kept += 1
     return kept

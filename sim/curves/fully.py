@@ -1,19 +1,19 @@
-"""Fully associative partitions of one size: what reads would fetch if no line were ever in another one's way.
+"""Fully associative partitions of one size: what reads would fetch if no two lines competed for the same set.
 
-A partition is a list of lines, newest first: `before` and `after` link the neighbours of each line, and entry `lines`
-of each partition's stretch is its end, `after` which the newest comes and `before` which the oldest. What is read and
-written is as in `memgrain.sim.cache.lookup`: a partition looks into a line's home for what it lacks, and keeps a copy.
+A partition is a list of lines, newest first: `before` and `after` link the neighbours of each line. Entry `lines` of
+each partition's stretch is its end; the newest line is `after` it and the oldest `before` it. Reads and writes are as
+in `memgrain.sim.cache.lookup`: a partition looks into a line's home for what it lacks, and keeps a copy.
 """
 
-from memgrain.sim.curves.stacks import GRANULES, PLACE, TENSOR, WRITES, entry, index
+from memgrain.sim.curves.stacks import GRANULES, PARTITION, TENSOR, WRITES, entry, index
 from memgrain.sim.native.address import mix, scale
 from memgrain.sim.native.jit import compiled, inlined
 from memgrain.sim.native.simd import population
 
 PARTITIONS, REPLICATE, ROOM, LINES, GEOMETRY = range(5)
-"""Partitions, whether they keep copies, lines that one holds, lines that can be told apart."""
+"""Partitions, whether they keep copies, lines that one holds, distinct lines."""
 ABSENT = -1
-"""What is after a line that its partition does not hold."""
+"""The entry in `after` of a line that its partition does not hold."""
 
 
 @inlined
@@ -25,21 +25,21 @@ def unlink(node, before, after):
 
 @inlined
 def link(node, end, before, after):
-    """Let a line be the newest of the list with this end."""
+    """Make a line the newest of the list with this end."""
     newest = entry(end, after)
     after[index(node)], before[index(node)] = newest, end
     after[index(end)], before[index(newest)] = node, node
 
 
 @inlined
-def touch(line, place, geometry, before, after, valid, held):
-    """Make a line of a partition its newest, in place of the oldest if it is full; returns its node."""
-    base = place * (geometry[LINES] + 1)
+def touch(line, partition, geometry, before, after, valid, held):
+    """Make a line the newest of a partition, replacing the oldest if it is full; returns its node."""
+    base = partition * (geometry[LINES] + 1)
     node, end = base + line, base + geometry[LINES]
     if entry(node, after) != ABSENT:
         unlink(node, before, after)
-    elif held[place] < geometry[ROOM]:
-        held[place] += 1
+    elif held[partition] < geometry[ROOM]:
+        held[partition] += 1
     else:
         oldest = entry(end, before)
         unlink(oldest, before, after)
@@ -49,21 +49,21 @@ def touch(line, place, geometry, before, after, valid, held):
 
 
 @inlined
-def write(line, asked, home, geometry, before, after, valid, held):
-    """Write a line at home; what copies have of it is no longer good."""
-    for place in range(geometry[PARTITIONS]):
-        node = place * (geometry[LINES] + 1) + line
-        if place != home:
-            valid[index(node)] &= ~asked
-    valid[index(touch(line, home, geometry, before, after, valid, held))] |= asked
+def write(line, requests, home, geometry, before, after, valid, held):
+    """Write a line at home; the copies of these granules become invalid."""
+    for partition in range(geometry[PARTITIONS]):
+        node = partition * (geometry[LINES] + 1) + line
+        if partition != home:
+            valid[index(node)] &= ~requests
+    valid[index(touch(line, home, geometry, before, after, valid, held))] |= requests
 
 
 @inlined
-def read(line, asked, first, home, geometry, before, after, valid, held):
+def read(line, requests, first, home, geometry, before, after, valid, held):
     """Read a line; returns the granules that neither partition had."""
     node = touch(line, first, geometry, before, after, valid, held)
-    missing = asked & ~entry(node, valid)
-    valid[index(node)] |= asked
+    missing = requests & ~entry(node, valid)
+    valid[index(node)] |= requests
     if missing and home != first:
         node = touch(line, home, geometry, before, after, valid, held)
         lacking = missing & ~entry(node, valid)
@@ -73,17 +73,17 @@ def read(line, asked, first, home, geometry, before, after, valid, held):
 
 
 @compiled
-def serve(count, lines, asked, geometry, before, after, valid, held, misses):
+def serve(count, lines, requests, geometry, before, after, valid, held, misses):
     """Read and write the first `count` lines, see `memgrain.sim.curves.stacks`; counts the granules fetched by
     tensor."""
     for i in range(count):
-        line, bits = entry(i, lines), entry(i, asked)
+        line, bits = entry(i, lines), entry(i, requests)
         mask, partitions = bits & GRANULES, geometry[PARTITIONS]
         home = scale(mix(line >> 5), partitions)
         if bits & WRITES:
             write(line, mask, home, geometry, before, after, valid, held)
         else:
-            first = (bits >> PLACE & 0xFF) % partitions if geometry[REPLICATE] else home
+            first = (bits >> PARTITION & 0xFF) % partitions if geometry[REPLICATE] else home
             lacking = read(line, mask, first, home, geometry, before, after, valid, held)
             misses[index(bits >> TENSOR & 0xFF)] += population(lacking)
 
@@ -92,16 +92,16 @@ def serve(count, lines, asked, geometry, before, after, valid, held, misses):
 def empty(geometry, before, after):
     """Make the lists empty."""
     after[:] = ABSENT
-    for place in range(geometry[PARTITIONS]):
-        end = place * (geometry[LINES] + 1) + geometry[LINES]
+    for partition in range(geometry[PARTITIONS]):
+        end = partition * (geometry[LINES] + 1) + geometry[LINES]
         before[index(end)] = after[index(end)] = end
 
 
 @compiled
-def count_first(count, lines, asked, known, first):
+def count_first(count, lines, requests, known, first):
     """Count by tensor the granules read that were neither read nor written before; `known` has those of each line."""
     for i in range(count):
-        line, bits = entry(i, lines), entry(i, asked)
+        line, bits = entry(i, lines), entry(i, requests)
         mask = bits & GRANULES
         if bits & WRITES == 0:
             first[index(bits >> TENSOR & 0xFF)] += population(mask & ~entry(line, known))

@@ -11,21 +11,21 @@ from numpy.typing import NDArray
 from memgrain.hwmodels.spec import Chip
 from memgrain.sim.cache.cache import Cache
 from memgrain.sim.curves import fully as fl
-from memgrain.sim.curves.tap import Lines, Shape, Tap, put_above
+from memgrain.sim.curves.probe import AccessProbe, Lines, Shape, insert_above
 from memgrain.sim.errors import SimulationError
 from memgrain.sim.levels.machine import Machine
 from memgrain.sim.reference.engine import WORKSPACE, Kernel
 from memgrain.workloads.trace import Trace
 
 MOST_LINES = 1 << 28
-"""Lines of a memory from which on the lists of causes do not fit a host."""
+"""Lines of a memory from which on the lists of lines do not fit a host."""
 
 
 @dataclass(frozen=True, eq=False)
 class ReadCauses:
     """Bytes that a chip's last cache read from the DRAM, by tensor and cause; each array is [tensor].
 
-    The causes are differences between caches that are asked for the same in the same order, and sum to `read`: an
+    The causes are differences between caches that serve the same requests in the same order, and sum to `read`: an
     infinite one (`first`), one fully associative LRU list of the cache's capacity (`capacity` more), such a list for
     each partition, with its copies (`copies` more), and the cache itself (`conflicts` more: its sets, its replacement
     policy where that is not LRU, granules written in part). A difference is negative where the smaller freedom is of
@@ -41,15 +41,15 @@ class ReadCauses:
     first: NDArray[np.int64]
     """Granules read for the first time."""
     capacity: NDArray[np.int64]
-    """Read again as the working set is larger than the cache."""
+    """Read again because the working set is larger than the cache."""
     copies: NDArray[np.int64]
-    """Read again as partitions hold copies of what others have, or are smaller than the cache."""
+    """Read again because partitions hold copies of each other's lines, or are smaller than the cache."""
     conflicts: NDArray[np.int64]
-    """Read again as other lines took the ways of the same set."""
+    """Read again because other lines took the ways of the same set."""
 
     @property
     def unasked(self) -> NDArray[np.int64]:
-        """Bytes of `first` beyond `needed`: granules of which only a part was asked for."""
+        """Bytes of `first` beyond `needed`: granules of which only a part was requested."""
         return np.maximum(self.first - self.needed, 0)
 
 
@@ -57,23 +57,23 @@ class FullyAssociative:
     """Counts what partitions without sets would fetch."""
 
     def __init__(self, partitions: int, copies: bool, room: int, lines: int, tensors: int) -> None:
-        """Each of the partitions holds `room` lines, of `lines` that are told apart."""
+        """Each of the partitions holds `room` of `lines` distinct lines."""
         self.geometry = np.array([partitions, copies, room, lines], np.int64)
         self.misses, self.held = np.zeros(tensors, np.int64), np.zeros(partitions, np.int64)
         nodes = partitions * (lines + 1)
         self.before, self.after, self.valid = (np.zeros(nodes, kind) for kind in (np.int32, np.int32, np.uint8))
         fl.empty(self.geometry, self.before, self.after)
 
-    def take(self, count: int, lines: Lines, asked: Lines) -> None:
+    def take(self, count: int, lines: Lines, requests: Lines) -> None:
         """See `Counter.take`."""
-        fl.serve(count, lines, asked, self.geometry, self.before, self.after, self.valid, self.held, self.misses)
+        fl.serve(count, lines, requests, self.geometry, self.before, self.after, self.valid, self.held, self.misses)
 
 
 class Ladder:
     """Counts granules that are read for the first time, and those that caches of ever less freedom would fetch."""
 
     def __init__(self, shape: Shape, lines: int, tensors: int) -> None:
-        """`lines` are told apart."""
+        """`lines` is the number of distinct lines."""
         room, parts = shape.sets * shape.ways, shape.partitions
         self.levels = [
             FullyAssociative(1, False, room * parts, lines, tensors),
@@ -81,28 +81,30 @@ class Ladder:
         ]
         self.known, self.first = np.zeros(lines, np.uint8), np.zeros(tensors, np.int64)
 
-    def take(self, count: int, lines: Lines, asked: Lines) -> None:
+    def take(self, count: int, lines: Lines, requests: Lines) -> None:
         """See `Counter.take`."""
-        fl.count_first(count, lines, asked, self.known, self.first)
+        fl.count_first(count, lines, requests, self.known, self.first)
         for level in self.levels:
-            level.take(count, lines, asked)
+            level.take(count, lines, requests)
 
 
 def read_causes(chip: Chip, traces: Trace | Sequence[Trace]) -> ReadCauses:
     """Why the chip's last cache reads what it does while `traces` run one after the other, from cold caches.
 
-    What is asked, and in which order, is that of the simulation. Raises SimulationError if the chip has no cache that
-    all cores share.
+    Requests and their order are those of the simulation. Raises SimulationError if the chip has no cache that all cores
+    share.
     """
     several = [traces] if isinstance(traces, Trace) else list(traces)
     machine = Machine(chip, several[0])
     cache = next((level for level in machine.levels if chip.cache and level.name == chip.cache.name), None)
     if not isinstance(cache, Cache) or cache.number > 1:
-        raise SimulationError(f"{chip.name} has no cache that all cores share; causes are told of such a one")
+        raise SimulationError(
+            f"{chip.name} has no cache that all cores share; causes are counted for such a cache only"
+        )
     shape, tensors = Shape.of(cache.spec), len(machine.tensors)
     ladder = Ladder(shape, _lines(machine, shape.line), tensors)
-    tap = Tap(cache, ladder, shape, chip.matmul_core.count)
-    put_above(cache, machine, tap)
+    probe = AccessProbe(cache, ladder, shape, chip.matmul_core.count)
+    insert_above(cache, machine, probe)
     misses: dict[str, int] = {}
     for number, trace in enumerate(several):
         machine.turn(trace)
@@ -110,7 +112,7 @@ def read_causes(chip: Chip, traces: Trace | Sequence[Trace]) -> ReadCauses:
         for name, count in cache.counters().items():
             misses[name] = misses.get(name, 0) + count
         machine.forget()
-    tap.flush()
+    probe.flush()
     names = tuple(dict.fromkeys(machine.tensors))
     number_of = [names.index(name) for name in machine.tensors]
 
@@ -128,10 +130,10 @@ def read_causes(chip: Chip, traces: Trace | Sequence[Trace]) -> ReadCauses:
 
 
 def _lines(machine: Machine, line: int) -> int:
-    """Lines that the memory of a machine has, places' workspaces for scores included."""
+    """Lines that the memory of a machine has, partitions' workspaces for scores included."""
     core = machine.chip.matmul_core
-    places = core.count * (core.max_programs or 1) if machine.vectors_apart else 0
-    found = -(-(machine.footprint + places * WORKSPACE) // line)
+    partitions = core.count * (core.max_programs or 1) if machine.vectors_apart else 0
+    found = -(-(machine.footprint + partitions * WORKSPACE) // line)
     if found >= MOST_LINES:
         raise SimulationError(
             f"{found} lines of {line} bytes are more than the {MOST_LINES - 1} whose causes can be told; make the "

@@ -14,24 +14,24 @@ from numba import config, types
 from numba.extending import intrinsic
 
 from memgrain.sim.native.address import fold, mix, scale
-from memgrain.sim.native.host_prefetch import prefetch
-from memgrain.sim.native.jit import apart, compiled, inlined
+from memgrain.sim.native.host_prefetch import host_prefetch
+from memgrain.sim.native.jit import compiled, inlined, threaded
 
 SHALLOW, DEEP = 16, 64
 """Tags of a stack: either way whole vectors of the host."""
 EMPTY = (1 << 16) - 1
 """A tag of 16 bits that no line has; of 32 bits, -1."""
 BLOCK, AHEAD = 512, 16
-"""Lines whose sets are worked out together, and lines ahead for which the host is asked for their stacks."""
+"""Lines whose sets are worked out together, and lines ahead of which the host fetches the stacks."""
 SHARE_BITS = 7
 """So many sets in a row (as a power of two) belong to the same thread, so that no line of the host has two."""
 QUEUE = BLOCK + 2 * AHEAD
-"""Entries of a queue of lines; what lies behind the last line is asked for too."""
-GRANULES, TENSOR, PLACE, WRITES = 0xFF, 8, 16, 1 << 24
-"""What is asked of a line, as bits: granules, the tensor's number, the number of the partition that the core sits
+"""Entries of a queue of lines; the host fetches the stacks of what lies behind the last line too."""
+GRANULES, TENSOR, PARTITION, WRITES = 0xFF, 8, 16, 1 << 24
+"""The bits of a request for a line: granules, the tensor's number, the number of the partition that the core sits
 beside (those of all caches counted through), whether it is written."""
-MOST_PLACES = 256
-"""Partitions of all caches that `asked` can tell apart."""
+MAX_PARTITIONS = 256
+"""Partitions of all caches that `requests` can tell apart."""
 SETS, FACTOR, SHIFT, FOLD_BITS, FOLD_MASK, PARTITIONS, REPLICATE, WAYS, PARTS, GEOMETRY = range(10)
 """The geometry of a cache, as int64: sets of a partition, how to divide by them, how lines are folded first,
 partitions, whether they keep copies, ways, granules of a line."""
@@ -57,8 +57,8 @@ def _touch(lanes: int, moves: bool) -> Callable[..., int]:
             value, first, tag = arguments
             unknown = ir.Constant(vector, ir.Undefined)
             data = context.make_array(tags)(context, builder, value).data
-            place = builder.bitcast(builder.gep(data, [first]), vector.as_pointer())
-            words, key = builder.load(place, align=32), in_all_lanes(tag)
+            partition = builder.bitcast(builder.gep(data, [first]), vector.as_pointer())
+            words, key = builder.load(partition, align=32), in_all_lanes(tag)
             equal = builder.icmp_signed("==", words, key)
             position, scale = _first(builder, equal, lanes, bits)
             if not moves:
@@ -67,7 +67,7 @@ def _touch(lanes: int, moves: bool) -> Callable[..., int]:
             moved = builder.shuffle_vector(words, key, one_on)
             order = ir.Constant(vector, [scale * lane for lane in range(lanes)])
             before = builder.icmp_signed("<=", order, in_all_lanes(position))
-            builder.store(builder.select(before, moved, words), place, align=32)
+            builder.store(builder.select(before, moved, words), partition, align=32)
             return builder.udiv(position, ir.Constant(_LONG, scale))
 
         return signature, generate
@@ -161,9 +161,9 @@ def walk(deep, lines, sets, factor, shift, part, parts, tags, queue_tags, queue_
         for i in range(ready):
             soon = entry(i + AHEAD, queue_stacks)
             stack, tag = entry(i, queue_stacks), entry(i, queue_tags)
-            prefetch(tags, soon)
+            host_prefetch(tags, soon)
             if deep:
-                prefetch(tags, soon + DEEP // 2)
+                host_prefetch(tags, soon + DEEP // 2)
                 counts[index(touch_deep(tags, stack, tag))] += 1
             else:
                 counts[index(touch_shallow(tags, stack, tag))] += 1
@@ -174,23 +174,23 @@ def walk(deep, lines, sets, factor, shift, part, parts, tags, queue_tags, queue_
     return seen
 
 
-@apart
+@threaded
 def walk_shallow(lines, sets, factor, shift, part, parts, tags, queue_tags, queue_stacks, counts):
     """`walk` on stacks of SHALLOW tags. Counts the lines whose set is in part number `part` of `parts` (a power of
     two); these two are uint32, `sets`, `factor` and `shift` uint64. Returns the bits that any tag has."""
     return walk(False, lines, sets, factor, shift, part, parts, tags, queue_tags, queue_stacks, counts)
 
 
-@apart
+@threaded
 def walk_deep(lines, sets, factor, shift, part, parts, tags, queue_tags, queue_stacks, counts):
     """`walk` on stacks of DEEP tags."""
     return walk(True, lines, sets, factor, shift, part, parts, tags, queue_tags, queue_stacks, counts)
 
 
 @compiled
-def spread(runs, indices, first, count, repeat, place, line_bits, granule_bits, k, lines, asked):
-    """Enter the lines that `count` runs from `first` on ask for into `lines` and `asked` from `k` on, in the order in
-    which a cache looks them up. Returns where they end; -1 if a line's number has more than 31 bits."""
+def spread(runs, indices, first, count, repeat, partition, line_bits, granule_bits, k, lines, requests):
+    """Enter the lines that `count` runs from `first` on request into `lines` and `requests` from `k` on, in the order
+    in which a cache looks them up. Returns where they end; -1 if a line's number has more than 31 bits."""
     within, beyond = (1 << line_bits) - 1, False
     for r in range(first, first + count):
         run = runs[r]
@@ -202,7 +202,7 @@ def spread(runs, indices, first, count, repeat, place, line_bits, granule_bits, 
             source += repeat * np.int64(run["advance"])
         if source < 0 and stride == size and (address | size) & within == 0:
             size, rows = size * rows, np.int64(1)  # whole lines without a gap
-        note = np.int64(run["tensor"]) << TENSOR | place << PLACE | (WRITES if run["op"] == 1 else 0)
+        note = np.int64(run["tensor"]) << TENSOR | partition << PARTITION | (WRITES if run["op"] == 1 else 0)
         for i in range(rows):
             low = address + (indices[index(source + i)] if source >= 0 else i) * stride
             high = low + size
@@ -211,29 +211,29 @@ def spread(runs, indices, first, count, repeat, place, line_bits, granule_bits, 
                 begin = max(low - (line << line_bits), 0) >> granule_bits
                 end = min(high - 1 - (line << line_bits), within) >> granule_bits
                 lines[index(k)] = line
-                asked[index(k)] = note | (2 << end) - (1 << begin)
+                requests[index(k)] = note | (2 << end) - (1 << begin)
                 k += 1
     return -1 if beyond else k
 
 
 @inlined
-def place_of(line, asked, geometry):
+def locate(line, requests, geometry):
     """Of an access: its set within a partition, its tag, the partition that is looked up first, its home."""
     number = fold(line, geometry[FOLD_BITS], geometry[FOLD_MASK])
     tag = (number * geometry[FACTOR]) >> geometry[SHIFT]
-    near, partitions = (asked >> PLACE) & 0xFF, geometry[PARTITIONS]
+    near, partitions = (requests >> PARTITION) & 0xFF, geometry[PARTITIONS]
     home = near - near % partitions + scale(mix(line >> 5), partitions)
-    first = near if geometry[REPLICATE] and asked & WRITES == 0 else home
+    first = near if geometry[REPLICATE] and requests & WRITES == 0 else home
     return number - tag * geometry[SETS], tag, first, home
 
 
 @inlined
-def expect(group, line, place, room, geometry, tags, depths):
-    """Have the host fetch what it will need of a line in a partition."""
-    stack = (place * geometry[SETS] + group) * DEEP
-    prefetch(tags, stack)
-    prefetch(tags, stack + DEEP // 2)
-    prefetch(depths, (place * room + line) * geometry[PARTS])
+def expect(group, line, partition, room, geometry, tags, depths):
+    """Have the host fetch the stack and the depths of a line in a partition."""
+    stack = (partition * geometry[SETS] + group) * DEEP
+    host_prefetch(tags, stack)
+    host_prefetch(tags, stack + DEEP // 2)
+    host_prefetch(depths, (partition * room + line) * geometry[PARTS])
 
 
 @inlined
@@ -244,26 +244,26 @@ def grow_old(at, position, granules, depths):
 
 
 @inlined
-def write(line, asked, group, tag, home, room, geometry, tags, depths):
-    """Write a line in its home partition; copies in others are no longer good."""
+def write(line, requests, group, tag, home, room, geometry, tags, depths):
+    """Write a line in its home partition; copies in other partitions become invalid."""
     granules, partitions = geometry[PARTS], geometry[PARTITIONS]
     at = (home * room + line) * granules
     grow_old(at, touch_deep(tags, (home * geometry[SETS] + group) * DEEP, tag), granules, depths)
-    for place in range(home - home % partitions, home - home % partitions + partitions):
+    for partition in range(home - home % partitions, home - home % partitions + partitions):
         for granule in range(granules):
-            if asked >> granule & 1:
-                depths[index((place * room + line) * granules + granule)] = 0 if place == home else DEEP
+            if requests >> granule & 1:
+                depths[index((partition * room + line) * granules + granule)] = 0 if partition == home else DEEP
 
 
 @inlined
-def read(line, asked, group, tag, first, home, room, geometry, tags, depths, counts):
+def read(line, requests, group, tag, first, home, room, geometry, tags, depths, counts):
     """Read a line: count in how few ways each granule is found, in the partition looked up first or at home."""
-    granules, ways, tensor = geometry[PARTS], geometry[WAYS], (asked >> TENSOR) & 0xFF
+    granules, ways, tensor = geometry[PARTS], geometry[WAYS], (requests >> TENSOR) & 0xFF
     at, home_at, far, missing = (first * room + line) * granules, (home * room + line) * granules, DEEP, False
     grow_old(at, touch_deep(tags, (first * geometry[SETS] + group) * DEEP, tag), granules, depths)
     if home != first:
         for granule in range(granules):
-            missing |= (asked >> granule & 1) != 0 and depths[index(at + granule)] >= ways
+            missing |= (requests >> granule & 1) != 0 and depths[index(at + granule)] >= ways
         stack = (home * geometry[SETS] + group) * DEEP
         if missing:
             grow_old(home_at, touch_deep(tags, stack, tag), granules, depths)
@@ -271,7 +271,7 @@ def read(line, asked, group, tag, first, home, room, geometry, tags, depths, cou
         else:
             far = look_deep(tags, stack, tag)
     for granule in range(granules):
-        if asked >> granule & 1:
+        if requests >> granule & 1:
             depth = entry(at + granule, depths)
             best = depth
             if home != first:
@@ -282,8 +282,8 @@ def read(line, asked, group, tag, first, home, room, geometry, tags, depths, cou
             depths[index(at + granule)] = 0
 
 
-@apart
-def access(count, lines, asked, part, parts, geometry, tags, depths, counts):
+@threaded
+def access(count, lines, requests, part, parts, geometry, tags, depths, counts):
     """Access the first `count` lines whose sets are in part number `part` of `parts` (a power of two): read granules
     are counted by tensor and by the ways, less one, in which they are hits.
 
@@ -294,13 +294,13 @@ def access(count, lines, asked, part, parts, geometry, tags, depths, counts):
     room = len(depths) // (geometry[PARTS] * (len(tags) // (geometry[SETS] * DEEP)))
     for i in range(count):
         soon = min(i + AHEAD, count - 1)
-        line, bits = entry(soon, lines), entry(soon, asked)
-        group, tag, first, home = place_of(line, bits, geometry)
+        line, bits = entry(soon, lines), entry(soon, requests)
+        group, tag, first, home = locate(line, bits, geometry)
         expect(group, line, first, room, geometry, tags, depths)
         if home != first:
             expect(group, line, home, room, geometry, tags, depths)
-        line, bits = entry(i, lines), entry(i, asked)
-        group, tag, first, home = place_of(line, bits, geometry)
+        line, bits = entry(i, lines), entry(i, requests)
+        group, tag, first, home = locate(line, bits, geometry)
         if (group >> SHARE_BITS) & (parts - 1) != part:
             continue
         if bits & WRITES:

@@ -63,7 +63,7 @@ class CacheArrays(NamedTuple):
 
     sets: NDArray[np.int32]
     """[cache, entry]."""
-    near: NDArray[np.int64]
+    cores: NDArray[np.int64]
     """[core, 3]: its partition, the first of its slices, its cache."""
     arrivals: NDArray[np.int64]
     """Times at which fetched data arrive."""
@@ -143,18 +143,17 @@ def enter_pad(i, core, size, runs, first, count, writes, now, table, free):
 @inlined
 def enter_cache(i, core, runs, indices, first, count, repeat, now, table, cache):
     """A request is looked up; returns the number of runs for below."""
-    near, slices, number = cache.near[core, 0], cache.near[core, 1], cache.near[core, 2]
     done, queue, out, waits = lookup.serve_runs(
         runs,
         indices,
         first,
         count,
         repeat,
-        near,
+        core,
         now,
-        slices,
         table[i, ARRIVED],
-        cache.sets[number],
+        cache.cores,
+        cache.sets,
         cache.arrivals,
         cache.out,
         cache.records,

@@ -197,14 +197,11 @@ class Wiring:
 
 
 def _arrays_of(cache: Cache) -> chain.CacheArrays:
-    """A cache's arrays; which of them a core has."""
-    near: NDArray[np.int64] = np.array(
-        [(*entries[:2], core // cache.share) for core, entries in enumerate(cache.of_core)], np.int64
-    )
+    """The arrays of a cache."""
     free = cache.past.free if len(cache.past.free) else np.zeros(1, np.int64)
     return chain.CacheArrays(
         cache.sets,
-        near,
+        cache.cores,
         cache.arrivals,
         cache.out,
         cache.records,

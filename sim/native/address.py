@@ -3,7 +3,7 @@
 from memgrain.sim.native.jit import inlined
 
 GOLDEN = 0x9E3779B97F4A7C1
-"""The golden ratio's part of 2**60: by this much grows what `middle` takes a hash of from a number to the next."""
+"""2**60 divided by the golden ratio: the step of the product that `middle` hashes, from a number to the next."""
 
 
 @inlined
@@ -14,7 +14,7 @@ def mix(number):
 
 @inlined
 def middle(product):
-    """The 31 bits of a product that are its hash."""
+    """The 31 bits of a product that serve as its hash."""
     return (product >> 24) & 0x7FFFFFFF
 
 
@@ -26,8 +26,8 @@ def scale(number, size):
 
 @inlined
 def scramble(number):
-    """32 bits of a number below 2**32, each of which depends on all of its own (the last step of MurmurHash3, by
-    Appleby)."""
+    """A hash of a number below 2**32 in which each bit depends on all bits (MurmurHash3's finalizer, by Appleby)."""
+    number = int(number)  # in plain Python, an int64 of NumPy would overflow
     mixed = number ^ (number >> 16)
     mixed = (mixed * 0x85EBCA6B) & 0xFFFFFFFF
     mixed ^= mixed >> 13
@@ -37,11 +37,11 @@ def scramble(number):
 
 @inlined
 def fold(line, bits, mask):
-    """A line number whose low `bits` bits are xored with a hash of those above them; its own inverse. `mask` has these
-    low bits set, or is 0, and then the number stays as it is.
+    """A line number whose low `bits` bits are xored with a hash of the bits above them; its own inverse. `mask` has
+    these low bits set; with mask 0 the number stays as it is.
 
-    So every aligned block of 2**bits lines takes the same places, in an order of its own. Lines without a gap fill all
-    sets alike, and rows at a regular stride fill them as rows at random do. An H200 does both
+    Every aligned block of 2**bits lines is permuted in an order of its own. So contiguous lines fill all sets evenly,
+    and rows at a regular stride fill them as random rows do. An H200 does both
     (measurements/h200_strides.csv). The hashes of Intel's caches are built so: a base sequence, permuted by
     an xor for each block of memory (McCalpin, TACC TR-2021-03).
     """
@@ -49,8 +49,8 @@ def fold(line, bits, mask):
 
 
 def folding(sets, hashed):
-    """Bits and mask with which `fold` prepares line numbers to choose one of so many sets; what is not `hashed` stays
-    as it is. Sets are at least as many as places of a block, so that a block has no two lines for one set."""
+    """Bits and mask of `fold` for a cache of so many sets; the mask is 0 unless sets are `hashed`. A block has no more
+    lines than there are sets, so that no two of its lines share a set."""
     bits = sets.bit_length() - 1
     return bits, (1 << bits) - 1 if hashed else 0
 

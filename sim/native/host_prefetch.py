@@ -1,8 +1,8 @@
 """A hint to the host's memory system, which changes nothing but the time: fetch an array's entry ahead of its use.
 
-A lookup waits for two host cache misses one after the other (tags and notes, then the victim's state), and at 300
-instructions a lookup the host cannot begin the next one meanwhile. Measured on gathers over a 50 MiB cache: 190 ns a
-lookup without the hint, see `tests/bench`.
+A lookup waits for two host cache misses one after the other (tags and notes, then the victim's slot). At 300
+instructions a lookup the host cannot begin the next lookup meanwhile. Measured on gathers over a 50 MiB cache: 190 ns a
+lookup without the hint, see `tests/bench`. It is no part of the simulated prefetch, `memgrain.sim.prefetch`.
 """
 
 from llvmlite import ir
@@ -30,9 +30,9 @@ def _prefetch(typing_context, array, index):
     return signature, generate
 
 
-def _nothing(array: object, index: int) -> None:
-    """What the hint does in plain Python."""
+def _no_prefetch(array: object, index: int) -> None:
+    """The hint in plain Python: nothing."""
 
 
-prefetch = _nothing if config.DISABLE_JIT else _prefetch
-"""`prefetch(array, index)`: the entry `array[index]` will be read and written soon."""
+host_prefetch = _no_prefetch if config.DISABLE_JIT else _prefetch
+"""`host_prefetch(array, index)`: the entry `array[index]` will be read and written soon."""

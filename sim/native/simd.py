@@ -1,8 +1,7 @@
-"""Sixteen neighbouring int32 of an array at once, as one vector of the host, and bits of a number.
+"""SIMD vector operations on sixteen adjacent int32 of an array, and operations on the bits of a number.
 
-Numba has no vectors of its own and LLVM finds none of these in a loop, so they are written as vectors of LLVM, which
-makes two or four narrower ones of each where the host has none of 512 bits. Under NUMBA_DISABLE_JIT=1 they are plain
-Python.
+Numba has no vectors and LLVM does not vectorize these loops, so they are written as LLVM vectors. Where the host has no
+vectors of 512 bits, LLVM splits each into two or four. Under NUMBA_DISABLE_JIT=1 they are plain Python.
 """
 
 from collections.abc import Callable
@@ -26,7 +25,7 @@ def _in_all_lanes(builder: Any, number: Any) -> Any:
 
 
 def _pointer(context: Any, builder: Any, array: Any, value: Any, first: Any) -> Any:
-    """Where the vector lies that begins at entry `first` of an array."""
+    """Pointer to the vector that begins at entry `first` of an array."""
     data = context.make_array(array)(context, builder, value).data
     return builder.bitcast(builder.gep(data, [first]), _VECTOR.as_pointer())
 
@@ -51,18 +50,18 @@ def _push(typing_context, array, first, position, word):
 
     def generate(context, builder, _, arguments):
         value, first, position, word = arguments
-        place = _pointer(context, builder, array, value, first)
-        words = builder.load(place, align=4)
+        pointer = _pointer(context, builder, array, value, first)
+        words = builder.load(pointer, align=4)
         one_on = ir.Constant(_VECTOR, [LANES, *range(LANES - 1)])
         moved = builder.shuffle_vector(words, _in_all_lanes(builder, word), one_on)
-        # of this table, not of a comparison: LLVM would make that a masked store, which takes AMD's hosts 12 cycles or
-        # more and hands nothing on to the next load
+        # a table, not a comparison: LLVM would compile that to a masked store, which takes 12 cycles or more on AMD
+        # hosts and forwards nothing to the next load
         bits = ir.Constant(ir.ArrayType(_WORD, 2 * LANES), [-1] * LANES + [0] * LANES)
         table = builder.bitcast(cgutils.global_constant(builder, "moves", bits), _WORD.as_pointer())
         window = builder.gep(table, [builder.sub(ir.Constant(_LONG, LANES - 1), position)])
         moves = builder.load(builder.bitcast(window, _VECTOR.as_pointer()), align=4)
         change = builder.and_(builder.xor(words, moved), moves)
-        builder.store(builder.xor(words, change), place, align=4)
+        builder.store(builder.xor(words, change), pointer, align=4)
         return context.get_dummy_value()
 
     return signature, generate
@@ -103,10 +102,10 @@ def _population_in_python(number):
 
 _plain = config.DISABLE_JIT
 match = _match_in_python if _plain else _match
-"""`match(array, first, key, mask)`: a bit for each of the 16 entries from `first` on that is `key` under `mask`."""
+"""`match(array, first, key, mask)`: a bit for each of the 16 entries from `first` on that equals `key` under `mask`."""
 push = _push_in_python if _plain else _push
-"""`push(array, first, position, word)`: of the 16 entries from `first` on, those before `position` move back by one,
-and `word` enters at the front."""
+"""`push(array, first, position, word)`: insert `word` before the 16 entries from `first` on; those before `position`
+move back by one."""
 lowest = _lowest_in_python if _plain else _of_bits("cttz", 1)
 """`lowest(number)`: position of the lowest bit that is set; one must be."""
 population = _population_in_python if _plain else _of_bits("ctpop")

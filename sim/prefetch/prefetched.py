@@ -1,4 +1,4 @@
-"""What a prefetch brought, where it is, and what the kernel finds of it that it was for."""
+"""Prefetched data: where it is, and what the kernel that reads it finds of it."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from memgrain.workloads.steps.prefetch import accesses, spans
 from memgrain.workloads.trace import READ, RUN, Cores
 
 COUNTS = ("bytes", "wrong_bytes", "late_bytes", "used_bytes", "lost_bytes")
-"""What is counted: bytes asked for; of these, those of wrong guesses; those that the kernel had asked for itself by
-then; those that it found; those that were no longer there when it came. The rest it did not read."""
+"""Counters: bytes requested; of these, bytes of wrong guesses; bytes that the kernel had requested before; bytes that
+it found; bytes that were evicted before it read them. The kernel did not read the rest."""
 
 
 @dataclass(frozen=True)
@@ -39,75 +39,76 @@ class Piece:
     """Whether the kernel will read it."""
 
 
-class Cached:
-    """Pieces fetched into a cache, and which granules of the right ones have been fetched and read; counts whole
-    granules."""
+class CachedData:
+    """Pieces prefetched into a cache. Counts whole granules: which granules of the right pieces have been fetched and
+    read."""
 
     def __init__(self, cache: Cache, tensors: list[int], number: int, piece: int, counts: Counter[str]) -> None:
         """`number` is that of the tensor under which the cache counts what engines ask for."""
         self.cache, self.tensors, self.number, self.piece, self.counts = cache, tensors, number, piece, counts
-        self.grain = cache.spec.fill_granule
-        if piece % self.grain:
+        self.granule = cache.spec.fill_granule
+        if piece % self.granule:
             raise SimulationError(
-                f"a prefetch in pieces of {piece} bytes, and {cache.name} fetches {self.grain} at a time; give a "
+                f"a prefetch in pieces of {piece} bytes, and {cache.name} fetches {self.granule} at a time; give a "
                 "multiple of them"
             )
         self.pieces, self.fetched = np.zeros(0, np.int64), np.zeros((0, 0), np.bool_)
         self.read = self.fetched.copy()
 
     def expect(self, addresses: NDArray[np.int64]) -> None:
-        """These right pieces will come."""
+        """Announce the right pieces that will be fetched."""
         self.pieces = np.sort(addresses)
-        self.fetched = np.zeros((len(addresses), self.piece // self.grain), np.bool_)
+        self.fetched = np.zeros((len(addresses), self.piece // self.granule), np.bool_)
         self.read = self.fetched.copy()
 
     def fetch(self, piece: Piece, now: int) -> int:
-        """Ask for a piece; returns when it is there."""
-        grains = -(-piece.bytes // self.grain)
-        self.counts["bytes"] += grains * self.grain
+        """Request a piece; returns when it arrives."""
+        granules = -(-piece.bytes // self.granule)
+        self.counts["bytes"] += granules * self.granule
         if piece.right:
             row = int(np.searchsorted(self.pieces, piece.address))
-            self.fetched[row, :grains] = True
-            self.counts["late_bytes"] += int(self.read[row, :grains].sum()) * self.grain
+            self.fetched[row, :granules] = True
+            self.counts["late_bytes"] += int(self.read[row, :granules].sum()) * self.granule
         else:
-            self.counts["wrong_bytes"] += grains * self.grain
+            self.counts["wrong_bytes"] += granules * self.granule
         return self.cache.serve(_request(piece, self.number), 0, 0, now)
 
     def turn(self, end: int) -> None:
-        """Nothing: what is on its way counts as arrived."""
+        """Does nothing: data in flight counts as arrived."""
 
     def note(self, request: Request, repeat: int, core: int) -> None:
-        """The kernel is about to ask for this: what it reads first is used if the cache has it, else lost."""
+        """The kernel is about to make this request: what it reads for the first time is used if the cache has it, else
+        lost."""
         found = [np.zeros(0, np.int64)]
         for run in request.runs[request.first : request.first + request.count]:
             if run["tensor"] in self.tensors and run["op"] == READ:
-                found.append(spans(accesses(run, request.indices, [repeat]).ravel(), int(run["bytes"]), self.grain))
-        grains = np.unique(np.concatenate(found))
-        if not len(grains) or not len(self.pieces):
+                found.append(spans(accesses(run, request.indices, [repeat]).ravel(), int(run["bytes"]), self.granule))
+        granules = np.unique(np.concatenate(found))
+        if not len(granules) or not len(self.pieces):
             return
-        row = np.searchsorted(self.pieces, grains * self.grain, "right") - 1
-        column = grains - self.pieces[row] // self.grain
+        row = np.searchsorted(self.pieces, granules * self.granule, "right") - 1
+        column = granules - self.pieces[row] // self.granule
         inside = (row >= 0) & (column < self.read.shape[1])
-        row, column, grains = row[inside], column[inside], grains[inside]
+        row, column, granules = row[inside], column[inside], granules[inside]
         first = self.fetched[row, column] & ~self.read[row, column]
         self.read[row, column] = True
-        there = int(holds(self.cache, grains[first], core).sum())
-        self.counts["used_bytes"] += there * self.grain
-        self.counts["lost_bytes"] += (int(first.sum()) - there) * self.grain
+        there = int(holds(self.cache, granules[first], core).sum())
+        self.counts["used_bytes"] += there * self.granule
+        self.counts["lost_bytes"] += (int(first.sum()) - there) * self.granule
 
 
 @dataclass
-class Stay:
+class Residency:
     """A piece in a core's scratchpad."""
 
     there: int
-    """When it is there, in ps of the present kernel's clock."""
+    """When it has arrived, in ps of the present kernel's clock."""
     read: NDArray[np.bool_]
     """Which of its bytes have been read."""
 
 
-class Held:
-    """Pieces held in the scratchpads of cores: their way there, and who has which."""
+class ScratchpadData:
+    """Pieces prefetched into the scratchpads of cores: their arrival, and which core has which."""
 
     def __init__(
         self, machine: Machine, cores: Cores, tensors: list[int], number: int, piece: int, counts: Counter[str]
@@ -115,11 +116,11 @@ class Held:
         """`cores` says whose scratchpads; `number` is that of the tensor under which levels count the pieces."""
         self.machine, self.cores = machine, cores
         self.tensors, self.number, self.piece, self.counts = tensors, number, piece, counts
-        self.stays: dict[int, dict[int, Stay]] = defaultdict(dict)
+        self.residencies: dict[int, dict[int, Residency]] = defaultdict(dict)
         self.missed: dict[int, set[int]] = defaultdict(set)
 
     def fetch(self, piece: Piece, now: int) -> int:
-        """Ask for a piece; returns when it is there."""
+        """Request a piece; returns when it arrives."""
         self.counts["bytes"] += piece.bytes
         # a machine makes the levels of vector cores anew for each kernel
         top = self.machine.vector_top if self.cores == "vector" else self.machine.matmul_top
@@ -129,19 +130,19 @@ class Held:
         elif piece.address in self.missed[piece.core]:
             self.counts["late_bytes"] += piece.bytes
         else:
-            self.stays[piece.core][piece.address] = Stay(done, np.zeros(piece.bytes, np.bool_))
+            self.residencies[piece.core][piece.address] = Residency(done, np.zeros(piece.bytes, np.bool_))
         return done
 
     def turn(self, end: int) -> None:
         """Count arrivals in the next kernel's clock."""
-        for stays in self.stays.values():
-            for stay in stays.values():
-                stay.there = max(0, stay.there - end)
+        for residencies in self.residencies.values():
+            for residency in residencies.values():
+                residency.there = max(0, residency.there - end)
 
     def split(self, request: Request, repeat: int, core: int, bases: Sequence[int], now: int) -> tuple[int, Request]:
-        """When what the core's scratchpad has of a request is there, and a request for the rest."""
+        """When the requested data that the core's scratchpad has arrives, and a request for the rest."""
         kept: list[NDArray[np.void]] = []
-        there, stays = now, self.stays[core]
+        there, residencies = now, self.residencies[core]
         for run in request.runs[request.first : request.first + request.count]:
             rest: list[tuple[int, int]] = []
             if run["tensor"] not in self.tensors:
@@ -149,21 +150,21 @@ class Held:
                 continue
             for low, size in self._segments(run, request, repeat, bases):
                 address = low - (low - bases[run["tensor"]]) % self.piece
-                stay = stays.get(address)
-                if stay is None:
+                residency = residencies.get(address)
+                if residency is None:
                     self.missed[core].add(address)
                     rest.append((low, size))
                     continue
-                part = stay.read[low - address : low - address + size]
+                part = residency.read[low - address : low - address + size]
                 self.counts["used_bytes"] += size - int(part.sum())
                 part[:] = True
-                there = max(there, stay.there)
+                there = max(there, residency.there)
             kept.append(reads(rest, int(run["tensor"])))
         runs = np.concatenate(kept)
         return there, Request(runs, request.indices, 0, len(runs))
 
     def _segments(self, run: np.void, request: Request, repeat: int, bases: Sequence[int]) -> Iterator[tuple[int, int]]:
-        """First byte and bytes of what a run asks for, cut where pieces begin."""
+        """First byte and bytes of what a run requests, cut where pieces begin."""
         base = bases[run["tensor"]]
         for low in accesses(run, request.indices, [repeat]).ravel().tolist():
             at, end = low, low + int(run["bytes"])
@@ -173,10 +174,10 @@ class Held:
                 at = to
 
 
-class Watched:
-    """The top of the cores' levels while the kernel runs that a prefetch is for."""
+class PrefetchMonitor:
+    """The top of the cores' levels while a kernel runs that data was prefetched for."""
 
-    def __init__(self, below: Level, target: Cached | Held, bases: Sequence[int], share: int) -> None:
+    def __init__(self, below: Level, target: CachedData | ScratchpadData, bases: Sequence[int], share: int) -> None:
         """`share` cores of this kind count as one below."""
         self.name, self.below, self.target, self.bases, self.share = below.name, below, target, bases, share
         self.latency, self.queue, self.first, self.came = below.latency, 0, 0, 0
@@ -185,9 +186,9 @@ class Watched:
         """See `Level.serve`: what a scratchpad holds takes no time below it."""
         done = now
         if not (request.writes or request.uncached):
-            if isinstance(self.target, Cached):
+            if isinstance(self.target, CachedData):
                 self.target.note(request, repeat, core // self.share)
-            elif self.target.stays[core]:
+            elif self.target.residencies[core]:
                 # a ps, so that all programs that begin together have a core before the first of them ends
                 done, request = self.target.split(request, repeat, core, self.bases, now + 1)
         if request.count:
@@ -196,33 +197,34 @@ class Watched:
         return done
 
     def counters(self) -> dict[str, int]:
-        """Nothing of its own."""
+        """It counts nothing."""
         return {}
 
     def forget(self) -> None:
-        """Nothing of its own."""
+        """It counts nothing."""
 
 
-def holds(cache: Cache, grains: NDArray[np.int64], core: int) -> NDArray[np.bool_]:
-    """Whether a cache has fill granules (by number), where `core` would find them; nothing of it changes."""
+def holds(cache: Cache, granules: NDArray[np.int64], core: int) -> NDArray[np.bool_]:
+    """Whether a cache has fill granules (by number) where `core` would find them; changes nothing of it."""
     per_line = cache.line // cache.spec.fill_granule
     sectors = cache.spec.fill_granule // cache.spec.sector
-    lines, which = np.unique(grains // per_line, return_inverse=True)
-    cache.state.near, cache.state.first_slice, sets = cache.of_core[core]
+    lines, which = np.unique(granules // per_line, return_inverse=True)
+    cache.state.near, cache.state.first_slice, number = cache.cores[core]
+    sets = cache.sets[number]
     valid, queue = np.zeros(len(lines), np.int64), cache.queue_of_lines
     words = sets[: cache.slots_at].reshape(-1, cache.positions)
     for start in range(0, len(lines), QUEUE_LINES):
         count = len(lines[start : start + QUEUE_LINES])
         queue.line[:count] = lines[start : start + count]
         queue.request[:count] = 0
-        expand.place(count, queue, cache.config, cache.state)
+        expand.locate(count, queue, cache.config, cache.state)
         group = queue.set_index[:count].astype(np.int64)
         for there in (cache.stored_in(sets, group), cache.stored_in(sets, group + queue.to_home[:count])):
             found, position = np.nonzero((words[there] & TAG) == queue.key[:count][:, None])
             way = (words[there[found], position] & WAY).astype(np.int64)
             state = sets[cache.slots_at + there[found] * cache.width + SLOT * way + STATUS]
             valid[start + found] |= state & VALID
-    mask = ((1 << sectors) - 1) << (grains % per_line * sectors)
+    mask = ((1 << sectors) - 1) << (granules % per_line * sectors)
     return (valid[which] & mask) == mask
 
 
@@ -231,8 +233,8 @@ def _request(piece: Piece, number: int) -> Request:
 
 
 def reads(stretches: Sequence[tuple[int, int]], tensor: int) -> NDArray[np.void]:
-    """Reads of stretches of memory: those that follow on each other are one, those of one size at a regular distance
-    one run, so that a DMA engine takes no more commands for what is left of a run than for all of it."""
+    """Reads of stretches of memory. Adjacent stretches become one; those of one size at a regular distance become one
+    run, so that a DMA engine takes no more commands for the rest of a run than for all of it."""
     joined: list[tuple[int, int]] = []
     for low, size in stretches:
         if joined and sum(joined[-1]) == low:

@@ -246,7 +246,7 @@ def test_chips_and_examples_are_listed(capsys: pytest.CaptureFixture[str]) -> No
 def test_the_first_simulation_says_that_it_compiles(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("memgrain.sim.native.jit.FRESH", True)
+    monkeypatch.setattr("memgrain.sim.native.jit.fresh", lambda: True)
     assert call(["run", "toy", "no_such_workload"]) == 2
     first, second = capsys.readouterr().err.splitlines()
     assert first.startswith("memgrain: compiling the hot loops, once; they are kept in ")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from memgrain import hwmodels, workloads
 from memgrain.sim import Curve, Shape, SimulationError, count_lru, miss_ratio_curve
 from memgrain.sim.curves import distances, stacks
-from memgrain.sim.curves.tap import BATCH, Distances, PerSet, Sampled
+from memgrain.sim.curves.probe import BATCH, Distances, PerSet, Sampled
 from memgrain.sim.native.address import fold, folding
 from memgrain.workloads.trace import Trace
 

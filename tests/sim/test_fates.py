@@ -1,4 +1,4 @@
-"""Sets that share one fate are simulated once, and nothing can tell: grains of any size against single lines."""
+"""Set groups against single lines: adjacent sets with identical history are simulated once, with the same result."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from memgrain import hwmodels
 from memgrain.sim.cache import ways
 from memgrain.sim.cache.cache import Cache
-from memgrain.sim.cache.fast import resident_runs as bundles
-from memgrain.sim.cache.fast import set_groups
+from memgrain.sim.cache.fast import resident_runs, set_groups
 from memgrain.sim.levels.request import Request
 from memgrain.sim.native.address import mix, scale
 from memgrain.workloads.trace import READ, RUN, WRITE
@@ -21,7 +20,7 @@ from tests.sim.conftest import BASE, Sink, ask, pieces
 LINE = 128
 FOOTPRINT = 200_000
 """Bytes whose first fetches are counted: not of all lines that are asked for."""
-GRAINS = (1, 2, 4, 8, 16, 32)
+BLOCKS = (1, 2, 4, 8, 16, 32)
 
 
 class Below(Sink):
@@ -49,7 +48,7 @@ def content(cache: Cache) -> list[NDArray[np.int64]]:
     """What decides what a cache will do, of every set: quotients in order (with the way of a line from before the
     trace), their states, and the policy's notes."""
     for group in range(cache.set_total if cache.sets[0, cache.config.clock_at] else 0):
-        bundles.order(group, cache.sets[0], cache.config)
+        resident_runs.sort_set(group, cache.sets[0], cache.config)
     words, spec = cache._words()[..., : cache.spec.ways].astype(np.int64), cache.spec
     quotients, way = words >> ways.TAG_BITS, words & ways.WAY
     states = np.take_along_axis(cache._slots()[..., ways.STATUS], way, 2)
@@ -109,12 +108,12 @@ def run(draw: st.DrawFn, lines: int) -> tuple[int, int, int, int, int, int, int,
 
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
-def test_grains_change_nothing(data: st.DataObject) -> None:
+def test_set_groups_change_nothing(data: st.DataObject) -> None:
     """Answers, counts, what goes down and in which order, and what the sets hold are those of single lines, whatever
     is asked for, over several kernels."""
     keys, dirty = data.draw(specs()), data.draw(st.booleans())
     plain, plain_below = cache_with(0, keys, dirty)
-    cache, below = cache_with(data.draw(st.sampled_from(GRAINS)), keys, dirty)
+    cache, below = cache_with(data.draw(st.sampled_from(BLOCKS)), keys, dirty)
     lines = 2 * keys_lines(plain)
     indices = np.random.default_rng(data.draw(st.integers(0, 9))).integers(0, 40, 30)
     for _ in range(data.draw(st.integers(1, 3))):
@@ -138,7 +137,7 @@ def test_grains_change_nothing(data: st.DataObject) -> None:
         assert (plain.busy == cache.busy).all()
         plain.forget(), cache.forget(), plain_below.forget(), below.forget()
     for first in range(0, cache.set_total if cache.block_lines > 1 else 0, cache.block_lines):
-        set_groups.part(first, cache.sets[0], cache.config)
+        set_groups.split(first, cache.sets[0], cache.config)
     assert all(np.array_equal(a, b) for a, b in zip(content(plain), content(cache), strict=True))
 
 
@@ -147,54 +146,54 @@ def keys_lines(cache: Cache) -> int:
     return cache.spec.capacity // cache.line
 
 
-@pytest.mark.parametrize("apart", [False, True])
-def test_lines_of_a_copied_grain_arrive_one_by_one(apart: bool) -> None:
-    """A grain is copied from the far partition, whose one slice serves its 32 lines over 128 ns; asked for one by one,
-    each has its own time, also where the cohort has been taken apart before and is looked at again meanwhile."""
+@pytest.mark.parametrize("was_split", [False, True])
+def test_lines_of_a_copied_block_arrive_one_by_one(was_split: bool) -> None:
+    """A block is copied from the far partition, whose one slice serves its 32 lines over 128 ns. Requested one by one,
+    each line has its own arrival, also where the set group was split before and is compared again meanwhile."""
     keys = {"partitions": 2, "replicate": True, "far_latency": "1 us", "slices": 2, "bandwidth": "64 GB/s"}
-    grain = next(number for number in range(64) if scale(mix(number), 2) == 1) * 32 * LINE
-    for size in GRAINS:
+    block = next(number for number in range(64) if scale(mix(number), 2) == 1) * 32 * LINE
+    for size in BLOCKS:
         cache, _ = cache_with(size, keys, False)
-        whole = ask(pieces([(grain, 32 * LINE, READ)]))
+        whole = ask(pieces([(block, 32 * LINE, READ)]))
         cache.serve(whole, 0, 2, 0)
-        for i in range(32 * apart):
-            cache.serve(ask(pieces([(grain + cache.spec.sets * LINE + i * LINE, LINE, READ)])), 0, 0, 0)
+        for i in range(32 * was_split):
+            cache.serve(ask(pieces([(block + cache.spec.sets * LINE + i * LINE, LINE, READ)])), 0, 0, 0)
         assert cache.serve(whole, 0, 0, 10**6) == 10**6 + 124_000 + 10**6
         flags = cache.sets[0, cache.config.groups_at + 1 : cache.config.arrivals_at]
         flags[flags > 0] = 1
         assert cache.serve(whole, 0, 0, 10**6) == -(-(2 * 10**6 + 124_000) // 1024) * 1024
-        singly = [cache.serve(ask(pieces([(grain + i * LINE, LINE, READ)])), 0, 0, 10**6) for i in (0, 31)]
+        singly = [cache.serve(ask(pieces([(block + i * LINE, LINE, READ)])), 0, 0, 10**6) for i in (0, 31)]
         assert singly == [-(-(2 * 10**6 + i * 4000) // 1024) * 1024 for i in (0, 31)]
 
 
 def test_a_copy_of_what_is_there_in_part_waits_for_the_rest() -> None:
-    """Of every line of a grain, half is at home, and the other half is fetched when the grain is copied."""
+    """Half of every line of a block is at home; the other half is fetched when the block is copied."""
     keys = {"partitions": 2, "replicate": True, "far_latency": "1 us", "slices": 2, "bandwidth": "64 GB/s"}
-    grain = next(number for number in range(64) if scale(mix(number), 2) == 1) * 32 * LINE
-    for size in GRAINS:
+    block = next(number for number in range(64) if scale(mix(number), 2) == 1) * 32 * LINE
+    for size in BLOCKS:
         cache, below = cache_with(size, keys, False)
         for i in range(32):
-            cache.serve(ask(pieces([(grain + i * LINE, LINE // 2, READ)])), 0, 2, 0)
+            cache.serve(ask(pieces([(block + i * LINE, LINE // 2, READ)])), 0, 2, 0)
         flags = cache.sets[0, cache.config.groups_at + 1 : cache.config.arrivals_at]
         flags[flags > 0] = 1
         below.delay = 5 * 10**6
-        assert cache.serve(ask(pieces([(grain, 32 * LINE, READ)])), 0, 0, 10**6) == 6 * 10**6
-        assert cache.serve(ask(pieces([(grain, LINE, READ)])), 0, 0, 10**6) == -(-6 * 10**6 // 1024) * 1024
+        assert cache.serve(ask(pieces([(block, 32 * LINE, READ)])), 0, 0, 10**6) == 6 * 10**6
+        assert cache.serve(ask(pieces([(block, LINE, READ)])), 0, 0, 10**6) == -(-6 * 10**6 // 1024) * 1024
 
 
-def test_a_cohort_is_taken_apart_and_comes_together() -> None:
-    """One line of a grain takes the cohort apart; once that is gone from the set, whole grains bring it together."""
+def test_a_set_group_is_split_and_merges() -> None:
+    """A request for one line splits the set group; once that line has gone, requests for whole blocks merge it."""
     cache, _ = cache_with(32, {"ways": 4, "capacity": f"{LINE * 4 * 64} B"}, False)
-    for grain in range(8):
-        cache.serve(ask(pieces([(grain * 32 * LINE, 32 * LINE, READ)])), 0, 0, 0)
-    assert in_step(cache) == 2
+    for block in range(8):
+        cache.serve(ask(pieces([(block * 32 * LINE, 32 * LINE, READ)])), 0, 0, 0)
+    assert lockstep_groups(cache) == 2
     cache.serve(ask(pieces([(0, LINE, READ)])), 0, 0, 0)
-    assert in_step(cache) == 1
-    for grain in range(32):
-        cache.serve(ask(pieces([(grain * 32 * LINE, 32 * LINE, READ)])), 0, 0, 0)
-    assert in_step(cache) == 2
+    assert lockstep_groups(cache) == 1
+    for block in range(32):
+        cache.serve(ask(pieces([(block * 32 * LINE, 32 * LINE, READ)])), 0, 0, 0)
+    assert lockstep_groups(cache) == 2
 
 
-def in_step(cache: Cache) -> int:
-    """Cohorts in step."""
+def lockstep_groups(cache: Cache) -> int:
+    """Set groups in lock-step."""
     return int(cache.sets[0, cache.config.groups_at])

@@ -327,7 +327,7 @@ def test_addresses_that_cannot_be_told_apart_are_refused() -> None:
 
 
 def test_plain_python_does_what_the_compiled_loop_does() -> None:
-    """Everything under sim/compiled also runs, slowly, without Numba's compiler."""
+    """The loops of the cache and of curves also run, slowly, without Numba's compiler."""
     program = (
         "from tests.sim.conftest import ask, cache_of, pieces; import numpy as np; rng = np.random.default_rng(1)\n"
         "cache, sink = cache_of(capacity='24 KiB', ways=3, partitions=2, replicate=True, far_latency='150 ns',"
@@ -336,7 +336,9 @@ def test_plain_python_does_what_the_compiled_loop_does() -> None:
         "    sizes = rng.integers(1, 500, 4)\n"
         "    parts = [(int(rng.integers(0, 9**5)), int(size), int(size) % 5 == 0) for size in sizes]\n"
         "    print(int(cache.serve(ask(pieces(parts)), 0, now % 3, now)))\n"
-        "print(sink.asked, cache.counters())"
+        "print(sink.asked, cache.counters())\n"
+        "from memgrain.sim import count_lru\n"
+        "print(*[count_lru(rng.integers(0, 400, 900).astype(np.int32), 24, ways, 2).tolist() for ways in (16, 40)])"
     )
     printed = [
         subprocess.run(
@@ -350,3 +352,19 @@ def test_plain_python_does_what_the_compiled_loop_does() -> None:
         for mode in ({"NUMBA_DISABLE_JIT": "1"}, {"NUMBA_DISABLE_JIT": "0"})
     ]
     assert printed[0] == printed[1]
+
+
+def test_importing_makes_no_cache_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "cache"
+    program = "import memgrain.sim; from memgrain.sim.native import jit; print(jit.fresh(), jit.cache_folder())"
+    for number, lines in enumerate(("import memgrain.sim", program)):
+        found = subprocess.run(
+            [sys.executable, "-c", lines],
+            env={**os.environ, "MEMGRAIN_CACHE_DIR": str(folder)},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert folder.exists() == bool(number)
+    assert found.stdout.split() == ["True", str(next(folder.iterdir()))]

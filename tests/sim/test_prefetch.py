@@ -206,9 +206,9 @@ def test_the_look_into_a_cache_agrees_with_what_it_answers() -> None:
         keys = {"capacity": "12 KiB", **keys}
         cache, _ = cache_of(**keys)
         for address in (64 * rng.integers(0, 400, 600)).tolist():
-            grain = np.array([address // 64])
+            granule = np.array([address // 64])
             core = int(rng.integers(4))
-            expected = bool(holds(cache, grain, core)[0])
+            expected = bool(holds(cache, granule, core)[0])
             before = cache.counters()["hits"]
             cache.serve(ask(pieces([(address, 64, READ)])), 0, core, 0)
             assert (cache.counters()["hits"] > before) == expected

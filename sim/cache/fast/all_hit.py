@@ -1,4 +1,4 @@
-"""Runs that a cache serves whole: which are bundles, how they become one, and how they are read; see `bundles`."""
+"""All-hit runs: how a run becomes resident, is found in the table, and is read; see `resident_runs`."""
 
 import numpy as np
 
@@ -7,8 +7,8 @@ from memgrain.sim.cache.expand import (
     BITS_32,
     MASK,
     entry,
-    place,
-    place_of,
+    locate,
+    locate_line,
     shape_of,
 )
 from memgrain.sim.cache.fast.resident_runs import (
@@ -21,31 +21,42 @@ from memgrain.sim.cache.fast.resident_runs import (
     LOW,
     MOST_BITS,
     PART,
+    RESIDENT,
     ROWS,
     SECTORS,
     SHARES,
     SIZE,
     STRIDE,
-    WHOLE,
-    join_bundle,
-    place_in_table,
+    add_line,
+    run_offset,
 )
-from memgrain.sim.cache.fast.set_groups import cohort_of
+from memgrain.sim.cache.fast.set_groups import lockstep_flag
 from memgrain.sim.cache.replacement import LRU
 from memgrain.sim.cache.state import QUEUE_LINES
-from memgrain.sim.cache.ways import ARRIVAL, SETTLED, STATUS, TAG, TAG_BITS, TICK_BITS, WAY, arrival, index, slot_of
+from memgrain.sim.cache.ways import (
+    ARRIVAL,
+    SETTLED,
+    STATUS,
+    TAG,
+    TAG_BITS,
+    TICK_BITS,
+    WAY,
+    arrival,
+    index,
+    slot_of,
+)
 from memgrain.sim.native.address import mix
-from memgrain.sim.native.host_prefetch import prefetch
+from memgrain.sim.native.host_prefetch import host_prefetch
 from memgrain.sim.native.jit import compiled, inlined
 from memgrain.sim.native.simd import LANES, lowest, match, population
 
 TRIES = 4
-"""Places in the table where a run may be, a power of two."""
+"""Entries of the table where a run may be, a power of two."""
 
 
 @inlined
-def may_be_whole(address, stride, size, rows, sets, config):
-    """Whether a strided run that is read may be a bundle: it is long enough, and not too long."""
+def may_be_resident(address, stride, size, rows, sets, config):
+    """Whether a strided read can be a resident run: it is long enough, and not too long."""
     lines, bits = config.min_run_lines, config.line_bits
     return (
         lines > 0
@@ -58,18 +69,18 @@ def may_be_whole(address, stride, size, rows, sets, config):
 
 
 @inlined
-def mark_of(address, stride, size, rows, state):
+def run_hash_of(address, stride, size, rows, state):
     """A hash of a run and the reader's partition, never 0."""
     return mix(mix(address) + mix(stride ^ (size << 13) ^ (rows << 26)) + state.near) | 1
 
 
 @inlined
-def look_for(mark, address, stride, size, rows, sets, config, state):
-    """The number of a run's bundle; 0: it has none."""
+def find_run(run_hash, address, stride, size, rows, sets, config, state):
+    """The number of a run in the table, or 0."""
     for i in range(TRIES):
-        number = place_of_try(mark, i, config)
-        if sets[index(config.hashes_at + number)] == mark:
-            at = place_in_table(number, config)
+        number = candidate(run_hash, i, config)
+        if sets[index(config.hashes_at + number)] == run_hash:
+            at = run_offset(number, config)
             if (
                 sets[index(at + LOW)] == address & BITS_31
                 and sets[index(at + HIGH)] == address >> 31
@@ -83,57 +94,57 @@ def look_for(mark, address, stride, size, rows, sets, config, state):
 
 
 @inlined
-def look_for_room(mark, sets, config):
-    """The number of a bundle of which no line is left, where another one may be put; 0: there is none."""
+def find_free_entry(run_hash, sets, config):
+    """The number of an entry of the table for a new run, of which no line is left; 0: there is none."""
     for i in range(TRIES):
-        number = place_of_try(mark, i, config)
-        if sets[index(place_in_table(number, config) + LINES)] == 0:
+        number = candidate(run_hash, i, config)
+        if sets[index(run_offset(number, config) + LINES)] == 0:
             return number
     return np.int64(0)
 
 
 @inlined
-def place_of_try(mark, i, config):
-    """The number of the bundle that is looked at as number `i`: neighbours, so that their marks lie together."""
-    return ((((mark >> 8) & -TRIES) + i) & (config.max_runs - 1)) + 1
+def candidate(run_hash, i, config):
+    """The number of the entry that try `i` looks at. The tries are neighbours, so that their hashes lie together."""
+    return ((((run_hash >> 8) & -TRIES) + i) & (config.max_runs - 1)) + 1
 
 
 @inlined
-def is_whole(number, sets, config):
-    """Whether there is a bundle of this number, of which nothing has been lost."""
-    return number > 0 and sets[index(place_in_table(number, config) + WHOLE)] != 0
+def is_resident(number, sets, config):
+    """Whether the run of this number is resident."""
+    return number > 0 and sets[index(run_offset(number, config) + RESIDENT)] != 0
 
 
 @inlined
-def is_there(line, sets, config, state):
-    """Whether a line is in the partition near the reader, in a set of its own."""
-    _, first, group, quotient = place_of(line, config, state)
-    return find_apart(first * config.set_count + group, quotient << TAG_BITS, sets, config) >= 0
+def has_line(line, sets, config, state):
+    """Whether the partition near the reader has a line, in a set whose group is split."""
+    _, first, set_index, quotient = locate_line(line, config, state)
+    return find_in_split_set(first * config.set_count + set_index, quotient << TAG_BITS, sets, config) >= 0
 
 
 @inlined
-def find_apart(group, key, sets, config):
-    """The position of the word with `key` in a set whose cohort is apart, or -1."""
-    if config.block_lines > 1 and sets[cohort_of(group, config)] == 0:
+def find_in_split_set(set_index, key, sets, config):
+    """The position of the word with `key` in a set whose group is split, or -1."""
+    if config.block_lines > 1 and sets[lockstep_flag(set_index, config)] == 0:
         return -1
-    found = match(sets, group * LANES, key, TAG)
+    found = match(sets, set_index * LANES, key, TAG)
     return lowest(found) if found else -1
 
 
 @compiled
-def adopt(known, mark, address, stride, size, rows, sets, arrivals, queue, config, state):
-    """Make a run a bundle, which was number `known` before (0: it was none), if all it asks for is there. Returns its
-    number, or 0 if it is none; the queue is used meanwhile."""
-    number = known if known else look_for_room(mark, sets, config)
+def register(known, run_hash, address, stride, size, rows, sets, arrivals, queue, config, state):
+    """Register a run, which had number `known` before (0: none), if all that it requests is present. Returns its
+    number, or 0 if it is not resident. Overwrites the queue."""
+    number = known if known else find_free_entry(run_hash, sets, config)
     if number == 0:
         return number
-    at, k, position, last_line = place_in_table(number, config), np.int64(0), np.int64(0), np.int64(-1)
+    at, k, position, last_line = run_offset(number, config), np.int64(0), np.int64(0), np.int64(-1)
     if sets[index(at + LINES)] == 0:
         sets[index(config.read_at + number)] = 0
-    sets[index(config.hashes_at + number)] = mark
+    sets[index(config.hashes_at + number)] = run_hash
     sets[index(at + LOW)], sets[index(at + HIGH)] = address & BITS_31, address >> 31
     sets[index(at + STRIDE)], sets[index(at + SIZE)], sets[index(at + ROWS)] = stride, size, rows
-    sets[index(at + PART)], sets[index(at + WHOLE)] = state.near, 0
+    sets[index(at + PART)], sets[index(at + RESIDENT)] = state.near, 0
     sets[index(config.clock_at)] = max(sets[index(config.clock_at)], 1)
     for i in range(ARRIVED, SHARES + config.partition_slices):
         sets[index(at + i)] = 0
@@ -146,43 +157,43 @@ def adopt(known, mark, address, stride, size, rows, sets, arrivals, queue, confi
         mask = config.all_sectors & ~before
         while line <= last_line:
             if k == QUEUE_LINES:
-                if not take_in(number, k, position, sets, arrivals, queue, config, state):
+                if not register_lines(number, k, position, sets, arrivals, queue, config, state):
                     return np.int64(0)
                 position, k = position + k, np.int64(0)
             queue.line[index(k)] = line
             queue.request[index(k)] = mask & ~after if line == last_line else mask
             mask, line, k = config.all_sectors, line + 1, k + 1
-    if not take_in(number, k, position, sets, arrivals, queue, config, state):
+    if not register_lines(number, k, position, sets, arrivals, queue, config, state):
         return np.int64(0)
-    sets[index(at + WHOLE)] = 1
+    sets[index(at + RESIDENT)] = 1
     return number
 
 
 @inlined
-def take_in(number, count, position, sets, arrivals, queue, config, state):
-    """Let the first `count` lines of the queue be those of a bundle from `position` on; returns whether all that is
-    asked of them is there."""
-    place(count, queue, config, state)
+def register_lines(number, count, position, sets, arrivals, queue, config, state):
+    """Register the first `count` lines of the queue as those of a run from `position` on; returns whether all that is
+    requested of them is present."""
+    locate(count, queue, config, state)
     for k in range(count):
-        prefetch(sets, entry(queue.set_index, k) * LANES)
-    at, latest = place_in_table(number, config), np.int64(0)
+        host_prefetch(sets, entry(queue.set_index, k) * LANES)
+    at, latest = run_offset(number, config), np.int64(0)
     for k in range(count):
-        group, mask = entry(queue.set_index, k), entry(queue.request, k) & MASK
-        found = find_apart(group, entry(queue.key, k), sets, config)
+        set_index, mask = entry(queue.set_index, k), entry(queue.request, k) & MASK
+        found = find_in_split_set(set_index, entry(queue.key, k), sets, config)
         if found < 0:
             return False
-        word = np.int64(sets[index(group * LANES + found)])
+        word = np.int64(sets[index(set_index * LANES + found)])
         if word & SETTLED == 0:
-            slot = slot_of(word, group, config)
+            slot = slot_of(word, set_index, config)
             if mask & ~np.int64(sets[index(slot + STATUS)]) or ~sets[index(slot + ARRIVAL)] >= state.wait:
                 return False
             latest = max(latest, np.int64(arrival(slot, sets, arrivals)))
         queue.key[index(k)] = word & WAY
-        prefetch(sets, config.members_at + group * config.ways)
+        host_prefetch(sets, config.members_at + set_index * config.ways)
     sets[index(at + ARRIVED)] = max(sets[index(at + ARRIVED)], latest)
     first = at + SHARES - state.first_slice - state.near * config.partition_slices
     for k in range(count):
-        join_bundle(number, position + k, entry(queue.key, k), entry(queue.set_index, k), sets, config)
+        add_line(number, position + k, entry(queue.key, k), entry(queue.set_index, k), sets, config)
         share, sectors = index(first + entry(queue.slice, k)), population(entry(queue.request, k) & MASK)
         sets[share] = ((sets[share] >> LAST_BITS) + sectors) << LAST_BITS | sectors
     return True
@@ -190,8 +201,8 @@ def take_in(number, count, position, sets, arrivals, queue, config, state):
 
 @inlined
 def reserve_shares(shares, sets, config, state, busy):
-    """Reserve the slices of the near partition for what is at `shares`; returns when the last line's slice begins to
-    serve it. Nothing is stored under a condition, and products are of 32 bits, for the host's vectors."""
+    """Reserve the slices of the near partition for the sectors at `shares`; returns when the last line begins to be
+    served. No store has a condition and products have 32 bits, for the host's vectors."""
     slices, now, time = config.partition_slices, state.now, config.sector_time & BITS_32
     channel, latest = state.first_slice + state.near * slices, now
     for i in range(slices):
@@ -204,9 +215,9 @@ def reserve_shares(shares, sets, config, state, busy):
 
 
 @compiled
-def read_whole(number, tensor, sets, config, state, busy):
-    """Read a bundle that is whole."""
-    at = place_in_table(number, config)
+def read_resident_run(number, tensor, sets, config, state, busy):
+    """Read a resident run."""
+    at = run_offset(number, config)
     clock = sets[index(config.clock_at)] + 1
     sets[index(config.clock_at)] = clock
     if config.policy == LRU:

@@ -1,5 +1,6 @@
-"""The words of a set brought in order of age, as vectors of LLVM like `lanes`: sixteen numbers that have just been
-written one by one cannot be read as a vector without a wait, so all is one piece from gathering ages to storing words.
+"""Sort the words of a set by age, as LLVM vectors like `memgrain.sim.native.simd`. The host stalls when it reads
+sixteen numbers as a vector that it has just written one by one, so one intrinsic does all, from gathering ages to
+storing words.
 """
 
 from typing import Any
@@ -25,12 +26,12 @@ def _everywhere(builder: Any, number: Any) -> Any:
     return builder.shuffle_vector(first, unknown, _vector(_WORD, [0] * LANES))
 
 
-def _gather(builder: Any, pointer: Any, places: Any) -> Any:
-    """The words at these places, as a vector of long numbers."""
+def _gather(builder: Any, pointer: Any, indices: Any) -> Any:
+    """The words at these indices, as a vector of int64."""
     found = ir.Constant(ir.VectorType(_WORD, LANES), ir.Undefined)
     for lane in _LANES:
-        place = builder.extract_element(places, ir.Constant(_WORD, lane))
-        word = builder.load(builder.gep(pointer, [place]), align=4)
+        locate = builder.extract_element(indices, ir.Constant(_WORD, lane))
+        word = builder.load(builder.gep(pointer, [locate]), align=4)
         found = builder.insert_element(found, word, ir.Constant(_WORD, lane))
     return builder.sext(found, ir.VectorType(_LONG, LANES))
 
@@ -63,8 +64,8 @@ def _sort_by_age(typing_context, array, base, ways, way_mask, members, read_at, 
                 rank = builder.sub(rank, builder.sext(builder.icmp_signed(">", other, age), long))
             for lane in _LANES:
                 at = ir.Constant(_WORD, lane)
-                place = builder.gep(data, [builder.add(base, builder.extract_element(rank, at))])
-                builder.store(builder.extract_element(words, at), place, align=4)
+                locate = builder.gep(data, [builder.add(base, builder.extract_element(rank, at))])
+                builder.store(builder.extract_element(words, at), locate, align=4)
         return builder.zext(some, _LONG)
 
     return signature, generate
@@ -76,14 +77,16 @@ def _sort_in_python(array, base, ways, way_mask, members, read_at, since, bits):
         note = int(array[members + (word & way_mask)])
         then = int(array[read_at + (note >> bits)])
         ages.append((1, then, note & ((1 << bits) - 1)) if then > since else (0, -at, 0))
-    order = sorted(range(ways), key=ages.__getitem__, reverse=True)
-    array[base : base + ways] = [words[at] for at in order]
-    return order != list(range(ways))
+    sort_set = sorted(range(ways), key=ages.__getitem__, reverse=True)
+    array[base : base + ways] = [words[at] for at in sort_set]
+    return sort_set != list(range(ways))
 
 
 sort_by_age = _sort_in_python if config.DISABLE_JIT else _sort_by_age
-"""`sort_by_age(array, base, ways, way_mask, members, read_at, since, bits)`: of the first `ways` words from `base` on,
-those whose bundle was read after `since` come first, what was read last before the others, and in a bundle the last
-position; the others stay in order behind them. The note of a word is at `members` plus its way (its part under
-`way_mask`): its position in the low `bits`, above them the number of its bundle, which was read last at `read_at` plus
-that."""
+"""`sort_by_age(array, base, ways, way_mask, members, read_at, since, bits)`: sort the first `ways` words from
+`base` on.
+
+Words whose run was read after `since` come first: those of the run read last before others, and within a run the last
+position first. The others keep their order behind them. The note of a word is at `members` plus its way (its part under
+`way_mask`). It has the position in its low `bits` and the number of the run above them; the run was read last at the
+clock that stands at `read_at` plus that number."""

@@ -1,17 +1,18 @@
-"""Bundles: runs of which a partition of a cache has every line, so that who reads them again is answered at once.
+"""Resident runs: a run whose lines are all in one partition of a cache is answered at once when it is read again.
 
-A tile of keys is read by one program after the other, each time by the same run. Once it has found all its lines there,
-the run is kept in a table, each of their ways notes its number, and how many of them each slice serves is counted. To
-read it again is to book the slices for so many, and to note the time. The words of its sets come in order of age only
-when somebody looks into one of them: the lines of all bundles read since then move to the front, the newest first.
+One program after the other reads a tile of keys, each by the same run. Once a run has found all its lines in the
+partition, the run is registered in a table, each of its ways notes its number, and the sectors that each slice serves
+are counted. A further read reserves the slices for so many sectors and notes the time. The words of its sets are sorted
+by age only when one of these sets is looked up: the lines of all runs read since then move to the front, the newest
+first.
 
-A bundle is whole as long as none of its lines has been evicted or changed. Bundles are for caches whose ways are
-ordered by age and fill one vector, and where a reader finds all in the partition that it looks up first.
+A run is resident until one of its lines is evicted or changed. Resident runs need ways that are ordered by age and fill
+one vector, and a reader that finds all data in the partition that it looks up first.
 
-From `BUNDLES` on, `sets` holds a clock, which counts what is read whole; from `MEMBERS` on, for each set and way, the
-number of a bundle (from 1 on, 0: none) and the line's position in it; from `SEEN` on the clock when a set's words came
-in order; from `READ_AT` on the clock when each bundle was read last, from `MARKS` on a hash of its run; and from
-`TABLE` on the bundles.
+The tables in `sets`: at `clock_at` a clock, which counts reads of resident runs; from `members_at` on, for each set and
+way, the number of a run (from 1 on; 0: none) and the line's position in it; from `sorted_at` on the clock when each set
+was sorted; from `read_at` on the clock when each run was read last; from `hashes_at` on a hash of each run; from
+`runs_at` on the runs.
 """
 
 import numpy as np
@@ -22,12 +23,12 @@ from memgrain.sim.native.jit import compiled, inlined
 from memgrain.sim.native.simd import LANES
 
 MIN_LINES, MOST_BITS = 32, 12
-"""Lines of the smallest bundle, and the logarithm of those of the largest one."""
+"""Lines of the shortest resident run, and the logarithm of those of the longest one."""
 LATEST_CLOCK = 2**31 - 1
-# what the table holds of a bundle: its run, the partition, whether it is whole, lines that note its number, when all
-# have arrived (ticks), how many sectors and granules are asked for, and, for each slice, the sectors that it serves and
-# those of the last line it does, in `LAST_BITS` bits
-LOW, HIGH, STRIDE, SIZE, ROWS, PART, WHOLE, LINES, ARRIVED, SECTORS, GRANULES, SHARES = range(12)
+# an entry of the table: the run, the partition, whether the run is resident, lines that note its number, when all have
+# arrived (ticks), how many sectors and granules it requests, and, for each slice, the sectors that it serves and, in
+# `LAST_BITS` bits, those of its last line
+LOW, HIGH, STRIDE, SIZE, ROWS, PART, RESIDENT, LINES, ARRIVED, SECTORS, GRANULES, SHARES = range(12)
 LAST_BITS = 4
 
 
@@ -38,67 +39,67 @@ def table_size(lines: int) -> int:
 
 
 @inlined
-def in_use(sets, config):
-    """Whether there is or was a bundle."""
+def any_resident_run(sets, config):
+    """Whether there is or was a resident run."""
     return sets[index(config.clock_at)] != 0
 
 
 @inlined
-def place_in_table(number, config):
-    """Where in `sets` a bundle is."""
+def run_offset(number, config):
+    """Where in `sets` the entry of a run begins."""
     return config.runs_at + (number - 1) * (SHARES + config.partition_slices)
 
 
 @inlined
-def join_bundle(number, position, way, group, sets, config):
-    """The line in a way of a set is that at `position` of a bundle, and of no other from now on."""
-    note = index(config.members_at + group * config.ways + way)
+def add_line(number, position, way, set_index, sets, config):
+    """Note that the line in a way of a set is that at `position` of a run, and of no other run any more."""
+    note = index(config.members_at + set_index * config.ways + way)
     former = np.int64(sets[note]) >> MOST_BITS
     if former != number:
         if former:
-            order(group, sets, config)
-            leave(way, group, sets, config)
-        sets[index(place_in_table(number, config) + LINES)] += 1
+            sort_set(set_index, sets, config)
+            remove_line(way, set_index, sets, config)
+        sets[index(run_offset(number, config) + LINES)] += 1
     sets[note] = number << MOST_BITS | position
 
 
 @inlined
-def loosen(slot, group, sets, config):
-    """The line of a slot of a set has changed: its bundle, if it has one, is not whole any more."""
-    if in_use(sets, config):
-        way = (slot - config.slots_at - group * config.width) // SLOT
-        number = np.int64(sets[index(config.members_at + group * config.ways + way)]) >> MOST_BITS
+def invalidate_run(slot, set_index, sets, config):
+    """The line of a slot of a set has changed: its run, if it has one, is not resident any more."""
+    if any_resident_run(sets, config):
+        way = (slot - config.slots_at - set_index * config.width) // SLOT
+        number = np.int64(sets[index(config.members_at + set_index * config.ways + way)]) >> MOST_BITS
         if number:
-            sets[index(place_in_table(number, config) + WHOLE)] = 0
+            sets[index(run_offset(number, config) + RESIDENT)] = 0
 
 
 @inlined
-def leave(way, group, sets, config):
-    """The line in a way of a set is no longer of any bundle."""
-    if in_use(sets, config):
-        note = index(config.members_at + group * config.ways + way)
+def remove_line(way, set_index, sets, config):
+    """The line in a way of a set belongs to no run any more."""
+    if any_resident_run(sets, config):
+        note = index(config.members_at + set_index * config.ways + way)
         number = np.int64(sets[note]) >> MOST_BITS
         if number:
             sets[note] = 0
-            at = place_in_table(number, config)
-            sets[index(at + WHOLE)] = 0
+            at = run_offset(number, config)
+            sets[index(at + RESIDENT)] = 0
             sets[index(at + LINES)] -= 1
 
 
 @compiled
-def order(group, sets, config):
-    """Bring the words of a set in order of age."""
-    since, clock = np.int64(sets[index(config.sorted_at + group)]), sets[index(config.clock_at)]
+def sort_set(set_index, sets, config):
+    """Sort the words of a set by age."""
+    since, clock = np.int64(sets[index(config.sorted_at + set_index)]), sets[index(config.clock_at)]
     if since == clock:
         return
-    sets[index(config.sorted_at + group)] = clock
-    members = config.members_at + group * config.ways
-    sort_by_age(sets, group * LANES, config.ways, WAY, members, config.read_at, since, MOST_BITS)
+    sets[index(config.sorted_at + set_index)] = clock
+    members = config.members_at + set_index * config.ways
+    sort_by_age(sets, set_index * LANES, config.ways, WAY, members, config.read_at, since, MOST_BITS)
 
 
 @compiled
 def forget_arrivals(sets, config):
-    """Let all of every bundle have arrived."""
-    if in_use(sets, config):
+    """Mark all data of every run as arrived."""
+    if any_resident_run(sets, config):
         for number in range(1, config.max_runs + 1):
-            sets[index(place_in_table(number, config) + ARRIVED)] = 0
+            sets[index(run_offset(number, config) + ARRIVED)] = 0

@@ -1,20 +1,20 @@
-"""Cohorts: neighbouring sets of a cache that have seen the same, of which one is kept for all.
+"""Set groups: adjacent sets with identical history are simulated once, through one representative.
 
-A *grain* is an aligned stretch of `GRAIN` lines, a power of two that divides the sets. Its lines have one home
-partition and one quotient, and lie one each in an aligned stretch of `GRAIN` sets, a *cohort*; `fold` only permutes
-them there. As long as all that is asked of a cohort's sets are whole grains, what these sets hold is the same. Such a
-cohort is *in step*: only one of its sets, the leader, is kept. Whoever asks for less than a grain takes the cohort
-apart first, and when its sets have become alike again, it comes back in step.
+A line block is `block_lines` aligned lines, a power of two that divides the sets. Its lines share a home partition and
+a quotient, and lie in one set each of `block_lines` aligned sets, their set group; `fold` only permutes them there.
+While every request for the sets of a group is for whole blocks, its sets hold the same. The group is then in lock-step,
+and only its representative is stored. A request for less than a block splits the group first. When its sets have become
+identical again, they merge.
 
-From `COHORTS` on, `sets` holds the number of cohorts in step, then for each cohort 0 if it is in step, and otherwise
-how many more whole grains it will be asked for before it is looked at again. Only arrivals can differ within a cohort
-in step: copies come through slices that are booked for different times. The leader's slot then has the latest, which
-is all that a whole grain asks about, and from `ARRIVALS` on, for each set and way, lie those of the line in each set.
+From `groups_at` on, `sets` holds the number of groups in lock-step, then for each group 0 if it is in lock-step, and
+otherwise the number of requests for whole blocks until its sets are compared again. In a group in lock-step only
+arrivals can differ: copies pass slices that are reserved for different times. The representative's slot has the latest
+arrival, which is all that a block needs; from `arrivals_at` on are those of the line in each set, by way.
 """
 
 import numpy as np
 
-from memgrain.sim.cache.fast.resident_runs import in_use, leave, order
+from memgrain.sim.cache.fast.resident_runs import any_resident_run, remove_line, sort_set
 from memgrain.sim.cache.ways import (
     ARRIVAL,
     FORMER,
@@ -32,40 +32,40 @@ from memgrain.sim.cache.ways import (
 )
 from memgrain.sim.native.jit import compiled, inlined
 
-PATIENCE = 8
-"""Whole grains that a cohort apart is asked for before its sets are compared."""
+RETRY_AFTER = 8
+"""Requests for whole blocks to a split group before its sets are compared."""
 
 
 @inlined
-def leader(group, config):
-    """The set that is kept for the cohort of a set: another place in each cohort, so that leaders do not compete for
-    the same sets of the host's caches."""
-    grain = config.block_lines
-    return (group & -grain) + ((group >> config.block_bits) & (grain - 1))
+def representative(set_index, config):
+    """The set that is stored for a set group. Its place differs from group to group, so that representatives do not
+    compete for the same sets of the host's caches."""
+    block = config.block_lines
+    return (set_index & -block) + ((set_index >> config.block_bits) & (block - 1))
 
 
 @inlined
-def cohort_of(group, config):
-    """Where in `sets` stands whether the cohort of a set is in step."""
-    return index(config.groups_at + 1 + (group >> config.block_bits))
+def lockstep_flag(set_index, config):
+    """The entry of `sets` that says whether the group of a set is in lock-step."""
+    return index(config.groups_at + 1 + (set_index >> config.block_bits))
 
 
 @inlined
-def any_in_step(sets, config):
-    """Whether any cohort is in step."""
+def any_lockstep(sets, config):
+    """Whether any set group is in lock-step."""
     return sets[index(config.groups_at)] > 0
 
 
 @inlined
-def arrivals_of(slot, group, config):
-    """Where in `sets` the arrivals of the lines of a cohort begin that share a slot of its leader `group`."""
-    way = (slot - config.slots_at - group * config.width) // SLOT
-    return config.arrivals_at + (group & -config.block_lines) * config.ways + way * config.block_lines
+def group_arrivals(slot, set_index, config):
+    """Where in `sets` the arrivals begin of the lines that share a slot of the representative `set_index`."""
+    way = (slot - config.slots_at - set_index * config.width) // SLOT
+    return config.arrivals_at + (set_index & -config.block_lines) * config.ways + way * config.block_lines
 
 
 @inlined
 def copy_set(source, target, sets, config):
-    """Make a set hold what another one does."""
+    """Copy the content of a set to another one."""
     of_words, of_slots = config.positions, config.width
     for i in range(of_words):
         sets[index(target * of_words + i)] = sets[index(source * of_words + i)]
@@ -75,21 +75,21 @@ def copy_set(source, target, sets, config):
 
 
 @compiled
-def part(group, sets, config):
-    """Take the cohort of a set apart, if it is in step."""
-    flag = cohort_of(group, config)
+def split(set_index, sets, config):
+    """Split the group of a set if it is in lock-step: give each of its sets its own content."""
+    flag = lockstep_flag(set_index, config)
     if sets[flag]:
         return
-    sets[flag] = PATIENCE
+    sets[flag] = RETRY_AFTER
     sets[index(config.groups_at)] -= 1
-    kept, first = leader(group, config), group & -config.block_lines
-    for there in range(first, first + config.block_lines):
-        if there != kept:
-            copy_set(kept, there, sets, config)
+    kept, first = representative(set_index, config), set_index & -config.block_lines
+    for other in range(first, first + config.block_lines):
+        if other != kept:
+            copy_set(kept, other, sets, config)
     for way in range(config.ways):
         slot = slot_of(way, kept, config)
         if sets[index(slot + STATUS)] & UNLIKE:
-            base = arrivals_of(slot, kept, config)
+            base = group_arrivals(slot, kept, config)
             for i in range(config.block_lines):
                 other = slot_of(way, first + i, config)
                 sets[index(other + STATUS)] &= ~UNLIKE
@@ -97,29 +97,29 @@ def part(group, sets, config):
 
 
 @compiled
-def join(group, sets, arrivals, config, state):
-    """Let the cohort of a set be in step if its sets hold the same."""
-    first = group & -config.block_lines
-    if in_use(sets, config):
+def merge(set_index, sets, arrivals, config, state):
+    """Put the group of a set in lock-step if its sets hold the same."""
+    first = set_index & -config.block_lines
+    if any_resident_run(sets, config):
         for there in range(first, first + config.block_lines):
-            order(there, sets, config)
+            sort_set(there, sets, config)
     for other in range(first + 1, first + config.block_lines):
-        if not alike(first, other, sets, arrivals, config, state):
+        if not identical_sets(first, other, sets, arrivals, config, state):
             return
-    if in_use(sets, config):
+    if any_resident_run(sets, config):
         for there in range(first, first + config.block_lines):
             for way in range(config.ways):
-                leave(way, there, sets, config)
-    kept = leader(group, config)
+                remove_line(way, there, sets, config)
+    kept = representative(set_index, config)
     if kept != first:
         copy_set(first, kept, sets, config)
-    sets[cohort_of(group, config)] = 0
+    sets[lockstep_flag(set_index, config)] = 0
     sets[index(config.groups_at)] += 1
 
 
 @inlined
-def alike(one, other, sets, arrivals, config, state):
-    """Whether two sets answer everything from now on in the same way."""
+def identical_sets(one, other, sets, arrivals, config, state):
+    """Whether two sets will answer every request in the same way."""
     for at in range(config.ways):
         word = np.int64(sets[index(one * config.positions + at)])
         word2 = np.int64(sets[index(other * config.positions + at)])
@@ -128,7 +128,9 @@ def alike(one, other, sets, arrivals, config, state):
         slot, slot2 = slot_of(word, one, config), slot_of(word2, other, config)
         if sets[index(slot + STATUS)] != sets[index(slot2 + STATUS)]:
             return False
-        if to_come(word, slot, sets, arrivals, config, state) != to_come(word2, slot2, sets, arrivals, config, state):
+        if pending_arrival(word, slot, sets, arrivals, config, state) != pending_arrival(
+            word2, slot2, sets, arrivals, config, state
+        ):
             return False
     notes = config.notes_at - config.slots_at
     for i in range(notes, config.width):
@@ -141,9 +143,9 @@ def alike(one, other, sets, arrivals, config, state):
 
 
 @inlined
-def to_come(word, slot, sets, arrivals, config, state):
-    """When (ticks) the data of a slot arrives, if that can matter to anyone from now on, else 0; of what this request
-    fetches, what stands for it."""
+def pending_arrival(word, slot, sets, arrivals, config, state):
+    """When (ticks) the data of a slot arrives if a later request may wait for it, else 0. For what this request fetches
+    it is the entry that stands for it."""
     if word & SETTLED:
         return np.int64(0)
     entered = np.int64(sets[index(slot + ARRIVAL)])
@@ -154,25 +156,25 @@ def to_come(word, slot, sets, arrivals, config, state):
 
 
 @inlined
-def in_step(group, sets, arrivals, config, state):
-    """Whether the cohort of a set is in step, now that a whole grain is asked of it."""
-    flag = cohort_of(group, config)
+def in_lockstep(set_index, sets, arrivals, config, state):
+    """Whether the group of a set is in lock-step; called once for each request for a whole block."""
+    flag = lockstep_flag(set_index, config)
     if sets[flag]:
         sets[flag] -= 1
         if sets[flag] == 0:
-            sets[flag] = PATIENCE
-            join(group, sets, arrivals, config, state)
+            sets[flag] = RETRY_AFTER
+            merge(set_index, sets, arrivals, config, state)
     return sets[flag] == 0
 
 
 @compiled
-def forget_arrivals(groups, sets, config):
-    """Let everything have arrived."""
-    grain = config.block_lines
-    for group in range(0, groups, grain):
-        together = grain > 1 and sets[cohort_of(group, config)] == 0
-        first = leader(group, config) if together else group
-        for there in range(first, first + 1 if together else group + grain):
+def forget_arrivals(set_total, sets, config):
+    """Mark all data as arrived."""
+    block = config.block_lines
+    for set_index in range(0, set_total, block):
+        together = block > 1 and sets[lockstep_flag(set_index, config)] == 0
+        first = representative(set_index, config) if together else set_index
+        for there in range(first, first + 1 if together else set_index + block):
             for way in range(config.ways):
                 slot = slot_of(way, there, config)
                 sets[index(slot + STATUS)] &= ~UNLIKE

@@ -1,4 +1,4 @@
-"""What listens above a level: a tap that takes off the lines that are asked for, and the counters it hands them to."""
+"""An access probe above a level, and the counters that it hands the requested lines to."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from memgrain.sim.levels.scratchpad import Scratchpad
 from memgrain.sim.native.address import folding, reciprocal
 
 BATCH = 1 << 16
-"""Lines that are handed on together, unless a request has more."""
+"""Lines that the probe hands on together, unless a request has more."""
 GROUPS = 8
 """Parts of a sample whose spread gives its error."""
 LIMITS = 1 << 24
-"""Rates of sampling that can be told apart."""
+"""Distinct rates of sampling."""
 Lines = NDArray[np.int32]
-"""Numbers of lines, or what is asked of them."""
+"""Numbers of lines, or the bits of the requests for them."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What a curve needs to know of a cache."""
+    """The geometry of a cache, as far as a curve needs it."""
 
     line: int
     """Bytes of a line, a power of two."""
@@ -53,7 +53,7 @@ class Shape:
 
     @classmethod
     def of(cls, spec: CacheSpec) -> Shape:
-        """That of a chip's cache."""
+        """The shape of a chip's cache."""
         hashed, copies = spec.set_hash == "xor", bool(spec.replicate)
         return cls(spec.line, spec.fill_granule, spec.sets, spec.ways, hashed, spec.partitions, copies)
 
@@ -64,15 +64,15 @@ class Shape:
 
 
 class Counter(Protocol):
-    """What counts lines."""
+    """A counter of lines."""
 
-    def take(self, count: int, lines: Lines, asked: Lines) -> None:
-        """Count the first `count` lines, in order; see `memgrain.sim.curves.stacks` for what is asked."""
+    def take(self, count: int, lines: Lines, requests: Lines) -> None:
+        """Count the first `count` lines, in order; see `memgrain.sim.curves.stacks` for the bits of `requests`."""
         ...
 
 
-class Tap:
-    """A level above `below`; it takes no time."""
+class AccessProbe:
+    """A level above `below` that notes the requested lines; it takes no time."""
 
     def __init__(self, below: Level, counter: Counter, shape: Shape, share: int) -> None:
         """Every `share` cores have one of the caches that are counted."""
@@ -80,7 +80,7 @@ class Tap:
         self.latency, self.queue, self.first, self.came = below.latency, 0, 0, 0
         self.line_bits, self.granule_bits = shape.line.bit_length() - 1, shape.granule.bit_length() - 1
         self.filled = 0
-        self.lines, self.asked = np.zeros(BATCH, np.int32), np.zeros(BATCH, np.int32)
+        self.lines, self.requests = np.zeros(BATCH, np.int32), np.zeros(BATCH, np.int32)
 
     def serve(self, request: Request, repeat: int, core: int, now: int) -> int:
         """See `Level.serve`."""
@@ -95,20 +95,20 @@ class Tap:
         if self.filled + most > len(self.lines):
             self.flush()
         if most > len(self.lines):
-            self.lines, self.asked = np.zeros(2 * most, np.int32), np.zeros(2 * most, np.int32)
-        place = core // self.share * partitions + core % self.share * partitions // self.share
+            self.lines, self.requests = np.zeros(2 * most, np.int32), np.zeros(2 * most, np.int32)
+        partition = core // self.share * partitions + core % self.share * partitions // self.share
         self.filled = st.spread(
             request.runs,
             request.indices,
             request.first,
             request.count,
             repeat,
-            place,
+            partition,
             self.line_bits,
             self.granule_bits,
             self.filled,
             self.lines,
-            self.asked,
+            self.requests,
         )
         if self.filled < 0:
             raise SimulationError(
@@ -117,28 +117,28 @@ class Tap:
             )
 
     def flush(self) -> None:
-        """Hand on what has come so far."""
-        self.counter.take(self.filled, self.lines, self.asked)
+        """Hand the lines noted so far to the counter."""
+        self.counter.take(self.filled, self.lines, self.requests)
         self.filled = 0
 
     def counters(self) -> dict[str, int]:
-        """Nothing of its own."""
+        """It counts nothing."""
         return {}
 
     def forget(self) -> None:
-        """Nothing of its own."""
+        """It counts nothing."""
 
 
-def put_above(level: Level, machine: Machine, tap: Tap) -> None:
-    """Let everything in the machine that leads to `level` lead to the tap."""
+def insert_above(level: Level, machine: Machine, probe: AccessProbe) -> None:
+    """Insert the probe above `level`: everything in the machine that led to `level` then leads to the probe."""
     for above in machine.levels:
         if isinstance(above, Cache | Link | Scratchpad) and above.below is level:
-            above.below = tap
+            above.below = probe
             if isinstance(above, Cache):
-                above.past.below = tap
+                above.past.below = probe
     for name in ("shared", "matmul_top", "vector_top", "top"):
         if getattr(machine, name) is level:
-            setattr(machine, name, tap)
+            setattr(machine, name, probe)
 
 
 def stacks(sets: int, depth: int, wide: bool) -> NDArray[Any]:
@@ -155,19 +155,21 @@ class PerSet:
 
     def __init__(self, shape: Shape, caches: int, tensors: int, threads: int = 1) -> None:
         """There are so many of the cache; each thread works on sets of its own."""
-        self.places, self.sets, self.granules = caches * shape.partitions, shape.sets, shape.granules
-        if self.places > st.MOST_PLACES:
-            raise SimulationError(f"{self.places} partitions of all caches; a curve tells {st.MOST_PLACES} apart")
+        self.partitions, self.sets, self.granules = caches * shape.partitions, shape.sets, shape.granules
+        if self.partitions > st.MAX_PARTITIONS:
+            raise SimulationError(
+                f"{self.partitions} partitions of all caches; a curve tells {st.MAX_PARTITIONS} apart"
+            )
         self.geometry = np.zeros(st.GEOMETRY, np.int64)
         self.geometry[[st.SETS, st.FACTOR, st.SHIFT]] = shape.sets, *reciprocal(shape.sets)
         self.geometry[[st.FOLD_BITS, st.FOLD_MASK]] = folding(shape.sets, shape.hashed)
         self.geometry[[st.PARTITIONS, st.REPLICATE]] = shape.partitions, shape.replicate
         self.geometry[[st.WAYS, st.PARTS]] = shape.ways, shape.granules
-        self.tags = stacks(self.places * shape.sets, st.DEEP, False)
+        self.tags = stacks(self.partitions * shape.sets, st.DEEP, False)
         self.depths = np.zeros(0, np.uint8)
         self.counts = np.zeros((threads, tensors, st.DEEP + 1), np.int64)
 
-    def take(self, count: int, lines: Lines, asked: Lines) -> None:
+    def take(self, count: int, lines: Lines, requests: Lines) -> None:
         """See `Counter.take`."""
         if not count:
             return
@@ -175,19 +177,19 @@ class PerSet:
         threads = len(self.counts)
 
         def work(part: int) -> None:
-            st.access(count, lines, asked, part, threads, self.geometry, self.tags, self.depths, self.counts[part])
+            st.access(count, lines, requests, part, threads, self.geometry, self.tags, self.depths, self.counts[part])
 
-        in_parts(work, threads)
+        run_in_threads(work, threads)
 
     def _make_room(self, lines: int) -> None:
-        """Let `depths` hold so many lines, and tags their largest quotient."""
-        room = len(self.depths) // (self.places * self.granules)
+        """Make room in `depths` for so many lines, and in tags for their largest quotient."""
+        room = len(self.depths) // (self.partitions * self.granules)
         if lines > room:
-            more = np.full((self.places, max(lines, 2 * room), self.granules), st.DEEP, np.uint8)
-            more[:, :room] = self.depths.reshape(self.places, room, self.granules)
+            more = np.full((self.partitions, max(lines, 2 * room), self.granules), st.DEEP, np.uint8)
+            more[:, :room] = self.depths.reshape(self.partitions, room, self.granules)
             self.depths = more.reshape(-1)
         if self.tags.dtype == np.uint16 and (1 << lines.bit_length()) // self.sets >= st.EMPTY:
-            narrow, self.tags = self.tags, stacks(self.places * self.sets, st.DEEP, True)
+            narrow, self.tags = self.tags, stacks(self.partitions * self.sets, st.DEEP, True)
             self.tags[:] = np.where(narrow == st.EMPTY, -1, narrow.astype(np.int32))
 
 
@@ -203,7 +205,7 @@ class Distances:
         self.owners, self.marks = np.zeros(0, np.int32), np.zeros(0, np.int64)
         self._lengthen(2 * BATCH)
 
-    def take(self, count: int, lines: Lines, asked: Lines) -> None:
+    def take(self, count: int, lines: Lines, requests: Lines) -> None:
         """See `Counter.take`."""
         if not count:
             return
@@ -211,7 +213,7 @@ class Distances:
         entered = ds.measure(
             count,
             lines,
-            asked,
+            requests,
             self.granules,
             self.state,
             self.last,
@@ -230,7 +232,7 @@ class Distances:
         ds.tally(entered, self.found, self.by, self.counts, self.never)
 
     def _make_room(self, count: int, lines: int) -> None:
-        """Make ready for so many accesses and line numbers."""
+        """Make room for so many accesses and line numbers."""
         room = len(self.last)
         if lines > room:
             more = max(lines, 2 * room) - room
@@ -248,7 +250,7 @@ class Distances:
                 ds.move_up(self.state, self.last, self.owners, self.marks, self.tree)
 
     def _lengthen(self, times: int) -> None:
-        """Let the time axis have so many times, a multiple of the tree's blocks."""
+        """Lengthen the time axis to so many times, a multiple of the tree's blocks."""
         self.owners = np.concatenate([self.owners, np.zeros(times - len(self.owners), np.int32)])
         self.marks = np.concatenate([self.marks, np.zeros((times >> ds.WORD_BITS) - len(self.marks), np.int64)])
         self.tree = np.zeros((times >> ds.BLOCK_BITS) + 1, np.int32)
@@ -264,7 +266,7 @@ class Sampled:
         self.ids, self.state = np.zeros(0, np.int32), np.zeros(1, np.int64)
         self.totals = np.zeros(tensors, np.int64)
 
-    def take(self, count: int, lines: Lines, asked: Lines) -> None:
+    def take(self, count: int, lines: Lines, requests: Lines) -> None:
         """See `Counter.take`."""
         if not count:
             return
@@ -275,7 +277,7 @@ class Sampled:
         kept = ds.sample(
             count,
             lines,
-            asked,
+            requests,
             self.granules,
             self.limit,
             GROUPS,
@@ -292,7 +294,7 @@ class Sampled:
             part.take(len(mine), chosen[mine], what[mine])
 
 
-def in_parts(work: Callable[[int], None], parts: int) -> None:
+def run_in_threads(work: Callable[[int], None], parts: int) -> None:
     """Do `work` for each of `parts` parts, each in a thread."""
     if parts == 1:
         work(0)

@@ -1,4 +1,4 @@
-"""Runs that are read again and again are answered whole, and nothing can tell: bundles against single lines."""
+"""Resident runs against single lines: runs that are read again are answered at once, with the same result."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memgrain.sim.cache.cache import Cache
-from memgrain.sim.cache.fast import resident_runs as bundles
+from memgrain.sim.cache.fast import resident_runs
 from memgrain.sim.cache.fast.by_age import sort_by_age
 from memgrain.sim.levels.request import Request
 from memgrain.sim.native.jit import compiled
@@ -30,7 +30,7 @@ ROW = st.tuples(st.integers(0, 40), st.sampled_from([96, 128, 192, 256]), st.sam
 
 
 def caches(keys: dict[str, object], sets: int) -> tuple[Cache, Below, Cache, Below]:
-    """The same cache twice: looking up line by line, and with bundles of two lines and more."""
+    """The same cache twice: looking up line by line, and with resident runs of two lines and more."""
     keys = keys | {"capacity": f"{LINE * int(keys['ways']) * sets * int(keys['partitions'])} B"}  # type: ignore[call-overload]
     if keys["partitions"] == 2:
         keys |= {"replicate": True, "far_latency": "150 ns"}
@@ -41,7 +41,7 @@ def caches(keys: dict[str, object], sets: int) -> tuple[Cache, Below, Cache, Bel
 
 @settings(max_examples=200, deadline=None)
 @given(keys=SPECS, data=st.data())
-def test_bundles_change_nothing(keys: dict[str, object], data: st.DataObject) -> None:
+def test_resident_runs_change_nothing(keys: dict[str, object], data: st.DataObject) -> None:
     """A few runs of rows that overlap or not are read in any order, between writes, single lines and new kernels:
     answers, counts, what goes down, bookings and what the sets hold at the end are those of single lines."""
     plain, plain_below, cache, below = caches(keys, data.draw(st.sampled_from([4, 24, 32])))
@@ -76,8 +76,8 @@ def test_bundles_change_nothing(keys: dict[str, object], data: st.DataObject) ->
     assert all(np.array_equal(a, b) for a, b in zip(content(plain), content(cache), strict=True))
 
 
-def test_a_run_that_is_read_again_is_a_bundle_until_a_line_of_it_goes() -> None:
-    """It is fetched, found line by line and kept, and read whole from then on; one foreign line ends that."""
+def test_a_run_that_is_read_again_is_resident_until_a_line_of_it_goes() -> None:
+    """It is fetched, then found line by line and registered, then read at once; one foreign line ends that."""
     _, _, cache, _ = caches({"ways": 2, "partitions": 1}, 32)
     tile = Request(np.array([(0, 2 * LINE, 8, LINE, -1, 0, READ, 0)], RUN), np.zeros(1, np.int64), 0, 1)
     clocks = []
@@ -97,7 +97,7 @@ def sort(array, base, ways, way_mask, members, read_at, since, bits):  # type: i
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_words_come_in_order_of_age(ways: int, data: st.DataObject) -> None:
-    """Read last first, in a bundle the last position; what nothing has been read of since stays in order behind."""
+    """The run read last comes first, in a run the last position; words of no run read since keep their order behind."""
     read = data.draw(st.lists(st.integers(0, 9), min_size=6, max_size=6, unique=True))
     notes = data.draw(
         st.lists(st.tuples(st.integers(0, 5), st.integers(0, 4000)), min_size=ways, max_size=ways, unique=True)
@@ -106,9 +106,9 @@ def test_words_come_in_order_of_age(ways: int, data: st.DataObject) -> None:
     array = np.zeros(64, np.int32)
     array[:ways] = [1000 * 64 + way for way in words]
     array[ways:16] = -1
-    array[16 : 16 + ways] = [number << bundles.MOST_BITS | position for number, position in notes]
+    array[16 : 16 + ways] = [number << resident_runs.MOST_BITS | position for number, position in notes]
     array[40:46] = [0, *read[1:]]
-    found = sort(array, 0, ways, 63, 16, 40, 4, bundles.MOST_BITS)
+    found = sort(array, 0, ways, 63, 16, 40, 4, resident_runs.MOST_BITS)
     since = [notes[way][0] and read[notes[way][0]] > 4 for way in words]
     pending = sorted(
         (way for way, some in zip(words, since, strict=True) if some),
