@@ -49,6 +49,7 @@ class Cache:
     `sets[i]` holds the lines of cache i, see `memgrain.sim.cache.ways` and `memgrain.sim.cache.fast`. `config` is the
     geometry and `state` what the last request left; `counts` has a row for each tensor, see
     `memgrain.sim.cache.state`. `busy` holds the time in ps until which each slice of each cache is reserved.
+    `cores` says of each core its partition, the first slice of its cache, and its cache: [core, 3].
     `arrivals` holds the times at which fetched data arrives, for slots that name an entry of it instead of a time.
     """
 
@@ -92,14 +93,9 @@ class Cache:
         room = np.zeros(self.number * size + _HOST_LINE, np.int32)
         aligned = -room.ctypes.data // room.itemsize % _HOST_LINE
         self.sets = room[aligned : aligned + self.number * size].reshape(self.number, size)
-        self.of_core = [
-            (
-                core % self.share * spec.partitions // self.share,
-                core // self.share * spec.slices,
-                self.sets[core // self.share],
-            )
-            for core in range(self.number * self.share)
-        ]
+        cores = np.arange(self.number * self.share)
+        near, cache = cores % self.share * spec.partitions // self.share, cores // self.share
+        self.cores = np.column_stack([near, cache * spec.slices, cache])
         self._fill_all(ways.EMPTY, 0, len(tensors))
         self.out, self.room = np.zeros(0, RUN), -1
         self.arrivals = np.zeros(0, np.int64)
@@ -186,18 +182,17 @@ class Cache:
         lines = request.lines(self.line)
         if lines > self.room or 2 * lines > self.waits:
             self.make_room(lines)
-        near, first_slice, sets = self.of_core[core]
         done, self.queue, out, waits = lookup.serve_runs(
             request.runs,
             request.indices,
             request.first,
             request.count,
             repeat,
-            near,
+            core,
             now,
-            first_slice,
             self.arrived,
-            sets,
+            self.cores,
+            self.sets,
             self.arrivals,
             self.out,
             self.records,

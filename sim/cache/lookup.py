@@ -153,8 +153,9 @@ def split_groups(count, sets, queue, config):
 
 
 @compiled
-def serve_queue(count, sets, arrivals, out, queue, config, state, busy):
+def serve_queue(count, sets, arrivals, out, record, busy):
     """Read or write the first `count` lines of the queue."""
+    config, state, queue = record.config, record.state, record.queue
     locate(count, queue, config, state)
     if any_lockstep(sets, config):
         split_groups(count, sets, queue, config)
@@ -165,12 +166,13 @@ def serve_queue(count, sets, arrivals, out, queue, config, state, busy):
 
 
 @inlined
-def enqueue(line, lines, request, full_request, k, sets, arrivals, out, queue, config, state, busy):
+def enqueue(line, lines, request, full_request, k, sets, arrivals, out, record, busy):
     """Enter lines into the queue from `k` on, serving it whenever it is full; returns how many are left in it. The
     first line uses `request`, the others `full_request`."""
+    queue = record.queue
     while lines:
         if k == QUEUE_LINES:
-            serve_queue(k, sets, arrivals, out, queue, config, state, busy)
+            serve_queue(k, sets, arrivals, out, record, busy)
             k = np.int64(0)
         some = min(lines, QUEUE_LINES - k)
         append_lines(line, some, full_request, k, queue)
@@ -195,37 +197,39 @@ def all_lockstep(home, first, set_index, writes, sets, arrivals, config, state):
 
 
 @compiled
-def serve_blocks(begin, blocks, request, full_request, k, sets, arrivals, out, queue, config, state, busy):
+def serve_blocks(begin, blocks, request, full_request, k, sets, arrivals, out, record, busy):
     """Serve each block of lines at once if its set groups are in lock-step; otherwise enter its lines into the queue.
     Returns how many lines are left in the queue. The first line uses `request`, the others `full_request`."""
+    config, state, queue = record.config, record.state, record.queue
     block, writes = config.block_lines, full_request & WRITES
     for number in range(blocks):
         line = begin + number * block
         home, first, set_index, quotient = locate_line(line, config, state)
         at_once = all_lockstep(home, first, set_index, writes, sets, arrivals, config, state)
         if at_once and k:
-            serve_queue(k, sets, arrivals, out, queue, config, state, busy)
+            serve_queue(k, sets, arrivals, out, record, busy)
             k = np.int64(0)
             at_once = all_lockstep(home, first, set_index, writes, sets, arrivals, config, state)
         if at_once:
             enqueue_block(line, request, home, first, set_index, quotient, queue, config, state)
             at_once = serve_block(sets, arrivals, out, queue, config, state, busy)
         if not at_once:
-            k = enqueue(line, block, request, full_request, k, sets, arrivals, out, queue, config, state, busy)
+            k = enqueue(line, block, request, full_request, k, sets, arrivals, out, record, busy)
         request = full_request
     return k
 
 
 @inlined
-def serve_resident(address, stride, size, rows, tensor, k, sets, arrivals, out, queue, config, state, busy):
+def serve_resident(address, stride, size, rows, tensor, k, sets, arrivals, out, record, busy):
     """Read a run at once if it is resident or becomes so. Returns whether it was read, and how many lines are left in
     the queue, which has `k` now; it is served before."""
+    config, state, queue = record.config, record.state, record.queue
     run_hash = run_hash_of(address, stride, size, rows, state)
     number = find_run(run_hash, address, stride, size, rows, sets, config, state)
     if not is_resident(number, sets, config) and not has_line(address >> config.line_bits, sets, config, state):
         return False, k
     if k:
-        serve_queue(k, sets, arrivals, out, queue, config, state, busy)
+        serve_queue(k, sets, arrivals, out, record, busy)
     if not is_resident(number, sets, config):
         number = register(number, run_hash, address, stride, size, rows, sets, arrivals, queue, config, state)
     if number:
@@ -234,9 +238,10 @@ def serve_resident(address, stride, size, rows, tensor, k, sets, arrivals, out, 
 
 
 @inlined
-def serve_run(run, indices, repeat, k, sets, arrivals, out, queue, config, state, busy):
+def serve_run(run, indices, repeat, k, sets, arrivals, out, record, busy):
     """Enter the lines of a run into the queue from `k` on, serving it whenever it is full; returns how many are
     left."""
+    config, state, queue = record.config, record.state, record.queue
     address, stride, size = np.int64(run["base"]), np.int64(run["stride"]), np.int64(run["bytes"])
     source, rows, tensor = np.int64(run["index"]), np.int64(run["count"]), np.int64(run["tensor"])
     writes = run["op"] == 1
@@ -252,9 +257,7 @@ def serve_run(run, indices, repeat, k, sets, arrivals, out, queue, config, state
     if source < 0 and stride == size and (address | size) & within == 0:
         size, rows = size * rows, np.int64(1)  # whole lines without a gap
     if not writes and source < 0 and may_be_resident(address, stride, size, rows, sets, config):
-        served, k = serve_resident(
-            address, stride, size, rows, tensor, k, sets, arrivals, out, queue, config, state, busy
-        )
+        served, k = serve_resident(address, stride, size, rows, tensor, k, sets, arrivals, out, record, busy)
         if served:
             return k
     full_request, first = config.all_sectors | tensor << TENSOR | (WRITES if writes else 0), FIRST
@@ -280,16 +283,14 @@ def serve_run(run, indices, repeat, k, sets, arrivals, out, queue, config, state
             blocks = max(0, lines - head - (after | end != 0)) >> config.block_bits
             if blocks:
                 if head:
-                    k = enqueue(line, head, request, full_request, k, sets, arrivals, out, queue, config, state, busy)
+                    k = enqueue(line, head, request, full_request, k, sets, arrivals, out, record, busy)
                     request = full_request
-                k = serve_blocks(
-                    line + head, blocks, request, full_request, k, sets, arrivals, out, queue, config, state, busy
-                )
+                k = serve_blocks(line + head, blocks, request, full_request, k, sets, arrivals, out, record, busy)
                 request = full_request
                 head += blocks * block
                 line, lines = line + head, lines - head
         if lines:
-            k = enqueue(line, lines, request, full_request, k, sets, arrivals, out, queue, config, state, busy)
+            k = enqueue(line, lines, request, full_request, k, sets, arrivals, out, record, busy)
             queue.request[index(k - 1)] = queue.request[index(k - 1)] & ~after | end
     if not writes:
         row.sector_lookups += sectors
@@ -305,37 +306,37 @@ def serve_runs(
     first,
     count,
     repeat,
-    near,
+    core,
     now,
-    first_slice,
     arrived,
-    sets,
+    cores,
+    caches,
     arrivals,
     out,
     records,
     busy,
 ):
-    """Serve `count` runs from `first` on, requested at `now` (ps) by a core beside partition `near`.
+    """Serve `count` runs from `first` on, requested at `now` (ps) by a core. The data of the request before arrived at
+    `arrived`. The other arguments are arrays of `Cache`: `caches` is its `sets`.
 
-    `first_slice` is the entry in `busy` of the first slice of the core's cache; `arrived` is when the data of the
-    request before arrived. Returns the time of the last hit at the core, the longest wait for a slice, the number of
-    runs for the level below in `out` (-1 if a line lies beyond the limit), and how many entries of `arrivals` wait for
-    them.
+    Returns the time of the last hit at the core, the longest wait for a slice, the number of runs for the level below
+    in `out` (-1 if a line lies beyond the limit), and how many entries of `arrivals` wait for them.
     """
-    config, state, queue = records[0].config, records[0].state, records[0].queue
+    record = records[0]
+    state = record.state
     for wait in range(state.wait, state.next_wait):
         arrivals[wait] = max(arrivals[wait], tick(arrived))
     state.now = state.done = state.latest = now
-    state.near, state.first_slice = near, first_slice
+    state.near, state.first_slice, sets = cores[core, 0], cores[core, 1], caches[cores[core, 2]]
     state.out = state.fetched = 0
     state.wait = state.next_wait
     arrivals[state.wait] = 0
     state.next_wait += 1
     k = np.int64(0)
     for r in range(first, first + count):
-        k = serve_run(runs[r], indices, repeat, k, sets, arrivals, out, queue, config, state, busy)
+        k = serve_run(runs[r], indices, repeat, k, sets, arrivals, out, record, busy)
     if k:
-        serve_queue(k, sets, arrivals, out, queue, config, state, busy)
+        serve_queue(k, sets, arrivals, out, record, busy)
     if not state.fetched:
         state.next_wait = state.wait
     return state.done, state.latest - now, -1 if state.beyond else state.out, state.next_wait - state.wait

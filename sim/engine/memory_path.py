@@ -69,7 +69,7 @@ class CacheArrays(NamedTuple):
 
     sets: NDArray[np.int32]
     """[cache, entry]."""
-    near: NDArray[np.int64]
+    cores: NDArray[np.int64]
     """[core, 3]: its partition, the first of its slices, its cache."""
     arrivals: NDArray[np.int64]
     """Times at which fetched data arrive."""
@@ -138,18 +138,17 @@ def enter_pad(level, core, size, runs, first, count, writes, now, free):
 @inlined
 def enter_cache(level, core, runs, indices, first, count, repeat, now, cache):
     """A request is looked up; returns the number of runs for below."""
-    near, slices, number = cache.near[core, 0], cache.near[core, 1], cache.near[core, 2]
     done, queue, out, waits = lookup.serve_runs(
         runs,
         indices,
         first,
         count,
         repeat,
-        near,
+        core,
         now,
-        slices,
         level.arrived,
-        cache.sets[number],
+        cache.cores,
+        cache.sets,
         cache.arrivals,
         cache.out,
         cache.records,

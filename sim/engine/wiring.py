@@ -153,14 +153,11 @@ class LevelArrays:
 
 
 def _arrays_of(cache: Cache) -> memory_path.CacheArrays:
-    """A cache's arrays, and for each core its partition, slices and cache."""
-    near: NDArray[np.int64] = np.array(
-        [(*entries[:2], core // cache.share) for core, entries in enumerate(cache.of_core)], np.int64
-    )
+    """The arrays of a cache."""
     free = cache.past.free if len(cache.past.free) else np.zeros(1, np.int64)
     return memory_path.CacheArrays(
         cache.sets,
-        near,
+        cache.cores,
         cache.arrivals,
         cache.out,
         cache.records,

@@ -70,7 +70,7 @@ class _Cache:
         self._function = function
 
     @cached_property
-    def _opened(self) -> FunctionCache:
+    def _numba(self) -> FunctionCache:
         before = config.CACHE_DIR
         config.CACHE_DIR = str(cache_folder())
         try:
@@ -79,7 +79,7 @@ class _Cache:
             config.CACHE_DIR = before
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._opened, name)
+        return getattr(self._numba, name)
 
 
 def compile_once(function: Callable[..., Any], arguments: Sequence[object]) -> None:

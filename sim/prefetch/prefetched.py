@@ -209,7 +209,8 @@ def holds(cache: Cache, granules: NDArray[np.int64], core: int) -> NDArray[np.bo
     per_line = cache.line // cache.spec.fill_granule
     sectors = cache.spec.fill_granule // cache.spec.sector
     lines, which = np.unique(granules // per_line, return_inverse=True)
-    cache.state.near, cache.state.first_slice, sets = cache.of_core[core]
+    cache.state.near, cache.state.first_slice, number = cache.cores[core]
+    sets = cache.sets[number]
     valid, queue = np.zeros(len(lines), np.int64), cache.queue_of_lines
     words = sets[: cache.slots_at].reshape(-1, cache.positions)
     for start in range(0, len(lines), QUEUE_LINES):

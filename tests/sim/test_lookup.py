@@ -352,3 +352,19 @@ def test_plain_python_does_what_the_compiled_loop_does() -> None:
         for mode in ({"NUMBA_DISABLE_JIT": "1"}, {"NUMBA_DISABLE_JIT": "0"})
     ]
     assert printed[0] == printed[1]
+
+
+def test_importing_makes_no_cache_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "cache"
+    program = "import memgrain.sim; from memgrain.sim.native import jit; print(jit.fresh(), jit.cache_folder())"
+    for number, lines in enumerate(("import memgrain.sim", program)):
+        found = subprocess.run(
+            [sys.executable, "-c", lines],
+            env={**os.environ, "MEMGRAIN_CACHE_DIR": str(folder)},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert folder.exists() == bool(number)
+    assert found.stdout.split() == ["True", str(next(folder.iterdir()))]
