@@ -89,8 +89,8 @@ def explain(path: str, chip: str | None = None) -> Explanation:
     found = {file.chip.name: place for file in files if (place := locate(file.chip, path)) is not None}
     if found:
         return _chip_number(path, files, found)
-    if (said := _name_in_results(path, [file.chip for file in files])) is not None:
-        return said
+    if (explained := _name_in_results(path, [file.chip for file in files])) is not None:
+        return explained
     known = sorted({*(name for file in files for name in file.provenance), *known_keys(Workload), *METRICS})
     where = f"on {files[0].chip.name}" if chip else "on any chip, in a workload or in a result"
     raise MemgrainError(f"no '{path}' {where}{suggest(path, known)}; 'memgrain chips NAME' lists the numbers of a chip")
@@ -98,11 +98,11 @@ def explain(path: str, chip: str | None = None) -> Explanation:
 
 def _name_in_results(path: str, chips: list[Chip]) -> Explanation | None:
     """The explanation of a name in results of these chips, or of a record of several numbers."""
-    found = {chip.name: said for chip in chips if (said := meaning(path, chip)) is not None}
+    found = {chip.name: explained for chip in chips if (explained := meaning(path, chip)) is not None}
     without = [chip.name for chip in chips if chip.name not in found]
     if found:
-        said = next(iter(found.values()))
-        return Explanation(path, said.sentence, _unit_in_results(path), [], without, None, said.change)
+        explained = next(iter(found.values()))
+        return Explanation(path, explained.sentence, _unit_in_results(path), [], without, None, explained.change)
     for chip in chips:
         if (record := _record(chip, path)) is not None:
             return record

@@ -79,16 +79,16 @@ def verdict(frame: pd.DataFrame, metric: str = SHARE, keys: list[str] | None = N
     MemgrainError if the rows lack the metric.
     """
     vary = varying(frame)
-    lines, said = [], False
+    lines, noted = [], False
     for key in sorted(keys or vary, key=lambda name: name != HEAD_DIM):
         others = [other for other in vary if other != key]
         found = standing(frame, metric, key, others)
         if found is None:
             continue
         error = error_in(frame, metric, others)
-        if error.size is None and said:
+        if error.size is None and noted:
             error = Error(None, "")
-        said = said or error.size is None
+        noted = noted or error.size is None
         lines.append(_best(found, metric, error))
         if key == HEAD_DIM and ASKED in found.values and better(metric):
             lines.append(_asked(found, metric, error, frame))
@@ -165,8 +165,8 @@ def _best(found: Standing, metric: str, error: Error) -> str:
     order = _order(found, way)
     gaps = [_beyond(found.scores[order[0]], found.scores[place]) for place in order]
     if error.size is not None and gaps[-1] <= error.size:
-        told = f"{head.removesuffix(', ')} that the model can tell: {ends}, {_percent(gaps[-1])} apart"
-        return f"{told}, within {error.words}; {_over(found)}"
+        tie = f"{head.removesuffix(', ')} that the model can tell: {ends}, {_percent(gaps[-1])} apart"
+        return f"{tie}, within {error.words}; {_over(found)}"
     limit = max(error.size or 0.0, FLAT)
     alike = sorted(place for place, gap in zip(order, gaps, strict=True) if gap <= limit)
     text = f"Best {name} by {what}: {', '.join(map(found.text, alike))}"

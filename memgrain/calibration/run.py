@@ -92,7 +92,7 @@ class Calibration:
             say(f"{len(self.sample)} of {self.available} rows, off by {_mean(self.before):.1%}")
             items = {item.fit.key: item for item in self.fitted}
 
-            def told(found: Found) -> None:
+            def settled(found: Found) -> None:
                 item = items[found.name]
                 item.found = found
                 say(
@@ -100,7 +100,7 @@ class Calibration:
                     f"({predictor.simulated} simulations)"
                 )
 
-            search([self._unknown(item, predictor) for item in self.fitted], told)
+            search([self._unknown(item, predictor) for item in self.fitted], settled)
             self.after = predictor.errors(self.settings(), everything)
         finally:
             predictor.stop()

@@ -162,13 +162,13 @@ def _same(key: str, unit: Unit | None, given: Unit | None, option: str) -> Unit 
     return unit
 
 
-def _step(key: str, low: Number, high: Number, unit: Unit | None, asked: Any, sets: int | None) -> Any:
+def _step(key: str, low: Number, high: Number, unit: Unit | None, requested: Any, sets: int | None) -> Any:
     """Distance between values: as requested, or whole sets of a cache, or a resolution that fits the range."""
-    if asked is not None:
-        step, given = read(asked, "--step")
+    if requested is not None:
+        step, given = read(requested, "--step")
         _same(key, unit, given, "--step")
         if step <= 0:
-            raise MemgrainError(f"--step {asked} must be above 0; correct it")
+            raise MemgrainError(f"--step {requested} must be above 0; correct it")
         return step
     if sets is not None:
         return sets

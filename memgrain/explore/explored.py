@@ -164,9 +164,9 @@ def read_trials(study: optuna.Study, search: Search) -> tuple[Trial, ...]:
     found = []
     for trial in study.get_trials(deepcopy=False):
         if trial.state.name in DONE:
-            said = trial.user_attrs.get(ANSWER, {})
-            violated, values = tuple(said.get("violated", ())), tuple(trial.values or ())
-            chip, overrides = said.get("chip", search.chips[0]), said.get("overrides", {})
-            answer = violated, said.get("refused", ""), said.get("row", ""), said.get("tuned", {})
+            attributes = trial.user_attrs.get(ANSWER, {})
+            violated, values = tuple(attributes.get("violated", ())), tuple(trial.values or ())
+            chip, overrides = attributes.get("chip", search.chips[0]), attributes.get("overrides", {})
+            answer = violated, attributes.get("refused", ""), attributes.get("row", ""), attributes.get("tuned", {})
             found.append(Trial(trial.number, chip, overrides, values, *answer))
     return tuple(found)

@@ -96,13 +96,13 @@ class _StudyRun:
                     return
                 self.collect(pool)
         finally:
-            for asked, _ in self.running.values():
-                self.fail(asked.trial)
+            for pending, _ in self.running.values():
+                self.fail(pending.trial)
 
     def taken(self) -> list[TrialParameters]:
         """The points that are finished or running. In a database shared by machines only this process's own trials
         count as running, because others may be dead."""
-        live = {asked.trial.number for asked, _ in self.running.values()}
+        live = {pending.trial.number for pending, _ in self.running.values()}
         return [
             _key(trial.params)
             for trial in self.study.get_trials(deepcopy=False)
@@ -127,7 +127,7 @@ class _StudyRun:
                 self.repeat(trial, taken)
                 return True
         self.repeats = 0
-        self.see_to(pool, trial, chosen)
+        self.process(pool, trial, chosen)
         return True
 
     def sampler(self, number: int) -> optuna.samplers.BaseSampler:
@@ -156,23 +156,23 @@ class _StudyRun:
         else:
             self.study.enqueue_trial(params(self.axes, untried))
 
-    def see_to(self, pool: Pool, trial: optuna.Trial, chosen: dict[str, Any]) -> None:
+    def process(self, pool: Pool, trial: optuna.Trial, chosen: dict[str, Any]) -> None:
         """Refuse an invalid point, report a known row, or submit the point."""
         chip = chosen.pop(CHIP_AXIS, self.search.chips[0])
-        asked = PendingTrial(trial, {"chip": chip, "overrides": chosen}, {})
+        pending = PendingTrial(trial, {"chip": chip, "overrides": chosen}, {})
         try:
             point = self.search.task(chip, chosen).resolve(self.files)
             if self.search.quality != Quality():
-                asked.quality.update(self.search.quality.columns(point))
+                pending.quality.update(self.search.quality.columns(point))
         except DOMAIN as error:
-            self.refuse(asked, str(error))
+            self.refuse(pending, str(error))
             return
         row = self.store.find(point.id())
         if row is not None:
-            self.tell(asked, row)
+            self.tell(pending, row)
             return
         try:
-            self.running[pool.submit(point)] = (asked, point)
+            self.running[pool.submit(point)] = (pending, point)
         except WorkerLost:
             self.fail(trial)
             self.restart(pool)
@@ -195,54 +195,54 @@ class _StudyRun:
         """After a worker crash, restart the pool and retry the points in flight one at a time. A point that kills its
         worker again is refused."""
         pool.restart()
-        for lost, (asked, point) in list(self.running.items()):
+        for lost, (pending, point) in list(self.running.items()):
             try:
-                self.settle(pool.submit(point), asked, point)
+                self.settle(pool.submit(point), pending, point)
             except WorkerLost as error:
-                self.refuse(asked, f"its worker {error} each time it ran; lower the point's memory, or leave it out")
+                self.refuse(pending, f"its worker {error} each time it ran; lower the point's memory, or leave it out")
                 pool.restart()
             del self.running[lost]
 
-    def settle(self, promise: Future[Row], asked: PendingTrial, point: Point) -> None:
+    def settle(self, promise: Future[Row], pending: PendingTrial, point: Point) -> None:
         """Store a finished row and report it to the study, or report the refusal."""
         try:
             row = promise.result()
         except WorkerLost:
             raise
         except DOMAIN as error:
-            self.refuse(asked, str(error))
+            self.refuse(pending, str(error))
         except Exception as error:
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
             self.progress.warn(f"{point}: {reason}; a fault of memgrain, please report it")
-            self.refuse(asked, reason)
+            self.refuse(pending, reason)
         else:
             self.store.keep(row)
-            self.tell(asked, row)
+            self.tell(pending, row)
 
-    def tell(self, asked: PendingTrial, row: Row) -> None:
+    def tell(self, pending: PendingTrial, row: Row) -> None:
         """Report the objectives and constraints of a row to the study."""
-        row = row | asked.quality
+        row = row | pending.quality
         values = {name: plain(row[column(name, row)]) for name in self.search.objectives}
         lacking = next((name for name, value in values.items() if value is None), None)
         if lacking is not None:
-            self.refuse(asked, f"its row has no number for {lacking}")
+            self.refuse(pending, f"its row has no number for {lacking}")
             return
         violated = [str(item) for item in self.conditions if not item.holds(row)]
-        asked.trial.set_user_attr(
-            ANSWER, {**asked.point, "row": row["id"], "violated": violated, "tuned": tuned_values(row)}
+        pending.trial.set_user_attr(
+            ANSWER, {**pending.point, "row": row["id"], "violated": violated, "tuned": tuned_values(row)}
         )
         for condition in self.conditions:
-            asked.trial.set_constraint(str(condition), condition.violation(row))
-        self.study.tell(asked.trial, [value for value in values.values() if value is not None])
+            pending.trial.set_constraint(str(condition), condition.violation(row))
+        self.study.tell(pending.trial, [value for value in values.values() if value is not None])
         self.progress.done(row)
 
-    def refuse(self, asked: PendingTrial, reason: str) -> None:
+    def refuse(self, pending: PendingTrial, reason: str) -> None:
         """Report to the study that the point is refused, with the reason."""
         from optuna.trial import TrialState
 
-        asked.trial.set_user_attr(ANSWER, {**asked.point, "refused": " ".join(reason.split())})
-        asked.trial.set_constraint("refused", NEVER)
-        self.study.tell(asked.trial, state=TrialState.PRUNED)
+        pending.trial.set_user_attr(ANSWER, {**pending.point, "refused": " ".join(reason.split())})
+        pending.trial.set_constraint("refused", NEVER)
+        self.study.tell(pending.trial, state=TrialState.PRUNED)
         self.progress.done({"id": ""})
 
     def fail(self, trial: optuna.Trial) -> None:

@@ -9,14 +9,13 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from memgrain.plots.heatmap import REVERSED
-from memgrain.plots.ratios import DPI
+from memgrain.plots.style import new_figure
 from memgrain.runs.labels import key_label, setting, value_text
 from memgrain.runs.pivot import ASKED, HEAD_DIM, panels
 
@@ -47,8 +46,7 @@ def contours(frame: pd.DataFrame, times: Sequence[float] = ()) -> Figure:
     table = panels(frame, TIME, RATIO, HEAD_DIM, None)[0].table
     low, high = float(np.nanmin(table.to_numpy(float))), float(np.nanmax(table.to_numpy(float)))
     levels = [level for level in sorted(times) or _round(low, high) if low < level < high]
-    figure = Figure(figsize=(8.5, 5.2), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(8.5, 5.2)
     axis = figure.subplots()
     norm = _scale(low, high)
     pale = ListedColormap(PALE + (1 - PALE) * mpl.colormaps[REVERSED](np.linspace(0, 1, 256))[:, :3])

@@ -13,16 +13,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from memgrain.plots.style import new_figure
 from memgrain.runs.labels import key_label, key_name, metric_label, scale, words
 from memgrain.runs.quantities import numbers, ordered
 
 MAP = "viridis"
-DPI = 150
 SINGLE = 10
 """Up to this many distinct values, each has its own position and label on an axis."""
 WIDE = 10.0
@@ -138,8 +137,7 @@ def coordinates(frame: pd.DataFrame, keys: list[str], objectives: Mapping[str, s
     alone = apart(rows, keys)
     names = [*alone, *objectives]
     columns = {name: places(rows, name) for name in names}
-    figure = Figure(figsize=(max(7.5, 1.2 + 1.55 * len(names)), 4.8), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(max(7.5, 1.2 + 1.55 * len(names)), 4.8)
     axis = figure.subplots()
     table = np.column_stack([columns[name].positions for name in names])
     first = next(iter(objectives))

@@ -10,10 +10,8 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from memgrain.analysis.curve import ALL, MissRatios
 from memgrain.hwmodels.units import format_bytes
-from memgrain.plots.ratios import DPI
+from memgrain.plots.style import STYLES, new_figure
 
-STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
-"""Line styles, so that tensors differ in greyscale too."""
 BAND = 2
 """Half width of the band around a sampled line, in standard errors."""
 MOST_TICKS = 7
@@ -21,7 +19,7 @@ MOST_TICKS = 7
 
 def curves(found: MissRatios) -> Figure:
     """Draw the miss-ratio curves."""
-    figure = Figure(figsize=(8.5, 4.6), dpi=DPI, layout="constrained")
+    figure = new_figure(8.5, 4.6)
     axis, drawn = figure.subplots(), found.drawn()
     _lines(axis, found, drawn)
     _own(axis, found)

@@ -9,18 +9,16 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 
 from memgrain.errors import MemgrainError
 from memgrain.plots.along import LETTER, along
+from memgrain.plots.style import MARKERS, new_figure
 from memgrain.runs.intervals import HIGH, LOW
 from memgrain.runs.labels import better, key_label, metric_label, scale, words
 from memgrain.runs.pivot import comparable, series, table_of, varying
 
-DPI = 150
-MARKERS = "osD^vPX*"
 APART = 0.06
 """Horizontal offset in inches between lines with intervals, so that the intervals do not cover each other."""
 WIDTH = 6.4
@@ -48,8 +46,7 @@ def lines(frame: pd.DataFrame, metric: str, x: str, by: str | None = None) -> Fi
             "keep one value of each with --where KEY=VALUE"
         )
     table, bars = table_of(data, "x", "split"), _bars(frame, data, metric)
-    figure = Figure(figsize=(7.5, 4.4), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(7.5, 4.4)
     axis = figure.subplots()
     titles = dict(zip(frame["chip"], frame["chip_title"], strict=True))
     names = [str(titles[name]) if split == "chip" else words(split, name) for name in table.columns]
@@ -61,8 +58,8 @@ def lines(frame: pd.DataFrame, metric: str, x: str, by: str | None = None) -> Fi
     axis.spines[["top", "right"]].set_visible(False)
     figure.legend(title=key_label(split), loc="outside right upper", frameon=False)
     way = f"; {better(metric)} is better" if better(metric) else ""
-    said = "; bars: intervals from 5 to 95 %" if bars else ""
-    axis.set_title(f"{frame.iloc[0]['workload']}{way}{said}", loc="left", fontsize=10.5)
+    note = "; bars: intervals from 5 to 95 %" if bars else ""
+    axis.set_title(f"{frame.iloc[0]['workload']}{way}{note}", loc="left", fontsize=10.5)
     return figure
 
 

@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-DPI = 150
-MARKERS = "osD^vPX*"
+from memgrain.plots.style import MARKERS
 
 
 def frame(axis: Axes, band: float) -> None:

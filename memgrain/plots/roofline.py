@@ -8,15 +8,13 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 from numpy.typing import NDArray
 
 from memgrain.analysis.roofline import Roof, Roofline
 from memgrain.hwmodels.units import format_bandwidth, format_duration
-from memgrain.plots.curve import STYLES
-from memgrain.plots.ratios import DPI
+from memgrain.plots.style import STYLES, new_figure
 
 MARKERS = "osD^vPX<>"
 COLOURS = ("#0072b2", "#009e73", "#56b4e9", "#e69f00", "#8c6d31", "#5e3c99", "#666666")
@@ -38,8 +36,7 @@ MARGIN = 3.0
 
 def roofs(found: Roofline) -> Figure:
     """Draw the roofline. The vertical distance from a point to its roof is the unused capability of that level."""
-    figure = Figure(figsize=(10.5, 5.0), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(10.5, 5.0)
     axis = figure.subplots()
     peaks = [ceiling.throughput for ceiling in found.ceilings]
     every = (*found.roofs, *found.requests)

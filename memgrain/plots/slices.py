@@ -8,13 +8,13 @@ from collections.abc import Mapping
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from memgrain.plots.along import log_ticks
-from memgrain.plots.coordinates import DPI, LETTERS, MAP, WIDE, apart, factor, heading, label_of, label_ticks, places
+from memgrain.plots.coordinates import LETTERS, MAP, WIDE, apart, factor, heading, label_of, label_ticks, places
+from memgrain.plots.style import new_figure
 
 CROSSES = "0.6"
 """Grey level of trials that violate a constraint."""
@@ -26,10 +26,7 @@ def slices(frame: pd.DataFrame, keys: list[str], objectives: Mapping[str, str], 
     rows = frame[frame["state"] != "refused"]
     alone = apart(rows, keys)
     keys = list(alone)
-    figure = Figure(
-        figsize=(max(7.5, 1.8 + 2.1 * len(keys)), 0.9 + 2.4 * len(objectives)), dpi=DPI, layout="constrained"
-    )
-    FigureCanvasAgg(figure)
+    figure = new_figure(max(7.5, 1.8 + 2.1 * len(keys)), 0.9 + 2.4 * len(objectives))
     panels = figure.subplots(len(objectives), len(keys), sharex="col", sharey="row", squeeze=False)
     norm = Normalize(0, max(int(frame["number"].max()), 1))
     for line, (name, way) in zip(panels, objectives.items(), strict=True):

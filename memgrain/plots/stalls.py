@@ -10,13 +10,11 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from memgrain.hwmodels.units import format_duration
-from memgrain.plots.model_run import HATCHES
-from memgrain.plots.ratios import DPI
+from memgrain.plots.style import HATCHES, new_figure
 
 OTHER = "other"
 """Name of the merged parts."""
@@ -73,8 +71,7 @@ def stacked(
             sums[part] = sums.get(part, 0.0) + share
     parts = sorted(sums, key=lambda part: (part == OTHER, -sums[part]))
     rows = -(-len(parts) // COLUMNS)
-    figure = Figure(figsize=(9.5, 1.35 + 0.42 * len(labels) + 0.25 * rows), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(9.5, 1.35 + 0.42 * len(labels) + 0.25 * rows)
     axis = figure.subplots()
     styles = _styles(parts)
     for place, bar in enumerate(shares):

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from memgrain.plots.ratios import DPI
+from memgrain.plots.style import new_figure
 from memgrain.runs.labels import metric_label, scale
 from memgrain.runs.provenance import with_unit
 from memgrain.uncertainty.ends import Span
@@ -38,8 +37,7 @@ def tornado(bars: Sequence[Span], nominal: float, metric: str, title: str) -> Fi
     """Draw the bars, the widest on top. The text at each end is the parameter's value there."""
     telling = [bar for bar in bars if bar.reach(nominal)[0] < bar.reach(nominal)[1]]
     shown, factor = telling[:MOST], scale(metric)
-    figure = Figure(figsize=(8.5, 1.9 + 0.34 * max(len(shown), 1)), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(8.5, 1.9 + 0.34 * max(len(shown), 1))
     axis = figure.subplots()
     low, high = _limits(shown, nominal, factor)
     for place, bar in enumerate(shown):

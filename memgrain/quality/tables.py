@@ -189,8 +189,8 @@ def answer(
     unit: Literal["share", "tokens"] = "share" if budget <= 1 else "tokens"
     where = f"{method}, {model}, {benchmark}" + ("" if context is None else f" at {context:,} tokens")
     if any(row.measured(unit) is None for row in rows):
-        asked, other = ("tokens", "a share, at most 1") if unit == "tokens" else ("a share", "tokens, more than 1")
-        raise MemgrainError(f"{where}: budget {budget:g} is {asked}, in which the source gives none; give {other}")
+        given, other = ("tokens", "a share, at most 1") if unit == "tokens" else ("a share", "tokens, more than 1")
+        raise MemgrainError(f"{where}: budget {budget:g} is {given}, in which the source gives none; give {other}")
     sources = dict.fromkeys(row.source for row in rows)
     answers = [_between([row for row in rows if row.source == source], unit, budget) for source in sources]
     found = tuple(item for item in answers if item is not None)

@@ -85,7 +85,7 @@ def uncertain_parameters(file: ChipFile, chip_set: Mapping[str, Any], links: boo
     settled = tuple(f"{key}." for key, value in chip_set.items() if isinstance(value, Mapping))
     items = file.provenance.values() if links else alone(file)
     found = (_unknown(item, file.chip) for item in items if item.range and not item.path.startswith(settled))
-    return [unknown for unknown in found if unknown is not None]
+    return [parameter for parameter in found if parameter is not None]
 
 
 def alone(file: ChipFile) -> Iterable[Provenance]:

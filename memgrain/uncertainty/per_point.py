@@ -39,7 +39,7 @@ def sample_each(
     cube = Hypercube([_remembering(task, files, refused) for task in tasks], options.seed)
     kept: list[list[Draw[Point]]] = [[] for _ in tasks]
     rows: dict[str, Row] = {}
-    lacking = [samples if one.own else 0 for one in cube.asked]
+    lacking = [samples if one.own else 0 for one in cube.drawables]
     while any(lacking) and cube.drawn < PATIENCE * samples:
         draws = cube.each(lacking, PATIENCE * samples)
         found, _ = answers([draw.points[0] for each in draws for draw in each], folder, options)
@@ -64,7 +64,7 @@ def _sampled(
         (point,),
         (nominal,),
         tuple((rows[draw.points[0].id()],) for draw in kept),
-        tuple(known.item for known in cube.asked[place].own),
+        tuple(known.item for known in cube.drawables[place].own),
         cube.refused[place],
         cube.never(kept, place),
     )
@@ -73,8 +73,8 @@ def _sampled(
 def _short_of(cube: Hypercube[Point], place: int, samples: int) -> str:
     """The line for a task that accepts too few draws: the reason and the remedy."""
     return (
-        f"of {cube.drawn} draws of {len(cube.asked[place].own)} numbers fewer than {samples} are chips that run this; "
-        "narrow the ranges in the YAML, or fix numbers that depend on one another"
+        f"of {cube.drawn} draws of {len(cube.drawables[place].own)} numbers fewer than {samples} are chips that run "
+        "this; narrow the ranges in the YAML, or fix numbers that depend on one another"
     )
 
 

@@ -97,11 +97,11 @@ def sample(
 
 
 def draw_together(
-    asked: Sequence[Drawable[P]], nominal: Sequence[P], samples: int, seed: int, answer: RunPoints[P]
+    drawables: Sequence[Drawable[P]], nominal: Sequence[P], samples: int, seed: int, answer: RunPoints[P]
 ) -> tuple[tuple[Row, ...], Drawn]:
-    """The rows of `nominal`, and the rows of all of `asked` on `samples` draws that all of them accept; see
+    """The rows of `nominal`, and the rows of all of `drawables` on `samples` draws that all of them accept; see
     `sample`."""
-    cube = Hypercube(asked, seed)
+    cube = Hypercube(drawables, seed)
     if not cube.columns:
         return _all(nominal, *(answer(nominal) if nominal else ({}, []))), Drawn()
     kept: list[Draw[P]] = []
@@ -113,8 +113,8 @@ def draw_together(
         rows |= found
         first = _all(nominal, rows, failures)
         kept += [draw for draw in draws if all(point.id() in rows for point in draw.points)]
-    told = tuple(tuple(rows[point.id()] for point in draw.points) for draw in kept)
-    return first, Drawn(told, tuple(cube.columns), cube.drawn - samples, cube.never(kept))
+    rows_of_draws = tuple(tuple(rows[point.id()] for point in draw.points) for draw in kept)
+    return first, Drawn(rows_of_draws, tuple(cube.columns), cube.drawn - samples, cube.never(kept))
 
 
 def drawable(task: Task, files: Files) -> Drawable[Point]:

@@ -59,18 +59,18 @@ def intervals_of(
     from memgrain.runs.pivot import in_order
 
     check_figure(metric)
-    asked = _answered(sweep, folder)
-    lacking = {place: reason for place, (_, _, row) in enumerate(asked) if (reason := _lacks(row, metric))}
-    if not asked:
+    simulated = _answered(sweep, folder)
+    lacking = {place: reason for place, (_, _, row) in enumerate(simulated) if (reason := _lacks(row, metric))}
+    if not simulated:
         raise MemgrainError(f"no point of {sweep.name} has its row in {folder / NAME}; run the sweep first")
-    if len(lacking) == len(asked):
+    if len(lacking) == len(simulated):
         raise MemgrainError(lacking[0])
-    places = [place for place in range(len(asked)) if place not in lacking]
-    tasks, rows = [asked[place][0] for place in places], [asked[place][2] for place in places]
+    places = [place for place in range(len(simulated)) if place not in lacking]
+    tasks, rows = [simulated[place][0] for place in places], [simulated[place][2] for place in places]
     drawn = sample_each(tasks, rows, folder / DRAWS, options)
     found: dict[int, SampledPoints | str] = {**lacking, **dict(zip(places, drawn, strict=True))}
     listed, failures = [], []
-    for place, (_, point, row) in enumerate(asked):
+    for place, (_, point, row) in enumerate(simulated):
         interval = _interval(found[place], metric, options.seed)
         if interval["low"] is None:
             failures.append(f"{point}: {interval['rests_on']}")

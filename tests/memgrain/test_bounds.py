@@ -31,8 +31,8 @@ def bound_us(chip: Chip, trace: Trace, warm: bool) -> float:
 
 def of_case(case: ValidationCase) -> float:
     """The bound of a row of a table."""
-    assert isinstance(case.asked, Gather | Workload)
-    trace = case.asked.trace() if isinstance(case.asked, Gather) else attention(case.asked, budget(case.chip))
+    assert isinstance(case.call, Gather | Workload)
+    trace = case.call.trace() if isinstance(case.call, Gather) else attention(case.call, budget(case.chip))
     return bound_us(case.chip, trace, case.state in ("warm", "prev_step"))
 
 

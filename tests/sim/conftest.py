@@ -16,18 +16,18 @@ class Sink:
     name, latency, queue, first, came = "sink", 0, 0, 0, 0
 
     def __init__(self) -> None:
-        self.asked: list[tuple[int, int, int]] = []
+        self.call: list[tuple[int, int, int]] = []
         self.delay = 0
 
     def serve(self, request, repeat, core, now) -> int:
-        self.asked += [(int(run["base"]), int(run["bytes"]), int(run["op"])) for run in request.runs[: request.count]]
+        self.call += [(int(run["base"]), int(run["bytes"]), int(run["op"])) for run in request.runs[: request.count]]
         return now + self.delay
 
     def counters(self) -> dict[str, int]:
         return {}
 
     def forget(self) -> None:
-        self.asked.clear()
+        self.call.clear()
 
 
 def pieces(accesses) -> np.ndarray:

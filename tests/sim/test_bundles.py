@@ -70,7 +70,7 @@ def test_bundles_change_nothing(keys: dict[str, object], data: st.DataObject) ->
             request = Request(np.array(asked, RUN), np.zeros(1, np.int64), 0, len(asked))
             assert plain.serve(request, 0, core, now) == cache.serve(request, 0, core, now)
             assert (plain.queue, plain.first, plain.came) == (cache.queue, cache.first, cache.came)
-            assert plain_below.asked == below.asked
+            assert plain_below.call == below.call
         assert plain.counters() == cache.counters()
         booked = [level.book[level.slices_at :] for level in (plain, cache)]
         assert np.array_equal(*booked)

@@ -29,7 +29,7 @@ def estimate(rows: Sequence[Evidence]) -> dict[str, float]:
     distinguish kernels, as long as all rows have types in `BASE`."""
     subjects, logs = [row.subject for row in rows], np.array([row.log_factor for row in rows])
     matrices = [_matrix(subjects, part, largest(rows)) for part in PARTS]
-    told = [
+    determined = [
         matrix.min() < matrix.max() for matrix in matrices
     ]  # the rows do not determine a component that none has or that all share
 
@@ -48,7 +48,8 @@ def estimate(rows: Sequence[Evidence]) -> dict[str, float]:
     bounds = [(np.log(LEAST), np.log(MOST))] * len(PARTS)
     found = minimize(loss, np.full(len(PARTS), np.log(START)), jac=True, method="L-BFGS-B", bounds=bounds)
     deviations = {
-        part: float(x) if x > NONE and one else 0.0 for part, x, one in zip(PARTS, np.exp(found.x), told, strict=True)
+        part: float(x) if x > NONE and one else 0.0
+        for part, x, one in zip(PARTS, np.exp(found.x), determined, strict=True)
     }
     if all(subject.dtype in BASE for subject in subjects):
         deviations[TYPE] = math.hypot(*(deviations[part] for part in OF_KERNEL))

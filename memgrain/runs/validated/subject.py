@@ -145,27 +145,29 @@ def code_of(kernel: Kernel | None, head_dim: int, selects: bool, element: int) -
     return NEIGHBOUR if fitting else SOURCES
 
 
-def _attention(chip: str, asked: Workload, before: str, kernel: Kernel | None) -> Subject:
-    shape, decode, name = asked.shape, asked.phase == "decode", GENERIC
+def _attention(chip: str, workload: Workload, before: str, kernel: Kernel | None) -> Subject:
+    shape, decode, name = workload.shape, workload.phase == "decode", GENERIC
     if kernel is not None:
-        name = Path(kernel.name).stem + (CHANGED if asked.kernel is not None and _changed(asked) else "")
-    element = element_bytes(asked.dtypes.k)
-    tokens = sum(asked.list_sizes(0, shape.q_len)) if decode else shape.kv_len
+        name = Path(kernel.name).stem + (CHANGED if workload.kernel is not None and _changed(workload) else "")
+    element = element_bytes(workload.dtypes.k)
+    tokens = sum(workload.list_sizes(0, shape.q_len)) if decode else shape.kv_len
     values = 0 if shape.v_in_k else shape.value_dim
-    moved = shape.batch * shape.kv_heads * tokens * (shape.head_dim * element + values * element_bytes(asked.dtypes.v))
+    moved = (
+        shape.batch * shape.kv_heads * tokens * (shape.head_dim * element + values * element_bytes(workload.dtypes.v))
+    )
     if not decode:
         rows = shape.batch * shape.q_heads * shape.q_len
-        moved += rows * (shape.head_dim + shape.value_dim) * element_bytes(asked.dtypes.q)
+        moved += rows * (shape.head_dim + shape.value_dim) * element_bytes(workload.dtypes.q)
     return Subject(
-        asked.phase,
+        workload.phase,
         chip,
         name,
-        code_of(kernel, shape.head_dim, asked.selection is not None, element),
-        _pattern(asked),
+        code_of(kernel, shape.head_dim, workload.selection is not None, element),
+        _pattern(workload),
         shape.head_dim,
         shape.value_dim,
-        _width(asked.dtypes.k),
-        "in pages" if asked.layout.kind == "paged" else "",
+        _width(workload.dtypes.k),
+        "in pages" if workload.layout.kind == "paged" else "",
         ONE_CHIP,
         before,
         tokens,
@@ -175,21 +177,21 @@ def _attention(chip: str, asked: Workload, before: str, kernel: Kernel | None) -
     )
 
 
-def _pattern(asked: Workload) -> str:
+def _pattern(workload: Workload) -> str:
     """The tokens that are read, in a few words."""
-    own = {"sliding_window": "window"}.get(asked.pattern.kind, asked.pattern.kind)
-    chosen = asked.selection
+    own = {"sliding_window": "window"}.get(workload.pattern.kind, workload.pattern.kind)
+    chosen = workload.selection
     if chosen is None:
         return own
-    name = "top-k" if asked.unit == 1 else "blocks"
+    name = "top-k" if workload.unit == 1 else "blocks"
     name += "" if chosen.kind == "random" else f" ({chosen.kind})"
     name += "" if getattr(chosen, "order", "sorted") == "sorted" else ", unsorted"
     return name if own == "dense" else f"{name} of {own}"
 
 
-def _changed(asked: Workload) -> bool:
+def _changed(workload: Workload) -> bool:
     """Whether the workload's tiling differs from that of its named kernel; the number of splits is not compared."""
-    own, silent = asked.tiling.model_dump(exclude={"splits"}), Tiling().model_dump(exclude={"splits"})
+    own, silent = workload.tiling.model_dump(exclude={"splits"}), Tiling().model_dump(exclude={"splits"})
     return own != silent
 
 
