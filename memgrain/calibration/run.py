@@ -167,9 +167,9 @@ def open_calibration(files: Sequence[Path], chip: str, rows: int = ROWS, fits: S
     others = [record for record in known if id(record) not in taken]
     taken |= {id(record): record for record in _spread(others, rows - len(taken))}
     found.sample = [record for record in known if id(record) in taken]
-    place = {id(record): number for number, record in enumerate(found.sample)}
+    index = {id(record): number for number, record in enumerate(found.sample)}
     for item in found.fitted:
-        item.rows = [place[id(record)] for record in chosen[item.fit.key]]
+        item.rows = [index[id(record)] for record in chosen[item.fit.key]]
     return found
 
 
@@ -212,8 +212,8 @@ def _spread(records: Sequence[Record], count: int) -> list[Record]:
     ordered = sorted(records, key=lambda record: (record.text("family"), record.real("kernel_time_us") or 0.0))
     if count >= len(ordered):
         return ordered
-    places = np.linspace(0, len(ordered) - 1, max(count, 0)).round().astype(int)
-    return [ordered[place] for place in places.tolist()]
+    indices = np.linspace(0, len(ordered) - 1, max(count, 0)).round().astype(int)
+    return [ordered[index] for index in indices.tolist()]
 
 
 def _mean(errors: Sequence[float]) -> float:

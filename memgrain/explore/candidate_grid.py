@@ -56,23 +56,23 @@ class CandidateGrid:
     values: tuple[Any, ...] = ()
     """The values of a list; empty for a range."""
 
-    def value(self, place: int) -> Any:
-        """The value at index `place`, as an override."""
+    def value(self, index: int) -> Any:
+        """The value at index `index`, as an override."""
         if self.values:
-            return self.values[place]
-        number = self.low + place * self.step
+            return self.values[index]
+        number = self.low + index * self.step
         return write(number if isinstance(number, int) else float(f"{number:.{DIGITS}g}"), self.unit)
 
-    def text(self, place: int) -> str:
-        """The value at index `place` as text."""
-        return words(self.key, self.value(place))
+    def text(self, index: int) -> str:
+        """The value at index `index` as text."""
+        return words(self.key, self.value(index))
 
     def spread(self, count: int) -> list[int]:
         """At most `count` indices from the first to the last, evenly spaced in the logarithm of the value."""
         if self.size <= count:
             return list(range(self.size))
         if self.values or self.low <= 0:
-            return sorted({round(place) for place in np.linspace(0, self.size - 1, count).tolist()})
+            return sorted({round(index) for index in np.linspace(0, self.size - 1, count).tolist()})
         numbers = np.geomspace(self.low, self.low + (self.size - 1) * self.step, count)
         return sorted({round((number - self.low) / self.step) for number in numbers.tolist()})
 

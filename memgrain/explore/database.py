@@ -155,7 +155,7 @@ def _study(search: Search, database: _Database) -> optuna.Study:
     study = optuna.create_study(
         storage=database.storage,
         study_name=search.name,
-        directions=["minimize" if way == "minimise" else "maximize" for way in search.objectives.values()],
+        directions=["minimize" if direction == "minimise" else "maximize" for direction in search.objectives.values()],
         load_if_exists=True,
     )
     known = study.user_attrs.get(DIGEST)

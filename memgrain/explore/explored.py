@@ -86,9 +86,9 @@ class Explored:
         if not feasible:
             return []
         losses = self._losses(feasible)
-        best = {tuple(loss): place for place, loss in reversed(list(enumerate(losses.tolist())))}
-        kept = [place for place in np.flatnonzero(front(losses)).tolist() if best[tuple(losses[place])] == place]
-        return [feasible[place] for place in sorted(kept, key=lambda place: losses[place].tolist())]
+        best = {tuple(loss): index for index, loss in reversed(list(enumerate(losses.tolist())))}
+        kept = [index for index in np.flatnonzero(front(losses)).tolist() if best[tuple(losses[index])] == index]
+        return [feasible[index] for index in sorted(kept, key=lambda index: losses[index].tolist())]
 
     def reference(self) -> list[float]:
         """Reference point of the hypervolume, in the objectives' own signs: as given, or the worst values of the
@@ -156,7 +156,7 @@ class Explored:
         return np.array([trial.values for trial in trials], dtype=np.float64) * self._signs()
 
     def _signs(self) -> Points:
-        return np.array([1.0 if way == "minimise" else -1.0 for way in self.search.objectives.values()])
+        return np.array([1.0 if direction == "minimise" else -1.0 for direction in self.search.objectives.values()])
 
 
 def read_trials(study: optuna.Study, search: Search) -> tuple[Trial, ...]:

@@ -135,11 +135,11 @@ def solve(query: SolveQuery, condition: Condition, largest: bool = False, out: P
     values.
     """
     looked = _Evaluator(query, condition.metric, condition, out)
-    places = looked.along.spread(SAMPLES)
-    trend = looked.trend(places)
-    ordered = places[::-1] if largest else places
+    indices = looked.along.spread(SAMPLES)
+    trend = looked.trend(indices)
+    ordered = indices[::-1] if largest else indices
     bracket: Bracket | None = None
-    refused = any(looked.at(place).metric is None for place in places)
+    refused = any(looked.at(index).metric is None for index in indices)
     bisected = trend != "varies" and condition.sign != "==" and not refused
     if bisected:
         bracket, bisected = looked.bisect(ordered)
@@ -163,20 +163,20 @@ def best(query: SolveQuery, metric: str, largest: bool = False, out: Path | None
     looked = _Evaluator(query, metric, None, out)
     sign = -1.0 if largest else 1.0
 
-    def loss(place: int) -> float:
-        value = looked.at(place).metric
+    def loss(index: int) -> float:
+        value = looked.at(index).metric
         return float("inf") if value is None else sign * value
 
-    places = looked.along.spread(GRID if looked.along.size <= GRID else 2 * ZOOM - 1)
-    trend = looked.trend(places)
+    indices = looked.along.spread(GRID if looked.along.size <= GRID else 2 * ZOOM - 1)
+    trend = looked.trend(indices)
     while True:
-        winner = min(places, key=loss)
-        here = places.index(winner)
-        low, high = places[max(here - 1, 0)], places[min(here + 1, len(places) - 1)]
-        new = {low + round((high - low) * step / (ZOOM + 1)) for step in range(1, ZOOM + 1)} - set(places)
+        winner = min(indices, key=loss)
+        here = indices.index(winner)
+        low, high = indices[max(here - 1, 0)], indices[min(here + 1, len(indices) - 1)]
+        new = {low + round((high - low) * step / (ZOOM + 1)) for step in range(1, ZOOM + 1)} - set(indices)
         if not new:
             break
-        places = sorted({*places, *new})
+        indices = sorted({*indices, *new})
     found = looked.at(winner)
     chosen = TriedValue(found.value, found.text, found.metric, True)
     return looked.answer("largest" if largest else "smallest", chosen, None, trend, False)
@@ -191,16 +191,16 @@ class _Evaluator:
         self.store = RowStore(out) if out is not None else None
         self.seen: dict[int, TriedValue] = {}
 
-    def at(self, place: int) -> TriedValue:
-        """The outcome of the value at index `place`."""
-        if place not in self.seen:
-            self.seen[place] = self._try(self.along.value(place), self.along.text(place))
-        return self.seen[place]
+    def at(self, index: int) -> TriedValue:
+        """The outcome of the value at index `index`."""
+        if index not in self.seen:
+            self.seen[index] = self._try(self.along.value(index), self.along.text(index))
+        return self.seen[index]
 
-    def trend(self, places: list[int]) -> Trend:
+    def trend(self, indices: list[int]) -> Trend:
         """Whether the metric rises, falls, stays or varies over these indices, ignoring values without a number. Raises
         MemgrainError if no value has a number."""
-        tried = [self.at(place) for place in places]
+        tried = [self.at(index) for index in indices]
         values = [item.metric for item in tried if item.metric is not None]
         if not values:
             raise MemgrainError(
@@ -214,7 +214,7 @@ class _Evaluator:
     def bisect(self, ordered: list[int]) -> tuple[Bracket | None, bool]:
         """Bisect for the last index that fails and the first that holds, in the order of `ordered`. The flag is False
         if a refused value prevented it."""
-        first = next((number for number, place in enumerate(ordered) if self.at(place).holds), None)
+        first = next((number for number, index in enumerate(ordered) if self.at(index).holds), None)
         if first is None:
             return None, True
         if first == 0:
@@ -230,30 +230,30 @@ class _Evaluator:
 
     def closely(self, ordered: list[int], bracket: Bracket) -> Bracket:
         """Refine a bracket by trying values between the last sample before it and its end."""
-        holds, way = bracket[1], 1 if ordered[-1] > ordered[0] else -1
-        before = next(place for place in reversed(ordered) if (holds - place) * way > 0)
+        holds, sign = bracket[1], 1 if ordered[-1] > ordered[0] else -1
+        before = next(index for index in reversed(ordered) if (holds - index) * sign > 0)
         steps = {before + round((holds - before) * part / (2 * ZOOM)) for part in range(1, 2 * ZOOM)}
-        between = steps | {place for place in self.seen if (place - before) * way > 0 and (holds - place) * way >= 0}
-        found = self.first(sorted(between, reverse=way < 0)) or bracket
+        between = steps | {index for index in self.seen if (index - before) * sign > 0 and (holds - index) * sign >= 0}
+        found = self.first(sorted(between, reverse=sign < 0)) or bracket
         outer = before if found[0] is None else found[0]
         return self.bisect([outer, found[1]])[0] or (outer, found[1])
 
     def first(self, ordered: list[int]) -> Bracket | None:
         """The first of these indices that holds, and the last one before it that was not refused."""
         before: int | None = None
-        for place in ordered:
-            tried = self.at(place)
+        for index in ordered:
+            tried = self.at(index)
             if tried.holds:
-                return before, place
+                return before, index
             if not tried.refused:
-                before = place
+                before = index
         return None
 
     def answer(
         self, wanted: str, found: TriedValue | None, beyond: TriedValue | None, trend: Trend, bisected: bool
     ) -> SolveResult:
         """The result, with all tried values."""
-        tried = tuple(self.seen[place] for place in sorted(self.seen))
+        tried = tuple(self.seen[index] for index in sorted(self.seen))
         ends = (self.along.text(0), self.along.text(self.along.size - 1))
         return SolveResult(
             self.query, self.metric, wanted, found, beyond, trend, bisected, self.along.size, ends, tried

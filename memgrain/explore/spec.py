@@ -183,11 +183,11 @@ def _check(search: Search) -> None:
 def _beside(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The search with relative file names resolved against its own folder."""
 
-    def place(name: Any) -> Any:
+    def resolve(name: Any) -> Any:
         if not isinstance(name, str) or not name.endswith((".yaml", ".yml")) or Path(name).expanduser().is_absolute():
             return name
         return str(folder / name)
 
     chips = raw.get("chips")
-    placed = {"chips": [place(chip) for chip in chips]} if isinstance(chips, list) else {}
-    return {**raw, **placed, **({"workload": place(raw["workload"])} if "workload" in raw else {})}
+    resolved = {"chips": [resolve(chip) for chip in chips]} if isinstance(chips, list) else {}
+    return {**raw, **resolved, **({"workload": resolve(raw["workload"])} if "workload" in raw else {})}

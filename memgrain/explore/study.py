@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from memgrain.explore.axes import CHIP_AXIS, axes, params, place, size
+from memgrain.explore.axes import CHIP_AXIS, axes, index_of, params, size
 from memgrain.explore.condition import NEVER, column
 from memgrain.explore.database import ASKING, opened
 from memgrain.explore.explored import ANSWER, DONE, Explored, read_trials
@@ -147,7 +147,7 @@ class _StudyRun:
         self.repeats += 1
         if self.size is None:
             return
-        numbers = {place(self.axes, dict(key)) for key in taken}
+        numbers = {index_of(self.axes, dict(key)) for key in taken}
         start = int(np.random.default_rng([self.search.seed, len(taken)]).integers(self.size))
         around = ((start + further) % self.size for further in range(self.size))
         untried = next((number for number in around if number not in numbers), None)

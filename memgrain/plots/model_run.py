@@ -18,7 +18,7 @@ def bars(found: ModelRun) -> Figure:
     axis = figure.subplots()
     colours = mpl.colormaps["viridis"](np.linspace(0.0, 0.95, len(COMPONENTS)))
     left = dict.fromkeys(kinds, 0.0)
-    for place, component in enumerate(COMPONENTS):
+    for index, component in enumerate(COMPONENTS):
         sums = [
             sum(line.layers * line.time for line in found.lines if (line.layer, line.component) == (kind, component))
             for kind in kinds
@@ -29,8 +29,8 @@ def bars(found: ModelRun) -> Figure:
                 range(len(kinds)),
                 widths,
                 left=list(left.values()),
-                color=colours[place],
-                hatch=HATCHES[place],
+                color=colours[index],
+                hatch=HATCHES[index],
                 edgecolor="white",
                 label=component,
             )

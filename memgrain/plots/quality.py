@@ -66,12 +66,12 @@ def _model(axis: Axes, rows: list[PublishedScore], methods: list[str], in_shares
         drawn = list(group)
         x = np.array([row.share if in_shares else row.tokens for row in drawn], float)
         y = np.array([row.score - row.full for row in drawn])
-        place = methods.index(method)
+        index = methods.index(method)
         axis.plot(
             x,
             y,
-            color=colours[place],
-            marker=MARKS[place % len(MARKS)],
+            color=colours[index],
+            marker=MARKS[index % len(MARKS)],
             markersize=6,
             linestyle="-" if len(drawn) > 1 else "",
             linewidth=1.2,
@@ -109,7 +109,7 @@ def masses() -> Figure:
     figure = new_figure(9.2, 4.8)
     axis = figure.subplots()
     colours = mpl.colormaps["viridis"](np.linspace(0.0, 0.88, len(LINES)))
-    for place, (name, selection, page, share) in enumerate(LINES):
+    for index, (name, selection, page, share) in enumerate(LINES):
         found = []
         for ratio in RATIOS:
             try:
@@ -120,15 +120,15 @@ def masses() -> Figure:
         axis.plot(
             x,
             [item.mean for item in found],
-            color=colours[place],
-            linestyle=STYLES[place],
-            marker=MARKS[place],
+            color=colours[index],
+            linestyle=STYLES[index],
+            marker=MARKS[index],
             markersize=4.5,
             label=name,
         )
-        if place == BANDED:
+        if index == BANDED:
             low, high = ([getattr(item, end)[0] for item in found] for end in ("low", "high"))
-            axis.fill_between(x, low, high, color=colours[place], alpha=0.13, linewidth=0, label="its layers, range")
+            axis.fill_between(x, low, high, color=colours[index], alpha=0.13, linewidth=0, label="its layers, range")
     axis.set_xscale("log")
     axis.set_xticks([0.001, 0.01, 0.05, 0.1, 0.2, 0.5, 1.0])
     axis.xaxis.set_minor_locator(NullLocator())

@@ -24,13 +24,13 @@ def curves(found: Scaling, chip: str) -> Figure:
     contexts = sorted(set(found.rows["context"]))
     for axis, (cost, title) in zip(axes, COSTS.items(), strict=True):
         scale, unit = UNITS[cost]
-        for place, name in enumerate(names):
+        for index, name in enumerate(names):
             rows = found.rows[found.rows["mechanism"] == name]
             axis.plot(
                 rows["context"],
                 rows[cost] / scale,
-                color=colours[place],
-                marker=MARKERS[place % len(MARKERS)],
+                color=colours[index],
+                marker=MARKERS[index % len(MARKERS)],
                 label=name,
             )
         axis.set_xscale("log", base=2)

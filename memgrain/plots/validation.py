@@ -62,7 +62,7 @@ def _marks(axis: Axes, data: pd.DataFrame, colour: str, shape: str) -> list[Line
     """Draw a marker for each row; returns the entries of the legend."""
     values, shapes = sorted(data[colour].unique()), list(dict.fromkeys(data[shape]))
     colours = dict(zip(values, mpl.colormaps["turbo"](np.linspace(0.05, 0.92, max(len(values), 2))), strict=False))
-    markers = {name: MARKERS[place % len(MARKERS)] for place, name in enumerate(shapes)}
+    markers = {name: MARKERS[index % len(MARKERS)] for index, name in enumerate(shapes)}
     for (value, name), rows in data.groupby([colour, shape], sort=False):
         axis.scatter(
             rows["kernel_time_us"],

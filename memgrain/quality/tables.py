@@ -238,13 +238,13 @@ def _at_context(rows: Sequence[PublishedScore], context: int | None) -> tuple[Se
 def _between(rows: Sequence[PublishedScore], unit: Literal["share", "tokens"], budget: float) -> SourceScore | None:
     """The score by the rows of one source; None outside their range."""
     ordered = sorted(((_log(row, unit), row) for row in rows), key=lambda pair: pair[0])
-    place = math.log(budget)
+    index = math.log(budget)
     for at, row in ordered:
-        if abs(at - place) <= ROUNDED:
+        if abs(at - index) <= ROUNDED:
             return SourceScore(row.score, row.full, (row,))
     for (below, first), (above, second) in pairwise(ordered):
-        if below < place < above:
-            part = (place - below) / (above - below)
+        if below < index < above:
+            part = (index - below) / (above - below)
             return SourceScore(first.score + part * (second.score - first.score), first.full, (first, second))
     return None
 

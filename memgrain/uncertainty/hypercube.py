@@ -46,7 +46,7 @@ class Hypercube(Generic[P]):
     def __init__(self, drawables: Sequence[Drawable[P]], seed: int) -> None:
         self.drawables = drawables
         numbers = dict.fromkeys(known.item for each in drawables for known in each.own)
-        self.columns: dict[Provenance, int] = {item: place for place, item in enumerate(numbers)}
+        self.columns: dict[Provenance, int] = {item: index for index, item in enumerate(numbers)}
         """Column of each parameter with a range."""
         self.drawn = 0
         """Number of draws so far, including refused ones."""
@@ -80,23 +80,23 @@ class Hypercube(Generic[P]):
         while (most := max(n - len(draws) for n, draws in zip(wanted, found, strict=True))) > 0 and self.drawn < limit:
             for quantiles in self._engine.random(most):
                 self.drawn += 1
-                for place, (count, draws) in enumerate(zip(wanted, found, strict=True)):
-                    draw = self._of_one(place, quantiles) if len(draws) < count else None
+                for index, (count, draws) in enumerate(zip(wanted, found, strict=True)):
+                    draw = self._of_one(index, quantiles) if len(draws) < count else None
                     if draw is not None:
                         draws.append(draw)
         return found
 
-    def never(self, kept: Sequence[Draw[P]], place: int | None = None) -> tuple[str, ...]:
+    def never(self, kept: Sequence[Draw[P]], index: int | None = None) -> tuple[str, ...]:
         """Alternatives that were tried, are in no draw of `kept`, and are refused on their own too; of all that is
-        asked, or of the one at index `place`."""
-        places = range(len(self.drawables)) if place is None else [place]
+        asked, or of the one at index `index`."""
+        indices = range(len(self.drawables)) if index is None else [index]
         passed = {item for draw in kept for item in draw.settings.items()}
-        tried = {item for number in places for item in self._tried[number]}
+        tried = {item for number in indices for item in self._tried[number]}
         return tuple(
             sorted(
                 f"{path}={with_unit(value)}"
                 for path, value in tried - passed
-                if any(self._refuses(self.drawables[number], path, value) for number in places)
+                if any(self._refuses(self.drawables[number], path, value) for number in indices)
             )
         )
 
@@ -111,20 +111,20 @@ class Hypercube(Generic[P]):
     def _of_all(self, quantiles: NDArray[np.float64]) -> Draw[P] | None:
         settings: dict[str, Any] = {}
         points: list[P] = []
-        for place in range(len(self.drawables)):
-            draw = self._of_one(place, quantiles)
+        for index in range(len(self.drawables)):
+            draw = self._of_one(index, quantiles)
             if draw is None:
                 return None
             settings |= draw.settings
             points += draw.points
         return Draw(settings, tuple(points))
 
-    def _of_one(self, place: int, quantiles: NDArray[np.float64]) -> Draw[P] | None:
-        one = self.drawables[place]
+    def _of_one(self, index: int, quantiles: NDArray[np.float64]) -> Draw[P] | None:
+        one = self.drawables[index]
         drawn = {known.item.path: known.at(quantiles[self.columns[known.item]]) for known in one.own}
-        self._tried[place] |= {(known.item.path, drawn[known.item.path]) for known in one.own if known.choices}
+        self._tried[index] |= {(known.item.path, drawn[known.item.path]) for known in one.own if known.choices}
         try:
             return Draw(drawn, (one.resolve(drawn),))
         except DOMAIN:
-            self.refused[place] += 1
+            self.refused[index] += 1
             return None

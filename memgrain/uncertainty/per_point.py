@@ -44,36 +44,36 @@ def sample_each(
         draws = cube.each(lacking, PATIENCE * samples)
         found, _ = answers([draw.points[0] for each in draws for draw in each], folder, options)
         rows |= found
-        for place, each in enumerate(draws):
+        for index, each in enumerate(draws):
             ran = [draw for draw in each if draw.points[0].id() in rows]
-            kept[place] += ran
-            lacking[place] -= len(ran)
-            cube.refused[place] += len(each) - len(ran)
+            kept[index] += ran
+            lacking[index] -= len(ran)
+            cube.refused[index] += len(each) - len(ran)
     return [
-        _short_of(cube, place, samples)
-        if lacking[place]
-        else _sampled(cube, place, points[place], row, kept[place], rows)
-        for place, row in enumerate(nominal)
+        _short_of(cube, index, samples)
+        if lacking[index]
+        else _sampled(cube, index, points[index], row, kept[index], rows)
+        for index, row in enumerate(nominal)
     ]
 
 
 def _sampled(
-    cube: Hypercube[Point], place: int, point: Point, nominal: Row, kept: Sequence[Draw[Point]], rows: Mapping[str, Row]
+    cube: Hypercube[Point], index: int, point: Point, nominal: Row, kept: Sequence[Draw[Point]], rows: Mapping[str, Row]
 ) -> SampledPoints:
     return SampledPoints(
         (point,),
         (nominal,),
         tuple((rows[draw.points[0].id()],) for draw in kept),
-        tuple(known.item for known in cube.drawables[place].own),
-        cube.refused[place],
-        cube.never(kept, place),
+        tuple(known.item for known in cube.drawables[index].own),
+        cube.refused[index],
+        cube.never(kept, index),
     )
 
 
-def _short_of(cube: Hypercube[Point], place: int, samples: int) -> str:
+def _short_of(cube: Hypercube[Point], index: int, samples: int) -> str:
     """The line for a task that accepts too few draws: the reason and the remedy."""
     return (
-        f"of {cube.drawn} draws of {len(cube.drawables[place].own)} numbers fewer than {samples} are chips that run "
+        f"of {cube.drawn} draws of {len(cube.drawables[index].own)} numbers fewer than {samples} are chips that run "
         "this; narrow the ranges in the YAML, or fix numbers that depend on one another"
     )
 

@@ -98,7 +98,7 @@ class ChannelCase:
             for _ in itertools.count()
             for row in rng.integers(0, CAPACITY // self.parameter, 4096).tolist()
         )
-        return (row + place for row in rows for place in within)
+        return (row + offset for row in rows for offset in within)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Does a search find what an enumeration finds, lose nothing, go on where it stopped, and say what cannot be?"""
+"""Searches find what enumeration finds, lose nothing, resume, and report what is refused."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from memgrain.analysis.verdict import verdict
 from memgrain.cli import call
 from memgrain.errors import MemgrainError
 from memgrain.explore import explore, load_search
-from memgrain.explore.axes import OptionAxis, axes, params, place, size
+from memgrain.explore.axes import OptionAxis, axes, index_of, params, size
 from memgrain.explore.condition import NEVER, parse_condition
 from memgrain.explore.store import RowStore
 from memgrain.plots import figures
@@ -36,7 +36,7 @@ from tests.memgrain.searches import SEARCH, proposals
 
 @pytest.fixture
 def formula(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Makes points answer by a formula at once; the list holds those that were asked."""
+    """Replaces simulation by a formula; the list contains the simulated points."""
     asked: list[str] = []
 
     def run(point: Point) -> Row:
@@ -148,7 +148,7 @@ def test_products_that_share_a_key_are_kept_together() -> None:
 def test_every_point_of_a_space_has_a_number() -> None:
     along = axes(load_search(SEARCH))
     assert size(along) == 24
-    assert [place(along, params(along, number)) for number in range(24)] == list(range(24))
+    assert [index_of(along, params(along, number)) for number in range(24)] == list(range(24))
 
 
 def test_ranges_stay_in_their_unit_and_whole(spec: dict[str, Any], tmp_path: Path, formula: list[str]) -> None:
@@ -326,7 +326,7 @@ sys.modules["ipykernel.zmqshell"] = sys.modules["ipywidgets"] = types.SimpleName
 from memgrain.cli import call
 call(["explore", "s.yaml", "--no-plot"])
 """
-"""A kernel as tqdm knows one, in which a bar of progress has no widgets."""
+"""A notebook kernel, as tqdm recognises it, without widgets for a progress bar."""
 
 
 def test_a_notebook_without_widgets_is_not_told_of_a_bar(memgrain: list[str], tmp_path: Path) -> None:

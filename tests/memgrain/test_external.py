@@ -1,4 +1,4 @@
-"""Do rows of the tables of others become the calls that were measured, and is what cannot be said in one line?"""
+"""Rows of third-party tables become the measured calls, and errors are one line."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ GENERATION: dict[str, Any] = {
     "window_size": 0,
     "latency": 0.012,
 }
-"""A row as the package has them; its numbers are made up."""
+"""A row in the form of the package, with invented numbers."""
 CONTEXT = GENERATION | {"op_name": "context_attention", "isl": 256, "step": 0, "num_heads": 4}
 PRODUCT: dict[str, Any] = {
     "framework": "VLLM",

@@ -1,4 +1,4 @@
-"""Are published points predicted and compared as their file says, and does the vendor's table hold?"""
+"""Published points are predicted and compared as their file states, and the vendor's table is met."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_the_vendors_file_says_where_each_point_comes_from_and_fits_to_memory_al
 
 @pytest.mark.slow
 def test_the_vendors_points_are_predicted() -> None:
-    """The goal of the issue: median error at most 10 %, worst at most 25 %, hit rates within 3 points."""
+    """Median error at most 10 %, worst at most 25 %, hit rates within 3 points."""
     figures = validate_points(VENDOR).summary()
     assert figures["overall"]["median"] <= 0.10
     assert figures["overall"]["worst"] <= 0.25

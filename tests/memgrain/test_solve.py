@@ -1,4 +1,4 @@
-"""Is the value that is found the one that trying every value finds, and is it said how sure that is?"""
+"""Inverse queries find the same value as trying every value, and state how certain the result is."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TOY = SolveQuery("l2.ways", "toy", "decode_mla", SHORT, GridBounds(1, 16))
 
 
 def of_value(monkeypatch: pytest.MonkeyPatch, metric: Callable[[int], float]) -> list[int]:
-    """Makes the time a function of the context; the list holds the contexts that were asked."""
+    """Makes the time a function of the context; the list contains the simulated contexts."""
     asked: list[int] = []
 
     def run(point: Point) -> Row:

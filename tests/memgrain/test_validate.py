@@ -1,4 +1,4 @@
-"""Are predictions made of the rows that a file has, and errors what their names say?"""
+"""Validation: predictions follow the rows of a file, and errors follow their definitions."""
 
 from __future__ import annotations
 

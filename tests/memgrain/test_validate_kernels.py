@@ -1,4 +1,4 @@
-"""Rows that name kernels: by which names, and what becomes of rows whose kernel nobody knows."""
+"""Rows that name kernels: accepted names, and rows with unknown kernels."""
 
 from __future__ import annotations
 

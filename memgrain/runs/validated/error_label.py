@@ -161,14 +161,14 @@ def _nearest(subject: Subject, known: list[Group]) -> Group:
     go to the group that shares the most error variance, then to the one with the most rows."""
     shared = law().parts.covariance([subject], [group.rows[0].subject for group in known])[0].round(9)
 
-    def rank(place: int) -> tuple[bool, bool, int, float, int]:
-        other = known[place].subject
+    def rank(index: int) -> tuple[bool, bool, int, float, int]:
+        other = known[index].subject
         alike = sum(getattr(subject, name) == getattr(other, name) for name in PROPERTIES)
         same = subject.family == other.family
         kernel = (
             subject.family == STEP or subject.kernel == other.kernel
         )  # layers and whole steps are equally good evidence for a step
-        return same, same and kernel, alike, float(shared[place]), len(known[place].rows)
+        return same, same and kernel, alike, float(shared[index]), len(known[index].rows)
 
     return known[max(range(len(known)), key=rank)]
 

@@ -75,15 +75,15 @@ def coverage(
     project = inverse - np.outer(ones, ones) / ones.sum()
     image = project @ np.array([row.log_factor for row in rows])
     groups: dict[object, list[int]] = {}
-    for place, subject in enumerate(subjects):
-        groups.setdefault(left_out(subject), []).append(place)
+    for index, subject in enumerate(subjects):
+        groups.setdefault(left_out(subject), []).append(index)
     inside: list[bool] = []
     widths: list[float] = []
     for own in groups.values():
         covariance = np.linalg.inv(project[np.ix_(own, own)])
         spans = ndtri(HIGH) * np.sqrt(np.diag(covariance))
         held, wide = np.abs(covariance @ image[own]) <= spans, np.exp(2 * spans)
-        counted = [place for place, row in enumerate(own) if rows[row].predicted_us < below_us]
+        counted = [index for index, row in enumerate(own) if rows[row].predicted_us < below_us]
         inside += list(held[counted])
         widths += list(wide[counted])
     return len(groups), float(np.mean(inside)), float(np.median(widths))
