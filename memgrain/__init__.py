@@ -18,9 +18,20 @@ if TYPE_CHECKING:
     from memgrain.analysis.explain import explain
     from memgrain.api.evidence import calibrate, check_claims, quality_scores, validate
     from memgrain.api.maps import latency, over_fetch, read_causes, roofline, stalls, tensors
-    from memgrain.api.models import run_model, token_cost
+    from memgrain.api.models import model_interval, run_model, token_cost
     from memgrain.api.points import compare, intervals, load_rows, load_workload, plot, run, sweep, traces
-    from memgrain.api.studies import collective, curve, prefetch, scaling, search, sensitivity, solve, whatif
+    from memgrain.api.studies import (
+        assumptions,
+        collective,
+        curve,
+        interval,
+        prefetch,
+        scaling,
+        search,
+        sensitivity,
+        solve,
+        whatif,
+    )
     from memgrain.api.traces import fit_selection, load_trace, save_trace, trace_statistics
     from memgrain.errors import MemgrainError
     from memgrain.hwmodels import Chip, HardwareError, chip_names, load_chip
@@ -30,6 +41,7 @@ if TYPE_CHECKING:
     from memgrain.runs.options import Progress, RunOptions
     from memgrain.runs.shipped import claim_names, search_names, sweep_names, workload_names
     from memgrain.sim import MODEL_VERSION, Result, SimulationError, simulate, simulate_sequence
+    from memgrain.validation.collectives import validate_collectives
     from memgrain.workloads import (
         Kernel,
         Model,
@@ -56,6 +68,7 @@ __all__ = [
     "SimulationError",
     "Trace",
     "WorkloadError",
+    "assumptions",
     "calibrate",
     "check_claims",
     "chip_names",
@@ -66,6 +79,7 @@ __all__ = [
     "curve",
     "explain",
     "fit_selection",
+    "interval",
     "intervals",
     "kernel_names",
     "latency",
@@ -75,6 +89,7 @@ __all__ = [
     "load_rows",
     "load_trace",
     "load_workload",
+    "model_interval",
     "model_names",
     "over_fetch",
     "plot",
@@ -103,6 +118,7 @@ __all__ = [
     "trace_statistics",
     "traces",
     "validate",
+    "validate_collectives",
     "whatif",
     "workload_names",
 ]
@@ -119,10 +135,11 @@ _CONTENTS = {
     "memgrain.models": "ModelRun",
     "memgrain.analysis.explain": "explain",
     "memgrain.quality.recall": "recalled_mass=recall",
+    "memgrain.validation.collectives": "validate_collectives",
     "memgrain.api.points": "compare intervals load_rows load_workload plot run sweep traces",
-    "memgrain.api.studies": "collective curve prefetch scaling search sensitivity solve whatif",
+    "memgrain.api.studies": "assumptions collective curve interval prefetch scaling search sensitivity solve whatif",
     "memgrain.api.maps": "latency over_fetch read_causes roofline stalls tensors",
-    "memgrain.api.models": "run_model token_cost",
+    "memgrain.api.models": "model_interval run_model token_cost",
     "memgrain.api.traces": "fit_selection load_trace save_trace trace_statistics",
     "memgrain.api.evidence": "calibrate check_claims quality_scores validate",
 }

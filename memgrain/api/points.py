@@ -6,22 +6,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from memgrain.errors import MemgrainError
-from memgrain.models import ModelRun
-from memgrain.runs.execute import run_sweep
 from memgrain.runs.labels import SHARE
 from memgrain.runs.options import RunOptions
-from memgrain.runs.rows import load_frame
-from memgrain.runs.sweep import load_sweep
 from memgrain.runs.task import Task, read_workload
-from memgrain.runs.tidy import tidy
 from memgrain.sim import METRICS, Result
 from memgrain.workloads import AnyWorkload, Trace
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
+
+    from memgrain.models import ModelRun
 
 COMPARED = ("time_us", "dram_read_bytes", "amplification", "effective_bandwidth_share", "bottleneck")
 """Metrics that `compare` shows unless others are named."""
@@ -69,6 +65,11 @@ def sweep(
     Rows are kept in the folder `out`, or `options.out`, or out/NAME; points whose rows are there are not simulated
     again. Raises MemgrainError if a point fails; the rows of the others are kept.
     """
+    from memgrain.runs.execute import run_sweep
+    from memgrain.runs.rows import load_frame
+    from memgrain.runs.sweep import load_sweep
+    from memgrain.runs.tidy import tidy
+
     loaded = load_sweep(spec)
     outcome = run_sweep(loaded, _folder(out, options, loaded.name), options)
     if outcome.failures:
@@ -93,6 +94,8 @@ def intervals(
     each point unless `options.samples` is given; drawn rows are kept in `out`/draws, the frame in `out`/intervals.csv.
     Raises MemgrainError if a point of the sweep itself fails.
     """
+    from memgrain.runs.sweep import load_sweep
+    from memgrain.runs.tidy import tidy
     from memgrain.uncertainty.sampling import check_figure
     from memgrain.uncertainty.sweeps import intervals_of
 
@@ -105,6 +108,9 @@ def intervals(
 
 def load_rows(path: str | Path) -> pd.DataFrame:
     """The rows of a sweep's folder, or of its rows.jsonl, as a tidy frame in grid order; raises MemgrainError."""
+    from memgrain.runs.rows import load_frame
+    from memgrain.runs.tidy import tidy
+
     return tidy(load_frame(path))
 
 
@@ -129,6 +135,8 @@ def compare(
     Results are of `run`, `simulate` or `run_model`; a mapping names the rows. Of a step of a model the metrics are
     time_us and dram_read_bytes. Raises MemgrainError for fewer than two results or an unknown metric.
     """
+    import pandas as pd
+
     named = results.items() if isinstance(results, Mapping) else [("", result) for result in results]
     rows = [_compared(name, result, metrics) for name, result in named]
     if len(rows) < 2:
@@ -146,6 +154,8 @@ def compare(
 
 def _compared(name: str, result: Result | ModelRun, metrics: Sequence[str]) -> dict[str, Any]:
     """The row of a result."""
+    from memgrain.models import ModelRun
+
     if isinstance(result, ModelRun):
         values: dict[str, Any] = {"time_us": result.time / 1e6, "dram_read_bytes": result.read_bytes}
         place = {"chip": result.request.chip.name, "workload": result.request.model.name}
@@ -159,6 +169,8 @@ def _compared(name: str, result: Result | ModelRun, metrics: Sequence[str]) -> d
 
 def _is_amount(name: str, column: pd.Series) -> bool:
     """Whether ratios of a metric say something: numbers that are no share themselves."""
+    import pandas as pd
+
     share = name in METRICS and not METRICS[name].unit
     return pd.api.types.is_numeric_dtype(column) and not share and not column.isna().any()
 

@@ -4,32 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import pandas as pd
-
-from memgrain.analysis import scaling as growth
-from memgrain.analysis.curve import MissRatios, miss_ratios
-from memgrain.analysis.prefetch import PIECE, PrefetchStudy, study
-from memgrain.analysis.scaling import CONTEXTS, Scaling
-from memgrain.analysis.whatif import what_if
 from memgrain.api.points import WORKLOAD
 from memgrain.errors import MemgrainError
-from memgrain.explore.candidate_grid import GridBounds
-from memgrain.explore.condition import parse_condition
-from memgrain.explore.explored import Explored
-from memgrain.explore.solver import SolveQuery, SolveResult, best
-from memgrain.explore.solver import solve as smallest
-from memgrain.hwmodels import load_chip
 from memgrain.runs.options import RunOptions
 from memgrain.runs.overrides import split
 from memgrain.runs.quantities import size_of
 from memgrain.runs.task import Task
 from memgrain.sim import Axis
-from memgrain.sim.network.collectives import Collective
-from memgrain.sim.network.collectives import collective as exchange
-from memgrain.uncertainty import sensitivity as effects
-from memgrain.uncertainty.sensitivity import Sensitivity
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from memgrain.analysis.curve import MissRatios
+    from memgrain.analysis.prefetch import PrefetchStudy
+    from memgrain.analysis.scaling import Scaling
+    from memgrain.explore.explored import Explored
+    from memgrain.explore.solver import SolveResult
+    from memgrain.sim.network.collectives import Collective
+    from memgrain.uncertainty import UncertainResult
+    from memgrain.uncertainty.assumptions import AssumptionInterval
+    from memgrain.uncertainty.sensitivity import Sensitivity
 
 Settings = Mapping[str, Any]
 """Dotted overrides of a chip or a workload."""
@@ -50,8 +46,42 @@ def curve(
     `sampled` is the share of lines that are counted (0.01), None for all. `line` (bytes, or a text such as '128 B') and
     `sets` describe the cache that a chip without one is thought to have. The result has `frame()`.
     """
+    from memgrain.analysis.curve import miss_ratios
+
     shape = (None if line is None else size_of(line, "--line"), sets)
     return miss_ratios(str(chip), workload, axis, sampled, split(set or {}, chip), shape)
+
+
+def interval(
+    chip: str | Path,
+    workload: WORKLOAD,
+    *,
+    metric: str = "time_us",
+    set: Settings | None = None,
+    before: str = "cold",
+    fold: float | None = None,
+    tune: Sequence[str] | str = (),
+    options: RunOptions = RunOptions(),
+) -> UncertainResult:
+    """The interval from 5 to 95 % of a metric: the chip's uncertain numbers are drawn, 100 times unless
+    `options.samples` is given, and the model's own error is added."""
+    from memgrain.uncertainty import interval_of
+
+    return interval_of(Task.of(chip, workload, set, before, fold, tune), metric, options)
+
+
+def assumptions(
+    chip: str | Path,
+    workload: WORKLOAD,
+    *,
+    set: Settings | None = None,
+    before: str = "cold",
+    options: RunOptions = RunOptions(),
+) -> AssumptionInterval:
+    """The time with each assumed number of the chip at the ends of its range, singly and all together."""
+    from memgrain.uncertainty.assumptions import interval as over_assumptions
+
+    return over_assumptions(Task.of(chip, workload, set, before), options)
 
 
 def sensitivity(
@@ -64,7 +94,9 @@ def sensitivity(
     options: RunOptions = RunOptions(),
 ) -> Sensitivity:
     """The numbers of the chip, ranked by what they do to a metric."""
-    return effects.sensitivity(Task.of(chip, workload, set, before), metric, options)
+    from memgrain.uncertainty.sensitivity import sensitivity as effects
+
+    return effects(Task.of(chip, workload, set, before), metric, options)
 
 
 def whatif(
@@ -77,13 +109,20 @@ def whatif(
 ) -> pd.DataFrame:
     """Ten changes that an architect asks about, one at a time, as a frame: change, time_us, time_before_us, effect (a
     share of the time before), plausible (whether the time moved as physics lets it), reason, set."""
+    import pandas as pd
+
+    from memgrain.analysis.whatif import what_if
+
     found = what_if(Task.of(chip, workload, set, before), options)
     return pd.DataFrame([item.record() for item in found])
 
 
-def scaling(chip: str | Path, *, contexts: Sequence[int] = CONTEXTS, options: RunOptions = RunOptions()) -> Scaling:
+def scaling(chip: str | Path, *, contexts: Sequence[int] | None = None, options: RunOptions = RunOptions()) -> Scaling:
     """How bytes, operations and time of a decode step grow with the context, by mechanism: `rows` and `exponents()`."""
-    return growth.scaling(str(chip), sorted({*contexts}), options=options)
+    from memgrain.analysis.scaling import CONTEXTS
+    from memgrain.analysis.scaling import scaling as growth
+
+    return growth(str(chip), sorted({*(contexts or CONTEXTS)}), options=options)
 
 
 def prefetch(
@@ -91,7 +130,7 @@ def prefetch(
     workloads: str | Sequence[str],
     *,
     tensors: Sequence[str] = (),
-    piece: int | str = PIECE,
+    piece: int | str = 512,
     into: Literal["cache", "scratchpad"] = "cache",
     limit: int | str | None = None,
     set: Settings | None = None,
@@ -101,6 +140,8 @@ def prefetch(
 
     `workloads` run one after the other; see `memgrain.analysis.prefetch.study`.
     """
+    from memgrain.analysis.prefetch import study
+
     names = [workloads] if isinstance(workloads, str) else list(workloads)
     most = None if limit is None else size_of(limit, "limit")
     return study(str(chip), names, tensors, size_of(piece, "piece"), into, most, split(set or {}, chip), options)
@@ -117,6 +158,9 @@ def collective(
 ) -> Collective:
     """Time of an operation over several chips, such as an all-reduce; `size` is that of the whole vector, result or
     message."""
+    from memgrain.hwmodels import load_chip
+    from memgrain.sim.network.collectives import collective as exchange
+
     return exchange(load_chip(chip, set or {}), op, size_of(size, "size"), chips, algorithm)
 
 
@@ -166,6 +210,11 @@ def solve(
     Values lie between `low` and `high`, `step` apart, or are those of `values`; left out, they are chosen around the
     present value. Rows are kept in `options.out`. Raises MemgrainError unless exactly one goal is given.
     """
+    from memgrain.explore.candidate_grid import GridBounds
+    from memgrain.explore.condition import parse_condition
+    from memgrain.explore.solver import SolveQuery, best
+    from memgrain.explore.solver import solve as smallest
+
     if sum(goal is not None for goal in (condition, minimise, maximise)) != 1:
         raise MemgrainError("give one of --for 'METRIC >= NUMBER', --minimise METRIC and --maximise METRIC")
     if values and (low, high, step) != (None, None, None):

@@ -64,8 +64,8 @@ SIMULATING = frozenset(
 """Verbs that simulate; of a verb with verbs of its own, only these."""
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(wanted: bool) -> None:
+    if wanted:
         from importlib.metadata import version
 
         print(f"memgrain {version('memgrain')}")

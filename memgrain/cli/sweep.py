@@ -44,7 +44,7 @@ def command(
         typer.Option(help="With --uncertainty: a column of the rows, effective_bandwidth_share if left out."),
     ] = None,
 ) -> None:
-    """Run the sweep, then print its answers."""
+    """Run the sweep, then print its rows."""
     from memgrain.cli.draws import Draws
     from memgrain.cli.terminal import SweepProgress
     from memgrain.quality import size_notes
@@ -63,8 +63,8 @@ def command(
     intervals: Intervals | None = None
     try:
         outcome = run_sweep(sweep, folder, replace(options, progress=progress))
-        answered = len(outcome.failures) < outcome.total
-        if draws and answered:
+        finished = len(outcome.failures) < outcome.total
+        if draws and finished:
             progress.stop()
             progress = SweepProgress(f"{sweep.name}, draws")
             intervals = draws.intervals(sweep, folder, options, progress)
@@ -76,7 +76,7 @@ def command(
         raise typer.Exit(130) from None
     finally:
         progress.stop()
-    if not quiet and answered:
+    if not quiet and finished:
         _print(outcome, intervals)
         for note in size_notes(sweep.tasks()):
             progress.warn(note)
@@ -84,13 +84,13 @@ def command(
 
 
 def _print(outcome: Outcome, intervals: Intervals | None) -> None:
-    """The answers of the sweep's points, with their intervals if there are any."""
-    from memgrain.cli.answers import print_answers, print_intervals
+    """Print the rows of the sweep's points, with their intervals if there are any."""
+    from memgrain.cli.sweep_report import print_intervals, print_rows
     from memgrain.runs.rows import load_frame
 
     rows = load_frame(outcome.path, ids=outcome.ids)
     if intervals is None:
-        print_answers(rows)
+        print_rows(rows)
     else:
         print_intervals(rows, intervals.frame)
 

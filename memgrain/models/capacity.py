@@ -13,7 +13,7 @@ from memgrain.workloads.layers.matrices import draft_bytes, weight_bytes
 FEWEST = 16
 """Tokens of the shortest context that is worth proposing."""
 MOST_CHIPS = 1024
-"""Chips beyond which no more are proposed, where the chip's links set no bound."""
+"""Most chips that are proposed, where the chip's links set no bound."""
 
 
 @dataclass(frozen=True)
@@ -21,32 +21,32 @@ class Capacity:
     """Bytes of one chip's memory."""
 
     memory: int
-    """What may be taken of it."""
+    """Bytes of it that may be taken."""
     weights: int
     """Its part of the weights, embeddings included, and the layer that makes drafts if there are any."""
     sequence: int
     """Its part of the cache of one sequence."""
     sequences: int
-    """Sequences that it has a part of."""
+    """Sequences of which the chip holds a part."""
     activations: int
     """Hidden states, scores and partial results of the largest layer."""
     most_sequences: int
-    """Sequences of that context that there is room for."""
+    """Most sequences of that context that fit."""
     most_tokens: int
-    """Tokens of the longest context that there is room for, with that many sequences."""
+    """Tokens of the longest context that fits, with that many sequences."""
 
     @property
     def need(self) -> int:
-        """All of them together."""
+        """Sum of all parts."""
         return self.weights + self.sequences * self.sequence + self.activations
 
     @property
     def fits(self) -> bool:
-        """Whether memory holds them."""
+        """Whether the memory holds all parts."""
         return self.need <= self.memory
 
     def refusal(self, request: ModelRequest) -> str:
-        """One line that says what does not fit and what would."""
+        """One line: what does not fit, and what would fit."""
         parts = f"weights {format_bytes(self.weights)}, cache {format_bytes(self.sequences * self.sequence)}"
         most, enough = self.most_sequences * request.shard.data, enough_chips(request, self.activations)
         mends = [f"--chips {enough} would do"] if enough else []

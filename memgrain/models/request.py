@@ -82,34 +82,7 @@ class ModelRequest:
         chip has a rate for. Raises MemgrainError or WorkloadError for a value that cannot be.
         """
         shard = shard or Shard()
-        if shard.context > 1 and phase == "prefill":
-            raise MemgrainError(
-                f"{shard.context} context parts in prefill, where every chip of a group reads all tokens: they are for "
-                "decode; leave them out"
-            )
-        if batch % shard.data:
-            raise MemgrainError(
-                f"batch {batch} cannot be shared evenly by {shard.data} groups of chips; "
-                f"choose a multiple of {shard.data}, or fewer groups"
-            )
-        if phase == "prefill" and batch != shard.data:
-            raise MemgrainError(
-                f"batch {batch} in prefill, must be 1 for each group of chips: prompts are read one after the other, "
-                f"in chunks; set batch to {shard.data}"
-            )
-        if model.context is not None and context > model.context:
-            raise MemgrainError(
-                f"context {context} exceeds the {model.context} tokens that {model.name} is made for; lower it"
-            )
-        if not 0 < memory_share <= 1:
-            raise MemgrainError(f"memory share {memory_share} must be above 0 and at most 1; correct it")
-        if accepted is not None and (
-            phase != "decode" or not model.mtp_layers or not 0 <= accepted <= (tokens or 1) - 1
-        ):
-            raise MemgrainError(
-                f"accepted {accepted} of {(tokens or 1) - 1} drafts: that is for a decode of a model with mtp_layers, "
-                "from 0 to all; correct tokens or accepted"
-            )
+        _check(model, phase, context, batch, tokens or 1, shard, memory_share, accepted)
         rates = chip.matmul_core.matmul.macs_per_cycle if chip.matmul_core.matmul else {}
         floats = "fp8" in rates
         form = cache or next(
@@ -131,6 +104,45 @@ class ModelRequest:
             "seed": seed,
         }
         return cls(chip, model, checked(Step, step, "step"), shard, memory_share, accepted, fusions, prefetch)
+
+
+def _check(
+    model: Model,
+    phase: Phase,
+    context: int,
+    batch: int,
+    tokens: int,
+    shard: Shard,
+    memory_share: float,
+    accepted: float | None,
+) -> None:
+    """Raise MemgrainError for values that exclude each other."""
+    if shard.context > 1 and phase == "prefill":
+        raise MemgrainError(
+            f"{shard.context} context parts in prefill, where every chip of a group reads all tokens: they are for "
+            "decode; leave them out"
+        )
+    if batch % shard.data:
+        raise MemgrainError(
+            f"batch {batch} cannot be shared evenly by {shard.data} groups of chips; "
+            f"choose a multiple of {shard.data}, or fewer groups"
+        )
+    if phase == "prefill" and batch != shard.data:
+        raise MemgrainError(
+            f"batch {batch} in prefill, must be 1 for each group of chips: prompts are read one after the other, "
+            f"in chunks; set batch to {shard.data}"
+        )
+    if model.context is not None and context > model.context:
+        raise MemgrainError(
+            f"context {context} exceeds the {model.context} tokens that {model.name} is made for; lower it"
+        )
+    if not 0 < memory_share <= 1:
+        raise MemgrainError(f"memory share {memory_share} must be above 0 and at most 1; correct it")
+    if accepted is not None and (phase != "decode" or not model.mtp_layers or not 0 <= accepted <= tokens - 1):
+        raise MemgrainError(
+            f"accepted {accepted} of {tokens - 1} drafts: that is for a decode of a model with mtp_layers, "
+            "from 0 to all; correct tokens or accepted"
+        )
 
 
 def _product(model: Model, weights: Stored | None, rates: set[str]) -> DType:

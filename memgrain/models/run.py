@@ -38,9 +38,9 @@ class Line:
     layers: int
     """Layers of that kind."""
     stage: str
-    """What it does."""
+    """Name of the kernel or exchange."""
     component: Component
-    """What it is for."""
+    """Component of the model that it belongs to."""
     time: int
     """Time in ps, once."""
     read_bytes: int
@@ -51,7 +51,7 @@ class Line:
 
 @dataclass(frozen=True)
 class ModelRun:
-    """A step of a model."""
+    """The result of a step of a model."""
 
     request: ModelRequest
     """The request."""
@@ -62,7 +62,7 @@ class ModelRun:
     fused: tuple[tuple[str, int, Fused], ...]
     """Kind of layer, layers of that kind, and what a fusion changed in each."""
     fetched: dict[str, int]
-    """What became of prefetches in the whole step, by `memgrain.sim.prefetch.prefetched.COUNTS`; empty without any."""
+    """Outcomes of prefetches in the whole step, by `memgrain.sim.prefetch.prefetched.COUNTS`; empty without any."""
 
     @property
     def time(self) -> int:
@@ -153,7 +153,7 @@ def _page_bytes(request: ModelRequest) -> int:
 
 
 def _lines(request: ModelRequest, name: str, count: int, stages: Sequence[Stage]) -> tuple[list[Line], dict[str, int]]:
-    """The stages of a kind of layer, simulated one after the other, and what became of prefetches."""
+    """The stages of a kind of layer, simulated one after the other, and the outcomes of prefetches."""
     kernels = in_sequence(tuple(stages))
     orders = request.prefetch.orders(kernels, _page_bytes(request)) if request.prefetch else ()
     result = simulate_sequence(request.chip, kernels, name=name, prefetch=orders, following=name != HEAD)

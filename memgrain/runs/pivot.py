@@ -127,8 +127,8 @@ def where(frame: pd.DataFrame, fixed: dict[str, Any]) -> pd.DataFrame:
     return frame
 
 
-def _same(key: str, own: Any, asked: Any) -> bool:
-    """Whether a row's value is the one that is asked for, however it is written: "0.5 MiB" is "512 KiB"."""
-    if identity(own) == identity(asked) or (measure(own) is not None and measure(own) == measure(asked)):
+def _same(key: str, own: Any, wanted: Any) -> bool:
+    """Whether a row's value equals the wanted one, however it is written: "0.5 MiB" is "512 KiB"."""
+    if identity(own) == identity(wanted) or (measure(own) is not None and measure(own) == measure(wanted)):
         return True
-    return not isinstance(own, float) and words(key, own) == words(key, asked)
+    return not isinstance(own, float) and words(key, own) == words(key, wanted)

@@ -67,13 +67,13 @@ class Point:
 
     def id(self) -> str:
         """SHA-256 of the resolved inputs and the model's version: equal inputs have equal ids."""
-        asked = self.workload.model_dump(mode="json")
-        attended, inner = attention_of(self.workload), asked.get("attention", asked)
+        workload = self.workload.model_dump(mode="json")
+        attended, inner = attention_of(self.workload), workload.get("attention", workload)
         if attended is not None and isinstance(attended.selection, RecordedSelection):
             inner["selection"]["path"] = _digest(attended.selection.path)
         inputs: dict[str, Any] = {
             "chip": chip_inputs(self.chip, links=False),
-            "workload": asked,
+            "workload": workload,
             "before": self.before,
         }
         if self.fold is not None:
@@ -108,8 +108,8 @@ class Point:
 
     def subject(self) -> Subject:
         """The properties of the point that validation distinguishes."""
-        asked = self.workload if isinstance(self.workload, Workload) else None
-        kernel = kernel_of(asked, budget(self.chip)) if asked else None
+        call = self.workload if isinstance(self.workload, Workload) else None
+        kernel = kernel_of(call, budget(self.chip)) if call else None
         return subject_of(self.chip, self.workload, self.before, kernel)
 
     def trust(self, time: int = 0) -> ErrorLabel:
@@ -128,11 +128,11 @@ class Point:
 
     def kernel(self) -> str:
         """The attention kernel that runs, in a few words; empty where the workload is of another kind."""
-        asked, places = attention_of(self.workload), budget(self.chip)
-        if asked is None:
+        call, places = attention_of(self.workload), budget(self.chip)
+        if call is None:
             return ""
-        kernel = kernel_of(asked, places)
-        if kernel is None and asked.kernel is not None:
+        kernel = kernel_of(call, places)
+        if kernel is None and call.kernel is not None:
             return f"{GENERIC} (none is described for this call on {places.architecture or 'such a chip'})"
         if kernel is None:
             return GENERIC

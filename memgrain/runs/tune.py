@@ -1,7 +1,7 @@
 """Tuning: the tile sizes, splits and stages with which a point is fastest.
 
-The values that a launcher reckons to be good (`workloads.reckon`) are simulated, with those that are taken without
-tuning, and the quickest is kept.
+Tilings with short estimated times (`workloads.reckon`) are simulated beside the tiling without tuning; the fastest is
+kept.
 """
 
 from __future__ import annotations
@@ -83,19 +83,19 @@ Tune = Annotated[tuple[str, ...], BeforeValidator(lambda names: keys_of(names) i
 
 
 def tune(point: Point) -> Tuned:
-    """The point at its best, in the time of one run; ties go to what is taken without tuning, then to what is reckoned
-    quickest.
+    """Search the best values of a point's `tune` keys, by its simulated time. Of equal times the tiling without tuning
+    is taken, then the one with the shortest estimate.
 
     Raises MemgrainError for a workload without attention, and what the simulator raises for the point as it is.
     """
-    asked = attention_of(point.workload)
-    if asked is None:
+    call = attention_of(point.workload)
+    if call is None:
         raise MemgrainError(f"{point.workload.name}: only attention has tiles to tune, this is {point.workload.kind}")
     plain = replace(point, tune=())
     plain_result = plain.simulate()
-    own = _fitted(asked, plain)
+    own = _fitted(call, plain)
     best, result, values, tried = plain, plain_result, own, 1
-    for chosen in candidates(asked, plain, point.tune):
+    for chosen in candidates(call, plain, point.tune):
         if chosen == {name: own[name] for name in chosen}:
             continue
         try:
@@ -110,17 +110,17 @@ def tune(point: Point) -> Tuned:
     return Tuned(best, result, {prefix + name: values[name] for name in point.tune}, plain_result.time, tried)
 
 
-def candidates(asked: Workload, point: Point, keys: Sequence[str]) -> list[Values]:
-    """Values of these keys that are worth a simulation, those that are reckoned quickest first.
+def candidates(call: Workload, point: Point, keys: Sequence[str]) -> list[Values]:
+    """Values of these keys that are worth a simulation, in the order of their estimated times.
 
-    What the workload itself says of a key it is not asked for stays.
+    Values that the workload sets for other keys stay.
     """
     places = budget(point.chip)
-    plain = tiled(asked, places)
-    own, times = _fitted(asked, point), dict[tuple[int, ...], float]()
+    plain = tiled(call, places)
+    own, times = _fitted(call, point), dict[tuple[int, ...], float]()
     for chosen in itertools.product(*(_values(key, plain, own, places.cores) for key in keys)):
         values = dict(zip(keys, chosen, strict=True))
-        # What a compiler reported of one tile does not hold for another.
+        # a compiler's report on one tile does not hold for another
         freed = {"resident": "auto", "scratchpad_bytes": None} if set(keys) - {"splits"} else {}
         tiling = plain.tiling.model_copy(update={**freed, **values})
         try:
@@ -140,8 +140,8 @@ def _count(seen: Counter[int], value: int) -> int:
 
 
 def hold(tasks: Sequence[Task], folder: Path, options: RunOptions = RunOptions()) -> list[Task]:
-    """The tasks with the best values of what they tune set, so that nothing is left to tune: draws of a chip's numbers
-    are then run with one kernel. Rows are kept in `folder` and not simulated again.
+    """Tune the tasks that name keys to tune, and return all tasks with the best values set. Draws of a chip's numbers
+    then run with one tiling. Rows are kept in `folder` and not simulated again.
 
     Raises MemgrainError if a point has no answer.
     """
@@ -150,10 +150,10 @@ def hold(tasks: Sequence[Task], folder: Path, options: RunOptions = RunOptions()
 
     files = Files()
     points = [task.resolve(files) if task.tune else None for task in tasks]
-    asked = [point for point in points if point is not None]
-    if not asked:
+    untuned = [point for point in points if point is not None]
+    if not untuned:
         return list(tasks)
-    outcome = run_points(asked, [], folder, replace(options, progress=NoProgress()))
+    outcome = run_points(untuned, [], folder, replace(options, progress=NoProgress()))
     if outcome.failures:
         raise MemgrainError(outcome.failures[0])
     rows = {row["id"]: row for row in read_rows(outcome.path) if row["id"] in outcome.ids}
@@ -177,32 +177,32 @@ def _prefix(point: Point) -> str:
 
 def _with(point: Point, values: Values) -> Point:
     """The point with these values of its tiling."""
-    asked = attention_of(point.workload)
-    assert asked is not None
-    tiling = asked.tiling.model_copy(update=values)
-    changed = asked.model_copy(update={"tiling": tiling})
-    whole = point.workload.model_copy(update={"attention": changed}) if asked is not point.workload else changed
+    call = attention_of(point.workload)
+    assert call is not None
+    tiling = call.tiling.model_copy(update=values)
+    changed = call.model_copy(update={"tiling": tiling})
+    whole = point.workload.model_copy(update={"attention": changed}) if call is not point.workload else changed
     set_ = {_prefix(point) + name: value for name, value in values.items()}
     return replace(point, workload=whole, overrides={**point.overrides, **set_})
 
 
-def _fitted(asked: Workload, point: Point) -> Values:
+def _fitted(call: Workload, point: Point) -> Values:
     """The values of the tiling without tuning."""
     places = budget(point.chip)
-    fitted = fit(tiled(asked, places), places)
+    fitted = fit(tiled(call, places), places)
     return {name: getattr(fitted, name) for name in TUNABLE}
 
 
-def _values(key: str, asked: Workload, own: Values, cores: int) -> list[int]:
+def _values(key: str, call: Workload, own: Values, cores: int) -> list[int]:
     """Values of a key that are considered, its own among them."""
     powers = [1 << power for power in range(13)]
     if key == "splits":
-        if asked.phase == "prefill":
+        if call.phase == "prefill":
             return [1]
-        waves = {times * cores // max(1, asked.shape.batch * asked.shape.kv_heads) for times in range(1, 9)}
+        waves = {times * cores // max(1, call.shape.batch * call.shape.kv_heads) for times in range(1, 9)}
         return sorted({*range(1, WIDEST + 1), *powers[:9], *waves, own[key]} - {0})
     if key == "stages":
         return sorted({1, 2, 3, 4, own[key]})
-    if key == "block_q" and asked.phase == "decode":
+    if key == "block_q" and call.phase == "decode":
         return [own[key]]
     return sorted({*(size for size in powers if 16 <= size <= LARGEST), own[key]})

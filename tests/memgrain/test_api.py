@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,53 +17,24 @@ from memgrain.cli.model import VERBS as MODELS
 from memgrain.cli.trace import VERBS as TRACES
 from memgrain.runs.options import RunOptions
 
-FUNCTIONS = {
-    "run": "run traces load_workload simulate",
-    "sweep": "sweep intervals load_rows",
-    "sensitivity": "sensitivity",
-    "whatif": "whatif",
-    "scaling": "scaling",
-    "prefetch": "prefetch",
-    "collective": "collective",
-    "curve": "curve",
-    "map waste": "over_fetch",
-    "map latency": "latency",
-    "map roofline": "roofline",
-    "map stalls": "stalls",
-    "map tensors": "tensors read_causes",
-    "explore": "search",
-    "solve": "solve",
-    "claims": "check_claims",
-    "quality": "quality_scores recalled_mass",
-    "plot": "plot",
-    "validate": "validate",
-    "calibrate": "calibrate",
-    "chips": "chip_names load_chip",
-    "model run": "run_model",
-    "model list": "model_names",
-    "model show": "load_model",
-    "cost": "token_cost",
-    "kernels": "kernel_names load_kernel",
-    "trace export": "save_trace",
-    "trace import": "load_trace read_selections save_selections",
-    "trace show": "trace_statistics",
-    "trace fit": "fit_selection",
-    "examples": "workload_names sweep_names search_names claim_names",
-    "explain": "explain",
-    "schema": "chip_schema",
-}
-"""The functions of each verb of the command line."""
+DOCUMENT = Path(__file__).parents[2] / "docs" / "python.md"
 SMALL = {"shape.kv_len": 2048}
+
+
+def _functions() -> dict[str, list[str]]:
+    """The functions of each verb of the command line, from the table of docs/python.md."""
+    rows = re.findall(r"^\| `memgrain ([^`]+)` \| ([^|]+) \|", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
+    return {verb: re.findall(r"`(\w+)`", names) for verb, names in rows}
 
 
 def test_every_verb_has_its_function() -> None:
     groups = {"map": MAPS, "model": MODELS, "trace": TRACES}
     verbs = {f"{verb} {inner}".strip() for verb in VERBS for inner in groups.get(verb, [""])}
-    assert set(FUNCTIONS) == verbs
-    for names in FUNCTIONS.values():
-        for name in names.split():
-            assert name in memgrain.__all__
-            assert callable(getattr(memgrain, name))
+    functions = _functions()
+    assert set(functions) == verbs
+    for name in (name for names in functions.values() for name in names):
+        assert name in memgrain.__all__
+        assert callable(getattr(memgrain, name))
 
 
 def test_every_name_is_found_and_none_is_a_module() -> None:
@@ -79,7 +51,7 @@ def test_every_name_is_found_and_none_is_a_module() -> None:
 def test_import_takes_no_time_and_no_simulator() -> None:
     code = (
         "import sys, time; start = time.perf_counter(); import memgrain; took = time.perf_counter() - start;"
-        "print(took, 'memgrain.sim' in sys.modules, 'pandas' in sys.modules)"
+        "print(took, 'memgrain.sim' in sys.modules); memgrain.run; print('pandas' in sys.modules)"
     )
     took, *loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
@@ -154,6 +126,14 @@ def test_steps_of_models_are_compared_and_cost_something() -> None:
     assert 1 < frame["time_us_ratio"].iloc[1] < 8
     with pytest.raises(memgrain.MemgrainError, match="--phase training is none of decode, prefill"):
         memgrain.run_model("h100_sxm", "llama31_8b", 4096, phase="training")
+
+
+def test_intervals_hold_the_nominal_value() -> None:
+    options = RunOptions(jobs=1, samples=4)
+    found = memgrain.interval("mlu370_x4", "decode_topk", set={"shape.kv_len": 1024}, options=options)
+    assert found.combined.low <= found.combined.median <= found.combined.high
+    step = memgrain.model_interval("h100_sxm", "llama31_8b", 1024, options=options)
+    assert step.combined.low < step.combined.high
 
 
 def test_a_value_is_solved_for() -> None:

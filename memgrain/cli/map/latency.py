@@ -37,8 +37,8 @@ def command(
 ) -> None:
     """Simulate the grid, continuing an interrupted run; print the times, draw."""
     from memgrain.api.maps import DIMS, RATIOS, latency_grid
-    from memgrain.cli.answers import print_answers
     from memgrain.cli.map import draw, place
+    from memgrain.cli.sweep_report import print_rows
     from memgrain.cli.terminal import predicting
     from memgrain.errors import MemgrainError
     from memgrain.plots.contours import RATIO, TIME, contours
@@ -62,7 +62,7 @@ def command(
         if as_json:
             print(json.dumps(frame[["chip", "workload", HEAD_DIM, RATIO, TIME]].to_dict("records"), indent=2))
         else:
-            print_answers(frame, TIME)
+            print_rows(frame, TIME)
         for note in size_notes(sweep.tasks()):
             progress.warn(note)
         draw(contours(frame, times or ()), target, as_json)

@@ -1,4 +1,4 @@
-"""The answers of a sweep on the terminal: the tables that its heatmaps draw, and the verdict on each chip."""
+"""Rows of a sweep on the terminal: the tables that its heatmaps draw, and the verdict on each chip."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from memgrain.runs.labels import SHARE, directed_label, key_name, metric_label, 
 from memgrain.runs.pivot import HEAD_DIM, Panel, panels, varying
 
 
-def print_answers(frame: pd.DataFrame, metric: str = SHARE) -> None:
+def print_rows(frame: pd.DataFrame, metric: str = SHARE) -> None:
     """Print a table for each chip: the first varying key down, the others across; then the verdict, on the chips too
     where there are several."""
     screen = console()
