@@ -137,7 +137,7 @@ def open_calibration(files: Sequence[Path], chip: str, rows: int = ROWS, fits: S
     _check(records, chip)
     known = [record for record in records if record.real("kernel_time_us") is not None]
     if not known:
-        raise MemgrainError(f"{files[0]}: no row has a kernel_time_us; add what was measured")
+        raise MemgrainError(f"{files[0]}: no row has a kernel_time_us; add the measured times")
     if rows < 1:
         raise MemgrainError(f"rows is {rows}, must be at least 1; leave it out for {ROWS}")
     found = Calibration(chip, list(files), file, len(known), [])

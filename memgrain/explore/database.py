@@ -83,7 +83,7 @@ def _readable(url: str) -> str:
         found = make_url(url)
     except (ArgumentError, ValueError):
         raise MemgrainError(
-            f"--storage '{url}' is no URL of a database; write one such as sqlite:///study.db or "
+            f"--storage '{url}' is not the URL of a database; write one such as sqlite:///study.db or "
             "postgresql+psycopg://user@host/name, or leave it out"
         ) from None
     if found.get_backend_name() == "sqlite" and found.database in (None, "", ":memory:"):
@@ -163,7 +163,7 @@ def _study(search: Search, database: _Database) -> optuna.Study:
         study.set_user_attr(DIGEST, search.digest())
     elif known != search.digest():
         raise MemgrainError(
-            f"the study '{search.name}' at {database.where} is of another search, or of another version of the model; "
-            "choose another folder with -o, or another name"
+            f"the study '{search.name}' at {database.where} belongs to another search, or to another version of the "
+            "model; choose another folder with -o, or another name"
         )
     return study

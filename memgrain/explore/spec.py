@@ -159,7 +159,7 @@ def _check(search: Search) -> None:
     """Raise MemgrainError if parts of a search contradict each other."""
     both = sorted(set(search.set) & set(search.space))
     if both:
-        raise MemgrainError(f"'{both[0]}' stands in set and in space; keep it in one of them")
+        raise MemgrainError(f"'{both[0]}' is in both set and space; remove it from one of them")
     fields = sorted({name for kind in KINDS.values() for name in kind.model_fields})
     for key in [*search.set, *search.space, *(key for kept in search.keep for key in kept.keys)]:
         first = key.split(".")[0]
@@ -171,7 +171,7 @@ def _check(search: Search) -> None:
     strange = sorted(set(search.reference) - set(search.objectives))
     if strange:
         raise MemgrainError(
-            f"reference '{strange[0]}' is no objective{suggest(strange[0], list(search.objectives))}; remove it"
+            f"reference '{strange[0]}' is not an objective{suggest(strange[0], list(search.objectives))}; remove it"
         )
     if search.reference and len(search.reference) < len(search.objectives):
         missing = next(name for name in search.objectives if name not in search.reference)

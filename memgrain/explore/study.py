@@ -58,7 +58,7 @@ def explore(
     """Go on with the search in `folder` until its trials are done; `storage` is a database's URL. With one job, the
     order of the trials is fixed.
 
-    Raises KeyboardInterrupt after Ctrl-C, when all that was told is kept; MemgrainError if the folder or the database
+    Raises KeyboardInterrupt after Ctrl-C, with all finished trials kept; MemgrainError if the folder or the database
     cannot be used, belong to another search, or a row lacks a column that the search names.
     """
     store, ends = RowStore(folder), size(axes(search))

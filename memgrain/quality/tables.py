@@ -197,7 +197,7 @@ def answer(
     if not found:
         raise MemgrainError(
             f"{where}: budget {budget:g} is outside what was published ({_ranges(rows, unit)}), and "
-            "nothing is guessed beyond it; choose a budget within"
+            "scores are not extrapolated; choose a budget within"
         )
     return Score(method, model, benchmark, task, context, budget, found)
 
@@ -252,7 +252,7 @@ def _between(rows: Sequence[PublishedScore], unit: Literal["share", "tokens"], b
 def _log(row: PublishedScore, unit: Literal["share", "tokens"]) -> float:
     measured = row.measured(unit)
     if measured is None:
-        raise MemgrainError(f"{row.source}: no budget in {unit}; ask in the other unit")
+        raise MemgrainError(f"{row.source}: no budget in {unit}; use the other unit")
     return math.log(measured)
 
 

@@ -63,7 +63,7 @@ class Hypercube(Generic[P]):
         while len(found) < wanted:
             if self.drawn >= limit:
                 raise MemgrainError(
-                    f"of {self.drawn} draws of {len(self.columns)} numbers too few are chips that run the workload; "
+                    f"of {self.drawn} draws of {len(self.columns)} parameters too few are chips that run the workload; "
                     "narrow the ranges in the YAML, or fix numbers that depend on one another with --set"
                 )
             for quantiles in self._engine.random(wanted - len(found)):
@@ -87,8 +87,8 @@ class Hypercube(Generic[P]):
         return found
 
     def never(self, kept: Sequence[Draw[P]], index: int | None = None) -> tuple[str, ...]:
-        """Alternatives that were tried, are in no draw of `kept`, and are refused on their own too; of all that is
-        asked, or of the one at index `index`."""
+        """Alternatives that were tried, are in no draw of `kept`, and are refused on their own too; of
+        all drawables, or of the one at `index`."""
         indices = range(len(self.drawables)) if index is None else [index]
         passed = {item for draw in kept for item in draw.settings.items()}
         tried = {item for number in indices for item in self._tried[number]}

@@ -148,7 +148,7 @@ def _combined(
 def _columns(values: NDArray[np.float64], combine: Combine) -> NDArray[np.float64]:
     found = combine(*values.T)
     if not np.isfinite(found).all():
-        raise MemgrainError("a ratio to 0 is no number; compare by a difference, or choose another metric")
+        raise MemgrainError("a ratio to 0 is undefined; compare by a difference, or choose another metric")
     return found
 
 

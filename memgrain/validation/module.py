@@ -107,8 +107,8 @@ class IndexScan:
 
     def stages(self, limits: Budget) -> tuple[Stage, ...]:
         """The scan kernel. Raises WorkloadError if nothing is scanned."""
-        asked = attention_workload(load_model(self.model), self.kind, self.step, Shard())
-        traces = asked.kernels(limits) if isinstance(asked, Indexed) else ()
+        workload = attention_workload(load_model(self.model), self.kind, self.step, Shard())
+        traces = workload.kernels(limits) if isinstance(workload, Indexed) else ()
         found = tuple(Stage(trace.name, "index", trace) for trace in traces if trace.name == "scan")
         if not found:
             raise WorkloadError(f"{self.kind} of {self.model} scans nothing of {self.step.context} tokens; take more")
@@ -155,7 +155,7 @@ class Experts:
 
     def _product(self, name: str, inputs: int, outputs: int, source: str, target: str, limits: Budget) -> Stage:
         own = tuple(count for count in self.rows if count)
-        asked = Linear(
+        workload = Linear(
             kind="linear",
             name=name,
             tokens=sum(own),
@@ -168,7 +168,7 @@ class Experts:
             out_dtype="bf16",
         )
         names = {"A": source, "W": f"weights of {name}", "C": target}
-        return Stage(name, "ffn", asked.trace(limits), names)
+        return Stage(name, "ffn", workload.trace(limits), names)
 
 
 @dataclass(frozen=True)

@@ -244,7 +244,7 @@ def test_what_is_no_condition_is_refused(text: str) -> None:
         ({"objectives": {}}, "objectives"),
         ({"objectives": {"time_us": "minimize"}}, "'minimise' or 'maximise'"),
         ({"sampler": "annealing"}, "sampler"),
-        ({"set": {"selection.ratio": 0.1}}, "stands in set and in space"),
+        ({"set": {"selection.ratio": 0.1}}, "is in both set and space"),
         ({"space": {"l2.ways": [4]}}, "begins with 'chip.': chip.l2.ways"),
         ({"space": {"shape.head_dim": {"low": 1}}}, "high"),
         ({"constraints": ["time_us"]}, "cannot read the condition"),
@@ -266,7 +266,7 @@ def test_a_wrong_search_is_refused_in_one_line(spec: dict[str, Any], change: dic
 def test_a_folder_is_of_one_search(spec: dict[str, Any], tmp_path: Path, formula: list[str]) -> None:
     explore(load_search(spec, {"trials": 1}), tmp_path)
     spec["space"]["selection.ratio"] = [0.3]
-    with pytest.raises(MemgrainError, match="is of another search"):
+    with pytest.raises(MemgrainError, match="belongs to another search"):
         explore(load_search(spec), tmp_path)
     with pytest.raises(MemgrainError, match=r"the database nonsense:// failed"):
         explore(load_search(spec), tmp_path, "nonsense://")
@@ -280,9 +280,9 @@ def test_a_folder_is_of_one_search(spec: dict[str, Any], tmp_path: Path, formula
     [
         ("sqlite://", "is lost when this process ends; give a file, sqlite:///study.db"),
         ("sqlite:///:memory:", "is lost when this process ends; give a file, sqlite:///study.db"),
-        ("nonsense", "--storage 'nonsense' is no URL of a database"),
-        ("", "--storage '' is no URL of a database"),
-        ("postgresql://me:secret@host:port/x", "is no URL of a database"),
+        ("nonsense", "--storage 'nonsense' is not the URL of a database"),
+        ("", "--storage '' is not the URL of a database"),
+        ("postgresql://me:secret@host:port/x", "is not the URL of a database"),
         ("nonsense://me:secret@host/x", "the database nonsense://me:***@host/x failed"),
         ("postgresql://me:secret@127.0.0.1:1/x", "the database postgresql://me:***@127.0.0.1:1/x failed"),
         ("mysql://me:secret@127.0.0.1:1/x", "check --storage and its driver"),

@@ -54,7 +54,7 @@ class FormulaOf(BaseModel):
         if unused := sorted(set(self.numbers) - set(names)):
             raise ValueError(f"number '{unused[0]}' is not in the formula '{self.formula}'; remove it")
         if self.chip is None and (missing := [name for name in names if name not in self.numbers]):
-            raise ValueError(f"'{missing[0]}' is no number of the claim and no chip is named; add it to numbers")
+            raise ValueError(f"'{missing[0]}' is not a number of the claim, and no chip is named; add it to numbers")
         return self
 
     def find(self, options: ExperimentOptions) -> ExperimentResult:
