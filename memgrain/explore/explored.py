@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 DONE = ("COMPLETE", "PRUNED")
 """States of trials that count: with values (COMPLETE) or refused (PRUNED). FAIL: interrupted, or proposed twice."""
-ANSWER = "memgrain"
+TRIAL_ATTRIBUTE = "memgrain"
 """Attribute of a trial with its chip, its overrides, and either its row and violated constraints or the refusal."""
 FEASIBLE, VIOLATES, REFUSED = "feasible", "violates", "refused"
 
@@ -164,7 +164,7 @@ def read_trials(study: optuna.Study, search: Search) -> tuple[Trial, ...]:
     found = []
     for trial in study.get_trials(deepcopy=False):
         if trial.state.name in DONE:
-            attributes = trial.user_attrs.get(ANSWER, {})
+            attributes = trial.user_attrs.get(TRIAL_ATTRIBUTE, {})
             violated, values = tuple(attributes.get("violated", ())), tuple(trial.values or ())
             chip, overrides = attributes.get("chip", search.chips[0]), attributes.get("overrides", {})
             answer = violated, attributes.get("refused", ""), attributes.get("row", ""), attributes.get("tuned", {})

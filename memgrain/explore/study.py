@@ -17,8 +17,8 @@ import numpy as np
 
 from memgrain.explore.axes import CHIP_AXIS, axes, index_of, params, size
 from memgrain.explore.condition import NEVER, column
-from memgrain.explore.database import ASKING, opened
-from memgrain.explore.explored import ANSWER, DONE, Explored, read_trials
+from memgrain.explore.database import STUDY_LOCK, opened
+from memgrain.explore.explored import DONE, TRIAL_ATTRIBUTE, Explored, read_trials
 from memgrain.explore.quality_columns import Quality
 from memgrain.explore.spec import Search
 from memgrain.explore.store import RowStore, locked
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 TrialParameters = tuple[tuple[str, Any], ...]
 """The proposal of a trial, as sorted pairs of axis and value."""
-PATIENCE = 200
+MAX_REPEATS = 200
 """Number of repeated proposals in a row after which the search stops."""
 
 
@@ -114,9 +114,9 @@ class _StudyRun:
 
         One process asks at a time, so that no two propose the same point and together they do not propose too many.
         """
-        with locked(self.store.folder / ASKING):
+        with locked(self.store.folder / STUDY_LOCK):
             taken = self.taken()
-            if len(taken) >= self.total or self.repeats >= PATIENCE:
+            if len(taken) >= self.total or self.repeats >= MAX_REPEATS:
                 return False
             self.study.sampler = self.sampler(len(taken))
             trial = self.study.ask()
@@ -152,7 +152,7 @@ class _StudyRun:
         around = ((start + further) % self.size for further in range(self.size))
         untried = next((number for number in around if number not in numbers), None)
         if untried is None:
-            self.repeats = PATIENCE
+            self.repeats = MAX_REPEATS
         else:
             self.study.enqueue_trial(params(self.axes, untried))
 
@@ -229,7 +229,7 @@ class _StudyRun:
             return
         violated = [str(item) for item in self.conditions if not item.holds(row)]
         pending.trial.set_user_attr(
-            ANSWER, {**pending.point, "row": row["id"], "violated": violated, "tuned": tuned_values(row)}
+            TRIAL_ATTRIBUTE, {**pending.point, "row": row["id"], "violated": violated, "tuned": tuned_values(row)}
         )
         for condition in self.conditions:
             pending.trial.set_constraint(str(condition), condition.violation(row))
@@ -240,7 +240,7 @@ class _StudyRun:
         """Report to the study that the point is refused, with the reason."""
         from optuna.trial import TrialState
 
-        pending.trial.set_user_attr(ANSWER, {**pending.point, "refused": " ".join(reason.split())})
+        pending.trial.set_user_attr(TRIAL_ATTRIBUTE, {**pending.point, "refused": " ".join(reason.split())})
         pending.trial.set_constraint("refused", NEVER)
         self.study.tell(pending.trial, state=TrialState.PRUNED)
         self.progress.done({"id": ""})

@@ -13,7 +13,7 @@ from memgrain.runs.options import RunOptions
 from memgrain.runs.rows import Row
 from memgrain.runs.task import Files, Point, Task
 from memgrain.uncertainty.hypercube import Draw, Drawable, Hypercube
-from memgrain.uncertainty.sampling import PATIENCE, SampledPoints, answers, drawable
+from memgrain.uncertainty.sampling import MAX_DRAWS, SampledPoints, answers, drawable
 
 FEW = 16
 """Default number of draws for each point of a sweep and for a step of a model. The ends of an interval from 5 to 95 %
@@ -40,8 +40,8 @@ def sample_each(
     kept: list[list[Draw[Point]]] = [[] for _ in tasks]
     rows: dict[str, Row] = {}
     lacking = [samples if one.own else 0 for one in cube.drawables]
-    while any(lacking) and cube.drawn < PATIENCE * samples:
-        draws = cube.each(lacking, PATIENCE * samples)
+    while any(lacking) and cube.drawn < MAX_DRAWS * samples:
+        draws = cube.each(lacking, MAX_DRAWS * samples)
         found, _ = answers([draw.points[0] for each in draws for draw in each], folder, options)
         rows |= found
         for index, each in enumerate(draws):

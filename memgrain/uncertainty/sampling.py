@@ -25,7 +25,7 @@ from memgrain.uncertainty.parameters import uncertain_parameters
 
 SAMPLES = 100
 """Default number of draws: five lie beyond each end of an interval from 5 to 95 %."""
-PATIENCE = 50
+MAX_DRAWS = 50
 """Maximum number of draws per wanted one, before the search for valid parameters is given up."""
 RunPoints = Callable[[Sequence[P]], tuple[dict[str, Row], list[str]]]
 """Runs points; returns their rows by id, and a line for each point that the simulator refuses."""
@@ -108,7 +108,7 @@ def draw_together(
     rows: dict[str, Row] = {}
     first: tuple[Row, ...] = ()
     while len(kept) < samples:
-        draws = cube.together(samples - len(kept), PATIENCE * samples)
+        draws = cube.together(samples - len(kept), MAX_DRAWS * samples)
         found, failures = answer([*(() if kept else nominal), *(point for draw in draws for point in draw.points)])
         rows |= found
         first = _all(nominal, rows, failures)
