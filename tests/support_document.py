@@ -1,4 +1,4 @@
-"""docs/support.md: what can be predicted on which chip, how its code is known, and how far predictions were off."""
+"""docs/support.md: what can be predicted on which chip, the knowledge of its code, and the validation errors."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from tests.validation_results import ROOT
 
 SUPPORT = ROOT / "docs" / "support.md"
 LEFT_OUT = ("toy", "ascend_910b_article", "mlu370_article")
-"""Chips that nobody makes: an example, and those that the article describes."""
+"""Chips that do not exist: an example, and those that the article describes."""
 TYPES = {"16-bit": "bf16", "fp8": "fp8", "int8": "int8"}
 """Types of K and V by the type that a chip's matrix units must have."""
 CONTEXT = {"decode": 131072, "prefill": 16384}
-"""Tokens of the call of which an interval is given where nothing was measured."""
+"""Tokens of the call whose interval is given if nothing was measured."""
 SAID = {
     MEASURED: "measured",
     NEIGHBOUR: "measured at other head dimensions",
@@ -38,23 +38,23 @@ SAID = {
 _INTRODUCTION = """\
 # What is supported, and how well it is known
 
-`make validation` writes this page from [evidence.csv](../memgrain/runs/validated/evidence.csv): every measured row that
-no number was fitted to. How an interval is made stands in [uncertainty.md](uncertainty.md); `memgrain run` prints the
-evidence of one call, with its pattern, head dimension and size.
+`make validation` writes this page from [evidence.csv](../memgrain/runs/validated/evidence.csv), which contains every
+measured row to which no parameter was fitted. [uncertainty.md](uncertainty.md) explains the intervals; `memgrain run`
+prints the evidence of one call, with its pattern, head dimension and size.
 
-A cell says what validation found on that chip:
+A cell shows the validation results on that chip:
 
-- **-2.9 ± 5.4 (203)**: bias ± spread (standard deviation) of predicted ÷ measured - 1 in %, and measured rows, over all
-  head dimensions, patterns and sizes. Below 0: predicted too fast.
+- **-2.9 ± 5.4 (203)**: bias ± spread (standard deviation) of predicted ÷ measured - 1 in %, and number of measured
+  rows, over all head dimensions, patterns and sizes. Negative: predicted too fast.
 - 0.85 to 1.30: *not validated*. Nine of ten measured times are expected between these multiples of the predicted one,
-  as evidence of other chips and kernels has it: of a dense decode of 131,072 tokens or a causal prefill of 16,384
-  tokens at head dimension 128, from cold caches.
-- not validated, without an interval: models over several nodes, as no step of such was measured on any chip.
+  by evidence from other chips and kernels: for a dense decode of 131,072 tokens or a causal prefill of 16,384 tokens
+  at head dimension 128, from cold caches.
+- not validated, without an interval: models over several nodes, since no such step was measured on any chip.
 - –: the chip cannot run it.
 
-*Code*: cycles of the kernel's code were *measured* (alone, with all data in the cache) at head dimension 128; or only
-what its *sources* say is described; a generic tiling is no kernel: tiles are chosen automatically and no code is
-counted, so its bias is that beside the kernels that were measured. Types are those of K and V.
+*Code*: cycles of the kernel's code were *measured* (alone, with all data in the cache) at head dimension 128, or its
+description follows its *sources* only. A generic tiling is not a kernel: tiles are chosen automatically and no code is
+counted, so its bias is relative to the measured kernels. Types are those of K and V.
 """
 
 
@@ -104,7 +104,7 @@ def _others(chips: list[Chip]) -> list[str]:
 
 
 def _several(chip: Chip, given: dict[str, str]) -> bool:
-    """Whether as many chips can be joined."""
+    """Whether so many chips can be connected."""
     links = chip.interconnect
     if given.get("links") == ONE_NODE:
         return links is not None
@@ -112,7 +112,7 @@ def _several(chip: Chip, given: dict[str, str]) -> bool:
 
 
 def _runs(chip: Chip, kernel: Kernel | None, width: str, dtype: str) -> bool:
-    """Whether a chip has the units that the kernel takes, and the kernel the type."""
+    """Whether a chip has the units that the kernel needs, and the kernel supports the type."""
     matmul = chip.matmul_core.matmul
     if matmul is None or dtype not in matmul.macs_per_cycle:
         return False
@@ -125,7 +125,7 @@ def _runs(chip: Chip, kernel: Kernel | None, width: str, dtype: str) -> bool:
 
 
 def _subject(chip: Chip, phase: str, kernel: Kernel | None, width: str, dtype: str) -> Subject:
-    """The call of which an interval is given."""
+    """The call whose interval is given."""
     values = kernel.value_dim if kernel and kernel.value_dim else 128
     dim = 576 if values == 512 else 128
     element = 2 if width == "16-bit" else 1
@@ -147,7 +147,7 @@ def _subject(chip: Chip, phase: str, kernel: Kernel | None, width: str, dtype: s
 
 
 def _cell(subject: Subject) -> str:
-    """Errors of rows that differ in nothing but pattern, head dimension, size and caches; or an interval."""
+    """Errors of rows that differ only in pattern, head dimension, size and caches; or an interval."""
     names = ("family", "chip", "kernel", "dtype", "links")
     own = [row for row in evidence() if all(getattr(row.subject, name) == getattr(subject, name) for name in names)]
     if own:

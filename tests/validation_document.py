@@ -1,4 +1,4 @@
-"""docs/validation.md and README's table of accuracy, as text made of the committed predictions; and the figures."""
+"""docs/validation.md and README's table of accuracy, generated from the committed predictions, and the figures."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ BEGIN, END = "<!-- table of accuracy: begin -->", "<!-- table of accuracy: end -
 SHORT = 15.0
 """Predicted time in us below which rows count as short."""
 WORST = 8
-"""Rows of each table of the worst."""
+"""Number of rows in each table of the worst."""
 NAMED = 6
-"""Rows without a prediction that are named for each file."""
+"""Number of rows without a prediction that are listed per file."""
 _TIME = ("time_mape", "time_median", "time_p90", "time_worst")
 _KERNELS = {
     "mean": "time_mape",
@@ -63,17 +63,17 @@ _POINTS = {
 _INTRODUCTION = """\
 # Validation
 
-What the simulator predicts, beside what was measured. `make validation` predicts every row anew and writes this file,
-the table in README, [support.md](support.md), `memgrain/runs/validated/` (the rows that labels and intervals rest on,
-see [uncertainty.md](uncertainty.md)) and [validation/](validation/), which holds the predictions beside the
-measurements as CSV; [tests/validation](../tests/validation/README.md) says where the measurements come from. A test
-predicts a few rows of each file on every run of the tests and fails if one differs from what is kept here.
+Predictions of the simulator compared with measurements. `make validation` predicts every row anew and writes this file,
+the table in README, [support.md](support.md), `memgrain/runs/validated/` (the rows behind error labels and intervals,
+see [uncertainty.md](uncertainty.md)) and [validation/](validation/), which contains predictions and measurements as
+CSV; [tests/validation](../tests/validation/README.md) states the sources of the measurements. A test predicts a few
+rows of each file in every run of the tests and fails if one differs from what is stored here.
 
-All errors are in %, those of rates in points. Of *time*: mean, median, 90th percentile (p90) and worst of the absolute
-errors; *bias* is the mean with its sign (below 0: predicted too fast); *dirty* the mean where the caches were full of
-dirty lines before. *DRAM B*: bytes read from DRAM. *L2 points*: mean difference of the L2's sector hit rate. *tau*:
-Kendall's rank agreement over pairs of rows in which the head dimension alone differs. *roofline*: mean error of time
-of the larger of bytes over the DRAM's peak and operations over the matrix units' peak.
+All errors are in %, errors of rates in points. *Time*: mean, median, 90th percentile (p90) and worst of the absolute
+errors; *bias* is the signed mean (negative: predicted too fast); *dirty* is the mean for runs with caches full of dirty
+lines. *DRAM B*: bytes read from DRAM. *L2 points*: mean difference of the L2's sector hit rate. *tau*: Kendall's rank
+agreement over pairs of rows that differ only in the head dimension. *roofline*: mean error of time of a roofline, the
+larger of bytes ÷ DRAM peak and operations ÷ peak of the matrix units.
 """
 
 
@@ -193,11 +193,11 @@ LEFT_OUT: dict[str, Callable[[Subject], object]] = {
     "a kernel": lambda subject: (subject.family, subject.kernel),
     "a chip": lambda subject: subject.chip,
 }
-"""What rows have in common that are left out together."""
+"""Key of the rows that are left out together."""
 
 
 def _carrying() -> str:
-    """How errors of one subject carry over to another, and whether intervals then hold."""
+    """The section on how errors carry over between subjects, and on the coverage of intervals."""
     rows, deviations = evidence(), read_components(COMPONENTS)
     parts = [[part, _percent(deviation)] for part, deviation in deviations.items()]
     held = []
@@ -228,7 +228,7 @@ def _carrying() -> str:
 
 
 def _by_head_dim(frame: pd.DataFrame) -> list[str]:
-    """Bias, spread and rows by pattern (down) and head dimension (across); nothing where one is all there is."""
+    """Bias, spread and rows by pattern (down) and head dimension (across); empty if there is one head dimension."""
     cells = breakdown(frame)
     dims = sorted(cells["head_dim"].unique())
     if len(dims) < 2:
@@ -315,14 +315,14 @@ def _pair(measured: float, predicted: float, error: float) -> list[str]:
 
 
 def _percent(value: float | None) -> str:
-    """A fraction in %; without a sign where it rounds to nothing."""
+    """A fraction in %, without a sign if it rounds to zero."""
     if value is None or pd.isna(value):
         return "–"
     return f"{100 * value:.1f}".replace("-0.0", "0.0")
 
 
 def draw(source: Source) -> None:
-    """The figure of a file."""
+    """Draw the figure of a file."""
     from memgrain.plots import channel, validation
 
     frame = read(source)

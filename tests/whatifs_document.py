@@ -1,4 +1,4 @@
-"""docs/whatifs.md: ten architects' what-ifs on five chips, worked out anew by `make whatifs`."""
+"""docs/whatifs.md: ten what-ifs of architects on five chips, computed anew by `make whatifs`."""
 
 from __future__ import annotations
 

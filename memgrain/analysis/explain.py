@@ -86,11 +86,11 @@ def explain(path: str, chip: str | None = None) -> Explanation:
     if chip is None and path in known_keys(Workload):
         return _workload_key(path)
     files = [read_chip(name) for name in ([chip] if chip else chip_names())]
-    found = {file.chip.name: place for file in files if (place := locate(file.chip, path)) is not None}
+    found = {file.chip.name: location for file in files if (location := locate(file.chip, path)) is not None}
     if found:
         return _chip_number(path, files, found)
-    if (said := _name_in_results(path, [file.chip for file in files])) is not None:
-        return said
+    if (explained := _name_in_results(path, [file.chip for file in files])) is not None:
+        return explained
     known = sorted({*(name for file in files for name in file.provenance), *known_keys(Workload), *METRICS})
     where = f"on {files[0].chip.name}" if chip else "on any chip, in a workload or in a result"
     raise MemgrainError(f"no '{path}' {where}{suggest(path, known)}; 'memgrain chips NAME' lists the numbers of a chip")
@@ -98,11 +98,11 @@ def explain(path: str, chip: str | None = None) -> Explanation:
 
 def _name_in_results(path: str, chips: list[Chip]) -> Explanation | None:
     """The explanation of a name in results of these chips, or of a record of several numbers."""
-    found = {chip.name: said for chip in chips if (said := meaning(path, chip)) is not None}
+    found = {chip.name: explained for chip in chips if (explained := meaning(path, chip)) is not None}
     without = [chip.name for chip in chips if chip.name not in found]
     if found:
-        said = next(iter(found.values()))
-        return Explanation(path, said.sentence, _unit_in_results(path), [], without, None, said.change)
+        explained = next(iter(found.values()))
+        return Explanation(path, explained.sentence, _unit_in_results(path), [], without, None, explained.change)
     for chip in chips:
         if (record := _record(chip, path)) is not None:
             return record
@@ -120,38 +120,38 @@ def _unit_in_results(path: str) -> str:
 
 
 def _chip_number(path: str, files: list[ChipFile], found: dict[str, FieldLocation]) -> Explanation:
-    place = next(iter(found.values()))
-    if place.info is None:
+    location = next(iter(found.values()))
+    if location.info is None:
         sentence, unit, write = (
-            inspect.getdoc(getattr(place.owner, place.name)) or "",
+            inspect.getdoc(getattr(location.owner, location.name)) or "",
             "derived from other numbers",
             str,
         )
     else:
-        sentence, (unit, write) = place.info.description or "", _unit(place.info)
+        sentence, (unit, write) = location.info.description or "", _unit(location.info)
     values = [
         ChipValue(name, _text(found[name].value, write), file.provenance.get(path))
         for file in files
         if (name := file.chip.name) in found
     ]
-    owners = frozenset({place.owner.__name__, *_containers(place.owner)})
+    owners = frozenset({location.owner.__name__, *_containers(location.owner)})
     return Explanation(
         path,
         sentence,
         unit,
         values,
         [file.chip.name for file in files if file.chip.name not in found],
-        sorted({*readers(place.key, owners), *readers(place.name, owners)}),
+        sorted({*readers(location.key, owners), *readers(location.name, owners)}),
     )
 
 
 def locate(chip: Chip, path: str) -> FieldLocation | None:
     """Locate the number with that dotted name in a chip; None if there is none."""
-    place = _place(chip, path)
-    return place if place and not isinstance(place.value, BaseModel | list | dict) else None
+    location = _locate(chip, path)
+    return location if location and not isinstance(location.value, BaseModel | list | dict) else None
 
 
-def _place(chip: Chip, path: str) -> FieldLocation | None:
+def _locate(chip: Chip, path: str) -> FieldLocation | None:
     """Locate the number or record with that dotted name in a chip."""
     first, *rest = path.split(".")
     records = {
@@ -160,32 +160,32 @@ def _place(chip: Chip, path: str) -> FieldLocation | None:
     }
     node: Any = records.get(first, chip)
     parts = rest if first in records else [first, *rest]
-    place: FieldLocation | None = None
+    location: FieldLocation | None = None
     for part in parts:
-        if isinstance(node, dict) and part in node and place is not None:
-            place = FieldLocation(place.owner, place.name, node[part], place.info, part)
+        if isinstance(node, dict) and part in node and location is not None:
+            location = FieldLocation(location.owner, location.name, node[part], location.info, part)
         elif isinstance(node, BaseModel) and part in type(node).model_fields:
-            place = FieldLocation(type(node), part, getattr(node, part), type(node).model_fields[part], part)
+            location = FieldLocation(type(node), part, getattr(node, part), type(node).model_fields[part], part)
         elif isinstance(node, BaseModel) and isinstance(getattr(type(node), part, None), property):
-            place = FieldLocation(type(node), part, getattr(node, part), None, part)
+            location = FieldLocation(type(node), part, getattr(node, part), None, part)
         else:
             return None
-        node = place.value
-    return place
+        node = location.value
+    return location
 
 
 def _record(chip: Chip, path: str) -> Explanation | None:
     """The explanation of a record of several numbers of a chip, with the names of its fields."""
     cores = {core.name: core for core in chip.cores}
-    place = _place(chip, path)
-    value = place.value if place is not None else cores.get(path)
+    location = _locate(chip, path)
+    value = location.value if location is not None else cores.get(path)
     if isinstance(value, BaseModel):
         names = list(type(value).model_fields)
     elif isinstance(value, dict):
         names = list(map(str, value))
     else:
         return None
-    sentence = (place.info.description if place is not None and place.info is not None else None) or ""
+    sentence = (location.info.description if location is not None and location.info is not None else None) or ""
     sentence = sentence or inspect.getdoc(type(value)) or ""
     return Explanation(path, sentence, f"record of {', '.join(names)}; ask for {path}.{names[0]}", readers=None)
 

@@ -217,12 +217,12 @@ def simulated(chip: Chip, read: Read) -> float:
 
 def agreement(cells: Sequence[OverFetchCell]) -> str:
     """A sentence on the agreement of simulation and formula."""
-    asked = [cell for cell in cells if cell.simulated is not None]
-    exact = [cell for cell in asked if abs(cell.difference) < EXACT]
-    text = f"simulated as the formula says in {len(exact)} of {len(asked)} cells"
-    if len(exact) == len(asked):
+    compared = [cell for cell in cells if cell.simulated is not None]
+    exact = [cell for cell in compared if abs(cell.difference) < EXACT]
+    text = f"simulated as the formula says in {len(exact)} of {len(compared)} cells"
+    if len(exact) == len(compared):
         return text
-    worst = max(asked, key=lambda cell: abs(cell.difference))
+    worst = max(compared, key=lambda cell: abs(cell.difference))
     return f"{text}, {100 * worst.difference:+.2f} % at worst ({worst.layout}, {worst.row.label} {worst.row.dtype})"
 
 

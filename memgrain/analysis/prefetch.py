@@ -54,8 +54,8 @@ class PrefetchCell:
 
     def id(self) -> str:
         """SHA-256 of the workloads' identities and the prefetch."""
-        asked = [[point.id() for point in self.points], self.prefetch and asdict(self.prefetch), WEIGHTS, self.lead]
-        return hashlib.sha256(json.dumps(["prefetch", MODEL_VERSION, *asked]).encode()).hexdigest()
+        identity = [[point.id() for point in self.points], self.prefetch and asdict(self.prefetch), WEIGHTS, self.lead]
+        return hashlib.sha256(json.dumps(["prefetch", MODEL_VERSION, *identity]).encode()).hexdigest()
 
     def simulate(self) -> Result:
         """Simulate the sequence."""

@@ -66,9 +66,9 @@ class Standing:
         """Number of points at which all values have a row."""
         return int(self.cells.shape[1])
 
-    def text(self, place: int) -> str:
+    def text(self, index: int) -> str:
         """A value in words."""
-        return words(self.key, self.values[place]) + (" %" if self.key == RATIO else "")
+        return words(self.key, self.values[index]) + (" %" if self.key == RATIO else "")
 
 
 def verdict(frame: pd.DataFrame, metric: str = SHARE, keys: list[str] | None = None) -> str:
@@ -79,16 +79,16 @@ def verdict(frame: pd.DataFrame, metric: str = SHARE, keys: list[str] | None = N
     MemgrainError if the rows lack the metric.
     """
     vary = varying(frame)
-    lines, said = [], False
+    lines, noted = [], False
     for key in sorted(keys or vary, key=lambda name: name != HEAD_DIM):
         others = [other for other in vary if other != key]
         found = standing(frame, metric, key, others)
         if found is None:
             continue
         error = error_in(frame, metric, others)
-        if error.size is None and said:
+        if error.size is None and noted:
             error = Error(None, "")
-        said = said or error.size is None
+        noted = noted or error.size is None
         lines.append(_best(found, metric, error))
         if key == HEAD_DIM and ASKED in found.values and better(metric):
             lines.append(_asked(found, metric, error, frame))
@@ -151,54 +151,54 @@ def standing(frame: pd.DataFrame, metric: str, key: str, others: list[str]) -> S
 
 def _best(found: Standing, metric: str, error: Error) -> str:
     """The line on the best value, the distance of the others, and whether it exceeds the error."""
-    name, way, what = key_name(found.key), better(metric), _short(metric)
+    name, direction, what = key_name(found.key), better(metric), _short(metric)
     low, high = int(np.argmin(found.scores)), int(np.argmax(found.scores))
     apart = _beyond(found.scores[low], found.scores[high])
     ends = f"{found.scores[low]:.4g} at {found.text(low)} to {found.scores[high]:.4g} at {found.text(high)}"
-    judged = bool(way) and found.key not in ASKING
+    judged = bool(direction) and found.key not in ASKING
     head = f"Best {name} by {what}: none, " if judged else f"{_sentence(what)} by {name}: "
     if apart <= FLAT:
         flat = "the same" if apart == 0 else f"flat within {_percent(apart)}"
         return f"{head}{flat} from {found.text(0)} to {found.text(len(found.values) - 1)}; {_over(found)}"
     if not judged:
         return f"{head}{ends}; {_over(found)}"
-    order = _order(found, way)
-    gaps = [_beyond(found.scores[order[0]], found.scores[place]) for place in order]
+    order = _order(found, direction)
+    gaps = [_beyond(found.scores[order[0]], found.scores[index]) for index in order]
     if error.size is not None and gaps[-1] <= error.size:
-        told = f"{head.removesuffix(', ')} that the model can tell: {ends}, {_percent(gaps[-1])} apart"
-        return f"{told}, within {error.words}; {_over(found)}"
+        tie = f"{head.removesuffix(', ')} that the model can tell: {ends}, {_percent(gaps[-1])} apart"
+        return f"{tie}, within {error.words}; {_over(found)}"
     limit = max(error.size or 0.0, FLAT)
-    alike = sorted(place for place, gap in zip(order, gaps, strict=True) if gap <= limit)
+    alike = sorted(index for index, gap in zip(order, gaps, strict=True) if gap <= limit)
     text = f"Best {name} by {what}: {', '.join(map(found.text, alike))}"
     if len(alike) > 1:
         text += f", within {error.words if limit > FLAT else _percent(FLAT)}"
     else:
         text += _edge(found, alike[0])
     if len(alike) < len(order) - 1:
-        text += f"; next {found.text(order[len(alike)])} ({_behind(gaps[len(alike)], way)})"
-    text += f"; worst {found.text(order[-1])} ({_behind(gaps[-1], way)}); {_over(found)}"
-    extreme = found.cells.min(axis=0) if way == "less" else found.cells.max(axis=0)
+        text += f"; next {found.text(order[len(alike)])} ({_behind(gaps[len(alike)], direction)})"
+    text += f"; worst {found.text(order[-1])} ({_behind(gaps[-1], direction)}); {_over(found)}"
+    extreme = found.cells.min(axis=0) if direction == "less" else found.cells.max(axis=0)
     won = int((found.cells[alike] == extreme).any(axis=0).sum())
     if won < found.points:
         text += f", best at {won} of them"
     return f"{text}; {error.words}" if error.size is None and error.words else text
 
 
-def _order(found: Standing, way: str) -> list[int]:
+def _order(found: Standing, direction: str) -> list[int]:
     """Indices of the values, the best first."""
-    signed = found.scores if way == "less" else -found.scores
-    return [int(place) for place in np.argsort(signed, kind="stable")]
+    signed = found.scores if direction == "less" else -found.scores
+    return [int(index) for index in np.argsort(signed, kind="stable")]
 
 
 def _asked(found: Standing, metric: str, error: Error, frame: pd.DataFrame) -> str:
     """The line on a head dimension of 96: compared with the best value, and with the line between its neighbours."""
-    way, place = better(metric), found.values.index(ASKED)
-    best = _order(found, way)[0]
-    gap = _beyond(found.scores[best], found.scores[place])
-    dip = _dip(found, place, way)
-    behind = f"{_behind(gap, way)} than {found.text(best)}".replace("as much than", "as much as")
+    direction, index = better(metric), found.values.index(ASKED)
+    best = _order(found, direction)[0]
+    gap = _beyond(found.scores[best], found.scores[index])
+    dip = _dip(found, index, direction)
+    behind = f"{_behind(gap, direction)} than {found.text(best)}".replace("as much than", "as much as")
     trend = f"{_percent(abs(dip))} {'worse' if dip > 0 else 'better'} than its neighbours lead one to expect"
-    if place == best:
+    if index == best:
         text = "Yes, the best"
     elif gap <= FLAT:
         text = "Yes, as good as any" if gap == 0 else f"Yes, as good as the best: {behind}"
@@ -214,16 +214,16 @@ def _asked(found: Standing, metric: str, error: Error, frame: pd.DataFrame) -> s
     return f"Is {ASKED} good here? {text}{cause}"
 
 
-def _dip(found: Standing, place: int, way: str) -> float:
+def _dip(found: Standing, index: int, direction: str) -> float:
     """Relative distance of a value from the line between its neighbours, positive if it is worse; 0 at an end."""
     at = numbers(found.values)
-    if at is None or not 0 < place < len(at) - 1:
+    if at is None or not 0 < index < len(at) - 1:
         return 0.0
-    expected = float(np.interp(at[place], [at[place - 1], at[place + 1]], found.scores[[place - 1, place + 1]]))
+    expected = float(np.interp(at[index], [at[index - 1], at[index + 1]], found.scores[[index - 1, index + 1]]))
     if not expected:
         return 0.0
-    off = float(found.scores[place]) / expected - 1
-    return off if way == "less" else -off
+    off = float(found.scores[index]) / expected - 1
+    return off if direction == "less" else -off
 
 
 def _beyond(best: float, other: float) -> float:
@@ -261,9 +261,9 @@ def _percent(share: float) -> str:
     return f"{share:.1%}" if share >= 0.0005 else f"{100 * share:.1g}%"
 
 
-def _behind(gap: float, way: str) -> str:
+def _behind(gap: float, direction: str) -> str:
     """A distance from the best in words: in per cent, or as a multiple from twice as much on."""
-    if way == "more":
+    if direction == "more":
         return f"{_percent(gap)} less"
     if not np.isfinite(gap):
         return "more than none"

@@ -57,5 +57,5 @@ def _read(text: Any, chip: Chip) -> tuple[str, float]:
     """Kind and value of a number as the YAML writes it."""
     found = read_amount(text, chip)
     if found is None:
-        raise MemgrainError(f"{text!r} is no number that can be fitted; fit it by hand")
+        raise MemgrainError(f"{text!r} is not a number that can be fitted; fit it by hand")
     return found

@@ -92,7 +92,7 @@ class Calibration:
             say(f"{len(self.sample)} of {self.available} rows, off by {_mean(self.before):.1%}")
             items = {item.fit.key: item for item in self.fitted}
 
-            def told(found: Found) -> None:
+            def settled(found: Found) -> None:
                 item = items[found.name]
                 item.found = found
                 say(
@@ -100,7 +100,7 @@ class Calibration:
                     f"({predictor.simulated} simulations)"
                 )
 
-            search([self._unknown(item, predictor) for item in self.fitted], told)
+            search([self._unknown(item, predictor) for item in self.fitted], settled)
             self.after = predictor.errors(self.settings(), everything)
         finally:
             predictor.stop()
@@ -137,7 +137,7 @@ def open_calibration(files: Sequence[Path], chip: str, rows: int = ROWS, fits: S
     _check(records, chip)
     known = [record for record in records if record.real("kernel_time_us") is not None]
     if not known:
-        raise MemgrainError(f"{files[0]}: no row has a kernel_time_us; add what was measured")
+        raise MemgrainError(f"{files[0]}: no row has a kernel_time_us; add the measured times")
     if rows < 1:
         raise MemgrainError(f"rows is {rows}, must be at least 1; leave it out for {ROWS}")
     found = Calibration(chip, list(files), file, len(known), [])
@@ -167,9 +167,9 @@ def open_calibration(files: Sequence[Path], chip: str, rows: int = ROWS, fits: S
     others = [record for record in known if id(record) not in taken]
     taken |= {id(record): record for record in _spread(others, rows - len(taken))}
     found.sample = [record for record in known if id(record) in taken]
-    place = {id(record): number for number, record in enumerate(found.sample)}
+    index = {id(record): number for number, record in enumerate(found.sample)}
     for item in found.fitted:
-        item.rows = [place[id(record)] for record in chosen[item.fit.key]]
+        item.rows = [index[id(record)] for record in chosen[item.fit.key]]
     return found
 
 
@@ -212,8 +212,8 @@ def _spread(records: Sequence[Record], count: int) -> list[Record]:
     ordered = sorted(records, key=lambda record: (record.text("family"), record.real("kernel_time_us") or 0.0))
     if count >= len(ordered):
         return ordered
-    places = np.linspace(0, len(ordered) - 1, max(count, 0)).round().astype(int)
-    return [ordered[place] for place in places.tolist()]
+    indices = np.linspace(0, len(ordered) - 1, max(count, 0)).round().astype(int)
+    return [ordered[index] for index in indices.tolist()]
 
 
 def _mean(errors: Sequence[float]) -> float:

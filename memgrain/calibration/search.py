@@ -88,112 +88,112 @@ class Found:
         return self.open_low and self.open_high
 
 
-def search(unknowns: Sequence[SearchVariable], told: OnSettled) -> dict[str, Found]:
+def search(variables: Sequence[SearchVariable], settled: OnSettled) -> dict[str, Found]:
     """Minimise over each variable in turn with all others fixed, repeatedly; then determine the interval of each.
 
     A variable that alone determines its objective is found in one pass, others by alternation.
     """
-    values = {unknown.name: unknown.clip(unknown.start) for unknown in unknowns}
+    values = {variable.name: variable.clip(variable.start) for variable in variables}
     found: dict[str, Found] = {}
     for number in range(PASSES):
         moved = False
-        for unknown in unknowns:
-            before = values[unknown.name]
-            if number and not _stirred(unknown, values, found[unknown.name].error):
+        for variable in variables:
+            before = values[variable.name]
+            if number and not _stirred(variable, values, found[variable.name].error):
                 continue
-            value, error = _minimum(unknown, values, first=number == 0)
-            values[unknown.name] = value
-            found[unknown.name] = Found(unknown.name, value, error, _bound(unknown, value))
-            told(found[unknown.name])
-            moved |= abs(value - before) > SETTLED * unknown.width
+            value, error = _minimum(variable, values, first=number == 0)
+            values[variable.name] = value
+            found[variable.name] = Found(variable.name, value, error, _bound(variable, value))
+            settled(found[variable.name])
+            moved |= abs(value - before) > SETTLED * variable.width
         if not moved:
             break
-    for unknown in unknowns:
-        found[unknown.name] = _with_interval(unknown, values)
-        values[unknown.name] = found[unknown.name].value
-        told(found[unknown.name])
+    for variable in variables:
+        found[variable.name] = _with_interval(variable, values)
+        values[variable.name] = found[variable.name].value
+        settled(found[variable.name])
     return found
 
 
-def _minimum(unknown: SearchVariable, values: Mapping[str, float], first: bool) -> tuple[float, float]:
+def _minimum(variable: SearchVariable, values: Mapping[str, float], first: bool) -> tuple[float, float]:
     """The minimum of the objective and its value there."""
-    here = values[unknown.name]
+    here = values[variable.name]
     if first:
-        return _minimum_between(unknown, values, unknown.low, unknown.high)
-    reach, near = AGAIN * unknown.width, 2 * SETTLED * unknown.width
-    low, high = max(unknown.low, here - reach), min(unknown.high, here + reach)
-    value, error = _minimum_between(unknown, values, low, high)
-    if unknown.low < value < low + near or high - near < value < unknown.high:
-        return _minimum_between(unknown, values, unknown.low, unknown.high)
+        return _minimum_between(variable, values, variable.low, variable.high)
+    reach, near = AGAIN * variable.width, 2 * SETTLED * variable.width
+    low, high = max(variable.low, here - reach), min(variable.high, here + reach)
+    value, error = _minimum_between(variable, values, low, high)
+    if variable.low < value < low + near or high - near < value < variable.high:
+        return _minimum_between(variable, values, variable.low, variable.high)
     return value, error
 
 
 def _minimum_between(
-    unknown: SearchVariable, values: Mapping[str, float], low: float, high: float
+    variable: SearchVariable, values: Mapping[str, float], low: float, high: float
 ) -> tuple[float, float]:
     """The minimum between two values. The variable keeps its value if no other is sufficiently better."""
-    here = values[unknown.name]
-    if unknown.whole and high - low < STEPS:
+    here = values[variable.name]
+    if variable.whole and high - low < STEPS:
         tried = [float(value) for value in range(int(low), int(high) + 1)]
     else:
         result = minimize_scalar(
-            lambda value: _at(unknown, values, value),
+            lambda value: _at(variable, values, value),
             bounds=(low, high),
             method="bounded",
-            options={"xatol": SETTLED * unknown.width / 2, "maxiter": STEPS},
+            options={"xatol": SETTLED * variable.width / 2, "maxiter": STEPS},
         )
         value = float(result.x)
-        tried = [*(end for end in (low, high) if abs(end - value) < 2 * SETTLED * unknown.width), value]
-    best, error = here, _at(unknown, values, here)
+        tried = [*(end for end in (low, high) if abs(end - value) < 2 * SETTLED * variable.width), value]
+    best, error = here, _at(variable, values, here)
     for value in tried:
-        new = _at(unknown, values, value)
+        new = _at(variable, values, value)
         if new < error - max(WORTH, SHARE * error):
-            best, error = unknown.clip(value), new
+            best, error = variable.clip(value), new
     return best, error
 
 
-def _stirred(unknown: SearchVariable, values: Mapping[str, float], error: float) -> bool:
+def _stirred(variable: SearchVariable, values: Mapping[str, float], error: float) -> bool:
     """Whether the objective at the present value differs from `error`, because other variables have moved."""
-    change = abs(_at(unknown, values, values[unknown.name]) - error)
+    change = abs(_at(variable, values, values[variable.name]) - error)
     return change > max(STIRRED * error, FLOOR)
 
 
-def _with_interval(unknown: SearchVariable, values: Mapping[str, float]) -> Found:
+def _with_interval(variable: SearchVariable, values: Mapping[str, float]) -> Found:
     """The result of a variable, with the interval in which its objective hardly rises.
 
     No end is closer than the step of the search. A variable whose objective rises at neither bound is reset to its
     start value, because the rows do not determine it.
     """
-    value = values[unknown.name]
-    error = _at(unknown, values, value)
+    value = values[variable.name]
+    error = _at(variable, values, value)
     limit = error + max(RISE * error, FLOOR)
     ends, stay = [], []
-    for bound in (unknown.low, unknown.high):
-        stay.append(_at(unknown, values, bound) <= limit)
+    for bound in (variable.low, variable.high):
+        stay.append(_at(variable, values, bound) <= limit)
         if stay[-1]:
             ends.append(bound)
             continue
         end = brentq(
-            lambda x: _at(unknown, values, x) - limit,
+            lambda x: _at(variable, values, x) - limit,
             value,
             bound,
-            xtol=SETTLED * unknown.width / 10,
+            xtol=SETTLED * variable.width / 10,
             maxiter=ENDS,
             disp=False,
         )
-        step = math.copysign(SETTLED / 2 * unknown.width, bound - value)
-        ends.append(unknown.clip(max(float(end), value + step) if step > 0 else min(float(end), value + step)))
+        step = math.copysign(SETTLED / 2 * variable.width, bound - value)
+        ends.append(variable.clip(max(float(end), value + step) if step > 0 else min(float(end), value + step)))
     if all(stay):
-        value = unknown.clip(unknown.start)
-        error = _at(unknown, values, value)
-    return Found(unknown.name, value, error, _bound(unknown, value), (ends[0], ends[1]), stay[0], stay[1])
+        value = variable.clip(variable.start)
+        error = _at(variable, values, value)
+    return Found(variable.name, value, error, _bound(variable, value), (ends[0], ends[1]), stay[0], stay[1])
 
 
-def _at(unknown: SearchVariable, values: Mapping[str, float], value: float) -> float:
-    return unknown.objective({**values, unknown.name: unknown.clip(value)})
+def _at(variable: SearchVariable, values: Mapping[str, float], value: float) -> float:
+    return variable.objective({**values, variable.name: variable.clip(value)})
 
 
-def _bound(unknown: SearchVariable, value: float) -> Literal["low", "high"] | None:
-    if value - unknown.low < SETTLED * unknown.width:
+def _bound(variable: SearchVariable, value: float) -> Literal["low", "high"] | None:
+    if value - variable.low < SETTLED * variable.width:
         return "low"
-    return "high" if unknown.high - value < SETTLED * unknown.width else None
+    return "high" if variable.high - value < SETTLED * variable.width else None

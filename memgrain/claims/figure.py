@@ -7,7 +7,6 @@ import textwrap
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
@@ -15,8 +14,8 @@ from memgrain.claims.interval import ValueInterval
 from memgrain.claims.result import ResultMatrix, number_text
 from memgrain.claims.run import CaseResult, ClaimResult
 from memgrain.plots.heatmap import REVERSED, ink
+from memgrain.plots.style import new_figure
 
-DPI = 150
 WIDTH = 46
 """Characters in a line of a case's label."""
 STYLES = {True: ("o", "#1f6f8b", "holds"), False: ("X", "#b5460f", "does not hold"), None: ("D", "#777777", "open")}
@@ -30,8 +29,7 @@ def claim_figure(result: ClaimResult) -> Figure:
     shown, tables = [*rows, *texts], result.matrices()
     heights = [*(1.0 for _ in rows), *(0.45 for _ in texts)] or [1.0]
     inches = [0.8 + 0.72 * sum(heights), *(0.9 + 0.4 * len(matrix.rows) for matrix in tables)]
-    figure = Figure(figsize=(9.5, sum(inches)), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(9.5, sum(inches))
     above, *below = figure.subfigures(len(inches), 1, squeeze=False, height_ratios=inches)[:, 0]
     axes = list(above.subplots(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0])
     for axis, case in zip(axes, shown, strict=False):

@@ -27,7 +27,7 @@ def values_of(points: Sequence[Point], metric: str, options: ExperimentOptions) 
     rows = {row["id"]: row for row in read_rows(outcome.path) if row["id"] in outcome.ids}
     values = [rows[point.id()].get(metric) for point in points]
     if not all(isinstance(value, int | float) for value in values):
-        raise MemgrainError(f"'{metric}' is no number of these rows; name a metric or counter that all of them have")
+        raise MemgrainError(f"these rows have no number '{metric}'; name a metric or counter that all of them have")
     return np.array(values, float)
 
 

@@ -124,11 +124,11 @@ def _numbers(answer: SolveResult) -> dict[str, Any]:
         return None if tried is None else {"value": tried.value, answer.metric: tried.metric}
 
     return {
-        "key": answer.question.key,
+        "key": answer.query.key,
         "wanted": answer.wanted,
         "found": record(answer.found),
         "next": record(answer.beyond),
-        "course": answer.course,
+        "course": answer.trend,
         "bisected": answer.bisected,
         "exact": answer.exact,
         "values": answer.size,
@@ -142,8 +142,8 @@ def _print(answer: SolveResult) -> None:
     from memgrain.cli.terminal import console
     from memgrain.runs.labels import key_label, metric_label
 
-    screen, question = console(), answer.question
-    key = question.key
+    screen, query = console(), answer.query
+    key = query.key
     screen.print(f"{key}: {_verdict(answer)}", style="bold", markup=False, soft_wrap=True)
     shown = table(f">{key_label(key)}", f">{metric_label(answer.column)}", "")
     for tried in answer.tried:
@@ -174,7 +174,7 @@ def _text(answer: SolveResult, value: str) -> str:
     """A value with the unit in which it is read."""
     from memgrain.runs.labels import key_label
 
-    unit = key_label(answer.question.key).partition(" (")[2].removesuffix(")")
+    unit = key_label(answer.query.key).partition(" (")[2].removesuffix(")")
     return f"{value} {unit}".rstrip()
 
 
@@ -190,7 +190,7 @@ def _how(answer: SolveResult) -> list[str]:
     """How it was found, and how sure it is."""
     first, last = answer.ends[0], _text(answer, answer.ends[1])
     refused = [tried for tried in answer.tried if tried.refused]
-    course = "stays the same" if answer.course == "stays" else answer.course
+    trend = "stays the same" if answer.trend == "stays" else answer.trend
     way = (
         "so the rest was bisected"
         if answer.bisected
@@ -202,7 +202,7 @@ def _how(answer: SolveResult) -> list[str]:
     )
     where = "the samples" if answer.bisected else "those"
     lines = [
-        f"{len(answer.tried)} of {answer.size:,} values from {first} to {last} tried; {answer.metric} {course} over "
+        f"{len(answer.tried)} of {answer.size:,} values from {first} to {last} tried; {answer.metric} {trend} over "
         f"{where}, {way}"
     ]
     if refused:
@@ -229,11 +229,11 @@ def _print_contour(name: str, answers: list[tuple[Any, SolveResult]]) -> None:
 
     screen, (_, first) = console(), answers[0]
     wanted = f"{first.wanted} {first.metric}" if first.best else first.wanted
-    screen.print(f"{first.question.key} for {wanted}, by {name}", style="bold", markup=False, soft_wrap=True)
+    screen.print(f"{first.query.key} for {wanted}, by {name}", style="bold", markup=False, soft_wrap=True)
     label = metric_label(first.column)
     shown = table(
         f">{key_label(name)}",
-        f">{key_label(first.question.key)}",
+        f">{key_label(first.query.key)}",
         f">{label}",
         ">next value",
         f">{label}",
@@ -254,7 +254,7 @@ def _say_sizes(answers: list[tuple[Any, SolveResult]], as_json: bool) -> None:
     from memgrain.cli.terminal import console
     from memgrain.quality import size_notes
 
-    tasks = [answer.question.task({answer.question.key: answer.found.value}) for _, answer in answers if answer.found]
+    tasks = [answer.query.task({answer.query.key: answer.found.value}) for _, answer in answers if answer.found]
     for note in size_notes(tasks):
         console(stderr=as_json).print(note, markup=False, soft_wrap=True)
 

@@ -86,7 +86,9 @@ class Site(Spec):
     def _fits(self) -> Site:
         for name, figure in (("pue", self.pue), ("server_power", self.server_power)):
             if figure.low < 1:
-                raise ValueError(f"{name} {figure.low:g} is below 1: the whole draws no less than a part; correct it")
+                raise ValueError(
+                    f"{name} {figure.low:g} is below 1, but a whole draws at least as much as its part; correct it"
+                )
         if not 0 < self.utilisation.low <= self.utilisation.high <= 1:
             raise ValueError("utilisation must be above 0 and at most 1; correct it")
         if self.lifetime.low <= 0:

@@ -47,7 +47,7 @@ class CostValues:
 
 def annuity(interest: float, years: float) -> float:
     """Annual payment per unit of a loan, interest included, that repays it in `years`."""
-    paid = -math.expm1(-years * math.log1p(interest))  # 0 without interest, or where it is too small for a float
+    paid = -math.expm1(-years * math.log1p(interest))  # 0 without interest, or if the interest is too small for a float
     return interest / paid if paid else 1 / years
 
 

@@ -91,7 +91,7 @@ def size(found: Sequence[SearchAxis]) -> int | None:
     return math.prod(lengths) if len(lengths) == len(found) else None
 
 
-def place(found: Sequence[SearchAxis], params: Mapping[str, Any]) -> int:
+def index_of(found: Sequence[SearchAxis], params: Mapping[str, Any]) -> int:
     """The index of a point in a space of options, from its index on each axis."""
     number = 0
     for axis in found:
@@ -102,11 +102,11 @@ def place(found: Sequence[SearchAxis], params: Mapping[str, Any]) -> int:
 
 def params(found: Sequence[SearchAxis], number: int) -> dict[str, int]:
     """The index on each axis of the point with index `number`."""
-    places: dict[str, int] = {}
+    indices: dict[str, int] = {}
     for axis in reversed(found):
         assert isinstance(axis, OptionAxis)
-        number, places[axis.name] = divmod(number, len(axis.options))
-    return places
+        number, indices[axis.name] = divmod(number, len(axis.options))
+    return indices
 
 
 def _list(key: str, values: Sequence[Any]) -> OptionAxis:

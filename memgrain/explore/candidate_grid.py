@@ -56,23 +56,23 @@ class CandidateGrid:
     values: tuple[Any, ...] = ()
     """The values of a list; empty for a range."""
 
-    def value(self, place: int) -> Any:
-        """The value at index `place`, as an override."""
+    def value(self, index: int) -> Any:
+        """The value at index `index`, as an override."""
         if self.values:
-            return self.values[place]
-        number = self.low + place * self.step
+            return self.values[index]
+        number = self.low + index * self.step
         return write(number if isinstance(number, int) else float(f"{number:.{DIGITS}g}"), self.unit)
 
-    def text(self, place: int) -> str:
-        """The value at index `place` as text."""
-        return words(self.key, self.value(place))
+    def text(self, index: int) -> str:
+        """The value at index `index` as text."""
+        return words(self.key, self.value(index))
 
     def spread(self, count: int) -> list[int]:
         """At most `count` indices from the first to the last, evenly spaced in the logarithm of the value."""
         if self.size <= count:
             return list(range(self.size))
         if self.values or self.low <= 0:
-            return sorted({round(place) for place in np.linspace(0, self.size - 1, count).tolist()})
+            return sorted({round(index) for index in np.linspace(0, self.size - 1, count).tolist()})
         numbers = np.geomspace(self.low, self.low + (self.size - 1) * self.step, count)
         return sorted({round((number - self.low) / self.step) for number in numbers.tolist()})
 
@@ -162,13 +162,13 @@ def _same(key: str, unit: Unit | None, given: Unit | None, option: str) -> Unit 
     return unit
 
 
-def _step(key: str, low: Number, high: Number, unit: Unit | None, asked: Any, sets: int | None) -> Any:
+def _step(key: str, low: Number, high: Number, unit: Unit | None, requested: Any, sets: int | None) -> Any:
     """Distance between values: as requested, or whole sets of a cache, or a resolution that fits the range."""
-    if asked is not None:
-        step, given = read(asked, "--step")
+    if requested is not None:
+        step, given = read(requested, "--step")
         _same(key, unit, given, "--step")
         if step <= 0:
-            raise MemgrainError(f"--step {asked} must be above 0; correct it")
+            raise MemgrainError(f"--step {requested} must be above 0; correct it")
         return step
     if sets is not None:
         return sets

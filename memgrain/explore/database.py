@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 DATABASE = "study.db"
 """File name of the study's database if no URL is given."""
-ASKING = "study.lock"
+STUDY_LOCK = "study.lock"
 """Lock file, held while a process opens the study or asks it for a point."""
-USERS = "study.users"
+USERS_LOCK = "study.users"
 """Lock file that every process working on the study holds."""
-BUSY = 120
+BUSY_TIMEOUT = 120
 """Seconds to wait for another process's write to the database."""
 DIGEST = "memgrain.search"
 """Attribute of a study with the digest of its search."""
@@ -52,15 +52,15 @@ def opened(search: Search, folder: Path, storage: str | None) -> Iterator[optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     where = str(folder / DATABASE) if storage is None else _readable(storage)
-    presence = Presence(folder / USERS)
+    presence = Presence(folder / USERS_LOCK)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             with ExitStack() as open_:
-                with locked(folder / ASKING):  # one process at a time creates the tables
+                with locked(folder / STUDY_LOCK):  # one process at a time creates the tables
                     study = _study(search, open_.enter_context(_connected(folder, storage)))
                     if presence.alone() and storage is None:
-                        give_up(study)
+                        fail_running_trials(study)
                 yield study
     except (SQLAlchemyError, optuna.exceptions.OptunaError, ImportError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
@@ -83,7 +83,7 @@ def _readable(url: str) -> str:
         found = make_url(url)
     except (ArgumentError, ValueError):
         raise MemgrainError(
-            f"--storage '{url}' is no URL of a database; write one such as sqlite:///study.db or "
+            f"--storage '{url}' is not the URL of a database; write one such as sqlite:///study.db or "
             "postgresql+psycopg://user@host/name, or leave it out"
         ) from None
     if found.get_backend_name() == "sqlite" and found.database in (None, "", ":memory:"):
@@ -93,7 +93,7 @@ def _readable(url: str) -> str:
     return found.render_as_string()
 
 
-def give_up(study: optuna.Study) -> None:
+def fail_running_trials(study: optuna.Study) -> None:
     """Mark running trials as failed, because their process is gone."""
     from optuna.trial import TrialState
 
@@ -120,10 +120,10 @@ def _connected(folder: Path, url: str | None) -> Iterator[_Database]:
 def _arguments(folder: Path, url: str | None) -> dict[str, Any]:
     """Arguments with which SQLAlchemy opens the database."""
     if url is not None:
-        return {"connect_args": {"timeout": BUSY}} if url.startswith("sqlite") else {}
+        return {"connect_args": {"timeout": BUSY_TIMEOUT}} if url.startswith("sqlite") else {}
 
     def connect() -> sqlite3.Connection:
-        found = sqlite3.connect(folder / DATABASE, timeout=BUSY, check_same_thread=False)
+        found = sqlite3.connect(folder / DATABASE, timeout=BUSY_TIMEOUT, check_same_thread=False)
         try:
             # A commit need not wait for the disk: after a power cut, lost trials are found again in the rows, which do
             # wait.
@@ -155,7 +155,7 @@ def _study(search: Search, database: _Database) -> optuna.Study:
     study = optuna.create_study(
         storage=database.storage,
         study_name=search.name,
-        directions=["minimize" if way == "minimise" else "maximize" for way in search.objectives.values()],
+        directions=["minimize" if direction == "minimise" else "maximize" for direction in search.objectives.values()],
         load_if_exists=True,
     )
     known = study.user_attrs.get(DIGEST)
@@ -163,7 +163,7 @@ def _study(search: Search, database: _Database) -> optuna.Study:
         study.set_user_attr(DIGEST, search.digest())
     elif known != search.digest():
         raise MemgrainError(
-            f"the study '{search.name}' at {database.where} is of another search, or of another version of the model; "
-            "choose another folder with -o, or another name"
+            f"the study '{search.name}' at {database.where} belongs to another search, or to another version of the "
+            "model; choose another folder with -o, or another name"
         )
     return study

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 DONE = ("COMPLETE", "PRUNED")
 """States of trials that count: with values (COMPLETE) or refused (PRUNED). FAIL: interrupted, or proposed twice."""
-ANSWER = "memgrain"
+TRIAL_ATTRIBUTE = "memgrain"
 """Attribute of a trial with its chip, its overrides, and either its row and violated constraints or the refusal."""
 FEASIBLE, VIOLATES, REFUSED = "feasible", "violates", "refused"
 
@@ -86,9 +86,9 @@ class Explored:
         if not feasible:
             return []
         losses = self._losses(feasible)
-        best = {tuple(loss): place for place, loss in reversed(list(enumerate(losses.tolist())))}
-        kept = [place for place in np.flatnonzero(front(losses)).tolist() if best[tuple(losses[place])] == place]
-        return [feasible[place] for place in sorted(kept, key=lambda place: losses[place].tolist())]
+        best = {tuple(loss): index for index, loss in reversed(list(enumerate(losses.tolist())))}
+        kept = [index for index in np.flatnonzero(front(losses)).tolist() if best[tuple(losses[index])] == index]
+        return [feasible[index] for index in sorted(kept, key=lambda index: losses[index].tolist())]
 
     def reference(self) -> list[float]:
         """Reference point of the hypervolume, in the objectives' own signs: as given, or the worst values of the
@@ -156,7 +156,7 @@ class Explored:
         return np.array([trial.values for trial in trials], dtype=np.float64) * self._signs()
 
     def _signs(self) -> Points:
-        return np.array([1.0 if way == "minimise" else -1.0 for way in self.search.objectives.values()])
+        return np.array([1.0 if direction == "minimise" else -1.0 for direction in self.search.objectives.values()])
 
 
 def read_trials(study: optuna.Study, search: Search) -> tuple[Trial, ...]:
@@ -164,9 +164,9 @@ def read_trials(study: optuna.Study, search: Search) -> tuple[Trial, ...]:
     found = []
     for trial in study.get_trials(deepcopy=False):
         if trial.state.name in DONE:
-            said = trial.user_attrs.get(ANSWER, {})
-            violated, values = tuple(said.get("violated", ())), tuple(trial.values or ())
-            chip, overrides = said.get("chip", search.chips[0]), said.get("overrides", {})
-            answer = violated, said.get("refused", ""), said.get("row", ""), said.get("tuned", {})
+            attributes = trial.user_attrs.get(TRIAL_ATTRIBUTE, {})
+            violated, values = tuple(attributes.get("violated", ())), tuple(trial.values or ())
+            chip, overrides = attributes.get("chip", search.chips[0]), attributes.get("overrides", {})
+            answer = violated, attributes.get("refused", ""), attributes.get("row", ""), attributes.get("tuned", {})
             found.append(Trial(trial.number, chip, overrides, values, *answer))
     return tuple(found)

@@ -16,10 +16,10 @@ def front(points: Points) -> NDArray[np.bool_]:
     A point is dominated by another that is no worse in any objective and better in at least one. Equal points all stay.
     """
     kept = np.ones(len(points), dtype=bool)
-    for place, point in enumerate(points):
+    for index, point in enumerate(points):
         nowhere_worse = (points <= point).all(axis=1)
         somewhere_better = (points < point).any(axis=1)
-        kept[place] = not (nowhere_worse & somewhere_better).any()
+        kept[index] = not (nowhere_worse & somewhere_better).any()
     return kept
 
 

@@ -61,8 +61,8 @@ class Quality(BaseModel):
             raise MemgrainError(f"{point.workload.name}: quality is looked up by selection.ratio; give it one")
         found = {}
         if self.score is not None:
-            asked = self.score
-            found[SCORE] = floor(asked.method, ratio, asked.benchmark, asked.model, asked.context, asked.task).low
+            source = self.score
+            found[SCORE] = floor(source.method, ratio, source.benchmark, source.model, source.context, source.task).low
         if self.mass is not None:
             found[MASS] = recall(ratio, self.mass.selection, attended.unit, self.mass.share, self.mass.context).mean
         return found

@@ -88,7 +88,7 @@ class TriedValue:
 class SolveResult:
     """The result of a query."""
 
-    question: SolveQuery
+    query: SolveQuery
     """The query."""
     metric: str
     """The metric of the query."""
@@ -98,7 +98,7 @@ class SolveResult:
     """The value found; None if the condition holds nowhere."""
     beyond: TriedValue | None
     """The next value that fails; None at the end of the range, or in a search for the best value."""
-    course: Trend
+    trend: Trend
     """Whether the metric rises, falls or varies over the samples."""
     bisected: bool
     """Whether bisection found the result."""
@@ -126,24 +126,24 @@ class SolveResult:
         return self.bisected or self.size <= GRID
 
 
-def solve(question: SolveQuery, condition: Condition, largest: bool = False, out: Path | None = None) -> SolveResult:
+def solve(query: SolveQuery, condition: Condition, largest: bool = False, out: Path | None = None) -> SolveResult:
     """Find the smallest (or largest) value for which the condition holds. Rows are kept in `out`, if given.
 
     Raises MemgrainError if no value of the range can be simulated, and the errors of chip and workload at their present
     values.
     """
-    looked = _Evaluator(question, condition.metric, condition, out)
-    places = looked.along.spread(SAMPLES)
-    course = looked.course(places)
-    ordered = places[::-1] if largest else places
+    looked = _Evaluator(query, condition.metric, condition, out)
+    indices = looked.along.spread(SAMPLES)
+    trend = looked.trend(indices)
+    ordered = indices[::-1] if largest else indices
     bracket: Bracket | None = None
-    refused = any(looked.at(place).metric is None for place in places)
-    bisected = course != "varies" and condition.sign != "==" and not refused
+    refused = any(looked.at(index).metric is None for index in indices)
+    bisected = trend != "varies" and condition.sign != "==" and not refused
     if bisected:
         bracket, bisected = looked.bisect(ordered)
-    if bisected and bracket is not None and bracket[0] is not None and looked.course(sorted(looked.seen)) == "varies":
+    if bisected and bracket is not None and bracket[0] is not None and looked.trend(sorted(looked.seen)) == "varies":
         # The metric is monotone over the samples but not over the values between them.
-        course, bisected = "varies", False
+        trend, bisected = "varies", False
         bracket = looked.closely(ordered, bracket)
     elif not bisected:
         grid = looked.along.spread(GRID)
@@ -152,57 +152,57 @@ def solve(question: SolveQuery, condition: Condition, largest: bool = False, out
             bracket = looked.bisect([bracket[0], bracket[1]])[0] or bracket
     found = looked.at(bracket[1]) if bracket else None
     beyond = looked.at(bracket[0]) if bracket and bracket[0] is not None else None
-    return looked.answer(str(condition), found, beyond, course, bisected)
+    return looked.answer(str(condition), found, beyond, trend, bisected)
 
 
-def best(question: SolveQuery, metric: str, largest: bool = False, out: Path | None = None) -> SolveResult:
+def best(query: SolveQuery, metric: str, largest: bool = False, out: Path | None = None) -> SolveResult:
     """Find the value at which the metric is smallest (or largest). A small range is tried completely, a larger one by a
     grid that is refined around the best value. Of equal values the first is returned."""
-    looked = _Evaluator(question, metric, None, out)
+    looked = _Evaluator(query, metric, None, out)
     sign = -1.0 if largest else 1.0
 
-    def loss(place: int) -> float:
-        value = looked.at(place).metric
+    def loss(index: int) -> float:
+        value = looked.at(index).metric
         return float("inf") if value is None else sign * value
 
-    places = looked.along.spread(GRID if looked.along.size <= GRID else 2 * ZOOM - 1)
-    course = looked.course(places)
+    indices = looked.along.spread(GRID if looked.along.size <= GRID else 2 * ZOOM - 1)
+    trend = looked.trend(indices)
     while True:
-        winner = min(places, key=loss)
-        here = places.index(winner)
-        low, high = places[max(here - 1, 0)], places[min(here + 1, len(places) - 1)]
-        new = {low + round((high - low) * step / (ZOOM + 1)) for step in range(1, ZOOM + 1)} - set(places)
+        winner = min(indices, key=loss)
+        here = indices.index(winner)
+        low, high = indices[max(here - 1, 0)], indices[min(here + 1, len(indices) - 1)]
+        new = {low + round((high - low) * step / (ZOOM + 1)) for step in range(1, ZOOM + 1)} - set(indices)
         if not new:
             break
-        places = sorted({*places, *new})
+        indices = sorted({*indices, *new})
     found = looked.at(winner)
     chosen = TriedValue(found.value, found.text, found.metric, True)
-    return looked.answer("largest" if largest else "smallest", chosen, None, course, False)
+    return looked.answer("largest" if largest else "smallest", chosen, None, trend, False)
 
 
 class _Evaluator:
     """Evaluates the values of a query, each at most once."""
 
-    def __init__(self, question: SolveQuery, metric: str, condition: Condition | None, out: Path | None) -> None:
-        self.question, self.metric, self.condition = question, metric, condition
-        self.along = question.along()
+    def __init__(self, query: SolveQuery, metric: str, condition: Condition | None, out: Path | None) -> None:
+        self.query, self.metric, self.condition = query, metric, condition
+        self.along = query.along()
         self.store = RowStore(out) if out is not None else None
         self.seen: dict[int, TriedValue] = {}
 
-    def at(self, place: int) -> TriedValue:
-        """The outcome of the value at index `place`."""
-        if place not in self.seen:
-            self.seen[place] = self._try(self.along.value(place), self.along.text(place))
-        return self.seen[place]
+    def at(self, index: int) -> TriedValue:
+        """The outcome of the value at index `index`."""
+        if index not in self.seen:
+            self.seen[index] = self._try(self.along.value(index), self.along.text(index))
+        return self.seen[index]
 
-    def course(self, places: list[int]) -> Trend:
+    def trend(self, indices: list[int]) -> Trend:
         """Whether the metric rises, falls, stays or varies over these indices, ignoring values without a number. Raises
         MemgrainError if no value has a number."""
-        tried = [self.at(place) for place in places]
+        tried = [self.at(index) for index in indices]
         values = [item.metric for item in tried if item.metric is not None]
         if not values:
             raise MemgrainError(
-                f"no value from {tried[0].text} to {tried[-1].text} of {self.question.key} gives a number for "
+                f"no value from {tried[0].text} to {tried[-1].text} of {self.query.key} gives a number for "
                 f"{self.metric}: {next((item.refused for item in tried if item.refused), 'the row has none')}"
             )
         rises = all(a <= b for a, b in itertools.pairwise(values))
@@ -212,7 +212,7 @@ class _Evaluator:
     def bisect(self, ordered: list[int]) -> tuple[Bracket | None, bool]:
         """Bisect for the last index that fails and the first that holds, in the order of `ordered`. The flag is False
         if a refused value prevented it."""
-        first = next((number for number, place in enumerate(ordered) if self.at(place).holds), None)
+        first = next((number for number, index in enumerate(ordered) if self.at(index).holds), None)
         if first is None:
             return None, True
         if first == 0:
@@ -228,38 +228,38 @@ class _Evaluator:
 
     def closely(self, ordered: list[int], bracket: Bracket) -> Bracket:
         """Refine a bracket by trying values between the last sample before it and its end."""
-        holds, way = bracket[1], 1 if ordered[-1] > ordered[0] else -1
-        before = next(place for place in reversed(ordered) if (holds - place) * way > 0)
+        holds, sign = bracket[1], 1 if ordered[-1] > ordered[0] else -1
+        before = next(index for index in reversed(ordered) if (holds - index) * sign > 0)
         steps = {before + round((holds - before) * part / (2 * ZOOM)) for part in range(1, 2 * ZOOM)}
-        between = steps | {place for place in self.seen if (place - before) * way > 0 and (holds - place) * way >= 0}
-        found = self.first(sorted(between, reverse=way < 0)) or bracket
+        between = steps | {index for index in self.seen if (index - before) * sign > 0 and (holds - index) * sign >= 0}
+        found = self.first(sorted(between, reverse=sign < 0)) or bracket
         outer = before if found[0] is None else found[0]
         return self.bisect([outer, found[1]])[0] or (outer, found[1])
 
     def first(self, ordered: list[int]) -> Bracket | None:
         """The first of these indices that holds, and the last one before it that was not refused."""
         before: int | None = None
-        for place in ordered:
-            tried = self.at(place)
+        for index in ordered:
+            tried = self.at(index)
             if tried.holds:
-                return before, place
+                return before, index
             if not tried.refused:
-                before = place
+                before = index
         return None
 
     def answer(
-        self, wanted: str, found: TriedValue | None, beyond: TriedValue | None, course: Trend, bisected: bool
+        self, wanted: str, found: TriedValue | None, beyond: TriedValue | None, trend: Trend, bisected: bool
     ) -> SolveResult:
         """The result, with all tried values."""
-        tried = tuple(self.seen[place] for place in sorted(self.seen))
+        tried = tuple(self.seen[index] for index in sorted(self.seen))
         ends = (self.along.text(0), self.along.text(self.along.size - 1))
         return SolveResult(
-            self.question, self.metric, wanted, found, beyond, course, bisected, self.along.size, ends, tried
+            self.query, self.metric, wanted, found, beyond, trend, bisected, self.along.size, ends, tried
         )
 
     def _try(self, value: Any, text: str) -> TriedValue:
         try:
-            row = self._row(self.question.point({self.question.key: value}))
+            row = self._row(self.query.point({self.query.key: value}))
         except DOMAIN as error:
             return TriedValue(value, text, None, False, " ".join(str(error).split()))
         number = plain(row[column(self.metric, row)])

@@ -155,7 +155,7 @@ def _check(search: Search) -> None:
     """Raise MemgrainError if parts of a search contradict each other."""
     both = sorted(set(search.set) & set(search.space))
     if both:
-        raise MemgrainError(f"'{both[0]}' stands in set and in space; keep it in one of them")
+        raise MemgrainError(f"'{both[0]}' is in both set and space; remove it from one of them")
     fields = sorted({name for kind in KINDS.values() for name in kind.model_fields})
     for key in [*search.set, *search.space, *(key for kept in search.keep for key in kept.keys)]:
         first = key.split(".")[0]
@@ -167,7 +167,7 @@ def _check(search: Search) -> None:
     strange = sorted(set(search.reference) - set(search.objectives))
     if strange:
         raise MemgrainError(
-            f"reference '{strange[0]}' is no objective{suggest(strange[0], list(search.objectives))}; remove it"
+            f"reference '{strange[0]}' is not an objective{suggest(strange[0], list(search.objectives))}; remove it"
         )
     if search.reference and len(search.reference) < len(search.objectives):
         missing = next(name for name in search.objectives if name not in search.reference)
@@ -179,11 +179,11 @@ def _check(search: Search) -> None:
 def _beside(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The search with relative file names resolved against its own folder."""
 
-    def place(name: Any) -> Any:
+    def resolve(name: Any) -> Any:
         if not isinstance(name, str) or not name.endswith((".yaml", ".yml")) or Path(name).expanduser().is_absolute():
             return name
         return str(folder / name)
 
     chips = raw.get("chips")
-    placed = {"chips": [place(chip) for chip in chips]} if isinstance(chips, list) else {}
-    return {**raw, **placed, **({"workload": place(raw["workload"])} if "workload" in raw else {})}
+    resolved = {"chips": [resolve(chip) for chip in chips]} if isinstance(chips, list) else {}
+    return {**raw, **resolved, **({"workload": resolve(raw["workload"])} if "workload" in raw else {})}

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from memgrain.explore.axes import CHIP_AXIS, axes, params, place, size
+from memgrain.explore.axes import CHIP_AXIS, axes, index_of, params, size
 from memgrain.explore.condition import NEVER, column
-from memgrain.explore.database import ASKING, opened
-from memgrain.explore.explored import ANSWER, DONE, Explored, read_trials
+from memgrain.explore.database import STUDY_LOCK, opened
+from memgrain.explore.explored import DONE, TRIAL_ATTRIBUTE, Explored, read_trials
 from memgrain.explore.quality_columns import Quality
 from memgrain.explore.spec import Search
 from memgrain.explore.store import RowStore, locked
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 TrialParameters = tuple[tuple[str, Any], ...]
 """The proposal of a trial, as sorted pairs of axis and value."""
-PATIENCE = 200
+MAX_REPEATS = 200
 """Number of repeated proposals in a row after which the search stops."""
 
 
@@ -58,7 +58,7 @@ def explore(
     """Go on with the search in `folder` until its trials are done; `storage` is a database's URL. With one job, the
     order of the trials is fixed.
 
-    Raises KeyboardInterrupt after Ctrl-C, when all that was told is kept; MemgrainError if the folder or the database
+    Raises KeyboardInterrupt after Ctrl-C, with all finished trials kept; MemgrainError if the folder or the database
     cannot be used, belong to another search, or a row lacks a column that the search names.
     """
     store, ends = RowStore(folder), size(axes(search))
@@ -96,13 +96,13 @@ class _StudyRun:
                     return
                 self.collect(pool)
         finally:
-            for asked, _ in self.running.values():
-                self.fail(asked.trial)
+            for pending, _ in self.running.values():
+                self.fail(pending.trial)
 
     def taken(self) -> list[TrialParameters]:
         """The points that are finished or running. In a database shared by machines only this process's own trials
         count as running, because others may be dead."""
-        live = {asked.trial.number for asked, _ in self.running.values()}
+        live = {pending.trial.number for pending, _ in self.running.values()}
         return [
             _key(trial.params)
             for trial in self.study.get_trials(deepcopy=False)
@@ -114,9 +114,9 @@ class _StudyRun:
 
         One process asks at a time, so that no two propose the same point and together they do not propose too many.
         """
-        with locked(self.store.folder / ASKING):
+        with locked(self.store.folder / STUDY_LOCK):
             taken = self.taken()
-            if len(taken) >= self.total or self.repeats >= PATIENCE:
+            if len(taken) >= self.total or self.repeats >= MAX_REPEATS:
                 return False
             self.study.sampler = self.sampler(len(taken))
             trial = self.study.ask()
@@ -127,7 +127,7 @@ class _StudyRun:
                 self.repeat(trial, taken)
                 return True
         self.repeats = 0
-        self.see_to(pool, trial, chosen)
+        self.process(pool, trial, chosen)
         return True
 
     def sampler(self, number: int) -> optuna.samplers.BaseSampler:
@@ -147,32 +147,32 @@ class _StudyRun:
         self.repeats += 1
         if self.size is None:
             return
-        numbers = {place(self.axes, dict(key)) for key in taken}
+        numbers = {index_of(self.axes, dict(key)) for key in taken}
         start = int(np.random.default_rng([self.search.seed, len(taken)]).integers(self.size))
         around = ((start + further) % self.size for further in range(self.size))
         untried = next((number for number in around if number not in numbers), None)
         if untried is None:
-            self.repeats = PATIENCE
+            self.repeats = MAX_REPEATS
         else:
             self.study.enqueue_trial(params(self.axes, untried))
 
-    def see_to(self, pool: Pool, trial: optuna.Trial, chosen: dict[str, Any]) -> None:
+    def process(self, pool: Pool, trial: optuna.Trial, chosen: dict[str, Any]) -> None:
         """Refuse an invalid point, report a known row, or submit the point."""
         chip = chosen.pop(CHIP_AXIS, self.search.chips[0])
-        asked = PendingTrial(trial, {"chip": chip, "overrides": chosen}, {})
+        pending = PendingTrial(trial, {"chip": chip, "overrides": chosen}, {})
         try:
             point = self.search.task(chip, chosen).resolve(self.files)
             if self.search.quality != Quality():
-                asked.quality.update(self.search.quality.columns(point))
+                pending.quality.update(self.search.quality.columns(point))
         except DOMAIN as error:
-            self.refuse(asked, str(error))
+            self.refuse(pending, str(error))
             return
         row = self.store.find(point.id())
         if row is not None:
-            self.tell(asked, row)
+            self.tell(pending, row)
             return
         try:
-            self.running[pool.submit(point)] = (asked, point)
+            self.running[pool.submit(point)] = (pending, point)
         except WorkerLost:
             self.fail(trial)
             self.restart(pool)
@@ -195,54 +195,54 @@ class _StudyRun:
         """After a worker crash, restart the pool and retry the points in flight one at a time. A point that kills its
         worker again is refused."""
         pool.restart()
-        for lost, (asked, point) in list(self.running.items()):
+        for lost, (pending, point) in list(self.running.items()):
             try:
-                self.settle(pool.submit(point), asked, point)
+                self.settle(pool.submit(point), pending, point)
             except WorkerLost as error:
-                self.refuse(asked, f"its worker {error} each time it ran; lower the point's memory, or leave it out")
+                self.refuse(pending, f"its worker {error} each time it ran; lower the point's memory, or leave it out")
                 pool.restart()
             del self.running[lost]
 
-    def settle(self, promise: Future[Row], asked: PendingTrial, point: Point) -> None:
+    def settle(self, promise: Future[Row], pending: PendingTrial, point: Point) -> None:
         """Store a finished row and report it to the study, or report the refusal."""
         try:
             row = promise.result()
         except WorkerLost:
             raise
         except DOMAIN as error:
-            self.refuse(asked, str(error))
+            self.refuse(pending, str(error))
         except Exception as error:
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
             self.progress.warn(f"{point}: {reason}; a fault of memgrain, please report it")
-            self.refuse(asked, reason)
+            self.refuse(pending, reason)
         else:
             self.store.keep(row)
-            self.tell(asked, row)
+            self.tell(pending, row)
 
-    def tell(self, asked: PendingTrial, row: Row) -> None:
+    def tell(self, pending: PendingTrial, row: Row) -> None:
         """Report the objectives and constraints of a row to the study."""
-        row = row | asked.quality
+        row = row | pending.quality
         values = {name: plain(row[column(name, row)]) for name in self.search.objectives}
         lacking = next((name for name, value in values.items() if value is None), None)
         if lacking is not None:
-            self.refuse(asked, f"its row has no number for {lacking}")
+            self.refuse(pending, f"its row has no number for {lacking}")
             return
         violated = [str(item) for item in self.conditions if not item.holds(row)]
-        asked.trial.set_user_attr(
-            ANSWER, {**asked.point, "row": row["id"], "violated": violated, "tuned": tuned_values(row)}
+        pending.trial.set_user_attr(
+            TRIAL_ATTRIBUTE, {**pending.point, "row": row["id"], "violated": violated, "tuned": tuned_values(row)}
         )
         for condition in self.conditions:
-            asked.trial.set_constraint(str(condition), condition.violation(row))
-        self.study.tell(asked.trial, [value for value in values.values() if value is not None])
+            pending.trial.set_constraint(str(condition), condition.violation(row))
+        self.study.tell(pending.trial, [value for value in values.values() if value is not None])
         self.progress.done(row)
 
-    def refuse(self, asked: PendingTrial, reason: str) -> None:
+    def refuse(self, pending: PendingTrial, reason: str) -> None:
         """Report to the study that the point is refused, with the reason."""
         from optuna.trial import TrialState
 
-        asked.trial.set_user_attr(ANSWER, {**asked.point, "refused": " ".join(reason.split())})
-        asked.trial.set_constraint("refused", NEVER)
-        self.study.tell(asked.trial, state=TrialState.PRUNED)
+        pending.trial.set_user_attr(TRIAL_ATTRIBUTE, {**pending.point, "refused": " ".join(reason.split())})
+        pending.trial.set_constraint("refused", NEVER)
+        self.study.tell(pending.trial, state=TrialState.PRUNED)
         self.progress.done({"id": ""})
 
     def fail(self, trial: optuna.Trial) -> None:

@@ -6,17 +6,16 @@ from collections.abc import Iterable, Sequence
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 from numpy.typing import NDArray
 
 from memgrain.hwmodels.units import format_bytes
+from memgrain.plots.style import new_figure
 from memgrain.workloads import Tensor
 from memgrain.workloads.formats.flat import FLAT
 from memgrain.workloads.trace import Records
 
-DPI = 150
 DOTS = 200_000
 """Maximum number of dots. Of a longer trace only every second, third, … access is drawn."""
 LABELS = (("read", "#31688e"), ("write", "#d1495b"))
@@ -28,8 +27,7 @@ def picture(blocks: Iterable[Records], total: int, tensors: Sequence[Tensor], ti
     every = max(1, -(-total // DOTS))
     numbers, dots = _sample(blocks, every)
     touched = [number for number in range(len(tensors)) if (dots["tensor"] == number).any()]
-    figure = Figure(figsize=(8.0, 0.9 + 1.5 * max(1, len(touched))), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(8.0, 0.9 + 1.5 * max(1, len(touched)))
     panels = figure.subplots(max(1, len(touched)), 1, sharex=True, squeeze=False)[:, 0]
     for axis, number in zip(panels, touched, strict=False):
         tensor, here = tensors[number], dots["tensor"] == number

@@ -81,12 +81,12 @@ def _leading(values: list[Any]) -> int:
 
 def _ticks(axis: Axes, at: list[float], texts: list[str], log: bool, inches: float) -> None:
     """Set a tick for each value. A label that would overlap another is omitted; the last value always has its label."""
-    places = np.log(at) if log else np.array(at)
-    span = float(np.ptp(places)) or 1.0
-    x = (places - places.min()) / span * inches
+    scaled = np.log(at) if log else np.array(at)
+    span = float(np.ptp(scaled)) or 1.0
+    x = (scaled - scaled.min()) / span * inches
     shown: list[int] = []
-    for place in [len(at) - 1, *range(len(at) - 1)]:
-        half = LETTER * len(texts[place]) / 2
-        if all(abs(x[place] - x[other]) >= half + LETTER * len(texts[other]) / 2 for other in shown):
-            shown.append(place)
-    axis.set_xticks(at, [text if place in shown else "" for place, text in enumerate(texts)])
+    for index in [len(at) - 1, *range(len(at) - 1)]:
+        half = LETTER * len(texts[index]) / 2
+        if all(abs(x[index] - x[other]) >= half + LETTER * len(texts[other]) / 2 for other in shown):
+            shown.append(index)
+    axis.set_xticks(at, [text if index in shown else "" for index, text in enumerate(texts)])

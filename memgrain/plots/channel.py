@@ -4,11 +4,11 @@ standard."""
 from __future__ import annotations
 
 import pandas as pd
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from memgrain.plots.ratios import DPI, frame, mark
+from memgrain.plots.ratios import frame, mark
+from memgrain.plots.style import new_figure
 
 BAND = 0.05
 """Relative error up to which a prediction counts as good."""
@@ -20,8 +20,7 @@ PANELS = (
 
 def scatter(data: pd.DataFrame) -> Figure:
     """Draw rows with the columns `standard`, `bandwidth_gb_s`, `activates` and their errors."""
-    figure = Figure(figsize=(9.0, 4.2), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(9.0, 4.2)
     axes = figure.subplots(1, 2)
     standards = [str(name) for name in dict.fromkeys(data["standard"])]
     for axis, (measured, error, title) in zip(axes, PANELS, strict=True):

@@ -9,14 +9,13 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from memgrain.plots.heatmap import REVERSED
-from memgrain.plots.ratios import DPI
+from memgrain.plots.style import new_figure
 from memgrain.runs.labels import key_label, setting, value_text
 from memgrain.runs.pivot import ASKED, HEAD_DIM, panels
 
@@ -47,8 +46,7 @@ def contours(frame: pd.DataFrame, times: Sequence[float] = ()) -> Figure:
     table = panels(frame, TIME, RATIO, HEAD_DIM, None)[0].table
     low, high = float(np.nanmin(table.to_numpy(float))), float(np.nanmax(table.to_numpy(float)))
     levels = [level for level in sorted(times) or _round(low, high) if low < level < high]
-    figure = Figure(figsize=(8.5, 5.2), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(8.5, 5.2)
     axis = figure.subplots()
     norm = _scale(low, high)
     pale = ListedColormap(PALE + (1 - PALE) * mpl.colormaps[REVERSED](np.linspace(0, 1, 256))[:, :3])
@@ -98,16 +96,20 @@ def _fill(axis: Axes, table: pd.DataFrame, levels: list[float], norm: Normalize,
 
 def _name(axis: Axes, drawn: ContourSet) -> None:
     """Label each line with its time, in the middle of its longest segment, if there is room."""
-    places, size = [], np.array([np.ptp(axis.get_xlim()), np.ptp(axis.get_ylim())])
+    positions, size = [], np.array([np.ptp(axis.get_xlim()), np.ptp(axis.get_ylim())])
     for parts in drawn.allsegs:
-        ways = [np.append(0.0, np.hypot(*(np.diff(part, axis=0) / size).T).cumsum()) for part in parts if len(part) > 1]
-        if ways and max(way[-1] for way in ways) > SHORT:
-            which = max(range(len(ways)), key=lambda number: float(ways[number][-1]))
+        lengths = [
+            np.append(0.0, np.hypot(*(np.diff(part, axis=0) / size).T).cumsum()) for part in parts if len(part) > 1
+        ]
+        if lengths and max(length[-1] for length in lengths) > SHORT:
+            which = max(range(len(lengths)), key=lambda number: float(lengths[number][-1]))
             line = [part for part in parts if len(part) > 1][which]
-            places.append(tuple(np.interp(ways[which][-1] / 2, ways[which], along) for along in np.asarray(line).T))
-    if not places:
+            positions.append(
+                tuple(np.interp(lengths[which][-1] / 2, lengths[which], along) for along in np.asarray(line).T)
+            )
+    if not positions:
         return
-    axis.clabel(drawn, manual=places, fmt=lambda level: f"{np.exp(level):,.4g} µs", fontsize=8.5, inline_spacing=4)
+    axis.clabel(drawn, manual=positions, fmt=lambda level: f"{np.exp(level):,.4g} µs", fontsize=8.5, inline_spacing=4)
     for label in drawn.labelTexts:
         label.set(zorder=5, path_effects=[withStroke(linewidth=2.5, foreground="white")])
 

@@ -13,16 +13,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from memgrain.plots.style import new_figure
 from memgrain.runs.labels import key_label, key_name, metric_label, scale, words
 from memgrain.runs.quantities import numbers, ordered
 
 MAP = "viridis"
-DPI = 150
 SINGLE = 10
 """Up to this many distinct values, each has its own position and label on an axis."""
 WIDE = 10.0
@@ -75,7 +74,7 @@ def label_ticks(axis: Axis, frame: pd.DataFrame, name: str) -> None:
     axis.set_ticks(ends, [unit.format(value) for value in ends])
 
 
-def places(frame: pd.DataFrame, name: str) -> AxisPositions:
+def positions_of(frame: pd.DataFrame, name: str) -> AxisPositions:
     """Positions of a column: one position per distinct value for texts and for few values, a numeric scale for many
     numbers."""
     column = [words(name, value) if isinstance(value, Mapping) else value for value in frame[name].tolist()]
@@ -137,19 +136,18 @@ def coordinates(frame: pd.DataFrame, keys: list[str], objectives: Mapping[str, s
     rows.attrs.update(frame.attrs)
     alone = apart(rows, keys)
     names = [*alone, *objectives]
-    columns = {name: places(rows, name) for name in names}
-    figure = Figure(figsize=(max(7.5, 1.2 + 1.55 * len(names)), 4.8), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    columns = {name: positions_of(rows, name) for name in names}
+    figure = new_figure(max(7.5, 1.2 + 1.55 * len(names)), 4.8)
     axis = figure.subplots()
     table = np.column_stack([columns[name].positions for name in names])
     first = next(iter(objectives))
     shades = _shades(rows, first, objectives[first])
-    for place in np.flatnonzero(~rows["front"].to_numpy(bool)):
-        axis.plot(range(len(names)), table[place], color=OTHERS, linewidth=0.7, alpha=0.6, zorder=1)
+    for index in np.flatnonzero(~rows["front"].to_numpy(bool)):
+        axis.plot(range(len(names)), table[index], color=OTHERS, linewidth=0.7, alpha=0.6, zorder=1)
     best = np.flatnonzero(rows["front"].to_numpy(bool))
-    for rank, place in enumerate(best):
-        heights = table[place] + BESIDE * ((rank + 0.5) / len(best) - 0.5)
-        axis.plot(range(len(names)), heights, color=shades[place], linewidth=1.8, marker="o", markersize=4, zorder=3)
+    for rank, index in enumerate(best):
+        heights = table[index] + BESIDE * ((rank + 0.5) / len(best) - 0.5)
+        axis.plot(range(len(names)), heights, color=shades[index], linewidth=1.8, marker="o", markersize=4, zorder=3)
     for number, name in enumerate(names):
         _axis(axis, number, columns[name])
     arrows = {"minimise": "↓", "maximise": "↑"}
@@ -184,8 +182,8 @@ def _axis(axis: Axes, number: int, column: AxisPositions) -> None:
         )
 
 
-def _shades(rows: pd.DataFrame, first: str, way: str) -> NDArray[np.float64]:
-    values = rows[first].to_numpy(float) * (1 if way == "minimise" else -1)
+def _shades(rows: pd.DataFrame, first: str, direction: str) -> NDArray[np.float64]:
+    values = rows[first].to_numpy(float) * (1 if direction == "minimise" else -1)
     front = values[rows["front"].to_numpy(bool)]
     norm = Normalize(float(front.min()), float(front.max()) if front.max() > front.min() else float(front.min()) + 1)
     shades: NDArray[np.float64] = mpl.colormaps[MAP](0.88 * np.clip(np.asarray(norm(values)), 0, 1))

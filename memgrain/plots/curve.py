@@ -10,10 +10,8 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from memgrain.analysis.curve import ALL, MissRatios
 from memgrain.hwmodels.units import format_bytes
-from memgrain.plots.ratios import DPI
+from memgrain.plots.style import STYLES, new_figure
 
-STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
-"""Line styles, so that tensors differ in greyscale too."""
 BAND = 2
 """Half width of the band around a sampled line, in standard errors."""
 MOST_TICKS = 7
@@ -21,7 +19,7 @@ MOST_TICKS = 7
 
 def curves(found: MissRatios) -> Figure:
     """Draw the miss-ratio curves."""
-    figure = Figure(figsize=(8.5, 4.6), dpi=DPI, layout="constrained")
+    figure = new_figure(8.5, 4.6)
     axis, drawn = figure.subplots(), found.drawn()
     _lines(axis, found, drawn)
     _own(axis, found)
@@ -43,15 +41,15 @@ def _lines(axis: Axes, found: MissRatios, drawn: list[int]) -> None:
     """Draw a line for each tensor and a black one for all."""
     ratios, errors = 100 * found.ratios(drawn), 100 * found.errors(drawn)
     colours = mpl.colormaps["viridis"](np.linspace(0.0, 0.8, max(len(found.names) - 1, 2)))
-    for place, name in enumerate(found.names):
+    for index, name in enumerate(found.names):
         # Lines drawn first are wider, so that they remain visible under lines that coincide with them.
-        wide = 1.6 + 1.1 * min(len(found.names) - 2 - place, 3)
-        colour, style, width = ("black", "-", 1.2) if name == ALL else (colours[place], STYLES[place % 6], wide)
-        if np.isnan(ratios[place]).all():
+        wide = 1.6 + 1.1 * min(len(found.names) - 2 - index, 3)
+        colour, style, width = ("black", "-", 1.2) if name == ALL else (colours[index], STYLES[index % 6], wide)
+        if np.isnan(ratios[index]).all():
             continue
-        axis.plot(drawn, ratios[place], color=colour, linestyle=style, linewidth=width, label=name)
+        axis.plot(drawn, ratios[index], color=colour, linestyle=style, linewidth=width, label=name)
         if found.curve.groups:
-            low, high = (ratios[place] + way * BAND * errors[place] for way in (-1, 1))
+            low, high = (ratios[index] + sign * BAND * errors[index] for sign in (-1, 1))
             axis.fill_between(drawn, low, high, color=colour, alpha=0.18, linewidth=0)
 
 

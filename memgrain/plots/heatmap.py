@@ -9,18 +9,17 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from memgrain.analysis.verdict import verdict
+from memgrain.plots.style import new_figure
 from memgrain.runs.labels import SHARE, better, directed_label, key_label, metric_label, setting, value_text
 from memgrain.runs.pivot import ASKED, HEAD_DIM, Panel, panels
 
 MAP = "cividis"
 """Colour map: perceptually uniform, readable with colour blindness, monotonic in greyscale."""
-DPI = 150
 REVERSED = f"{MAP}_r"
 """The colour map for metrics of which less is better. The bright end is always the better one."""
 LETTERS = 13.0
@@ -42,8 +41,7 @@ def heatmap(frame: pd.DataFrame, metric: str, x: str, y: str, by: str | None) ->
     tables = panels(frame, metric, y, x, by)
     rows, columns = max(len(p.table.index) for p in tables), max(len(p.table.columns) for p in tables)
     width = min(24.0, max(7.5, 1.9 + len(tables) * (0.9 + 0.62 * columns)))
-    figure = Figure(figsize=(width, 2.3 + 0.42 * rows), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(width, 2.3 + 0.42 * rows)
     axes: list[Axes] = list(figure.subplots(1, len(tables), sharey=True, squeeze=False)[0])
     norm = shades(np.concatenate([panel.table.to_numpy(float).ravel() for panel in tables]), metric == SHARE)
     colours = MAP if better(metric) != "less" else REVERSED

@@ -9,18 +9,16 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 
 from memgrain.errors import MemgrainError
 from memgrain.plots.along import LETTER, along
+from memgrain.plots.style import MARKERS, new_figure
 from memgrain.runs.intervals import HIGH, LOW
 from memgrain.runs.labels import better, key_label, metric_label, scale, words
 from memgrain.runs.pivot import comparable, series, table_of, varying
 
-DPI = 150
-MARKERS = "osD^vPX*"
 APART = 0.06
 """Horizontal offset in inches between lines with intervals, so that the intervals do not cover each other."""
 WIDTH = 6.4
@@ -48,36 +46,35 @@ def lines(frame: pd.DataFrame, metric: str, x: str, by: str | None = None) -> Fi
             "keep one value of each with --where KEY=VALUE"
         )
     table, bars = table_of(data, "x", "split"), _bars(frame, data, metric)
-    figure = Figure(figsize=(7.5, 4.4), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(7.5, 4.4)
     axis = figure.subplots()
     titles = dict(zip(frame["chip"], frame["chip_title"], strict=True))
     names = [str(titles[name]) if split == "chip" else words(split, name) for name in table.columns]
-    places, joined = along(axis, x, list(table.index), WIDTH - LETTER * max(map(len, [*names, key_label(split)])))
-    _draw(axis, places, joined, table, bars, names)
+    positions, joined = along(axis, x, list(table.index), WIDTH - LETTER * max(map(len, [*names, key_label(split)])))
+    _draw(axis, positions, joined, table, bars, names)
     axis.set_ylabel(metric_label(metric))
     _upward(axis, [table, *bars])
     axis.grid(axis="y", color="0.9")
     axis.spines[["top", "right"]].set_visible(False)
     figure.legend(title=key_label(split), loc="outside right upper", frameon=False)
-    way = f"; {better(metric)} is better" if better(metric) else ""
-    said = "; bars: intervals from 5 to 95 %" if bars else ""
-    axis.set_title(f"{frame.iloc[0]['workload']}{way}{said}", loc="left", fontsize=10.5)
+    direction = f"; {better(metric)} is better" if better(metric) else ""
+    note = "; bars: intervals from 5 to 95 %" if bars else ""
+    axis.set_title(f"{frame.iloc[0]['workload']}{direction}{note}", loc="left", fontsize=10.5)
     return figure
 
 
 def _draw(
-    axis: Axes, places: list[float], joined: int, table: pd.DataFrame, bars: Sequence[pd.DataFrame], names: list[str]
+    axis: Axes, positions: list[float], joined: int, table: pd.DataFrame, bars: Sequence[pd.DataFrame], names: list[str]
 ) -> None:
     """Draw a line for each column: its first `joined` values are connected, the others are markers only."""
-    at, many = np.array(places), len(table.columns)
+    at, many = np.array(positions), len(table.columns)
     colours = mpl.colormaps["viridis"](np.linspace(0.0, 0.85, max(many, 2)))
-    for place, name in enumerate(names):
-        aside = APART * (place - (many - 1) / 2) if bars else 0.0
+    for index, name in enumerate(names):
+        aside = APART * (index - (many - 1) / 2) if bars else 0.0
         moved = axis.transData + ScaledTranslation(aside, 0, axis.figure.dpi_scale_trans)
-        values, colour = table.iloc[:, place].to_numpy(float), colours[place]
+        values, colour = table.iloc[:, index].to_numpy(float), colours[index]
         if bars:
-            low, high = (end.iloc[:, place].to_numpy(float) for end in bars)
+            low, high = (end.iloc[:, index].to_numpy(float) for end in bars)
             axis.vlines(at, low, high, color=colour, linewidth=1.2, zorder=3, transform=moved)
             for end in (low, high):
                 axis.plot(at, end, color=colour, linestyle="", marker="_", markersize=6, zorder=3, transform=moved)
@@ -85,7 +82,7 @@ def _draw(
         first = there[there < joined]  # also across a gap: a refused point does not affect its neighbours
         axis.plot(at[first], values[first], color=colour, linewidth=1.6, zorder=3, transform=moved)
         axis.plot(
-            at, values, color=colour, linestyle="", marker=MARKERS[place % len(MARKERS)], markersize=5, zorder=3,
+            at, values, color=colour, linestyle="", marker=MARKERS[index % len(MARKERS)], markersize=5, zorder=3,
             label=name, transform=moved,
         )  # fmt: skip
 

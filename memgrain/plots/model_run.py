@@ -7,21 +7,18 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from memgrain.models import ModelRun
-from memgrain.plots.ratios import DPI
+from memgrain.plots.style import HATCHES, new_figure
 from memgrain.workloads.layers.step import COMPONENTS
-
-HATCHES = ("", "//", "..", "\\\\", "xx", "--", "++")
-"""Hatches, so that components differ in greyscale too."""
 
 
 def bars(found: ModelRun) -> Figure:
     """Draw the milliseconds of all layers of each kind."""
     kinds = list(dict.fromkeys(line.layer for line in found.lines))
-    figure = Figure(figsize=(9, 1.6 + 0.55 * len(kinds)), dpi=DPI, layout="constrained")
+    figure = new_figure(9, 1.6 + 0.55 * len(kinds))
     axis = figure.subplots()
     colours = mpl.colormaps["viridis"](np.linspace(0.0, 0.95, len(COMPONENTS)))
     left = dict.fromkeys(kinds, 0.0)
-    for place, component in enumerate(COMPONENTS):
+    for index, component in enumerate(COMPONENTS):
         sums = [
             sum(line.layers * line.time for line in found.lines if (line.layer, line.component) == (kind, component))
             for kind in kinds
@@ -32,8 +29,8 @@ def bars(found: ModelRun) -> Figure:
                 range(len(kinds)),
                 widths,
                 left=list(left.values()),
-                color=colours[place],
-                hatch=HATCHES[place],
+                color=colours[index],
+                hatch=HATCHES[index],
                 edgecolor="white",
                 label=component,
             )

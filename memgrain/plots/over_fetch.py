@@ -10,7 +10,6 @@ from collections.abc import Sequence
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -19,7 +18,7 @@ from matplotlib.ticker import NullLocator
 from memgrain.analysis.over_fetch import LAYOUTS, LayoutOptions, OverFetchCell, agreement
 from memgrain.hwmodels import Chip
 from memgrain.plots.heatmap import REVERSED, ink
-from memgrain.plots.ratios import DPI
+from memgrain.plots.style import new_figure
 from memgrain.sim.levels.granules import granule_of
 
 LEAST = 2.0
@@ -40,8 +39,7 @@ def panels(
     granules = sorted({c.granule for c in [*cells, *own]})
     height = 0.9 + len(dtypes) * (0.75 + 0.32 * max(4, len(labels)))
     width = max(6.5, 1.5 + len(layouts) * max(2.4, 0.3 + 0.5 * len(granules)))
-    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(width, height)
     grid = figure.subplots(len(dtypes), len(layouts), sharex=True, sharey=True, squeeze=False)
     most = max([LEAST, *(c.ratio for c in [*cells, *own] if c.ratio)])
     norm = LogNorm(1.0, most)

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from memgrain.plots.along import log_ticks
-from memgrain.plots.coordinates import DPI, MAP, WIDE, factor, label_of, label_ticks
+from memgrain.plots.coordinates import MAP, WIDE, factor, label_of, label_ticks
+from memgrain.plots.style import new_figure
 
 GREY, PALE = "0.62", "0.78"
 SIDES = {"minimise": "small is better", "maximise": "large is better"}
@@ -24,8 +24,7 @@ def pareto(frame: pd.DataFrame, objectives: Mapping[str, str], title: str) -> Fi
     `frame` has a column for each objective, plus `state` and `front` (see `Explored.frame`).
     """
     names = list(objectives)
-    figure = Figure(figsize=(7.8, 5.0), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(7.8, 5.0)
     axis = figure.subplots()
     data = (
         frame[names]

@@ -8,7 +8,7 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
 from memgrain.analysis.prefetch import PrefetchStudy
-from memgrain.plots.ratios import DPI
+from memgrain.plots.style import new_figure
 
 MAP = "PuOr_r"
 """Diverging colour map around 1, readable with colour blindness: purple is quicker, orange slower."""
@@ -21,7 +21,7 @@ def grid(found: PrefetchStudy, chip: str) -> Figure:
     wide = found.table().sort_index()
     values = wide.to_numpy(float)
     reach = max(LEAST, float(np.nanmax(np.abs(values - 1))))
-    figure = Figure(figsize=(7.5, 4.6), dpi=DPI, layout="constrained")
+    figure = new_figure(7.5, 4.6)
     axis = figure.subplots()
     norm = TwoSlopeNorm(1.0, 1 - reach, 1 + reach)
     axis.imshow(values, cmap=MAP, norm=norm, aspect="auto", origin="lower")

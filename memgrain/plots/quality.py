@@ -11,13 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from memgrain.errors import MemgrainError
-from memgrain.plots.ratios import DPI
+from memgrain.plots.style import STYLES, new_figure
 from memgrain.quality.recall import MODEL, RATIOS, recall
 from memgrain.quality.tables import AVERAGE, PublishedScore, published
 
 MARKS = "osD^vPX*<>"
-STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
-"""Line styles, so that lines differ in greyscale too."""
 BANDED = 0
 """Index in LINES of the line whose range over layers is drawn."""
 LINES = (
@@ -43,7 +41,7 @@ def scores(benchmark: str) -> Figure:
         raise MemgrainError(f"no published row of benchmark '{benchmark}'; there are {known}")
     in_shares = all(row.share is not None for row in rows)
     names, methods = (list(dict.fromkeys(getattr(row, key) for row in rows)) for key in ("model", "method"))
-    figure = Figure(figsize=(2.6 + 2.9 * len(names), 4.6), dpi=DPI, layout="constrained")
+    figure = new_figure(2.6 + 2.9 * len(names), 4.6)
     axes = figure.subplots(1, len(names), sharex=True, squeeze=False)[0]
     for axis, name in zip(axes, names, strict=True):
         _model(axis, [row for row in rows if row.model == name], methods, in_shares)
@@ -68,12 +66,12 @@ def _model(axis: Axes, rows: list[PublishedScore], methods: list[str], in_shares
         drawn = list(group)
         x = np.array([row.share if in_shares else row.tokens for row in drawn], float)
         y = np.array([row.score - row.full for row in drawn])
-        place = methods.index(method)
+        index = methods.index(method)
         axis.plot(
             x,
             y,
-            color=colours[place],
-            marker=MARKS[place % len(MARKS)],
+            color=colours[index],
+            marker=MARKS[index % len(MARKS)],
             markersize=6,
             linestyle="-" if len(drawn) > 1 else "",
             linewidth=1.2,
@@ -108,10 +106,10 @@ def _budgets(axis: Axes, in_shares: bool, budgets: list[float | None]) -> None:
 def masses() -> Figure:
     """Draw recalled mass against the selection ratio, one line per selection, with a band over the layers for exact
     tokens."""
-    figure = Figure(figsize=(9.2, 4.8), dpi=DPI, layout="constrained")
+    figure = new_figure(9.2, 4.8)
     axis = figure.subplots()
     colours = mpl.colormaps["viridis"](np.linspace(0.0, 0.88, len(LINES)))
-    for place, (name, selection, page, share) in enumerate(LINES):
+    for index, (name, selection, page, share) in enumerate(LINES):
         found = []
         for ratio in RATIOS:
             try:
@@ -122,15 +120,15 @@ def masses() -> Figure:
         axis.plot(
             x,
             [item.mean for item in found],
-            color=colours[place],
-            linestyle=STYLES[place],
-            marker=MARKS[place],
+            color=colours[index],
+            linestyle=STYLES[index],
+            marker=MARKS[index],
             markersize=4.5,
             label=name,
         )
-        if place == BANDED:
+        if index == BANDED:
             low, high = ([getattr(item, end)[0] for item in found] for end in ("low", "high"))
-            axis.fill_between(x, low, high, color=colours[place], alpha=0.13, linewidth=0, label="its layers, range")
+            axis.fill_between(x, low, high, color=colours[index], alpha=0.13, linewidth=0, label="its layers, range")
     axis.set_xscale("log")
     axis.set_xticks([0.001, 0.01, 0.05, 0.1, 0.2, 0.5, 1.0])
     axis.xaxis.set_minor_locator(NullLocator())

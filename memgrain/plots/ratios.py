@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-DPI = 150
-MARKERS = "osD^vPX*"
+from memgrain.plots.style import MARKERS
 
 
 def frame(axis: Axes, band: float) -> None:
@@ -24,14 +23,14 @@ def frame(axis: Axes, band: float) -> None:
 
 def mark(axis: Axes, groups: Sequence[str], group: str, measured: pd.Series, error: pd.Series, label: str) -> None:
     """Draw the rows of one of the `groups` in the group's colour and marker."""
-    place = groups.index(group)
+    index = groups.index(group)
     colours = mpl.colormaps["viridis"](np.linspace(0.0, 0.85, max(len(groups), 2)))
     axis.scatter(
         measured,
         1 + error,
         s=20,
-        color=colours[place],
-        marker=MARKERS[place % len(MARKERS)],
+        color=colours[index],
+        marker=MARKERS[index % len(MARKERS)],
         alpha=0.8,
         linewidths=0,
         label=label,

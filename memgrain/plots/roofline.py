@@ -8,15 +8,13 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 from numpy.typing import NDArray
 
 from memgrain.analysis.roofline import Roof, Roofline
 from memgrain.hwmodels.units import format_bandwidth, format_duration
-from memgrain.plots.curve import STYLES
-from memgrain.plots.ratios import DPI
+from memgrain.plots.style import STYLES, new_figure
 
 MARKERS = "osD^vPX<>"
 COLOURS = ("#0072b2", "#009e73", "#56b4e9", "#e69f00", "#8c6d31", "#5e3c99", "#666666")
@@ -38,8 +36,7 @@ MARGIN = 3.0
 
 def roofs(found: Roofline) -> Figure:
     """Draw the roofline. The vertical distance from a point to its roof is the unused capability of that level."""
-    figure = Figure(figsize=(10.5, 5.0), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(10.5, 5.0)
     axis = figure.subplots()
     peaks = [ceiling.throughput for ceiling in found.ceilings]
     every = (*found.roofs, *found.requests)
@@ -47,12 +44,12 @@ def roofs(found: Roofline) -> Figure:
     ends = [found.intensity(roof) for roof in every] + turns
     span = np.geomspace(min(ends) / MARGIN, max(ends) * MARGIN, 256)
     strokes: list[tuple[str, Any, float]] = [
-        (COLOURS[place % len(COLOURS)], STYLES[place % len(STYLES)], 1.7) for place in range(len(found.roofs))
+        (COLOURS[index % len(COLOURS)], STYLES[index % len(STYLES)], 1.7) for index in range(len(found.roofs))
     ]
-    strokes += [(*REQUESTS[place % len(REQUESTS)], 3.0) for place in range(len(found.requests))]
-    for place, (roof, (colour, stroke, width)) in enumerate(zip(every, strokes, strict=True)):
+    strokes += [(*REQUESTS[index % len(REQUESTS)], 3.0) for index in range(len(found.requests))]
+    for index, (roof, (colour, stroke, width)) in enumerate(zip(every, strokes, strict=True)):
         line = {"color": colour, "linestyle": stroke, "linewidth": width}
-        _level(axis, found, roof, place, span, min(peaks), line)
+        _level(axis, found, roof, index, span, min(peaks), line)
     _ceilings(axis, found)
     _scales(axis, (float(span[0]), float(span[-1])), (found.throughput / 4, max(peaks) * 4))
     figure.legend(
@@ -75,11 +72,11 @@ def roofs(found: Roofline) -> Figure:
 
 
 def _level(
-    axis: Axes, found: Roofline, roof: Roof, place: int, span: NDArray[np.float64], peak: float, line: dict[str, Any]
+    axis: Axes, found: Roofline, roof: Roof, index: int, span: NDArray[np.float64], peak: float, line: dict[str, Any]
 ) -> None:
     """Draw the roof of a level up to `peak`, the result below it, and a hollow marker on it."""
     x, top = found.intensity(roof), min(roof.bandwidth * found.intensity(roof), peak)
-    mark: dict[str, Any] = {"marker": MARKERS[place % len(MARKERS)], "markeredgecolor": "black"}
+    mark: dict[str, Any] = {"marker": MARKERS[index % len(MARKERS)], "markeredgecolor": "black"}
     ridge = peak / roof.bandwidth
     axis.plot([*span[span < ridge], ridge], [*(roof.bandwidth * span[span < ridge]), peak], zorder=2, **line)
     axis.plot([x, x], [found.throughput, top], color=line["color"], linewidth=1.0, alpha=0.7, zorder=2)
@@ -118,7 +115,7 @@ def _label(found: Roofline, roof: Roof) -> str:
 
 def _ceilings(axis: Axes, found: Roofline) -> None:
     """Draw a horizontal line for each compute unit and each fixed cost, each in its own grey and line style."""
-    for place, ceiling in enumerate(found.ceilings):
+    for index, ceiling in enumerate(found.ceilings):
         label = f"{ceiling.name}: {_digits(ceiling.throughput / 1e12)} TFLOP/s"
-        colour, stroke = CEILINGS[place % len(CEILINGS)]
+        colour, stroke = CEILINGS[index % len(CEILINGS)]
         axis.axhline(ceiling.throughput, color=colour, linewidth=1.3, linestyle=stroke, zorder=1, label=label)

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from memgrain.analysis.scaling import COSTS, Scaling
-from memgrain.plots.ratios import DPI, MARKERS
+from memgrain.plots.style import MARKERS, new_figure
 
 UNITS = {"read_bytes": (1e6, "MB"), "operations": (1e9, "GFLOP"), "time_us": (1.0, "µs")}
 """Divisor of each cost and the resulting unit."""
@@ -16,7 +16,7 @@ UNITS = {"read_bytes": (1e6, "MB"), "operations": (1e9, "GFLOP"), "time_us": (1.
 
 def curves(found: Scaling, chip: str) -> Figure:
     """Draw the costs, with the fitted exponents in the legend."""
-    figure = Figure(figsize=(11, 4.6), dpi=DPI, layout="constrained")
+    figure = new_figure(11, 4.6)
     axes = figure.subplots(1, len(COSTS))
     names = list(dict.fromkeys(found.rows["mechanism"]))
     colours = mpl.colormaps["viridis"](np.linspace(0.0, 0.9, max(len(names), 2)))
@@ -24,13 +24,13 @@ def curves(found: Scaling, chip: str) -> Figure:
     contexts = sorted(set(found.rows["context"]))
     for axis, (cost, title) in zip(axes, COSTS.items(), strict=True):
         scale, unit = UNITS[cost]
-        for place, name in enumerate(names):
+        for index, name in enumerate(names):
             rows = found.rows[found.rows["mechanism"] == name]
             axis.plot(
                 rows["context"],
                 rows[cost] / scale,
-                color=colours[place],
-                marker=MARKERS[place % len(MARKERS)],
+                color=colours[index],
+                marker=MARKERS[index % len(MARKERS)],
                 label=name,
             )
         axis.set_xscale("log", base=2)

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from memgrain.plots.along import log_ticks
-from memgrain.plots.coordinates import DPI, LETTERS, MAP, WIDE, apart, factor, heading, label_of, label_ticks, places
+from memgrain.plots.coordinates import LETTERS, MAP, WIDE, apart, factor, heading, label_of, label_ticks, positions_of
+from memgrain.plots.style import new_figure
 
 CROSSES = "0.6"
 """Grey level of trials that violate a constraint."""
@@ -26,16 +26,13 @@ def slices(frame: pd.DataFrame, keys: list[str], objectives: Mapping[str, str], 
     rows = frame[frame["state"] != "refused"]
     alone = apart(rows, keys)
     keys = list(alone)
-    figure = Figure(
-        figsize=(max(7.5, 1.8 + 2.1 * len(keys)), 0.9 + 2.4 * len(objectives)), dpi=DPI, layout="constrained"
-    )
-    FigureCanvasAgg(figure)
+    figure = new_figure(max(7.5, 1.8 + 2.1 * len(keys)), 0.9 + 2.4 * len(objectives))
     panels = figure.subplots(len(objectives), len(keys), sharex="col", sharey="row", squeeze=False)
     norm = Normalize(0, max(int(frame["number"].max()), 1))
-    for line, (name, way) in zip(panels, objectives.items(), strict=True):
+    for line, (name, direction) in zip(panels, objectives.items(), strict=True):
         for axis, key in zip(line, keys, strict=True):
             _panel(axis, rows, key, name, norm)
-        head = f"{label_of(name)} {'↓' if way == 'minimise' else '↑'}"
+        head = f"{label_of(name)} {'↓' if direction == 'minimise' else '↑'}"
         line[0].set_ylabel(textwrap.fill(head, LETTERS + 6), fontsize=9)
     for axis, key in zip(panels[-1], keys, strict=True):
         axis.set_xlabel(textwrap.fill(heading(key, alone[key]), LETTERS + 12), fontsize=9)
@@ -55,7 +52,7 @@ def slices(frame: pd.DataFrame, keys: list[str], objectives: Mapping[str, str], 
 
 
 def _panel(axis: Axes, rows: pd.DataFrame, key: str, name: str, norm: Normalize) -> None:
-    where = places(rows, key)
+    where = positions_of(rows, key)
     at = pd.Series(where.positions, index=rows.index)
     values = rows[name].astype(float) * factor(name)
     fine, best = rows["state"] == "feasible", rows["front"].astype(bool)

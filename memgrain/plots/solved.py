@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -17,7 +16,7 @@ from memgrain.explore.solver import SolveQuery, SolveResult, TriedValue
 from memgrain.hwmodels import load_chip
 from memgrain.plots.along import DECADE, along, log_ticks
 from memgrain.plots.coordinates import factor
-from memgrain.plots.ratios import DPI
+from memgrain.plots.style import new_figure
 from memgrain.runs.labels import key_label, key_name, metric_label, scale
 from memgrain.runs.quantities import identity, ordered, plain, read
 
@@ -36,8 +35,7 @@ def solved(name: str, answers: Sequence[tuple[Any, SolveResult]], largest: bool 
     Results for which the condition holds nowhere are drawn at the lower edge if the `largest` value was sought, else at
     the upper edge.
     """
-    figure = Figure(figsize=(7.8, 4.6), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(7.8, 4.6)
     axis, first = figure.subplots(), answers[0][1]
     axis.margins(0.09, 0.17)
     by_value = {identity(value): answer for value, answer in answers}
@@ -45,7 +43,7 @@ def solved(name: str, answers: Sequence[tuple[Any, SolveResult]], largest: bool 
     across, joined = along(axis, name, others, WIDTH)
     both = [(x, by_value[identity(value)]) for x, value in zip(across, others, strict=True)]
     found = [(x, answer, answer.found) for x, answer in both if answer.found]
-    heights, numbers = _upward(axis, first.question, [tried.value for _, _, tried in found])
+    heights, numbers = _upward(axis, first.query, [tried.value for _, _, tried in found])
     line = [(x, y) for (x, _, _), y in zip(found, heights, strict=True) if x in across[:joined]]
     if line and numbers:
         axis.plot(*zip(*line, strict=True), color=INK, linewidth=1.4)
@@ -66,13 +64,13 @@ def solved(name: str, answers: Sequence[tuple[Any, SolveResult]], largest: bool 
     return figure
 
 
-def _upward(axis: Axes, question: SolveQuery, values: list[Any]) -> tuple[list[float], bool]:
+def _upward(axis: Axes, query: SolveQuery, values: list[Any]) -> tuple[list[float], bool]:
     """Positions of the found values along y, and whether they are numbers. Quantities use the unit of the largest one;
     texts keep the order in which they were tried."""
-    key = question.key
+    key = query.key
     numbers = [number for number in map(plain, values) if number is not None]
     if len(numbers) < len(values):
-        options = list(map(str, question.bounds.values))
+        options = list(map(str, query.bounds.values))
         axis.set_yticks(range(len(options)), options)
         axis.set_ylim(-0.6, len(options) - 0.4)
         axis.set_ylabel(key_label(key))
@@ -122,15 +120,15 @@ def _metric(answer: SolveResult, tried: TriedValue) -> str:
 
 def _title(answer: SolveResult, name: str, largest: bool) -> str:
     """The query in words: what is sought, and for which workload and chip, without the key `name`."""
-    question = answer.question
-    asked = (
-        f"{question.key} at which {answer.metric} is {answer.wanted}"
+    query = answer.query
+    sought = (
+        f"{query.key} at which {answer.metric} is {answer.wanted}"
         if answer.best
-        else f"{'Largest' if largest else 'Smallest'} {question.key} for which {answer.wanted}"
+        else f"{'Largest' if largest else 'Smallest'} {query.key} for which {answer.wanted}"
     )
-    workload = question.workload
+    workload = query.workload
     named = str(workload.get("name", "workload")) if isinstance(workload, dict) else Path(str(workload)).stem
-    before = "" if question.before == "cold" else f", caches {question.before} before"
-    fixed = "".join(f", {key}={value}" for key, value in question.overrides.items() if key != name)
-    where = f"{named} on {load_chip(question.chip).title}"
-    return "\n".join(textwrap.wrap(asked, LETTERS) + textwrap.wrap(f"{where}{fixed}{before}", LETTERS))
+    before = "" if query.before == "cold" else f", caches {query.before} before"
+    fixed = "".join(f", {key}={value}" for key, value in query.overrides.items() if key != name)
+    where = f"{named} on {load_chip(query.chip).title}"
+    return "\n".join(textwrap.wrap(sought, LETTERS) + textwrap.wrap(f"{where}{fixed}{before}", LETTERS))

@@ -10,13 +10,11 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from memgrain.hwmodels.units import format_duration
-from memgrain.plots.model_run import HATCHES
-from memgrain.plots.ratios import DPI
+from memgrain.plots.style import HATCHES, new_figure
 
 OTHER = "other"
 """Name of the merged parts."""
@@ -73,18 +71,17 @@ def stacked(
             sums[part] = sums.get(part, 0.0) + share
     parts = sorted(sums, key=lambda part: (part == OTHER, -sums[part]))
     rows = -(-len(parts) // COLUMNS)
-    figure = Figure(figsize=(9.5, 1.35 + 0.42 * len(labels) + 0.25 * rows), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(9.5, 1.35 + 0.42 * len(labels) + 0.25 * rows)
     axis = figure.subplots()
     styles = _styles(parts)
-    for place, bar in enumerate(shares):
+    for row, bar in enumerate(shares):
         left = 0.0
         for part in parts:
             if share := bar.get(part, 0.0):
-                axis.barh(place, 100 * share, left=100 * left, height=0.68, edgecolor="white", **styles[part])
-                _number(axis, place, left, share)
+                axis.barh(row, 100 * share, left=100 * left, height=0.68, edgecolor="white", **styles[part])
+                _number(axis, row, left, share)
                 left += share
-        axis.annotate(ends[place], (100, place), xytext=(5, 0), textcoords="offset points", va="center", fontsize=9)
+        axis.annotate(ends[row], (100, row), xytext=(5, 0), textcoords="offset points", va="center", fontsize=9)
     axis.set_yticks(range(len(labels)), labels)
     axis.set_ylim(len(labels) - 0.5, -0.5)
     axis.set_xlim(0, 100)
@@ -103,19 +100,19 @@ def _styles(parts: Sequence[str]) -> dict[str, dict[str, Any]]:
     colours = mpl.colormaps["viridis"](np.linspace(0.05, 0.95, max(len(coloured), 2)))
     order = [*range(0, len(coloured), 2), *range(1, len(coloured), 2)]
     found: dict[str, dict[str, Any]] = {
-        part: {"facecolor": tuple(colours[order.index(place)]), "hatch": HATCHES[place % len(HATCHES)]}
-        for place, part in enumerate(coloured)
+        part: {"facecolor": tuple(colours[order.index(row)]), "hatch": HATCHES[row % len(HATCHES)]}
+        for row, part in enumerate(coloured)
     }
     return {**found, OTHER: {"facecolor": GREY, "hatch": ""}}
 
 
-def _number(axis: Axes, place: int, left: float, share: float) -> None:
+def _number(axis: Axes, row: int, left: float, share: float) -> None:
     """Write the share into its part, on a white box that keeps it readable over the hatch."""
     if share < WRITTEN:
         return
     axis.text(
         100 * (left + share / 2),
-        place,
+        row,
         f"{100 * share:.0f}",
         ha="center",
         va="center",

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from memgrain.plots.ratios import DPI
+from memgrain.plots.style import new_figure
 from memgrain.runs.labels import metric_label, scale
 from memgrain.runs.provenance import with_unit
 from memgrain.uncertainty.ends import Span
@@ -38,12 +37,11 @@ def tornado(bars: Sequence[Span], nominal: float, metric: str, title: str) -> Fi
     """Draw the bars, the widest on top. The text at each end is the parameter's value there."""
     telling = [bar for bar in bars if bar.reach(nominal)[0] < bar.reach(nominal)[1]]
     shown, factor = telling[:MOST], scale(metric)
-    figure = Figure(figsize=(8.5, 1.9 + 0.34 * max(len(shown), 1)), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(8.5, 1.9 + 0.34 * max(len(shown), 1))
     axis = figure.subplots()
     low, high = _limits(shown, nominal, factor)
-    for place, bar in enumerate(shown):
-        _draw(axis, place, bar, nominal, factor, (low, high))
+    for row, bar in enumerate(shown):
+        _draw(axis, row, bar, nominal, factor, (low, high))
     axis.axvline(nominal * factor, color="0.2", linewidth=1.0, zorder=3)
     width = high - low or 1.0
     axis.set_xlim(low - ROOM * width, high + ROOM * width)
@@ -79,7 +77,7 @@ def _limits(shown: Sequence[Span], nominal: float, factor: float) -> tuple[float
     return middle - left, middle + right
 
 
-def _draw(axis: Axes, place: int, bar: Span, nominal: float, factor: float, limits: tuple[float, float]) -> None:
+def _draw(axis: Axes, row: int, bar: Span, nominal: float, factor: float, limits: tuple[float, float]) -> None:
     """Draw the two bars of one parameter, the longer one behind, and label them with the parameter's values. A bar that
     is cut off at the limits also shows the metric's value that it reaches."""
     ends = []
@@ -91,7 +89,7 @@ def _draw(axis: Axes, place: int, bar: Span, nominal: float, factor: float, limi
     middle = nominal * factor
     for value, end, _ in sorted(ends, key=lambda item: -abs(item[0] - middle)):
         axis.barh(
-            place,
+            row,
             value - middle,
             left=middle,
             height=0.62,
@@ -109,7 +107,7 @@ def _draw(axis: Axes, place: int, bar: Span, nominal: float, factor: float, limi
     for (value, _, text), side in zip(ends, ("right", "left"), strict=True):
         edge = min(value, middle) if side == "right" else max(value, middle)
         away = -4 if side == "right" else 4
-        axis.annotate(text, (edge, place), (away, 0), textcoords="offset points", ha=side, va="center", fontsize=8)
+        axis.annotate(text, (edge, row), (away, 0), textcoords="offset points", ha=side, va="center", fontsize=8)
 
 
 def _colour(end: int) -> tuple[float, float, float, float]:

@@ -7,12 +7,12 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from memgrain.plots.ratios import DPI, MARKERS, frame
+from memgrain.plots.ratios import frame
+from memgrain.plots.style import MARKERS, new_figure
 
 BAND = 0.1
 """Relative error up to which a prediction counts as good."""
@@ -25,8 +25,7 @@ def scatter(rows: pd.DataFrame) -> Figure:
     """Draw rows with the columns `kernel_time_us`, `predicted_time_us`, `time_error` and `family`. The columns
     `head_dim` and `pattern` are optional."""
     data = rows.dropna(subset=["time_error"])
-    figure = Figure(figsize=(7.5, 5.0), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(7.5, 5.0)
     axis = figure.subplots()
     frame(axis, BAND)
     if "head_dim" in data and data["head_dim"].notna().any():
@@ -63,7 +62,7 @@ def _marks(axis: Axes, data: pd.DataFrame, colour: str, shape: str) -> list[Line
     """Draw a marker for each row; returns the entries of the legend."""
     values, shapes = sorted(data[colour].unique()), list(dict.fromkeys(data[shape]))
     colours = dict(zip(values, mpl.colormaps["turbo"](np.linspace(0.05, 0.92, max(len(values), 2))), strict=False))
-    markers = {name: MARKERS[place % len(MARKERS)] for place, name in enumerate(shapes)}
+    markers = {name: MARKERS[index % len(MARKERS)] for index, name in enumerate(shapes)}
     for (value, name), rows in data.groupby([colour, shape], sort=False):
         axis.scatter(
             rows["kernel_time_us"],

@@ -32,14 +32,14 @@ def size_notes(tasks: Iterable[Task]) -> list[str]:
     shapes = _shapes(tasks)
     if len({(shape.head_dim, shape.q_heads, shape.kv_heads) for shape in shapes}) < 2:
         return []
-    said = (
+    statement = (
         "quality: q_heads x head_dim and kv_heads x head_dim are the same in these rows, so that much of the condition "
         "below is met."
         if holds_size(shapes)
         else "quality: these rows differ in q_heads x head_dim or kv_heads x head_dim, so they are not models of one "
         "size: their times may be compared, their quality not."
     )
-    return [f"{said} {CONDITIONS}"]
+    return [f"{statement} {CONDITIONS}"]
 
 
 def _shapes(tasks: Iterable[Task]) -> list[AttentionShape]:

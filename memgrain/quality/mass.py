@@ -57,10 +57,10 @@ def windowed(probabilities: Float32Array, seen: TokenCounts, ratios: Sequence[fl
     """Mean mass of the first SINKS tokens and the newest tokens, for each ratio; nan if a budget leaves no newest
     token."""
     tokens = probabilities.shape[-1]
-    place = np.arange(tokens)
+    index = np.arange(tokens)
     # Order: sinks, then the other tokens from the newest back, then tokens that the step does not see.
-    age = np.where(place < SINKS, place, SINKS + seen[:, None] - 1 - place)
-    age = np.where(place < seen[:, None], age, tokens + place)
+    age = np.where(index < SINKS, index, SINKS + seen[:, None] - 1 - index)
+    age = np.where(index < seen[:, None], age, tokens + index)
     order = np.broadcast_to(np.argsort(age, axis=-1), probabilities.shape)
     gained = np.cumsum(np.take_along_axis(probabilities, order, axis=-1), axis=-1, dtype=np.float64)
     return [_at(gained, (ratio * seen).astype(np.float64), SINKS + 1) for ratio in ratios]

@@ -189,15 +189,15 @@ def answer(
     unit: Literal["share", "tokens"] = "share" if budget <= 1 else "tokens"
     where = f"{method}, {model}, {benchmark}" + ("" if context is None else f" at {context:,} tokens")
     if any(row.measured(unit) is None for row in rows):
-        asked, other = ("tokens", "a share, at most 1") if unit == "tokens" else ("a share", "tokens, more than 1")
-        raise MemgrainError(f"{where}: budget {budget:g} is {asked}, in which the source gives none; give {other}")
+        given, other = ("tokens", "a share, at most 1") if unit == "tokens" else ("a share", "tokens, more than 1")
+        raise MemgrainError(f"{where}: budget {budget:g} is {given}, in which the source gives none; give {other}")
     sources = dict.fromkeys(row.source for row in rows)
     answers = [_between([row for row in rows if row.source == source], unit, budget) for source in sources]
     found = tuple(item for item in answers if item is not None)
     if not found:
         raise MemgrainError(
             f"{where}: budget {budget:g} is outside what was published ({_ranges(rows, unit)}), and "
-            "nothing is guessed beyond it; choose a budget within"
+            "scores are not extrapolated; choose a budget within"
         )
     return Score(method, model, benchmark, task, context, budget, found)
 
@@ -238,13 +238,13 @@ def _at_context(rows: Sequence[PublishedScore], context: int | None) -> tuple[Se
 def _between(rows: Sequence[PublishedScore], unit: Literal["share", "tokens"], budget: float) -> SourceScore | None:
     """The score by the rows of one source; None outside their range."""
     ordered = sorted(((_log(row, unit), row) for row in rows), key=lambda pair: pair[0])
-    place = math.log(budget)
+    index = math.log(budget)
     for at, row in ordered:
-        if abs(at - place) <= ROUNDED:
+        if abs(at - index) <= ROUNDED:
             return SourceScore(row.score, row.full, (row,))
     for (below, first), (above, second) in pairwise(ordered):
-        if below < place < above:
-            part = (place - below) / (above - below)
+        if below < index < above:
+            part = (index - below) / (above - below)
             return SourceScore(first.score + part * (second.score - first.score), first.full, (first, second))
     return None
 
@@ -252,7 +252,7 @@ def _between(rows: Sequence[PublishedScore], unit: Literal["share", "tokens"], b
 def _log(row: PublishedScore, unit: Literal["share", "tokens"]) -> float:
     measured = row.measured(unit)
     if measured is None:
-        raise MemgrainError(f"{row.source}: no budget in {unit}; ask in the other unit")
+        raise MemgrainError(f"{row.source}: no budget in {unit}; use the other unit")
     return math.log(measured)
 
 

@@ -36,7 +36,7 @@ def interval(task: Task, options: RunOptions = RunOptions()) -> AssumptionInterv
     Raises MemgrainError if the chip has no assumed parameter, and the errors of `Task.resolve` and the simulation.
     """
     known = uncertain_parameters(read_chip(task.chip, task.chip_set), task.chip_set)
-    assumed = [unknown for unknown in known if unknown.item.kind == "assumed"]
+    assumed = [parameter for parameter in known if parameter.item.kind == "assumed"]
     if not assumed:
         raise MemgrainError(f"{task.chip} has no assumed number with a range; leave --assumptions out")
     nominal, numbers = spans(task, assumed, "time_us", options)

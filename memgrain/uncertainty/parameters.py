@@ -85,7 +85,7 @@ def uncertain_parameters(file: ChipFile, chip_set: Mapping[str, Any], links: boo
     settled = tuple(f"{key}." for key, value in chip_set.items() if isinstance(value, Mapping))
     items = file.provenance.values() if links else alone(file)
     found = (_unknown(item, file.chip) for item in items if item.range and not item.path.startswith(settled))
-    return [unknown for unknown in found if unknown is not None]
+    return [parameter for parameter in found if parameter is not None]
 
 
 def alone(file: ChipFile) -> Iterable[Provenance]:
@@ -152,8 +152,8 @@ def _triangle(quantile: float, low: float, peak: float, high: float) -> float:
 
 def _falling(peak: int, last: int) -> tuple[float, ...]:
     """Relative probabilities of indices 0 to `last`: 1 at `peak`, falling linearly to 0 one step beyond either end."""
-    up = [(place + 1) / (peak + 1) for place in range(peak)]
-    return (*up, *((last + 1 - place) / (last + 1 - peak) for place in range(peak, last + 1)))
+    up = [(index + 1) / (peak + 1) for index in range(peak)]
+    return (*up, *((last + 1 - index) / (last + 1 - peak) for index in range(peak, last + 1)))
 
 
 def _doublings(first: int, last: int) -> int | None:

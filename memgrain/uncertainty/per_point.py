@@ -13,7 +13,7 @@ from memgrain.runs.options import RunOptions
 from memgrain.runs.rows import Row
 from memgrain.runs.task import Files, Point, Task
 from memgrain.uncertainty.hypercube import Draw, Drawable, Hypercube
-from memgrain.uncertainty.sampling import PATIENCE, SampledPoints, answers, drawable
+from memgrain.uncertainty.sampling import MAX_DRAWS, SampledPoints, answers, drawable
 
 FEW = 16
 """Default number of draws for each point of a sweep and for a step of a model. The ends of an interval from 5 to 95 %
@@ -39,42 +39,42 @@ def sample_each(
     cube = Hypercube([_remembering(task, files, refused) for task in tasks], options.seed)
     kept: list[list[Draw[Point]]] = [[] for _ in tasks]
     rows: dict[str, Row] = {}
-    lacking = [samples if one.own else 0 for one in cube.asked]
-    while any(lacking) and cube.drawn < PATIENCE * samples:
-        draws = cube.each(lacking, PATIENCE * samples)
+    lacking = [samples if one.own else 0 for one in cube.drawables]
+    while any(lacking) and cube.drawn < MAX_DRAWS * samples:
+        draws = cube.each(lacking, MAX_DRAWS * samples)
         found, _ = answers([draw.points[0] for each in draws for draw in each], folder, options)
         rows |= found
-        for place, each in enumerate(draws):
+        for index, each in enumerate(draws):
             ran = [draw for draw in each if draw.points[0].id() in rows]
-            kept[place] += ran
-            lacking[place] -= len(ran)
-            cube.refused[place] += len(each) - len(ran)
+            kept[index] += ran
+            lacking[index] -= len(ran)
+            cube.refused[index] += len(each) - len(ran)
     return [
-        _short_of(cube, place, samples)
-        if lacking[place]
-        else _sampled(cube, place, points[place], row, kept[place], rows)
-        for place, row in enumerate(nominal)
+        _short_of(cube, index, samples)
+        if lacking[index]
+        else _sampled(cube, index, points[index], row, kept[index], rows)
+        for index, row in enumerate(nominal)
     ]
 
 
 def _sampled(
-    cube: Hypercube[Point], place: int, point: Point, nominal: Row, kept: Sequence[Draw[Point]], rows: Mapping[str, Row]
+    cube: Hypercube[Point], index: int, point: Point, nominal: Row, kept: Sequence[Draw[Point]], rows: Mapping[str, Row]
 ) -> SampledPoints:
     return SampledPoints(
         (point,),
         (nominal,),
         tuple((rows[draw.points[0].id()],) for draw in kept),
-        tuple(known.item for known in cube.asked[place].own),
-        cube.refused[place],
-        cube.never(kept, place),
+        tuple(known.item for known in cube.drawables[index].own),
+        cube.refused[index],
+        cube.never(kept, index),
     )
 
 
-def _short_of(cube: Hypercube[Point], place: int, samples: int) -> str:
+def _short_of(cube: Hypercube[Point], index: int, samples: int) -> str:
     """The line for a task that accepts too few draws: the reason and the remedy."""
     return (
-        f"of {cube.drawn} draws of {len(cube.asked[place].own)} numbers fewer than {samples} are chips that run this; "
-        "narrow the ranges in the YAML, or fix numbers that depend on one another"
+        f"of {cube.drawn} draws of {len(cube.drawables[index].own)} numbers fewer than {samples} are chips that run "
+        "this; narrow the ranges in the YAML, or fix numbers that depend on one another"
     )
 
 

@@ -25,7 +25,7 @@ from memgrain.uncertainty.parameters import uncertain_parameters
 
 SAMPLES = 100
 """Default number of draws: five lie beyond each end of an interval from 5 to 95 %."""
-PATIENCE = 50
+MAX_DRAWS = 50
 """Maximum number of draws per wanted one, before the search for valid parameters is given up."""
 RunPoints = Callable[[Sequence[P]], tuple[dict[str, Row], list[str]]]
 """Runs points; returns their rows by id, and a line for each point that the simulator refuses."""
@@ -97,24 +97,24 @@ def sample(
 
 
 def draw_together(
-    asked: Sequence[Drawable[P]], nominal: Sequence[P], samples: int, seed: int, answer: RunPoints[P]
+    drawables: Sequence[Drawable[P]], nominal: Sequence[P], samples: int, seed: int, answer: RunPoints[P]
 ) -> tuple[tuple[Row, ...], Drawn]:
-    """The rows of `nominal`, and the rows of all of `asked` on `samples` draws that all of them accept; see
+    """The rows of `nominal`, and the rows of all of `drawables` on `samples` draws that all of them accept; see
     `sample`."""
-    cube = Hypercube(asked, seed)
+    cube = Hypercube(drawables, seed)
     if not cube.columns:
         return _all(nominal, *(answer(nominal) if nominal else ({}, []))), Drawn()
     kept: list[Draw[P]] = []
     rows: dict[str, Row] = {}
     first: tuple[Row, ...] = ()
     while len(kept) < samples:
-        draws = cube.together(samples - len(kept), PATIENCE * samples)
+        draws = cube.together(samples - len(kept), MAX_DRAWS * samples)
         found, failures = answer([*(() if kept else nominal), *(point for draw in draws for point in draw.points)])
         rows |= found
         first = _all(nominal, rows, failures)
         kept += [draw for draw in draws if all(point.id() in rows for point in draw.points)]
-    told = tuple(tuple(rows[point.id()] for point in draw.points) for draw in kept)
-    return first, Drawn(told, tuple(cube.columns), cube.drawn - samples, cube.never(kept))
+    rows_of_draws = tuple(tuple(rows[point.id()] for point in draw.points) for draw in kept)
+    return first, Drawn(rows_of_draws, tuple(cube.columns), cube.drawn - samples, cube.never(kept))
 
 
 def drawable(task: Task, files: Files) -> Drawable[Point]:

@@ -139,8 +139,8 @@ def sensitivity(
             fixed.append((item.path, item.value, reasons[item.path]))
         else:
             source = item.reason if item.kind == "assumed" else item.source
-            told = (item.path, item.value, item.kind, item.range)
-            found.append(Effect(*told, elasticity, steps, effects.get(item.path), source))
+            fields = (item.path, item.value, item.kind, item.range)
+            found.append(Effect(*fields, elasticity, steps, effects.get(item.path), source))
     found.sort(key=lambda item: (item.effect is None, -(item.effect or 0.0), -abs(item.elasticity or 0.0)))
     return Sensitivity(metric, nominal, tuple(found), tuple(fixed))
 
@@ -184,13 +184,13 @@ def _settle(
     rows: dict[str, Row] = {}
     refusals: list[str] = []
     left = [side for number in numbers for side in number.sides]
-    asked = others
+    pending = others
     while left:
         for side in left:
             side.advance(files)
         left = [side for side in left if side.point is not None]
-        found, failures = answers([*asked, *(side.point for side in left if side.point)], folder, options)
-        rows, refusals, asked = rows | found, refusals + failures, []
+        found, failures = answers([*pending, *(side.point for side in left if side.point)], folder, options)
+        rows, refusals, pending = rows | found, refusals + failures, []
         left = [side for side in left if side.point is not None and side.point.id() not in rows]
         for side in left:
             side.refusal = next((line for line in failures if line.startswith(f"{side.point}: ")), side.refusal)

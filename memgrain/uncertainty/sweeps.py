@@ -59,19 +59,19 @@ def intervals_of(
     from memgrain.runs.pivot import in_order
 
     check_figure(metric)
-    asked = _answered(sweep, folder)
-    lacking = {place: reason for place, (_, _, row) in enumerate(asked) if (reason := _lacks(row, metric))}
-    if not asked:
+    simulated = _answered(sweep, folder)
+    lacking = {index: reason for index, (_, _, row) in enumerate(simulated) if (reason := _lacks(row, metric))}
+    if not simulated:
         raise MemgrainError(f"no point of {sweep.name} has its row in {folder / NAME}; run the sweep first")
-    if len(lacking) == len(asked):
+    if len(lacking) == len(simulated):
         raise MemgrainError(lacking[0])
-    places = [place for place in range(len(asked)) if place not in lacking]
-    tasks, rows = [asked[place][0] for place in places], [asked[place][2] for place in places]
+    indices = [index for index in range(len(simulated)) if index not in lacking]
+    tasks, rows = [simulated[index][0] for index in indices], [simulated[index][2] for index in indices]
     drawn = sample_each(tasks, rows, folder / DRAWS, options)
-    found: dict[int, SampledPoints | str] = {**lacking, **dict(zip(places, drawn, strict=True))}
+    found: dict[int, SampledPoints | str] = {**lacking, **dict(zip(indices, drawn, strict=True))}
     listed, failures = [], []
-    for place, (_, point, row) in enumerate(asked):
-        interval = _interval(found[place], metric, options.seed)
+    for index, (_, point, row) in enumerate(simulated):
+        interval = _interval(found[index], metric, options.seed)
         if interval["low"] is None:
             failures.append(f"{point}: {interval['rests_on']}")
         listed.append(_line(sweep, point, row, metric, interval))

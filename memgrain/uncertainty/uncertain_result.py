@@ -118,10 +118,10 @@ def uncertain_result_of(
         )
     nominal = nominal[np.newaxis]
     combined = _combined(drawn if len(drawn) else nominal, errors, power, combine, seed)
-    figure, said = float(_columns(nominal, combine)[0]), dict.fromkeys(notes)
+    figure, remarks = float(_columns(nominal, combine)[0]), dict.fromkeys(notes)
     assumptions = _quantiles(_columns(drawn, combine)) if len(drawn) else None
     if assumptions and not assumptions.low <= figure <= assumptions.high:
-        said[OUTSIDE] = None
+        remarks[OUTSIDE] = None
     return UncertainResult(
         what,
         figure,
@@ -129,7 +129,7 @@ def uncertain_result_of(
         _quantiles(_combined(nominal, errors, power, combine, seed)) if errors is not None else None,
         _quantiles(combined),
         combined,
-        tuple(said),
+        tuple(remarks),
     )
 
 
@@ -148,7 +148,7 @@ def _combined(
 def _columns(values: NDArray[np.float64], combine: Combine) -> NDArray[np.float64]:
     found = combine(*values.T)
     if not np.isfinite(found).all():
-        raise MemgrainError("a ratio to 0 is no number; compare by a difference, or choose another metric")
+        raise MemgrainError("a ratio to 0 is undefined; compare by a difference, or choose another metric")
     return found
 
 

@@ -137,12 +137,12 @@ def _decode(record: Record, kernel: Kernel | None, launch: Launch, chip: Budget)
     elif overlap is not None:
         steps = [{}, {}]
     made = [_attention(record, kernel, launch, chip, {**raw, **step}) for step in steps]
-    asked = made[0]
-    moved, heads = asked.shape.batch * kv_heads * tokens, kv_heads * group * asked.shape.batch
-    values = 0 if asked.shape.v_in_k else asked.shape.value_dim
-    size = (dim + values) * element_bytes(asked.dtypes.k)
-    work = (moved * size, 2 * heads * tokens * (dim + asked.shape.value_dim))
-    return asked, made[1] if len(made) > 1 else None, work
+    call = made[0]
+    moved, heads = call.shape.batch * kv_heads * tokens, kv_heads * group * call.shape.batch
+    values = 0 if call.shape.v_in_k else call.shape.value_dim
+    size = (dim + values) * element_bytes(call.dtypes.k)
+    work = (moved * size, 2 * heads * tokens * (dim + call.shape.value_dim))
+    return call, made[1] if len(made) > 1 else None, work
 
 
 def _prefill(record: Record, kernel: Kernel | None, launch: Launch, chip: Budget) -> CallParts:
@@ -171,16 +171,16 @@ def _linear(record: Record, kernel: Kernel | None, launch: Launch, chip: Budget)
     chosen = launch.model_copy(update={"regs": None, "shared": None})  # the compiler's report does not affect products
     if chosen != Launch():
         raise WorkloadError("a launch is given, and a product with weights has a tiling of its own; empty its cells")
-    asked, work = product(record)
-    asked.linear.fit(chip)
-    return asked, None, work
+    call, work = product(record)
+    call.linear.fit(chip)
+    return call, None, work
 
 
 def _module(record: Record, kernel: Kernel | None, launch: Launch, chip: Budget) -> CallParts:
     if kernel is not None or launch != Launch():
         raise WorkloadError("a kernel or a launch is given, and a module runs several of its own; empty its cells")
-    asked, work = module(record, chip)
-    return asked, None, work
+    call, work = module(record, chip)
+    return call, None, work
 
 
 ASK: dict[str, Callable[[Record, Kernel | None, Launch, Budget], CallParts]] = {

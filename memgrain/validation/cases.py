@@ -79,7 +79,7 @@ class ValidationCase:
     title: str
     """Short description of the row."""
     chip: Chip
-    asked: MeasuredCall
+    call: MeasuredCall
     state: State
     """State of the caches before the run; see STATES."""
     dirty: bool
@@ -102,10 +102,10 @@ class ValidationCase:
     def subject(self) -> Subject | None:
         """The properties of the prediction that validation distinguishes; None for gathers and modules, which match no
         result."""
-        if isinstance(self.asked, Product):
-            return subject_of(self.chip, self.asked.linear, CACHES[self.state])
-        if isinstance(self.asked, Workload):
-            return subject_of(self.chip, self.asked, CACHES[self.state], self.kernel)
+        if isinstance(self.call, Product):
+            return subject_of(self.chip, self.call.linear, CACHES[self.state])
+        if isinstance(self.call, Workload):
+            return subject_of(self.chip, self.call, CACHES[self.state], self.kernel)
         return None
 
     def __str__(self) -> str:
@@ -113,9 +113,9 @@ class ValidationCase:
 
     def run(self) -> Row:
         """Run the prediction. Raises WorkloadError or SimulationError."""
-        if isinstance(self.asked, Product | Module):
-            return self._sequence(self.asked)
-        trace = _trace(self.asked, self.chip)
+        if isinstance(self.call, Product | Module):
+            return self._sequence(self.call)
+        trace = _trace(self.call, self.chip)
         primer = trace if self.state == "warm" else _trace(self.earlier, self.chip) if self.earlier else None
         if primer is not None:
             result = simulate(self.chip, trace, before=primer)
@@ -139,9 +139,9 @@ class ValidationCase:
             "roofline_time_us": self.roofline() * 1e6,
         }
 
-    def _sequence(self, asked: Product | Module) -> Row:
+    def _sequence(self, call: Product | Module) -> Row:
         """The prediction of a kernel sequence, for which no time from dirty caches was measured."""
-        time, result, calls = asked.simulate(self.chip)
+        time, result, calls = call.simulate(self.chip)
         others = self.other_kernels * (self.chip.barrier or 0) / 1e12
         lookups = [result.counters.get(f"{result.cache}.{name}") for name in ("sector_lookups", "sector_hits")]
         return {
@@ -161,9 +161,9 @@ class ValidationCase:
         """Roofline time in seconds: the maximum of useful bytes ÷ DRAM peak and useful operations ÷ peak of the matrix
         units."""
         core = self.chip.matmul_core
-        dtype = self.asked.dtypes.q if isinstance(self.asked, Workload) else "bf16"
-        dtype = self.asked.linear.dtype if isinstance(self.asked, Product) else dtype
-        dtype = self.asked.dtype if isinstance(self.asked, Module) else dtype
+        dtype = self.call.dtypes.q if isinstance(self.call, Workload) else "bf16"
+        dtype = self.call.linear.dtype if isinstance(self.call, Product) else dtype
+        dtype = self.call.dtype if isinstance(self.call, Module) else dtype
         assert core.matmul is not None
         peak = 2 * core.matmul.macs_per_cycle[dtype] * core.clock * core.count
         return max(self.useful_bytes / self.chip.dram.bandwidth, self.useful_flops / peak)
@@ -179,10 +179,10 @@ class ValidationCase:
         return simulate(self.chip, trace, before=written).time
 
 
-def _trace(asked: MeasuredCall, chip: Chip) -> Trace:
-    if isinstance(asked, Product | Module):
+def _trace(call: MeasuredCall, chip: Chip) -> Trace:
+    if isinstance(call, Product | Module):
         raise MemgrainError("a row of several kernels is not one trace; simulate it as a sequence")
-    return asked.trace() if isinstance(asked, Gather) else attention(asked, budget(chip))
+    return call.trace() if isinstance(call, Gather) else attention(call, budget(chip))
 
 
 @dataclass
@@ -212,7 +212,7 @@ class CaseMaker:
             kernel = self._kernel(self.kernel or record.text("kernel", KERNELS[family]), family)
             others = record.real("other_kernels") or 0
             launch = Launch.model_validate({name: record.maybe(name) or None for name in Launch.model_fields})
-            asked, earlier, work = ASK[family](record, kernel, launch, budget(chip))
+            call, earlier, work = ASK[family](record, kernel, launch, budget(chip))
         except WorkloadError as error:
             raise Unpredictable(str(record.error(str(error)))) from None
         state = next(s for s in STATES if s == record.one_of("l2_state", STATES, "cold"))
@@ -222,7 +222,7 @@ class CaseMaker:
         earlier = earlier if state == "prev_step" else None
         inputs = {
             "chip": chip_inputs(chip, links=False),
-            "asked": [_plain(asked), _plain(earlier)],
+            "asked": [_plain(call), _plain(earlier)],
             "state": state,
             "dirty": self.dirty,
             "useful": useful,
@@ -231,7 +231,7 @@ class CaseMaker:
         }
         key = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
         return ValidationCase(
-            key, record.id, title(record), chip, asked, state, self.dirty, earlier, *useful, kernel, others
+            key, record.id, title(record), chip, call, state, self.dirty, earlier, *useful, kernel, others
         )
 
     def _chip(self, record: Record) -> Chip:
@@ -259,12 +259,12 @@ class CaseMaker:
         return self._kernels[name]
 
 
-def _plain(asked: MeasuredCall | None) -> Any:
-    if asked is None:
+def _plain(call: MeasuredCall | None) -> Any:
+    if call is None:
         return None
-    if isinstance(asked, Product | Module):
-        return asked.plain()
-    return asked.model_dump(mode="json") if isinstance(asked, Workload) else vars(asked)
+    if isinstance(call, Product | Module):
+        return call.plain()
+    return call.model_dump(mode="json") if isinstance(call, Workload) else vars(call)
 
 
 @lru_cache(maxsize=1)

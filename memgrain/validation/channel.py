@@ -72,8 +72,8 @@ class ChannelCase:
     def id(self) -> str:
         """SHA-256 of everything that the prediction depends on."""
         standard = self.standard.model_dump(mode="json", exclude={"title"})
-        asked = [standard, self.page_policy, self.pattern, self.parameter, self.time, source_digest()]
-        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+        identity = [standard, self.page_policy, self.pattern, self.parameter, self.time, source_digest()]
+        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
     def __str__(self) -> str:
         return f"row {self.number} ({self.config} {self.pattern} {self.parameter})"
@@ -98,7 +98,7 @@ class ChannelCase:
             for _ in itertools.count()
             for row in rng.integers(0, CAPACITY // self.parameter, 4096).tolist()
         )
-        return (row + place for row in rows for place in within)
+        return (row + offset for row in rows for offset in within)
 
 
 @dataclass(frozen=True)

@@ -113,24 +113,25 @@ class External:
     """Framework, one of BACKENDS; None: the one with the most rows."""
 
 
-def read_external(asked: External, chip: str | None, chip_set: Mapping[str, Any]) -> list[Record]:
+def read_external(request: External, chip: str | None, chip_set: Mapping[str, Any]) -> list[Record]:
     """The rows of an operation on `chip`.
 
     Raises MemgrainError if the source, the package, the operation or the backend does not exist, HardwareError if the
     chip does not.
     """
-    if asked.source not in SOURCES:
+    if request.source not in SOURCES:
         raise MemgrainError(
-            f"no external source '{asked.source}'{suggest(asked.source, list(SOURCES))}; known: {', '.join(SOURCES)}"
+            f"no external source '{request.source}'{suggest(request.source, list(SOURCES))}; known: "
+            f"{', '.join(SOURCES)}"
         )
     if chip is None:
         raise MemgrainError(f"--external needs a chip; add --chip, one of {', '.join(SYSTEMS)}")
-    if asked.op is None:
+    if request.op is None:
         raise MemgrainError(f"--external needs an operation; add --op, one of {', '.join(OPS)}")
     found = load_chip(chip, chip_set)
     if found.name not in SYSTEMS:
-        raise MemgrainError(f"{asked.source} has no rows of chip '{found.name}'; choose one of {', '.join(SYSTEMS)}")
-    return records(_folder() / SYSTEMS[found.name], found, asked.op, asked.backend)
+        raise MemgrainError(f"{request.source} has no rows of chip '{found.name}'; choose one of {', '.join(SYSTEMS)}")
+    return records(_folder() / SYSTEMS[found.name], found, request.op, request.backend)
 
 
 def records(folder: Path, chip: Chip, op: str, backend: str | None) -> list[Record]:

@@ -63,15 +63,15 @@ class AttentionModule:
         """Element type of its products."""
         return self.step.product
 
-    def stages(self, places: Budget) -> tuple[Stage, ...]:
+    def stages(self, limits: Budget) -> tuple[Stage, ...]:
         """The kernels of the module. A product in fp8 is preceded by a conversion of its input from bf16."""
-        found = [stage for stage in self._stages(self.step, places) if stage.trace is not None and stage.name != "norm"]
+        found = [stage for stage in self._stages(self.step, limits) if stage.trace is not None and stage.name != "norm"]
         plain = self.step.model_copy(update={"weights": "bf16", "product": "bf16"})
-        kept = {stage.name: stage for stage in self._stages(plain, places) if stage.name in ABSORBED}
+        kept = {stage.name: stage for stage in self._stages(plain, limits) if stage.name in ABSORBED}
         return tuple(part for stage in found for part in self._whole(kept.get(stage.name, stage)))
 
-    def _stages(self, step: Step, places: Budget) -> Iterator[Stage]:
-        return LayerStages(load_model(self.model), step, self.shard, places, self.kernels).attention(self.kind)
+    def _stages(self, step: Step, limits: Budget) -> Iterator[Stage]:
+        return LayerStages(load_model(self.model), step, self.shard, limits, self.kernels).attention(self.kind)
 
     def _whole(self, stage: Stage) -> Iterator[Stage]:
         """A stage with its launch cycles, preceded by the conversion that it needs."""
@@ -105,10 +105,10 @@ class IndexScan:
         """Element type of its products."""
         return self.step.index_product
 
-    def stages(self, places: Budget) -> tuple[Stage, ...]:
+    def stages(self, limits: Budget) -> tuple[Stage, ...]:
         """The scan kernel. Raises WorkloadError if nothing is scanned."""
-        asked = attention_workload(load_model(self.model), self.kind, self.step, Shard())
-        traces = asked.kernels(places) if isinstance(asked, SparseAttentionStep) else ()
+        workload = attention_workload(load_model(self.model), self.kind, self.step, Shard())
+        traces = workload.kernels(limits) if isinstance(workload, SparseAttentionStep) else ()
         found = tuple(Stage(trace.name, "index", trace) for trace in traces if trace.name == "scan")
         if not found:
             raise WorkloadError(f"{self.kind} of {self.model} scans nothing of {self.step.context} tokens; take more")
@@ -131,15 +131,15 @@ class Experts:
     dtype: DType
     """Element type of weights and products: bf16, or fp8."""
 
-    def stages(self, places: Budget) -> tuple[Stage, ...]:
+    def stages(self, limits: Budget) -> tuple[Stage, ...]:
         """Two products, the activation between them and the final sum; in fp8 with a conversion before each product
         (vllm/model_executor/layers/fused_moe/fused_moe.py)."""
         total, wide = sum(self.rows), ACTIVATION
         gates = {"gate": 2 * self.inner * wide}
         found = [
-            self._product("gate_up", self.hidden, 2 * self.inner, "x", "gate", places),
-            Stage("activate", "ffn", rowwise("activate", total, gates, {"inner": self.inner * wide}, places)),
-            self._product("down", self.inner, self.hidden, "inner", "out", places),
+            self._product("gate_up", self.hidden, 2 * self.inner, "x", "gate", limits),
+            Stage("activate", "ffn", rowwise("activate", total, gates, {"inner": self.inner * wide}, limits)),
+            self._product("down", self.inner, self.hidden, "inner", "out", limits),
         ]
         if self.dtype == "fp8":
             names = {"X": "x in bf16", "A": "x"}
@@ -150,12 +150,12 @@ class Experts:
             trace = conversion("convert inner", total, self.inner, "bf16", "fp8")
             found.insert(3, Stage("convert inner", "ffn", trace, names))
         out = ceil(total / self.tokens) * self.hidden * wide
-        found.append(Stage("add", "ffn", rowwise("add", self.tokens, {"out": out}, {"y": self.hidden * wide}, places)))
+        found.append(Stage("add", "ffn", rowwise("add", self.tokens, {"out": out}, {"y": self.hidden * wide}, limits)))
         return tuple(found)
 
-    def _product(self, name: str, inputs: int, outputs: int, source: str, target: str, places: Budget) -> Stage:
+    def _product(self, name: str, inputs: int, outputs: int, source: str, target: str, limits: Budget) -> Stage:
         own = tuple(count for count in self.rows if count)
-        asked = Linear(
+        workload = Linear(
             kind="linear",
             name=name,
             tokens=sum(own),
@@ -168,7 +168,7 @@ class Experts:
             out_dtype="bf16",
         )
         names = {"A": source, "W": f"weights of {name}", "C": target}
-        return Stage(name, "ffn", asked.trace(places), names)
+        return Stage(name, "ffn", workload.trace(limits), names)
 
 
 @dataclass(frozen=True)
@@ -191,10 +191,10 @@ class Module:
         result = simulate_sequence(chip, traces, "warm", name=self.name)
         return result.time / 1e12, result, 1
 
-    def work(self, places: Budget) -> tuple[int, int]:
+    def work(self, limits: Budget) -> tuple[int, int]:
         """Useful bytes (weights and caches only) and useful operations."""
         moved, operations = dict[str, int](), 0
-        for stage in self.part.stages(places):
+        for stage in self.part.stages(limits):
             assert stage.trace is not None
             operations += count_flops(stage.trace)
             read = count_bytes(stage.trace)
@@ -213,12 +213,12 @@ class Module:
         return {"name": self.name, "part": type(self.part).__name__, **made}
 
 
-def module(record: Record, places: Budget) -> tuple[Module, tuple[int, int]]:
+def module(record: Record, limits: Budget) -> tuple[Module, tuple[int, int]]:
     """The module of a row, and its useful bytes and operations. Raises WorkloadError if its step is invalid."""
     name = record.text("operation")
     part = PARTS[record.one_of("part", tuple(PARTS))](record)
     found = Module(name, part)
-    return found, found.work(places)
+    return found, found.work(limits)
 
 
 def _attention(record: Record) -> AttentionModule:

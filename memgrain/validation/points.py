@@ -176,8 +176,8 @@ def validate_points(
         outcome = run_points(resolved, [], folder, options)
         rows = {row["id"]: row for row in read_rows(folder / "rows.jsonl")}
     found = []
-    for (other, point, _), asked in zip(wanted, resolved, strict=True):
-        row = rows.get(asked.id())
+    for (other, point, _), job in zip(wanted, resolved, strict=True):
+        row = rows.get(job.id())
         for quantity, value in point.measured.items() if row else ():
             found.append({"alternative": other, **_cells(path, point, quantity, value, row or {})})
     frame = pd.DataFrame(found, columns=["alternative", *COLUMNS])
@@ -207,7 +207,7 @@ def load_points(path: Path) -> PointsFile:
     ids = [point.id for point in file.points]
     for name in ids:
         if ids.count(name) > 1:
-            raise MemgrainError(f"{path.name}: the id '{name}' stands twice; rename one")
+            raise MemgrainError(f"{path.name}: the id '{name}' occurs twice; rename one")
     cited = [(point.id, point.source) for point in file.points] + [(left.id, left.source) for left in file.left_out]
     for name, source in cited:
         if source not in file.sources:

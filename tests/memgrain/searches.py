@@ -1,4 +1,4 @@
-"""A small search that tests of `explore` share, and what a study proposed."""
+"""A small search shared by tests of `explore`, and the proposals of a study."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is the interval of a chip's assumptions what runs at the ends of its ranges give?"""
+"""The interval of a chip's assumptions equals that of runs at the ends of its ranges."""
 
 from __future__ import annotations
 

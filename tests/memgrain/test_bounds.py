@@ -24,20 +24,20 @@ MEASURED = Path("tests/validation")
 
 
 def bound_us(chip: Chip, trace: Trace, warm: bool) -> float:
-    """The bound in microseconds; steps are only counted where the algorithm's work follows from them."""
+    """The bound in microseconds; steps count only if the algorithm's work follows from them."""
     asked = nothing(len(trace.tensors)) if trace.macs is not None else count(trace)
     return bounds(chip, trace, asked, warm, {}).time / 1e6
 
 
 def of_case(case: ValidationCase) -> float:
     """The bound of a row of a table."""
-    assert isinstance(case.asked, Gather | Workload)
-    trace = case.asked.trace() if isinstance(case.asked, Gather) else attention(case.asked, budget(case.chip))
+    assert isinstance(case.call, Gather | Workload)
+    trace = case.call.trace() if isinstance(case.call, Gather) else attention(case.call, budget(case.chip))
     return bound_us(case.chip, trace, case.state in ("warm", "prev_step"))
 
 
 def beaten(found: Iterator[tuple[str, float, float]]) -> tuple[int, list[str]]:
-    """How many were compared, and those whose measured time lies below their bound."""
+    """The number of comparisons, and the rows whose measured time is below their bound."""
     rows = list(found)
     return len(rows), [f"{name}: {time:.2f} us, bound {bound:.2f}" for name, bound, time in rows if bound > time]
 
@@ -69,7 +69,7 @@ def test_no_published_time_beats_the_bound_of_its_workload(file: str) -> None:
 
 
 def of_step(question: ModelRequest) -> float:
-    """The bound of a token of a step of a model: of its kernels one by one, without exchanges and drafts."""
+    """The bound per token of a model's step: the sum over its kernels, without exchanges and drafts."""
     writer = LayerStages(question.model, question.step, question.shard, budget(question.chip), "auto")
     kinds = {layer: writer.layer(layer) for layer in dict.fromkeys(question.model.order)}
     stages = [stage for layer in question.model.order for stage in kinds[layer]] + list(writer.head())

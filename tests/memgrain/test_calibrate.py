@@ -1,4 +1,4 @@
-"""Does a calibration find the numbers that measurements were made with, and say how well it knows them?"""
+"""A calibration recovers the parameters behind the measurements, and states their intervals."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ Cells = dict[str, str]
 
 @pytest.fixture
 def toy(tmp_path: Path) -> Path:
-    """A chip of which three numbers are not known well."""
+    """A chip with three uncertain parameters."""
     path = tmp_path / "mine.yaml"
     path.write_text(TOY, encoding="utf-8")
     return path
@@ -80,7 +80,7 @@ def write(path: Path, rows: list[Cells]) -> Path:
 
 
 def measured(chip: Path, folder: Path, settings: Mapping[str, Any] = PLANTED) -> Path:
-    """A file whose times are those of the chip with these numbers."""
+    """A file with times of the chip with these parameters."""
     maker = CaseMaker(str(chip), settings, False)
     times = [maker.make(Record("f.csv", cells["id"], cells)).run()["predicted_time_us"] for cells in ROWS]
     return write(folder / "f.csv", [c | {"kernel_time_us": repr(t)} for c, t in zip(ROWS, times, strict=True)])

@@ -1,4 +1,4 @@
-"""The ledger of claims: intervals, formulas, criteria and verdicts, and every claim of it read."""
+"""Claims: intervals, formulas, criteria and verdicts; every shipped claim loads."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 @given(price=NUMBERS, words=NUMBERS, more=st.floats(1, 3))
 def test_a_formula_lies_between_its_extremes(price: float, words: float, more: float) -> None:
-    """Of a formula that rises in one number and falls in the other, the ends are those of opposite ends."""
+    """A formula that rises in one number and falls in the other has its ends at opposite ends of the numbers."""
     formula = read_formula("price / words")
     numbers = {
         "price": ValueInterval(price, price * more, price * more),
@@ -68,7 +68,7 @@ def test_a_formula_without_a_value_says_so() -> None:
 
 @given(low=st.floats(-10, 10), width=st.floats(0, 5), least=st.floats(-10, 10), room=st.floats(0, 5))
 def test_a_criterion_decides_what_lies_on_one_side(low: float, width: float, least: float, room: float) -> None:
-    """True and False hold for every number of the interval; where numbers on both sides are in it, it is open."""
+    """True and False apply to every number of the interval; an interval with numbers on both sides is open."""
     holds = Criterion(at_least=least, at_most=least + room).holds(ValueInterval(low, low, low + width))
     inside = [least <= number <= least + room for number in (low, low + width / 2, low + width)]
     if holds is not None:
@@ -93,7 +93,7 @@ def test_numbers_have_three_digits(value: float, text: str) -> None:
 
 
 def test_every_claim_can_be_read() -> None:
-    """Its cases are apart, and its title says what is claimed in one line."""
+    """The cases of a claim differ, and its title is one line."""
     for claim in load_claims():
         conditions = [(case.as_claimed, case.condition) for case in claim.cases]
         assert len(set(conditions)) == len(conditions), claim.name
@@ -111,7 +111,7 @@ def test_the_page_has_every_claim() -> None:
 
 
 def test_verdicts_follow_the_chip(tmp_path: Path) -> None:
-    """A chip's YAML with lines of 128 bytes makes the claim about them hold."""
+    """The claim about lines of 128 bytes holds for a chip file with such lines."""
     chip = tmp_path / "mine.yaml"
     chip.write_text("extends: ascend_910b1\nmemory:\n  - {name: l2, line: 128 B, sector: 128 B, fill_granule: 128 B}\n")
     case = """
@@ -129,7 +129,7 @@ def test_verdicts_follow_the_chip(tmp_path: Path) -> None:
 
 
 def test_a_ratio_on_the_toy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Twice the context takes about twice the bytes; printed as JSON with a command that shows it."""
+    """Twice the context takes about twice the bytes; the JSON contains a command that reproduces it."""
     file = tmp_path / "twice.yaml"
     point = "{chip: toy, workload: decode_dense, set: {shape.kv_len: %d}}"
     file.write_text(
@@ -147,8 +147,8 @@ def test_a_ratio_on_the_toy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_designs_are_compared_on_chips_and_shown_in_a_matrix(tmp_path: Path) -> None:
-    """Rows of 100 elements gathered by sectors are worse than rows of 128; a wide port does not care for the order of
-    designs, so what is best on one toy costs nothing on another."""
+    """Gathered rows of 100 elements are worse than rows of 128 with sectors. A wide port does not change the ranking of
+    designs, so the best design of one toy costs nothing on the other."""
     other = tmp_path / "wide.yaml"
     other.write_text("extends: toy\nmemory:\n  - {name: l2, bandwidth: 2 TB/s}\n")
     narrow = {"shape.head_dim": 96}

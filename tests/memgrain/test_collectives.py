@@ -1,4 +1,4 @@
-"""Are collectives as the measured ones, were their numbers got as their reasons say, and does the verb answer?"""
+"""Collectives match measurements, their parameters follow from the stated rows, and the command works."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_rows_that_nothing_was_fitted_to_are_predicted(name: str) -> None:
     assert summary["all"]["rows"] == len(found.frame) - found.frame["fitted"].sum()
     assert sum(figures["rows"] for figures in summary.values()) == 2 * summary["all"]["rows"]
     assert summary["all"]["median_error"] < 0.15
-    # The ends, where alpha or beta alone counts; no reduction was fitted to.
+    # The extremes, where alpha or beta alone determines the time; no reduction was used for fitting.
     assert summary["nccl all_reduce to 64 KiB"]["median_error"] < 0.06
     assert summary["vllm all_reduce to 4 MiB"]["median_error"] < 0.35
     large = found.frame[(found.frame["bytes"] == 2**29) & found.frame["op"].isin(["all_reduce", "reduce_scatter"])]

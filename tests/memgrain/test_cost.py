@@ -1,4 +1,4 @@
-"""Do bills add up, hold the worst and the best corner, and grow as they must; has every shipped number a source?"""
+"""Costs: bills add up, contain the worst and the best corner and grow as expected; every shipped input has a source."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ EASY = CostValues(
     lifetime=5,
     utilisation=0.5,
 )
-"""Numbers with which a bill can be worked by hand."""
+"""Inputs for which a bill can be computed by hand."""
 SMALL: dict[str, Any] = {
     "title": "Small",
     "hidden": 256,
@@ -69,9 +69,9 @@ SMALL: dict[str, Any] = {
     "caches": {"bf16": {"title": "bf16", "element": "bf16"}},
 }
 KEPT = 2 * 2 * 2 * 64 * 2
-"""Bytes that it keeps of a token: layers, K and V, KV heads, dimension, bytes."""
+"""Cached bytes per token: layers, K and V, KV heads, dimension, bytes."""
 NOT_PUBLIC = ("ascend", "mlu370", "tpu")
-"""Beginnings of the names of chips whose price nobody publishes or reports for the chip alone."""
+"""Name prefixes of chips whose price is not published for the chip alone."""
 
 shipped, here = cache(load_cost), cache(load_site)
 
@@ -90,7 +90,7 @@ def small(tmp_path: Path) -> str:
 
 def test_a_year_and_a_second_worked_by_hand() -> None:
     assert held_year(EASY) == pytest.approx(200)
-    # 300 W at work and 30 W waiting at the meter, half of the time each: 165 W, 1445.4 kWh
+    # 300 W at work and 30 W idle at the meter, half of the time each: 165 W, 1445.4 kWh
     assert tco_year(EASY) == pytest.approx(200 + 144.54)
     assert busy_joules(EASY) == pytest.approx(330)
     assert owned_second(EASY) == pytest.approx(400 / YEAR + 330 / 3.6e6 * 0.1)
@@ -148,7 +148,7 @@ def test_an_interval_holds_every_corner_and_no_more(chip: str, phase: TokenKind)
         every = [cost(n) for n in corners]
         assert (amount.low, amount.high) == pytest.approx((min(every), max(every)))
         assert amount.low < amount.value < amount.high
-    # in some corners a chip draws more while it waits than at work: no chip does
+    # in some corners a chip draws more power idle than at work, which is not physical
     years = [tco_year(n) for n in corners if n.idle <= n.busy]
     assert (found.tco_year.low, found.tco_year.high) == pytest.approx((min(years), max(years)))
 
@@ -165,7 +165,7 @@ def test_what_moves_the_cost_most_comes_first() -> None:
 
 
 def _owned(cost: ChipCost, phase: TokenKind, seconds: float, price: float) -> float:
-    """USD a million tokens of a chip at a price, of which a file cannot say that it is below 0."""
+    """USD per million tokens of a chip at a price, which may be negative unlike in a file."""
     found = {name: figure.value for name, figure in figures(cost, here(), phase).items()}
     return owned_second(CostValues(**{**found, "price": price})) * 1e6 * seconds
 

@@ -1,4 +1,4 @@
-"""Does `explain` say what a number is, and does it find who reads it?"""
+"""`explain` describes a number and finds the functions that read it."""
 
 from __future__ import annotations
 

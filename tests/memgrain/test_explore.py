@@ -1,4 +1,4 @@
-"""Does a search find what an enumeration finds, lose nothing, go on where it stopped, and say what cannot be?"""
+"""Searches find what enumeration finds, lose nothing, resume, and report what is refused."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from memgrain.analysis.verdict import verdict
 from memgrain.cli import call
 from memgrain.errors import MemgrainError
 from memgrain.explore import explore, load_search
-from memgrain.explore.axes import OptionAxis, axes, params, place, size
+from memgrain.explore.axes import OptionAxis, axes, index_of, params, size
 from memgrain.explore.condition import NEVER, parse_condition
 from memgrain.explore.store import RowStore
 from memgrain.plots import figures
@@ -36,7 +36,7 @@ from tests.memgrain.searches import SEARCH, proposals
 
 @pytest.fixture
 def formula(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Makes points answer by a formula at once; the list holds those that were asked."""
+    """Replaces simulation by a formula; the list contains the simulated points."""
     asked: list[str] = []
 
     def run(point: Point) -> Row:
@@ -148,7 +148,7 @@ def test_products_that_share_a_key_are_kept_together() -> None:
 def test_every_point_of_a_space_has_a_number() -> None:
     along = axes(load_search(SEARCH))
     assert size(along) == 24
-    assert [place(along, params(along, number)) for number in range(24)] == list(range(24))
+    assert [index_of(along, params(along, number)) for number in range(24)] == list(range(24))
 
 
 def test_ranges_stay_in_their_unit_and_whole(spec: dict[str, Any], tmp_path: Path, formula: list[str]) -> None:
@@ -244,7 +244,7 @@ def test_what_is_no_condition_is_refused(text: str) -> None:
         ({"objectives": {}}, "objectives"),
         ({"objectives": {"time_us": "minimize"}}, "'minimise' or 'maximise'"),
         ({"sampler": "annealing"}, "sampler"),
-        ({"set": {"selection.ratio": 0.1}}, "stands in set and in space"),
+        ({"set": {"selection.ratio": 0.1}}, "is in both set and space"),
         ({"space": {"l2.ways": [4]}}, "begins with 'chip.': chip.l2.ways"),
         ({"space": {"shape.head_dim": {"low": 1}}}, "high"),
         ({"constraints": ["time_us"]}, "cannot read the condition"),
@@ -266,7 +266,7 @@ def test_a_wrong_search_is_refused_in_one_line(spec: dict[str, Any], change: dic
 def test_a_folder_is_of_one_search(spec: dict[str, Any], tmp_path: Path, formula: list[str]) -> None:
     explore(load_search(spec, {"trials": 1}), tmp_path)
     spec["space"]["selection.ratio"] = [0.3]
-    with pytest.raises(MemgrainError, match="is of another search"):
+    with pytest.raises(MemgrainError, match="belongs to another search"):
         explore(load_search(spec), tmp_path)
     with pytest.raises(MemgrainError, match=r"the database nonsense:// failed"):
         explore(load_search(spec), tmp_path, "nonsense://")
@@ -280,9 +280,9 @@ def test_a_folder_is_of_one_search(spec: dict[str, Any], tmp_path: Path, formula
     [
         ("sqlite://", "is lost when this process ends; give a file, sqlite:///study.db"),
         ("sqlite:///:memory:", "is lost when this process ends; give a file, sqlite:///study.db"),
-        ("nonsense", "--storage 'nonsense' is no URL of a database"),
-        ("", "--storage '' is no URL of a database"),
-        ("postgresql://me:secret@host:port/x", "is no URL of a database"),
+        ("nonsense", "--storage 'nonsense' is not the URL of a database"),
+        ("", "--storage '' is not the URL of a database"),
+        ("postgresql://me:secret@host:port/x", "is not the URL of a database"),
         ("nonsense://me:secret@host/x", "the database nonsense://me:***@host/x failed"),
         ("postgresql://me:secret@127.0.0.1:1/x", "the database postgresql://me:***@127.0.0.1:1/x failed"),
         ("mysql://me:secret@127.0.0.1:1/x", "check --storage and its driver"),
@@ -326,7 +326,7 @@ sys.modules["ipykernel.zmqshell"] = sys.modules["ipywidgets"] = types.SimpleName
 from memgrain.cli import call
 call(["explore", "s.yaml", "--no-plot"])
 """
-"""A kernel as tqdm knows one, in which a bar of progress has no widgets."""
+"""A notebook kernel, as tqdm recognises it, without widgets for a progress bar."""
 
 
 def test_a_notebook_without_widgets_is_not_told_of_a_bar(memgrain: list[str], tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Does a study that several processes work on, or that is killed or interrupted, lose nothing and go on?"""
+"""A study that several processes share, or that is killed or interrupted, loses nothing and resumes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Do rows of the tables of others become the calls that were measured, and is what cannot be said in one line?"""
+"""Rows of third-party tables become the measured calls, and errors are one line."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ GENERATION: dict[str, Any] = {
     "window_size": 0,
     "latency": 0.012,
 }
-"""A row as the package has them; its numbers are made up."""
+"""A row in the form of the package, with invented numbers."""
 CONTEXT = GENERATION | {"op_name": "context_attention", "isl": 256, "step": 0, "num_heads": 4}
 PRODUCT: dict[str, Any] = {
     "framework": "VLLM",
@@ -95,12 +95,12 @@ def test_a_decode_row_is_the_call_that_was_measured(tables: Path) -> None:
     cases = made("generation_attention")
     assert len(cases) == 4, "the newest version of the backend with most rows"
     for case in cases:
-        asked = case.asked
+        asked = case.call
         assert isinstance(asked, Workload)
         assert case.state == "warm"
         assert asked.layout == Paged(kind="paged", page=PAGE, inner="nhd", placement="shuffled")
         assert (asked.shape.q_heads, asked.shape.kv_heads, asked.shape.q_len) == (8, 2, 1)
-    first, windowed, short, large = (case.asked for case in cases)
+    first, windowed, short, large = (case.call for case in cases)
     assert isinstance(first, Workload)
     assert isinstance(windowed, Workload)
     assert isinstance(short, Workload)
@@ -118,7 +118,7 @@ def test_a_decode_row_is_the_call_that_was_measured(tables: Path) -> None:
 def test_flash_attention_2_splits_only_for_groups(tables: Path) -> None:
     second = GENERATION | {"kernel_source": "vllm_flash_attn", "step": 65535}
     table(tables, "attention/vllm/0.11.0", "generation_attention", [second, second | {"num_heads": 2}])
-    group, alone = (case.asked for case in made("generation_attention", "vllm"))
+    group, alone = (case.call for case in made("generation_attention", "vllm"))
     assert isinstance(group, Workload)
     assert isinstance(alone, Workload)
     assert isinstance(group.tiling.splits, int)
@@ -127,7 +127,7 @@ def test_flash_attention_2_splits_only_for_groups(tables: Path) -> None:
 
 def test_a_prefill_row_is_the_call_that_was_measured(tables: Path) -> None:
     (case,) = made("context_attention")
-    asked = case.asked
+    asked = case.call
     assert isinstance(asked, Workload)
     assert (asked.phase, asked.shape.q_len, asked.shape.kv_len) == ("prefill", 256, 256)
     assert (asked.dtypes.q, asked.dtypes.k) == ("bf16", "bf16")
@@ -138,7 +138,7 @@ def test_a_prefill_row_is_the_call_that_was_measured(tables: Path) -> None:
 
 def test_a_latent_row_reads_v_with_k(tables: Path) -> None:
     (case,) = made("generation_mla", "trtllm")
-    asked = case.asked
+    asked = case.call
     assert isinstance(asked, Workload)
     assert (asked.shape.head_dim, asked.shape.value_dim, asked.shape.v_in_k) == (576, 512, True)
     assert (asked.shape.q_heads, asked.shape.kv_heads, asked.shape.kv_len) == (128, 1, 512)
@@ -148,28 +148,28 @@ def test_a_latent_row_reads_v_with_k(tables: Path) -> None:
 
 def test_a_product_row_is_the_layers_that_were_measured(tables: Path) -> None:
     plain, converted = made("gemm", "vllm")
-    assert isinstance(plain.asked, Product)
-    assert isinstance(converted.asked, Product)
-    asked = plain.asked.linear
+    assert isinstance(plain.call, Product)
+    assert isinstance(converted.call, Product)
+    asked = plain.call.linear
     assert (asked.tokens, asked.outputs, asked.inputs, asked.weights) == (16, 512, 2048, "bf16")
-    assert (plain.asked.copies, plain.asked.converted, converted.asked.converted) == (6, None, "bf16")
-    assert (converted.asked.linear.weights, converted.asked.linear.dtype) == ("fp8", "fp8")
+    assert (plain.call.copies, plain.call.converted, converted.call.converted) == (6, None, "bf16")
+    assert (converted.call.linear.weights, converted.call.linear.dtype) == ("fp8", "fp8")
     chip = load_chip("h100_sxm")
-    names = {tensor.name for tensor in converted.asked.kernels(chip)[0].tensors}
+    names = {tensor.name for tensor in converted.call.kernels(chip)[0].tensors}
     assert {"X", "A", "C", *(f"W{layer}" for layer in range(6))} <= names, "weights of their own, the rest shared"
-    assert len(converted.asked.kernels(chip)) == 12
+    assert len(converted.call.kernels(chip)) == 12
     assert converted.run()["predicted_time_us"] > plain.run()["predicted_time_us"], "a kernel more"
     assert plain.useful_flops == 2 * 16 * 512 * 2048
     (few,) = made("gemm", "trtllm")
-    assert isinstance(few.asked, Product)
-    assert few.asked.copies == 2, "as many as reach the size of the L2"
+    assert isinstance(few.call, Product)
+    assert few.call.copies == 2, "as many as reach the size of the L2"
 
 
 def test_copies_that_fit_the_cache_are_not_read_from_memory(tables: Path) -> None:
     small, large = made("gemm", "vllm")[0], made("gemm", "trtllm")[0]
     assert small.run()["predicted_dram_read_bytes"] == 0
-    assert isinstance(large.asked, Product)
-    assert large.run()["predicted_dram_read_bytes"] == pytest.approx(large.asked.linear.matrix_bytes, rel=0.1)
+    assert isinstance(large.call, Product)
+    assert large.run()["predicted_dram_read_bytes"] == pytest.approx(large.call.linear.matrix_bytes, rel=0.1)
 
 
 def test_kernels_beside_the_attention_cost_what_a_further_kernel_costs(tables: Path) -> None:

@@ -1,4 +1,4 @@
-"""Do rows of whole modules become the kernels that were measured, with the bytes that they must read?"""
+"""Rows of whole modules become the measured kernels, with the bytes that they must read."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ATTENTION: dict[str, Any] = {
     "step": 8192,
     "latency": 0.15,
 }
-"""A row as the package has them; its latency is made up."""
+"""A row in the form of the package, with an invented latency."""
 FLASH = "sgl-project/DeepSeek-V4-Flash-FP8"
 COMPRESSED = ATTENTION | {"op": "dsv4_csa_generation_module", "op_name": "dsv4_csa_generation_module", "model": FLASH}
 SCAN = COMPRESSED | {"op": "dsv4_paged_mqa_logits_module", "batch_size": 8, "compress_ratio": 4}

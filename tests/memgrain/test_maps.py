@@ -1,4 +1,4 @@
-"""`memgrain map`: roofs that nothing rises above, shares that add up, lines where the times are, figures to be read."""
+"""`memgrain map`: nothing exceeds a roof, shares add up, lines of equal time are in place, figures are readable."""
 
 from __future__ import annotations
 
@@ -221,7 +221,7 @@ def test_other_maps_print_tables_and_draw(verb: str, rest: tuple[str, ...], ask:
 
 
 def test_causes_of_what_is_read(ask: Ask) -> None:
-    """They sum to what the DRAM was read, and name the sets where heads side by side share few of them."""
+    """The causes sum to the bytes read from DRAM, and show conflicts if interleaved heads share few sets."""
     asked = ("tensors", "toy", "prefill_causal", "--causes", "--set", "shape.kv_len=1024", "--set", "shape.q_len=1024")
     sides = (*asked, "--set", "layout.kind=bsnd", "--set", "shape.kv_heads=8", "--set", "l2.capacity=256 KiB")
     found = {hash_: json.loads(ask(*sides, "--set", f"l2.set_hash={hash_}", "--json")[1]) for hash_ in ("none", "xor")}

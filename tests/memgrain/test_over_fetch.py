@@ -1,4 +1,4 @@
-"""The over-fetch map: a published table to the percent, every byte counted one by one, and the simulator."""
+"""The over-fetch map compared with a published table, with counting every byte, and with the simulator."""
 
 from __future__ import annotations
 

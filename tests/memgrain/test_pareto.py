@@ -1,4 +1,4 @@
-"""Is the front what its definition says, and the hypervolume what counting cells gives?"""
+"""The front follows its definition, and the hypervolume equals that of counting cells."""
 
 from __future__ import annotations
 

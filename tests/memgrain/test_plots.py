@@ -1,4 +1,4 @@
-"""Can a figure be read: axes with units, no label over another, numbers that stand out, the answer at a glance?"""
+"""Figures are readable: axes have units, labels do not overlap, numbers have contrast, the verdict is in the title."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def frame(rows_of: Callable[..., pd.DataFrame]) -> pd.DataFrame:
 
 
 def check_readable(figure: Figure) -> None:
-    """Nothing is cut off, and no text lies on another."""
+    """Nothing is cut off, and no texts overlap."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         figure.canvas.draw()

@@ -1,4 +1,4 @@
-"""Are published points predicted and compared as their file says, and does the vendor's table hold?"""
+"""Published points are predicted and compared as their file states, and the vendor's table is met."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_the_command_prints_points_sums_and_hypotheses(tmp_path: Path, capsys: p
         ({"points": []}, "List should have at least 1 item"),
         ({"point": []}, "Extra inputs are not permitted @ point"),
         ({"sources": {"S": "x"}}, "source 'T' of once is not in sources; add it there"),
-        ({"points": [TOY["points"][0]] * 2}, "the id 'once' stands twice; rename one"),
+        ({"points": [TOY["points"][0]] * 2}, "the id 'once' occurs twice; rename one"),
         ({"alternatives": [{"name": "x", "set": {"l2.ways": 1}, "points": ["none"]}]}, "names no point 'none'"),
         ({"points": [{**TOY["points"][0], "chip": "tyo"}], "alternatives": []}, "point once: "),
         (
@@ -123,7 +123,7 @@ def test_the_vendors_file_says_where_each_point_comes_from_and_fits_to_memory_al
 
 @pytest.mark.slow
 def test_the_vendors_points_are_predicted() -> None:
-    """The goal of the issue: median error at most 10 %, worst at most 25 %, hit rates within 3 points."""
+    """Median error at most 10 %, worst at most 25 %, hit rates within 3 points."""
     figures = validate_points(VENDOR).summary()
     assert figures["overall"]["median"] <= 0.10
     assert figures["overall"]["worst"] <= 0.25

@@ -1,4 +1,4 @@
-"""The prefetch study: what it says where prefetch pays, where it cannot, and of questions that make no sense."""
+"""The prefetch study: cases with and without benefit, and invalid requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Quality as an axis: do scores stay within published rows, and is recalled mass what its definition says?"""
+"""Quality: scores are not extrapolated beyond published rows, and recalled mass follows its definition."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LSERVE = {"method": "lserve", "benchmark": "ruler", "model": "Llama-3-8B", "cont
 
 
 def row(score: float, budget: float, source: str = "A", model: str = "m") -> PublishedScore:
-    """A row made by hand."""
+    """A row written by hand."""
     return PublishedScore(
         method="x", model=model, benchmark="b", task="average", context=1024, budget=budget, given="share",
         score=score, full=90, source=source,
@@ -90,7 +90,7 @@ def test_a_share_above_one_is_no_row() -> None:
 
 
 def made(seed: int, heads: int = 4, steps: int = 3, tokens: int = 40) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities [head, step, token] and how many tokens each step sees."""
+    """Probabilities [head, step, token] and the number of tokens that each step attends to."""
     rng = np.random.default_rng(seed)
     seen = np.arange(tokens - steps + 1, tokens + 1)
     weights = rng.pareto(1.5, (heads, steps, tokens)) * (np.arange(tokens) < seen[:, None])
@@ -98,7 +98,7 @@ def made(seed: int, heads: int = 4, steps: int = 3, tokens: int = 40) -> tuple[n
 
 
 def by_the_book(p: np.ndarray, seen: np.ndarray, page: int, count: int, highest: bool) -> float:
-    """Mass of the `count` best pages of each list and step, page by page."""
+    """Mass of the `count` best pages of each list and step, computed page by page."""
     found = []
     for line in p.reshape(-1, p.shape[-1]):
         pages = [line[at : at + page] for at in range(0, len(line), page)]

@@ -1,4 +1,4 @@
-"""The scaling study: exponents of laws that are known, and what it says on a chip."""
+"""The scaling study: exponents of known laws, and the result on a chip."""
 
 from __future__ import annotations
 

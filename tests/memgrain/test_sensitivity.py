@@ -1,4 +1,4 @@
-"""Do elasticities match laws that are known, and does the ranking say what to measure?"""
+"""Sensitivity: elasticities match known laws, and the ranking shows what to measure."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ memory:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A chip and the rows of what was asked of it."""
+    """A chip and a folder for its rows."""
     made = tmp_path_factory.mktemp("sensitivity")
     (made / "mine.yaml").write_text(CHIP)
     (made / "stream.yaml").write_text(json.dumps(STREAM))
@@ -52,7 +52,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def found(folder: Path) -> Sensitivity:
-    """A stream that the DRAM bounds."""
+    """A stream bound by the DRAM."""
     return sensitivity(Task(str(folder / "mine.yaml"), {}, STREAM, {}), options=RunOptions(folder))
 
 

@@ -1,4 +1,4 @@
-"""Is the value that is found the one that trying every value finds, and is it said how sure that is?"""
+"""Inverse queries find the same value as trying every value, and state how certain the result is."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TOY = SolveQuery("l2.ways", "toy", "decode_mla", SHORT, GridBounds(1, 16))
 
 
 def of_value(monkeypatch: pytest.MonkeyPatch, metric: Callable[[int], float]) -> list[int]:
-    """Makes the time a function of the context; the list holds the contexts that were asked."""
+    """Makes the time a function of the context; the list contains the simulated contexts."""
     asked: list[int] = []
 
     def run(point: Point) -> Row:
@@ -82,7 +82,7 @@ def test_a_large_range_that_is_not_monotone_is_searched_on_a_grid_and_this_is_sa
 ) -> None:
     asked = of_value(monkeypatch, lambda n: 100 if n > 3000 else n * 7919 % 97)
     answer = solve(tokens(16, 4096), parse_condition("time_us >= 100"))
-    assert (answer.course, answer.bisected, answer.exact) == ("varies", False, False)
+    assert (answer.trend, answer.bisected, answer.exact) == ("varies", False, False)
     assert answer.found is not None
     assert answer.found.value == 3001
     assert len(asked) < 2 * GRID
@@ -98,7 +98,7 @@ def test_where_only_the_bisection_shows_that_a_metric_varies_it_looks_closer_and
     sign = -1 if largest else 1
     of_value(monkeypatch, lambda n: sign * (n - 2000) + n * 7919 % 97)
     answer = solve(tokens(1000, 4096), parse_condition("time_us >= 120"), largest)
-    assert (answer.course, answer.bisected, answer.exact) == ("varies", False, False)
+    assert (answer.trend, answer.bisected, answer.exact) == ("varies", False, False)
     assert answer.found is not None
     holding = [tried.value for tried in answer.tried if tried.holds]
     assert answer.found.value == (max(holding) if largest else min(holding))
@@ -119,15 +119,15 @@ def test_the_smallest_number_of_ways_is_that_of_single_runs() -> None:
 
 
 def test_a_capacity_stays_in_whole_sets_and_rows_are_kept(tmp_path: Path) -> None:
-    question = SolveQuery("l2.capacity", "toy", "decode_mla", {**SHORT, "l2.ways": 3}, GridBounds(None, "384 KiB"))
-    answer = solve(question, parse_condition("l2_hit_rate >= 0.0012"), out=tmp_path)
-    along = question.along()
+    query = SolveQuery("l2.capacity", "toy", "decode_mla", {**SHORT, "l2.ways": 3}, GridBounds(None, "384 KiB"))
+    answer = solve(query, parse_condition("l2_hit_rate >= 0.0012"), out=tmp_path)
+    along = query.along()
     assert (along.low, along.step, along.value(along.size - 1)) == (171 * 3 * 128, 3 * 128, "384 KiB")
     assert answer.found is not None
     assert answer.beyond is not None
     assert all(not tried.refused for tried in answer.tried)
     assert len(list(read_rows(tmp_path / "rows.jsonl"))) == len(answer.tried)
-    again = solve(question, parse_condition("l2_hit_rate >= 0.0012"), out=tmp_path)
+    again = solve(query, parse_condition("l2_hit_rate >= 0.0012"), out=tmp_path)
     assert again == answer
 
 
@@ -186,8 +186,8 @@ def test_a_contour_is_drawn_with_what_has_no_answer_at_the_edge(
 
     wanted, answers = parse_condition("time_us <= 20"), []
     for dim in (1, 8, 64, 256):
-        question = SolveQuery("shape.kv_len", "toy", "decode_dense", {"shape.head_dim": dim}, GridBounds(16, 1024))
-        answers.append((dim, solve(question, wanted, largest=True)))
+        query = SolveQuery("shape.kv_len", "toy", "decode_dense", {"shape.head_dim": dim}, GridBounds(16, 1024))
+        answers.append((dim, solve(query, wanted, largest=True)))
     figure = solved("shape.head_dim", answers, largest=True)
     assert drawn(figure) == {
         "the next value fails": [(8, 2000 // 8), (64, 2000 // 64)],
@@ -209,8 +209,8 @@ def test_a_contour_is_drawn_with_what_has_no_answer_at_the_edge(
 def test_best_values_are_drawn_with_the_metric_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Point, "run", lambda point: {"id": point.id(), "time_us": point.chip.cache.capacity / 2**17})
     values = ("2 MiB", "512 KiB", "1 MiB")
-    question = SolveQuery("l2.capacity", "toy", "decode_dense", {}, GridBounds(values=values))
-    figure = solved("shape.kv_len", [(kv_len, best(question, "time_us", True)) for kv_len in (1024, 2048)])
+    query = SolveQuery("l2.capacity", "toy", "decode_dense", {}, GridBounds(values=values))
+    figure = solved("shape.kv_len", [(kv_len, best(query, "time_us", True)) for kv_len in (1024, 2048)])
     axis = figure.axes[0]
     assert drawn(figure) == {"the next value fails": [(1024, 2), (2048, 2)]}
     assert [text.get_text() for text in axis.texts] == ["2 MiB\n16 µs"] * 2

@@ -1,4 +1,4 @@
-"""Are intervals what the ranges and the validation rows say, do two points share a draw, and what happens without?"""
+"""Uncertainty: intervals follow the ranges and the validation rows, and two points share each draw."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from memgrain.uncertainty.uncertain_result import OUTSIDE, uncertain_result_of
 
 SHORT: dict[str, Any] = {"shape.kv_len": 2048}
 KNOWN: dict[str, Any] = {known.item.path: known.item.value for known in uncertain_parameters(read_chip("toy"), {})}
-"""Every number of the toy with a range, at its value: a chip of which nothing is uncertain."""
+"""Overrides that fix every parameter of the toy with a range: a chip without uncertainty."""
 SAMPLES = 40
 CHIP = """\
 extends: toy
@@ -54,7 +54,7 @@ memory:
 
 
 def law(value: Any, low: Any, high: Any) -> UncertainParameter:
-    """How a number with that range is drawn."""
+    """The draws of a parameter with that range."""
     item = Provenance("l2.x", value, "assumed", "", (low, high), "invented")
     (found,) = uncertain_parameters(ChipFile(load_chip("toy"), {"l2.x": item}), {})
     return found
@@ -125,7 +125,7 @@ def test_what_one_chip_inherits_of_another_is_one_number() -> None:
     )
     shared = {item.path for item in first & second}
     assert {"hbm.window", "l2.ways", "hbm.standard.timings.tRCD"} <= shared
-    assert "aic.bandwidth" not in shared  # each has its own, with a source of its own
+    assert "aic.bandwidth" not in shared  # each has its own value and source
     assert {item.path for item in first & other}.isdisjoint(("hbm.window", "l2.ways", "launch_overhead"))
 
 
@@ -153,7 +153,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pair(chip: str) -> list[Task]:
-    """Two decode steps on a chip of which the launch alone is uncertain."""
+    """Two decode steps on a chip with an uncertain launch."""
     one = KNOWN | {"l2.partitions": 1}
     return [Task(chip, one, "decode_topk", SHORT | {"shape.head_dim": dim}) for dim in (128, 64)]
 
@@ -168,7 +168,8 @@ def test_the_interval_is_that_of_the_range(sampled: SampledPoints) -> None:
     found = uncertain_result(sampled, "time_us", "time", lambda first, second: first)
     assert found.assumptions is not None
     levels = (found.assumptions.low, found.assumptions.median, found.assumptions.high)
-    parts = [1 - np.sqrt(1 - level) for level in (0.05, 0.5, 0.95)]  # of a triangle that falls from its lower end
+    # quantiles of a triangular distribution that falls from its lower end
+    parts = [1 - np.sqrt(1 - level) for level in (0.05, 0.5, 0.95)]
     assert levels == pytest.approx([found.nominal + part for part in parts], abs=1.5 / SAMPLES)
     strata = np.floor(SAMPLES * (1 - (1 - (sampled.values("time_us")[:, 0] - found.nominal)) ** 2))
     assert sorted(strata) == list(range(SAMPLES))  # one draw in each: a Latin hypercube

@@ -1,4 +1,4 @@
-"""Do intervals of sweeps and of whole models rest on draws as those of a run do, and does no point lose another?"""
+"""Intervals of sweeps and of whole models use draws like those of a run, and no point affects another."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from memgrain.workloads.layers.step import Shard
 from memgrain.workloads.models.model import load_model
 
 KNOWN: dict[str, Any] = {known.item.path: known.item.value for known in uncertain_parameters(read_chip("toy"), {})}
-"""Every number of the toy with a range, at its value: a chip of which nothing is uncertain."""
+"""Overrides that fix every parameter of the toy with a range: a chip without uncertainty."""
 SAMPLES = 4
 MINE = """\
 extends: toy
@@ -65,7 +65,7 @@ MODEL: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with two chips, a model, and a sweep over both chips, of which one admits no draws."""
+    """A folder with two chips, a model, and a sweep over both chips, one of which refuses all draws."""
     folder = tmp_path_factory.mktemp("files")
     (folder / "mine.yaml").write_text(MINE)
     (folder / "hard.yaml").write_text(HARD)
@@ -78,7 +78,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def spec(chips: list[str]) -> dict[str, Any]:
-    """Four points a chip, of which two are refused: a megabyte is no multiple of five ways."""
+    """Four points per chip, two of which are refused: a megabyte is not a multiple of five ways."""
     known = {f"chip.{path}": value for path, value in KNOWN.items()}
     grid = {"shape.head_dim": [64, 128], "chip.l2.ways": [8, 5]}
     return {
@@ -91,7 +91,7 @@ def spec(chips: list[str]) -> dict[str, Any]:
 
 
 def task(files: Path, dim: int) -> Task:
-    """A point of the sweep that has an answer."""
+    """A point of the sweep that succeeds."""
     chip = str(files / "mine.yaml")
     return Task(chip, {**KNOWN, "l2.ways": 8}, "decode_topk", {"shape.kv_len": 2048, "shape.head_dim": dim})
 
@@ -110,7 +110,7 @@ def test_every_point_with_an_answer_has_an_interval_or_a_reason(swept: Path) -> 
     assert list(frame.columns[:6]) == ["id", "chip", "workload", "shape.head_dim", "chip.l2.ways", "metric"]
     for dim in (64, 128):
         (line,) = frame[(frame["chip"] == "mine") & (frame["shape.head_dim"] == dim)].to_dict("records")
-        # of two numbers with a range, only the launch, of 1 to 2 us, plays a part in a single kernel
+        # of two parameters with a range, only the launch (1 to 2 us) affects a single kernel
         assert 0 < line["low"] < line["median"] < line["high"]
         assert line["median"] - line["usual"] < 1 + 0.2 * line["usual"]
         assert "on mine: not validated; nearest: " in line["rests_on"]
@@ -144,7 +144,7 @@ def test_what_one_point_refuses_is_drawn_again_for_that_point_alone(
     files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def launches(points: list[Point], *_: Any) -> tuple[dict[str, Row], list[str]]:
-        """A run that takes as long as its launch, and that a head of 64 refuses above 1.4 us."""
+        """A run whose time is its launch; points with head dimension 64 are refused above 1.4 us."""
         wide = [p for p in points if p.workload.shape.head_dim == 128 or p.chip.launch_overhead < 1_400_000]  # type: ignore[union-attr]
         return {p.id(): {"id": p.id(), "chip": "mine", "time_us": p.chip.launch_overhead / 1e6} for p in wide}, []
 

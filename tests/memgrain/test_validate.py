@@ -1,4 +1,4 @@
-"""Are predictions made of the rows that a file has, and errors what their names say?"""
+"""Validation: predictions follow the rows of a file, and errors follow their definitions."""
 
 from __future__ import annotations
 
@@ -69,11 +69,11 @@ def test_every_row_becomes_a_case_whose_bytes_and_programs_are_those_measured(na
         assert case.chip.name == ("h200_sxm" if "H200" in row["device"] else "h100_sxm")
         assert case.state == row["l2_state"]
         assert (case.earlier is not None) == (case.state == "prev_step")
-        if isinstance(case.asked, Gather):
-            assert -(-case.asked.rows // case.asked.block_n) == int(row["grid"])
-            assert case.asked.resident is not None
+        if isinstance(case.call, Gather):
+            assert -(-case.call.rows // case.call.block_n) == int(row["grid"])
+            assert case.call.resident is not None
         else:
-            assert case.asked.tiling.scratchpad_bytes == int(row["shared"]) + 1024
+            assert case.call.tiling.scratchpad_bytes == int(row["shared"]) + 1024
 
 
 def test_useful_work_is_known_without_its_columns(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_useful_work_is_known_without_its_columns(tmp_path: Path) -> None:
 def test_the_programs_of_a_decode_are_those_launched() -> None:
     cases = made(FILES / "h100_attention.csv")
     for row in rows_of("h100_attention.csv", "163", "219", "308"):
-        asked = cases[row["id"]].asked
+        asked = cases[row["id"]].call
         assert isinstance(asked, Workload)
         assert (asked.tiling.splits, asked.tiling.block_kv) == (int(float(row["splits"])), int(row["block_n"]))
 

@@ -1,4 +1,4 @@
-"""Are rows of a DRAM simulator predicted by the standard that they name, and errors what their names say?"""
+"""Rows of a DRAM simulator are predicted with the standard that they name, and errors follow their definitions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows that name kernels: by which names, and what becomes of rows whose kernel nobody knows."""
+"""Rows that name kernels: accepted names, and rows with unknown kernels."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_name_stands_for_prefill_or_decode_by_the_family(tmp_path: Path) -> No
         tmp_path / "f.csv",
         *({**row, "id": str(n), "kernel": "PyTorch Flash"} for n, row in enumerate((DECODE, prefill))),
     )
-    found = [case.asked for case in made(path)]
+    found = [case.call for case in made(path)]
     assert [asked.name for asked in found if isinstance(asked, Workload)] == ["fa2_decode", "fa2_prefill"]
 
 
@@ -48,8 +48,8 @@ def test_latent_rows_count_once_and_lie_in_pages(tmp_path: Path) -> None:
     (case,) = made(write(tmp_path / "f.csv", row))
     assert case.useful_bytes == 2048 * 1152
     assert case.useful_flops == 2 * 128 * 2048 * (576 + 512)
-    assert isinstance(case.asked, Workload)
-    assert case.asked.layout.model_dump() | {"page": 64, "kind": "paged"} == case.asked.layout.model_dump()
+    assert isinstance(case.call, Workload)
+    assert case.call.layout.model_dump() | {"page": 64, "kind": "paged"} == case.call.layout.model_dump()
 
 
 def test_an_unknown_kernel_is_a_failure_of_its_row_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -65,7 +65,7 @@ def test_an_unknown_kernel_is_a_failure_of_its_row_only(tmp_path: Path, capsys: 
 def test_published_figures_become_cases_of_the_described_kernels() -> None:
     cases = made(PAPER)
     assert len(cases) == 108
-    assert {case.asked.name for case in cases if isinstance(case.asked, Workload)} == {
+    assert {case.call.name for case in cases if isinstance(case.call, Workload)} == {
         "fa2_prefill", "fa3_prefill", "cudnn_sdpa"
     }  # fmt: skip
     with PAPER.open(newline="") as file:

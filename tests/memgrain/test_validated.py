@@ -1,4 +1,4 @@
-"""Does a label name its evidence, only where there is some, and does an interval widen with what it lacks?"""
+"""An error label names its evidence if there is any, and an interval widens with each property without evidence."""
 
 from __future__ import annotations
 

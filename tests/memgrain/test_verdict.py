@@ -1,4 +1,4 @@
-"""Does the verdict answer the metric that is shown, for any key, and say what it cannot tell?"""
+"""The verdict is about the metric that is shown, for any key, and states what the model cannot distinguish."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_less_time_is_better_and_more_bandwidth_is(rows_of: Callable[..., pd.Dat
 
 
 def measured(dims: list[int], cells: list[float], metric: str = "time_us") -> pd.DataFrame:
-    """Rows of a kernel that validation knows."""
+    """Rows of a validated kernel."""
     subjects = [
         Subject(
             "decode", "h100_sxm", "triton_gt_decode", "measured", "dense", dim, dim, "16-bit", tokens=2**17, batch=1

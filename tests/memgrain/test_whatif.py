@@ -1,4 +1,5 @@
-"""What-ifs: each change sets what it says, moves the time as physics does, and says so where it cannot be had."""
+"""What-ifs: each change sets what it describes, moves the time in the physical direction, and reports if it does not
+apply."""
 
 from __future__ import annotations
 

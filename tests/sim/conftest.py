@@ -11,23 +11,23 @@ from memgrain.workloads.trace import RUN
 
 
 class Sink:
-    """A level that answers after `delay` ps and keeps what it was asked for."""
+    """A level that answers after `delay` ps and keeps the requests that it received."""
 
     name, latency, queue, first, came = "sink", 0, 0, 0, 0
 
     def __init__(self) -> None:
-        self.asked: list[tuple[int, int, int]] = []
+        self.requests: list[tuple[int, int, int]] = []
         self.delay = 0
 
     def serve(self, request, repeat, core, now) -> int:
-        self.asked += [(int(run["base"]), int(run["bytes"]), int(run["op"])) for run in request.runs[: request.count]]
+        self.requests += [(int(run["base"]), int(run["bytes"]), int(run["op"])) for run in request.runs[: request.count]]
         return now + self.delay
 
     def counters(self) -> dict[str, int]:
         return {}
 
     def forget(self) -> None:
-        self.asked.clear()
+        self.requests.clear()
 
 
 def pieces(accesses) -> np.ndarray:

@@ -27,7 +27,7 @@ class Below(Sink):
     """A level that keeps whole runs, and says when the first bytes came."""
 
     def serve(self, request: Request, repeat: int, core: int, now: int) -> int:
-        self.asked += request.runs[: request.count].tolist()
+        self.requests += request.runs[: request.count].tolist()
         self.first, self.came = now + self.delay // 2, int(request.runs["bytes"][: request.count].sum())
         return now + self.delay
 
@@ -131,7 +131,7 @@ def test_set_groups_change_nothing(data: st.DataObject) -> None:
             request = Request(np.array(runs, RUN), indices, 0, len(runs))
             assert plain.serve(request, repeat, core, now) == cache.serve(request, repeat, core, now)
             assert (plain.queue, plain.first, plain.came) == (cache.queue, cache.first, cache.came)
-            assert plain_below.asked == below.asked
+            assert plain_below.requests == below.requests
         assert plain.counters() == cache.counters()
         assert (plain.counts == cache.counts).all()
         assert (plain.busy == cache.busy).all()

@@ -62,10 +62,10 @@ def test_equals_the_reference(policy: str, data: st.DataObject) -> None:
         reference.write_misses,
         reference.writebacks,
     )
-    assert sum(size for _, size, op in sink.asked if op == READ) == found["misses"] * granule
+    assert sum(size for _, size, op in sink.requests if op == READ) == found["misses"] * granule
     assert found["first_bytes"] == reference.first_fetches * granule
     assert found["repeated_bytes"] == (found["misses"] - reference.first_fetches) * granule
-    assert sum(size for _, size, op in sink.asked if op == WRITE) == found["writebacks"] * granule
+    assert sum(size for _, size, op in sink.requests if op == WRITE) == found["writebacks"] * granule
 
 
 @pytest.mark.parametrize("policy", ["LRU", "FIFO"])
@@ -158,7 +158,7 @@ def test_tensors_add_up_and_evictions_know_their_owner() -> None:
     assert "Y.evicted_by.X" not in found
     for name in ("hits", "misses", "sector_lookups", "write_misses"):
         assert found[name] == found.get(f"X.{name}", 0) + found.get(f"Y.{name}", 0)
-    assert sum(size for _, size, op in sink.asked if op == WRITE) == 8192
+    assert sum(size for _, size, op in sink.requests if op == WRITE) == 8192
 
 
 @settings(max_examples=40, deadline=None)
@@ -199,10 +199,10 @@ def test_far_partition_is_looked_up_twice_and_copied() -> None:
 def test_write_through_and_no_allocate() -> None:
     cache, sink = cache_of(write_policy="through", write_allocate=False)
     cache.serve(ask(pieces([(0, 256, WRITE), (0, 256, READ)])), 0, 0, 0)
-    assert sink.asked == [(0, 128, WRITE), (128, 128, WRITE), (0, 256, READ)]
+    assert sink.requests == [(0, 128, WRITE), (128, 128, WRITE), (0, 256, READ)]
     cache, sink = cache_of(write_policy="through", write_allocate=True)
     cache.serve(ask(pieces([(0, 256, WRITE), (0, 256, READ)])), 0, 0, 0)
-    assert [op for _, _, op in sink.asked] == [WRITE, WRITE]
+    assert [op for _, _, op in sink.requests] == [WRITE, WRITE]
 
 
 @settings(max_examples=60, deadline=None)
@@ -236,7 +236,7 @@ def test_the_quick_way_does_what_the_general_one_does(data: st.DataObject) -> No
         assert quick == general
         assert caches[0][0].queue == caches[1][0].queue
     (quick_cache, quick_sink), (general_cache, general_sink) = caches
-    assert quick_sink.asked == general_sink.asked
+    assert quick_sink.requests == general_sink.requests
     assert quick_cache.counters() == general_cache.counters()
 
 
@@ -294,7 +294,7 @@ def test_runs_are_what_their_pieces_are() -> None:
             parts.serve(ask(pieces([piece])), 0, 0, 0)
     assert whole.counters() == parts.counters()
     granules = [
-        [address // 64 + i for address, size, _ in sink.asked for i in range(size // 64)]
+        [address // 64 + i for address, size, _ in sink.requests for i in range(size // 64)]
         for sink in (sent, sent_by_piece)
     ]
     assert granules[0] == granules[1]
@@ -305,7 +305,7 @@ def test_only_a_share_of_a_set_is_dirty() -> None:
     dirty."""
     cache, sink = cache_of(capacity="2 KiB", ways=16, slices=1, dirty_share=0.25)
     cache.serve(ask(pieces([(0, 2048, WRITE)])), 0, 0, 0)
-    assert sink.asked == [(128 * i, 128, WRITE) for i in range(12)]
+    assert sink.requests == [(128 * i, 128, WRITE) for i in range(12)]
     cache.serve(ask(pieces([(0, 2048, READ)])), 0, 0, 0)
     assert cache.counters()["hits"] == 32
     cache, sink = cache_of(capacity="2 KiB", ways=16, slices=1, dirty_share=0.25)
@@ -336,7 +336,7 @@ def test_plain_python_does_what_the_compiled_loop_does() -> None:
         "    sizes = rng.integers(1, 500, 4)\n"
         "    parts = [(int(rng.integers(0, 9**5)), int(size), int(size) % 5 == 0) for size in sizes]\n"
         "    print(int(cache.serve(ask(pieces(parts)), 0, now % 3, now)))\n"
-        "print(sink.asked, cache.counters())\n"
+        "print(sink.requests, cache.counters())\n"
         "from memgrain.sim import count_lru\n"
         "print(*[count_lru(rng.integers(0, 400, 900).astype(np.int32), 24, ways, 2).tolist() for ways in (16, 40)])"
     )

@@ -68,7 +68,7 @@ def test_resident_runs_change_nothing(keys: dict[str, object], data: st.DataObje
             request = Request(np.array(asked, RUN), np.zeros(1, np.int64), 0, len(asked))
             assert plain.serve(request, 0, core, now) == cache.serve(request, 0, core, now)
             assert (plain.queue, plain.first, plain.came) == (cache.queue, cache.first, cache.came)
-            assert plain_below.asked == below.asked
+            assert plain_below.requests == below.requests
         assert plain.counters() == cache.counters()
         assert (plain.counts == cache.counts).all()
         assert (plain.busy == cache.busy).all()

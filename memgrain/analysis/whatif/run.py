@@ -106,14 +106,14 @@ def what_if(task: Task, options: RunOptions = RunOptions()) -> tuple[WhatIf, ...
         rows, failures = answers(points, folder, options)
     if own.id() not in rows:
         own.simulate()
-    told = []
+    results = []
     for change, settings, point, refusal in found:
         after = rows.get(point.id()) if point is not None else None
         if point is not None and after is None:
             lines = (line.removeprefix(f"{point}: ") for line in failures if line.startswith(f"{point}: "))
             refusal = f"refused: {next(lines, 'no answer')}"
-        told.append(WhatIf(change, settings, rows[own.id()], after, refusal))
-    return tuple(told)
+        results.append(WhatIf(change, settings, rows[own.id()], after, refusal))
+    return tuple(results)
 
 
 def _changed(task: Task, settings: ChangeSettings) -> Task:

@@ -37,11 +37,11 @@ class Best(BaseModel):
         worse = values.max() / values if self.more_is_better else values / values.min()
         best = self.others[int(np.argmin(worse[1:]))]
         command = f"{self.point.command(self.design)} && {self.point.command(best)}"
-        order = sorted(range(len(designs)), key=lambda place: [float(value) for value in designs[place].values()])
+        order = sorted(range(len(designs)), key=lambda index: [float(value) for value in designs[index].values()])
         matrix = ResultMatrix(
             f"{self.metric}: how many times worse than the best design",
-            tuple(design_text(designs[place]) for place in order),
-            (("", tuple(float(worse[place]) for place in order)),),
+            tuple(design_text(designs[index]) for index in order),
+            (("", tuple(float(worse[index]) for index in order)),),
         )
         return ExperimentResult(found, "", command, note, matrix)
 

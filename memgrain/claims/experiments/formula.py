@@ -54,7 +54,7 @@ class FormulaOf(BaseModel):
         if unused := sorted(set(self.numbers) - set(names)):
             raise ValueError(f"number '{unused[0]}' is not in the formula '{self.formula}'; remove it")
         if self.chip is None and (missing := [name for name in names if name not in self.numbers]):
-            raise ValueError(f"'{missing[0]}' is no number of the claim and no chip is named; add it to numbers")
+            raise ValueError(f"'{missing[0]}' is not a number of the claim, and no chip is named; add it to numbers")
         return self
 
     def find(self, options: ExperimentOptions) -> ExperimentResult:
@@ -89,11 +89,11 @@ def number_of(chip: str, name: str) -> ValueInterval:
 
 
 def _value(chip: Chip, name: str) -> float:
-    place = locate(chip, name)
-    if place is None or isinstance(place.value, bool) or not isinstance(place.value, int | float):
-        known = sorted(read_chip(chip.name).provenance) if place is None else []
+    location = locate(chip, name)
+    if location is None or isinstance(location.value, bool) or not isinstance(location.value, int | float):
+        known = sorted(read_chip(chip.name).provenance) if location is None else []
         raise MemgrainError(f"{chip.name} has no number '{name}'{suggest(name, known)}; see memgrain chips {chip.name}")
-    return float(place.value)
+    return float(location.value)
 
 
 def _command(chip: str | None, names: tuple[str, ...], numbers: Mapping[str, Any]) -> str:

@@ -54,7 +54,7 @@ class LockIn(BaseModel):
         designs = [dict(zip(self.grid, values, strict=True)) for values in itertools.product(*self.grid.values())]
         chips = list(dict.fromkeys(self.chips))
         costs = self._costs(chips, designs, options)
-        best = {chip: int(costs[place].argmin()) for place, chip in enumerate(chips)}
+        best = {chip: int(costs[index].argmin()) for index, chip in enumerate(chips)}
         slower = costs / costs.min(axis=1, keepdims=True)
         chosen = {chip: designs[best[chip]] for chip in chips}
         found, note = self._worst(chosen, options)

@@ -26,5 +26,5 @@ class TextOf(BaseModel):
         chip = load_chip(self.chip)
         found: Any = chip.dram.standard.name if self.of == "dram.standard" else chip.vendor
         if not found:
-            raise MemgrainError(f"{self.chip} does not say its {self.of}; add it to the file")
+            raise MemgrainError(f"{self.chip} does not state its {self.of}; add it to the file")
         return ExperimentResult(str(found), "", f"memgrain chips {self.chip}")

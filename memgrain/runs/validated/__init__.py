@@ -1,8 +1,9 @@
-"""How far a prediction may be trusted: what was predicted, the measured rows that come closest, the error.
+"""The validation error of a prediction: its properties, the closest measured rows, and the distribution of the error.
 
-A `Subject` is what validation distinguishes of a prediction: chip, kernel, pattern, head dimension, size and so on.
-`evidence.csv` holds every measured row with its subject, measured time and predicted time; `make validation` writes it.
-`trust` looks a subject up among these rows, and `law` says how errors of one subject carry over to another.
+A `Subject` holds the properties of a prediction that validation distinguishes: chip, kernel, pattern, head dimension,
+size and so on. `evidence.csv` contains every measured row with its subject, measured time and predicted time; `make
+validation` writes it. `trust` finds the error label of a subject among these rows, and `law` describes how errors of
+one subject carry over to another.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What validation says of one prediction: its evidence or the nearest there is, bias and spread, and an interval."""
+"""The validation error of a prediction: its evidence or the nearest evidence, bias and spread, and an interval."""
 
 from __future__ import annotations
 
@@ -35,40 +35,40 @@ PROPERTIES = {
     "head_dim": "head dimension",
     "value_dim": "dimension of V",
 }
-"""Fields in which evidence may differ, in words."""
+"""Fields in which evidence may differ, with their names in words."""
 
 
 @dataclass(frozen=True)
 class ErrorLabel:
-    """What validation says of a prediction."""
+    """The validation error of a prediction and its evidence."""
 
     subject: Subject
-    """What was predicted."""
+    """Properties of the prediction."""
     level: LabelLevel
-    """validated: the group has its properties and its size; between: as validated, but its head dimension lies between
-    two that were measured; no kernel is named: the group has its properties and its size, but measured kernels stand
-    for a generic tiling; not validated: nothing measured comes as near as that."""
+    """validated: the group has the same properties and size; between: as validated, but the head dimension lies between
+    two measured ones; no kernel is named: the group has the same properties and size, but measured kernels represent a
+    generic tiling; not validated: no measured rows are that close."""
     group: Group
-    """The measured rows with its properties; if there are none, the nearest ones."""
+    """The measured rows with the same properties, or the nearest ones."""
     differs: tuple[str, ...]
-    """In which properties these differ from what was predicted."""
+    """Properties in which these rows differ from the prediction."""
     joint: Joint
-    """The law of the logarithm of measured / predicted time."""
+    """Distribution of the logarithm of measured / predicted time."""
 
     @property
     def bounded(self) -> bool:
-        """Whether an interval can be given: not for chips over several nodes as long as no such step was measured on
-        any chip, since nothing then says how far exchanges over a network may be off."""
+        """Whether an interval can be given. There is none for chips over several nodes as long as no such step was
+        measured on any chip, since the error of exchanges over a network is then unknown."""
         return self.subject.links != NODES or any(group.subject.links == NODES for group in groups().values())
 
     @property
     def factors(self) -> tuple[float, float] | None:
-        """Ends of the interval of measured / predicted time, from 5 to 95 %; None if it has no bounds."""
+        """Ends of the interval of measured / predicted time from 5 to 95 %; None if it has no bounds."""
         return (self.joint.quantile(LOW), self.joint.quantile(HIGH)) if self.bounded else None
 
     @property
     def lines(self) -> tuple[str, str]:
-        """In words: on which evidence the error rests, or which comes nearest and how it differs; and that error."""
+        """The evidence, or the nearest evidence and how it differs, and its error, in words."""
         found = describe(self.group)
         if self.level == NO_KERNEL:
             kernels = " and ".join(dict.fromkeys(row.measured_kernel for row in self.group.rows))
@@ -85,12 +85,12 @@ class ErrorLabel:
         return "; ".join(self.lines)
 
     def interval(self, time: float) -> tuple[float, float] | None:
-        """The measured time to expect for a predicted one, in its unit, from 5 to 95 %; None if it has no bounds."""
+        """The expected measured time for a predicted one, in its unit, from 5 to 95 %; None if it has no bounds."""
         factors = self.factors
         return None if factors is None else (time * factors[0], time * factors[1])
 
     def expected(self, picoseconds: float) -> str:
-        """That interval as it stands behind a time."""
+        """The interval as text, to be appended to a time."""
         ends = self.interval(picoseconds)
         if ends is None:
             return " (not validated over nodes: no interval)"
@@ -98,7 +98,7 @@ class ErrorLabel:
         return f"; if measured, {low} to {high} (9 of 10)"
 
     def columns(self) -> dict[str, Any]:
-        """The columns of a row; bias and spread are those of the evidence that is named, near or far."""
+        """The columns of a row. Bias and spread are those of the named evidence, empty if it is not validated."""
         low, high = self.factors or (None, None)
         return {
             "validated": self.sentence,
@@ -113,7 +113,7 @@ class ErrorLabel:
 
 
 def bounded(known: Sequence[ErrorLabel]) -> Joint:
-    """The joint law of some predictions' errors; raises MemgrainError if one has no bounds."""
+    """The joint distribution of several predictions' errors. Raises MemgrainError if one has no bounds."""
     for one in known:
         if not one.bounded:
             raise MemgrainError(
@@ -124,13 +124,13 @@ def bounded(known: Sequence[ErrorLabel]) -> Joint:
 
 
 def trust(chip: Chip, workload: AnyWorkload, before: str) -> ErrorLabel:
-    """What validation says of results of this workload on this chip, from that state of the caches."""
+    """The error label of this workload on this chip, from that state of the caches."""
     return trust_in(subject_of(chip, workload, before))
 
 
 @lru_cache(maxsize=4096)
 def trust_in(subject: Subject) -> ErrorLabel:
-    """What validation says of predictions of that subject."""
+    """The error label of a subject."""
     joint, known = law().joint([subject]), groups()
     own = known.get(without_size(subject))
     alike = [group for group in known.values() if kind_of(group.subject) == kind_of(subject)]
@@ -145,7 +145,7 @@ def trust_in(subject: Subject) -> ErrorLabel:
 
 
 def _around(subject: Subject, alike: list[Group]) -> tuple[Group, Group] | None:
-    """The groups with the next smaller and the next larger head dimension, if V is as wide as K in all."""
+    """The groups with the next smaller and the next larger head dimension, if V is as wide as K in all of them."""
     if not subject.head_dim or subject.value_dim != subject.head_dim:
         return None
     square = [group for group in alike if group.subject.value_dim == group.subject.head_dim]
@@ -157,22 +157,24 @@ def _around(subject: Subject, alike: list[Group]) -> tuple[Group, Group] | None:
 
 
 def _nearest(subject: Subject, known: list[Group]) -> Group:
-    """Of the groups of its family, those of its kernel first, that which differs in fewest properties; of several, that
-    which shares most of the variance of errors, then the one with most rows."""
+    """The nearest group: of the same family, preferably of the same kernel, with the fewest differing properties; ties
+    go to the group that shares the most error variance, then to the one with the most rows."""
     shared = law().parts.covariance([subject], [group.rows[0].subject for group in known])[0].round(9)
 
-    def rank(place: int) -> tuple[bool, bool, int, float, int]:
-        other = known[place].subject
+    def rank(index: int) -> tuple[bool, bool, int, float, int]:
+        other = known[index].subject
         alike = sum(getattr(subject, name) == getattr(other, name) for name in PROPERTIES)
         same = subject.family == other.family
-        kernel = subject.family == STEP or subject.kernel == other.kernel  # layers say as much of a step as steps do
-        return same, same and kernel, alike, float(shared[place]), len(known[place].rows)
+        kernel = (
+            subject.family == STEP or subject.kernel == other.kernel
+        )  # layers and whole steps are equally good evidence for a step
+        return same, same and kernel, alike, float(shared[index]), len(known[index].rows)
 
     return known[max(range(len(known)), key=rank)]
 
 
 def _sizes_outside(subject: Subject, alike: list[Group]) -> list[str]:
-    """Which sizes lie outside those of the measured rows that differ at most in head dimension, in words."""
+    """Sizes outside the range of the measured rows that differ at most in head dimension, in words."""
     if not alike:
         return []
     rows = Group(alike[0].subject, tuple(row for group in alike for row in group.rows))
@@ -199,7 +201,7 @@ def _differences(subject: Subject, group: Group) -> tuple[str, ...]:
 
 
 def _measured_in(subject: Subject) -> bool:
-    """Whether any row of its kernel has its element type."""
+    """Whether any row of the same kernel has the same element type."""
     wanted = subject.family, subject.kernel, subject.dtype
     return not subject.dtype or any((own.family, own.kernel, own.dtype) == wanted for own in groups())
 
@@ -224,21 +226,21 @@ def _range(name: str, low: int, high: int) -> str:
 
 
 def describe(group: Group) -> str:
-    """What a group of rows measured, in words."""
+    """Describe the measured rows of a group in words."""
     dims = sorted({row.subject.head_dim for row in group.rows})
     parts = [what(group.subject), *_properties(group.subject, " and ".join(map(str, dims)))]
     return f"{', '.join(parts)} on {group.subject.chip}"
 
 
 def errors(group: Group) -> str:
-    """How far predictions of a group of rows were off, in words."""
+    """Describe the errors of a group of rows in words."""
     many = len(group.rows) > 1
     found = f"{len(group.rows)} row{'s' * many}{_sizes(group)}: bias {group.bias:+.1%}"
     return f"{found}, spread {group.spread:.1%}, worst {group.worst:+.1%}" if group.spread is not None else found
 
 
 def what(subject: Subject) -> str:
-    """What computes, in words."""
+    """Describe the computing kernel or model in words."""
     if subject.family in ("decode", "prefill"):
         code = f" (code {subject.code})" if subject.code not in ("", UNKNOWN) else ""
         return f"{subject.kernel}{code}" if subject.kernel else f"{subject.family} by a generic tiling"

@@ -1,4 +1,4 @@
-"""Measured rows with what was predicted for them, from evidence.csv; and groups of them that share all properties."""
+"""Measured rows with their predictions, from evidence.csv, and groups of rows that share all properties."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ EVIDENCE = Path(__file__).parent / "evidence.csv"
 COLUMNS = ("source", "id", *FIELDS, "measured_kernel", "measured_us", "predicted_us")
 """Columns of evidence.csv."""
 SIZES = ("tokens", "batch", "group", "bytes")
-"""Fields that make a size; a group has a range of each."""
+"""Fields that describe a size; a group has a range of each."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """A measured row; no number of its chip or kernel was fitted to it."""
+    """A measured row. No parameter of its chip or kernel was fitted to it."""
 
     source: str
     """Name of the measured file."""
     id: str
-    """Name of the row in it."""
+    """Id of the row in that file."""
     subject: Subject
-    """What was measured."""
+    """Properties of the measured call."""
     measured_kernel: str
-    """The attention kernel that was measured: of a subject without a kernel, that beside which a generic tiling is
-    held; empty for others than attention."""
+    """The measured attention kernel; for a subject without a kernel, the one with which a generic tiling is compared.
+    Empty for anything but attention."""
     measured_us: float
-    """Measured time."""
+    """Measured time in us."""
 
     @property
     def predicted_us(self) -> float:
-        """Predicted time."""
+        """Predicted time in us."""
         return self.subject.predicted_us
 
     @property
@@ -54,16 +54,16 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Group:
-    """Rows that differ in nothing but size."""
+    """Rows that differ only in size."""
 
     subject: Subject
-    """What they share; its sizes are 0."""
+    """Common properties; the sizes are 0."""
     rows: tuple[Evidence, ...]
     """The rows."""
 
     @property
     def bias(self) -> float:
-        """Mean of the errors, with sign: below 0, predictions are too fast."""
+        """Mean signed error; negative: predictions are too fast."""
         return float(np.mean(self._errors))
 
     @property
@@ -73,11 +73,11 @@ class Group:
 
     @property
     def worst(self) -> float:
-        """The largest error, with its sign."""
+        """The error of largest magnitude, with its sign."""
         return max(self._errors, key=abs)
 
     def range_of(self, name: str) -> tuple[int, int]:
-        """Smallest and largest of a field that makes a size."""
+        """Smallest and largest value of a field that describes a size."""
         values = [getattr(row.subject, name) for row in self.rows]
         return min(values), max(values)
 
@@ -87,17 +87,17 @@ class Group:
 
 
 def without_size(subject: Subject) -> Subject:
-    """The subject with its sizes and its time left out."""
+    """The subject without its sizes and its time."""
     return replace(subject, tokens=0, batch=0, group=0, bytes=0, predicted_us=0.0)
 
 
 def kind_of(subject: Subject) -> Subject:
-    """The subject without sizes and head dimension: what rows have in common that differ in these alone."""
+    """The subject without sizes and head dimension, common to rows that differ only in these."""
     return replace(without_size(subject), head_dim=0, value_dim=0, code="")
 
 
 def group_rows(rows: Sequence[Evidence]) -> dict[Subject, Group]:
-    """The rows by subject without size."""
+    """Group the rows by subject without size."""
     found: dict[Subject, list[Evidence]] = {}
     for row in rows:
         found.setdefault(without_size(row.subject), []).append(row)
@@ -105,7 +105,7 @@ def group_rows(rows: Sequence[Evidence]) -> dict[Subject, Group]:
 
 
 def read_evidence(path: Path) -> tuple[Evidence, ...]:
-    """The rows of a file of that form."""
+    """Read the rows of a file in the form of evidence.csv."""
     with path.open(encoding="utf-8", newline="") as file:
         return tuple(
             Evidence(

@@ -1,6 +1,6 @@
-"""How errors carry over: a linear mixed model of the logarithm of measured / predicted time.
+"""How errors carry over between subjects: a linear mixed model of the logarithm of measured / predicted time.
 
-The logarithm of a row's factor is a mean that all rows share, plus an independent normal part for each property:
+The logarithm of a row's factor is a common mean plus an independent normal component for each property:
 
     family                    decode, prefill, step, ...
     chip                      a chip, in all that runs on it
@@ -21,21 +21,21 @@ The logarithm of a row's factor is a mean that all rows share, plus an independe
     prefill without code      of a chip: in prefill the kernel's code decides, and calls that name no kernel have none
     no kernel, head dimension of attention calls that name no kernel, whose tiles are chosen automatically
 
-An error that does not grow with the call (a launch, a prologue, first loads, a merge) is absolute: its share of the
-time falls with the time. So the parts of short calls count by FLOOR / (FLOOR + predicted time): fully in a call that
-takes no time, by 2.7 % at 180 us. In prefill a program takes longer to begin and to end than a whole short decode, so
-prefill has a part of its own.
+An error that does not grow with the call (a launch, a prologue, first loads, a merge) is absolute: relative to the time
+it falls as the time grows. So the components of short calls are weighted by FLOOR / (FLOOR + predicted time): fully in
+a call that takes no time, by 2.7 % at 180 us. In prefill a program takes longer to begin and to end than a whole short
+decode, so prefill has its own component.
 
-Two subjects share the parts of the properties that they have in common. So a subject that was measured has a narrow
-law, centred on its own bias; one that shares only some properties with measured rows has a wider one, by the standard
-deviations of the parts that it does not share; and in a ratio of two subjects the shared parts cancel.
+Two subjects share the components of their common properties. So a measured subject has a narrow distribution, centred
+on its own bias; a subject that shares only some properties with measured rows has a wider one, by the standard
+deviations of the components that it does not share; and in a ratio of two subjects the shared components cancel.
 
-No kernel was measured in two element types yet, so the part of the type cannot be estimated. Until then it is taken to
-be as large as all that tells two kernels apart, together: another type is other code.
+No kernel has been measured in two element types, so the component of the type cannot be estimated. It is assumed to be
+as large as all components that distinguish two kernels together, because another type means other code.
 
 The standard deviations are estimated from evidence.csv by restricted maximum likelihood (Patterson and Thompson, 1971)
-and stand in components.csv; `make validation` writes both. Given these, the law of any subjects is the best linear
-unbiased prediction (Henderson, 1975; in geostatistics: universal kriging).
+and stored in components.csv; `make validation` writes both. Given these, the distribution of any subjects is the best
+linear unbiased prediction (Henderson, 1975; in geostatistics: universal kriging).
 """
 
 from __future__ import annotations
@@ -63,39 +63,40 @@ BOTH_CHIP = "pattern, head dimension, chip"
 NO_CODE, NO_KERNEL_HEAD_DIM = "prefill without code", "no kernel, head dimension"
 SIZE, ROW, ROW_SOURCES = "size", "row", "row, code not measured"
 OF_KERNEL = (KERNEL, KERNEL_CHIP, PATTERN, HEAD_DIM, BOTH, BOTH_CHIP, CACHES)
-"""What tells two kernels apart."""
+"""Components that distinguish two kernels."""
 SHARED = (FAMILY, CHIP, TYPE, *OF_KERNEL, NO_CODE, NO_KERNEL_HEAD_DIM, SHORT, SHORT_PREFILL)
-"""Parts that subjects share whose key is equal."""
+"""Components shared by subjects with an equal key."""
 PARTS = (*SHARED, SIZE, ROW, ROW_SOURCES, SHORT_ROW)
-"""All parts of a row's error."""
+"""All components of a row's error."""
 STEP = 4
-"""Factor of bytes that is one step of the walk over sizes."""
+"""Factor of bytes per step of the random walk over sizes."""
 FLOOR = 5.0
-"""Predicted time in us at which errors of short calls count by half. Of 2, 5 and 10 us the restricted likelihood of a
-third of the rows is highest with it."""
+"""Predicted time in us at which errors of short calls have half weight. Among 2, 5 and 10 us it has the highest
+restricted likelihood for a third of the rows."""
 BASE = ("", "16-bit")
-"""Element types beside which others are held: those in which kernels were measured."""
+"""Element types in which kernels were measured; other types have a component of their own."""
 Float64Array = NDArray[np.float64]
 Keys = dict[str, tuple[object, ...] | None]
 
 
 @dataclass(frozen=True)
 class Joint:
-    """The law of the logarithms of measured / predicted of some subjects: normal."""
+    """Joint normal distribution of the logarithms of measured / predicted time of several subjects."""
 
     mean: Float64Array
-    """Their means."""
+    """Means of the logarithms."""
     covariance: Float64Array
-    """Their covariance."""
+    """Covariance of the logarithms."""
 
     def quantile(self, level: float, powers: Sequence[float] = (1.0,)) -> float:
-        """At that level, the product of measured / predicted times to these powers: (1, -1) is a ratio of two."""
+        """The quantile at `level` of the product of measured / predicted times raised to `powers`: (1, -1) is a ratio
+        of two."""
         weights = np.asarray(powers)
         deviation = math.sqrt(float(weights @ self.covariance @ weights))
         return math.exp(float(weights @ self.mean) + NormalDist().inv_cdf(level) * deviation)
 
     def ratios(self, level: float) -> Float64Array:
-        """Of every two subjects, how far measured over predicted of their ratio may lie from 1 at that level, as a
+        """For every two subjects, how far measured / predicted of their ratio may lie from 1 at `level`, as a
         logarithm: [subject, subject], symmetric, 0 on the diagonal."""
         variances = np.diag(self.covariance)
         spread = np.sqrt(np.maximum(np.add.outer(variances, variances) - 2 * self.covariance, 0))
@@ -105,15 +106,15 @@ class Joint:
 
 @dataclass(frozen=True)
 class Parts:
-    """Variances of the parts, and what two subjects share of them."""
+    """The components' standard deviations, and the covariance of two subjects that follows from them."""
 
     deviations: Mapping[str, float]
-    """Standard deviation of each part."""
+    """Standard deviation of each component."""
     largest: int
-    """Bytes at which the walk over sizes begins."""
+    """Bytes at which the random walk over sizes begins."""
 
     def covariance(self, first: Sequence[Subject], second: Sequence[Subject]) -> Float64Array:
-        """Covariance of rows of the first subjects with other rows of the second ones."""
+        """Covariance of rows of the `first` subjects with different rows of the `second` ones."""
         ours, theirs = [_keys(subject) for subject in first], [_keys(subject) for subject in second]
         found = np.zeros((len(first), len(second)))
         for part in SHARED:
@@ -126,13 +127,13 @@ class Parts:
         return found + self.deviations[SIZE] ** 2 * _equal(PATTERN, ours, theirs) * depths
 
     def noise(self, subjects: Sequence[Subject]) -> Float64Array:
-        """Variance that a row shares with no other one."""
+        """Variance that a row shares with no other row."""
         more = np.array([subject.code != MEASURED for subject in subjects])
         short = self.deviations[SHORT_ROW] ** 2 * _shortness(subjects) ** 2
         return self.deviations[ROW] ** 2 + self.deviations[ROW_SOURCES] ** 2 * more + short
 
     def depth(self, subject: Subject) -> int:
-        """Factors of 4 by which a subject is smaller than the largest row; 0 where its bytes are not known."""
+        """Number of factors of 4 by which a subject is smaller than the largest row; 0 if its bytes are unknown."""
         return max(0, round(math.log(self.largest / subject.bytes, STEP))) if subject.bytes else 0
 
 
@@ -141,7 +142,7 @@ class Law:
 
     def __init__(self, rows: Sequence[Evidence], deviations: Mapping[str, float]) -> None:
         self.parts = Parts(deviations, largest(rows))
-        """What the parts are."""
+        """The components."""
         self._subjects = tuple(row.subject for row in rows)
         own = self.parts.covariance(self._subjects, self._subjects) + np.diag(self.parts.noise(self._subjects))
         logs = np.array([row.log_factor for row in rows])
@@ -151,7 +152,7 @@ class Law:
         self._weights = self._inverse @ (logs - self._mean)
 
     def joint(self, subjects: Sequence[Subject]) -> Joint:
-        """The law of new rows of these subjects."""
+        """The joint distribution of new rows of these subjects."""
         across = self.parts.covariance(subjects, self._subjects)
         own = self.parts.covariance(subjects, subjects) + np.diag(self.parts.noise(subjects))
         left = 1 - across @ self._ones
@@ -166,7 +167,7 @@ def largest(rows: Sequence[Evidence]) -> int:
 
 @lru_cache(maxsize=8192)
 def _keys(subject: Subject) -> Keys:
-    """By part, what two subjects share that share it; None if the subject has no such part."""
+    """Key of each component; two subjects with an equal key share it. None: the subject has no such component."""
     kernel = (subject.family, subject.kernel, subject.pages, subject.links)
     typed = (*kernel, subject.dtype)
     size, generic = (subject.head_dim, subject.value_dim), subject.code == UNKNOWN
@@ -190,7 +191,7 @@ def _keys(subject: Subject) -> Keys:
 
 
 def _equal(part: str, first: Sequence[Keys], second: Sequence[Keys]) -> Float64Array:
-    """1 where two subjects share a part, else 0."""
+    """1 where two subjects share a component, else 0."""
     number: dict[tuple[object, ...] | None, int] = {None: -1}
     ours, theirs = (
         np.array([number.setdefault(keys[part], len(number)) for keys in subjects]) for subjects in (first, second)
@@ -199,18 +200,18 @@ def _equal(part: str, first: Sequence[Keys], second: Sequence[Keys]) -> Float64A
 
 
 def _shortness(subjects: Sequence[Subject]) -> Float64Array:
-    """How far errors of short calls count; not at all where no time is known."""
+    """Weights of the components of short calls; 0 if the time is unknown."""
     times = np.array([subject.predicted_us for subject in subjects])
     return np.where(times > 0, FLOOR / (FLOOR + times), 0.0)
 
 
 def read_components(path: Path) -> dict[str, float]:
-    """Standard deviations of the parts."""
+    """Standard deviations of the components."""
     with path.open(encoding="utf-8", newline="") as file:
         return {row["part"]: float(row["deviation"]) for row in csv.DictReader(file)}
 
 
 @lru_cache(maxsize=1)
 def law() -> Law:
-    """The law that the shipped rows give."""
+    """The mixed model conditioned on the shipped rows."""
     return Law(evidence(), read_components(COMPONENTS))

@@ -27,34 +27,35 @@ from memgrain.workloads import (
 from memgrain.workloads.steps.linear import STORED
 
 GENERIC = ""
-"""The kernel of an attention call that names none: tiles are chosen automatically, and no code is counted."""
+"""Kernel of an attention call without a named kernel: tiles are chosen automatically, and no code cycles are
+counted."""
 CHANGED = "*"
-"""Follows the name of a chip or of a kernel with other numbers than it is shipped with."""
+"""Suffix of the name of a chip or kernel whose parameters differ from the shipped ones."""
 ONE_CHIP, ONE_NODE, NODES = "", "within a node", "over nodes"
-"""Where the chips are that share a model."""
+"""Location of the chips that share a model."""
 STEP = "step"
 """Family of layers and of steps of whole models."""
 LAYERS, WHOLE = "layers", "whole model"
-"""What of a model a step runs; stands in place of the kernel."""
+"""The part of a model that a step runs, used in place of the kernel."""
 MEASURED, NEIGHBOUR, SOURCES, UNKNOWN = "measured", "measured at another size", "from sources", "unknown"
-"""How a kernel's code is known: its cycles were measured at this head dimension and element size, at another one, or
-only what its sources say is described; unknown where no kernel is named."""
+"""Knowledge of a kernel's code: its cycles were measured at this head dimension and element size, or at another one, or
+the description follows its sources only; unknown if no kernel is named."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What is predicted. A text is empty and a number 0 where the property does not apply."""
+    """Properties of a prediction. A text is empty and a number 0 if the property does not apply."""
 
     family: str
     """decode or prefill (attention), step (layers, whole models), or the kind of the workload."""
     chip: str
-    """Name of the chip; with CHANGED and a digest behind it if numbers of the shipped chip were changed."""
+    """Name of the chip, followed by CHANGED and a digest if parameters differ from the shipped chip."""
     kernel: str = GENERIC
-    """Name of the attention kernel; of a step: layers or whole model."""
+    """Name of the attention kernel; for a step: layers or whole model."""
     code: str = ""
-    """How the kernel's code is known."""
+    """Knowledge of the kernel's code."""
     pattern: str = ""
-    """Which tokens are read: dense, top-k, blocks, window, causal, ...; of a step: the model."""
+    """Tokens that are read: dense, top-k, blocks, window, causal, ...; for a step: the model."""
     head_dim: int = 0
     """Elements of a row of Q and K."""
     value_dim: int = 0
@@ -64,19 +65,19 @@ class Subject:
     pages: str = ""
     """Whether K and V lie in pages."""
     links: str = ONE_CHIP
-    """Where the chips are that share a model."""
+    """Location of the chips that share a model."""
     caches: str = "cold"
-    """What the caches hold before: cold (clean lines of other data), dirty, warm, or those of the step before."""
+    """Content of the caches before: cold (clean lines of other data), dirty, warm, or those of the step before."""
     tokens: int = 0
-    """Tokens that a query reads; of prefill and steps: the context; of a product: rows of the activations."""
+    """Tokens that a query reads; for prefill and steps: the context; for a product: rows of the activations."""
     batch: int = 0
     """Sequences."""
     group: int = 0
-    """Query rows of a KV head: query heads times new tokens."""
+    """Query rows per KV head: query heads times new tokens."""
     bytes: int = 0
-    """Bytes of K and V that are read (prefill: also Q and O); of a product: its weights."""
+    """Bytes of K and V that are read (prefill: also Q and O); for a product: its weights."""
     predicted_us: float = 0.0
-    """Predicted time, which tells short calls from long ones; 0 before it is known."""
+    """Predicted time, which distinguishes short from long calls; 0 if it is not known yet."""
 
     def in_time(self, picoseconds: int) -> Subject:
         """The subject with its predicted time."""
@@ -84,24 +85,24 @@ class Subject:
 
     @property
     def text(self) -> str:
-        """All that is known of it, as a cell of a row; see `from_text`."""
+        """All fields as a cell of a row; see `from_text`."""
         return json.dumps({name: value for name, value in asdict(self).items() if value})
 
     @property
     def unmodified(self) -> bool:
-        """Whether the chip is one as shipped."""
+        """Whether the chip has its shipped parameters."""
         return CHANGED not in self.chip
 
 
 NUMBERS = ("head_dim", "value_dim", "tokens", "batch", "group", "bytes")
-"""Fields that are numbers."""
+"""Numeric fields."""
 FIELDS = tuple(item.name for item in fields(Subject) if item.name != "predicted_us")
-"""All fields that are known before a prediction."""
+"""Fields that are known before a prediction."""
 
 
 def subject_of(chip: Chip, workload: AnyWorkload, before: str = "cold", kernel: Kernel | None = None) -> Subject:
-    """The subject of a workload on a chip from that state of the caches; `kernel` is the one whose tiling the workload
-    has, where it does not name it itself."""
+    """The subject of a workload on a chip from that state of the caches. `kernel` is the one whose tiling the workload
+    has, if the workload does not name it."""
     name = chip_name(chip)
     if isinstance(workload, Workload):
         return _attention(name, workload, before, kernel or _named(workload))
@@ -127,7 +128,7 @@ def subject_of(chip: Chip, workload: AnyWorkload, before: str = "cold", kernel: 
 
 
 def chip_name(chip: Chip) -> str:
-    """The chip's name, marked if its numbers are not those of the shipped chip of that name."""
+    """The chip's name, marked if its parameters differ from those of the shipped chip."""
     shipped = _shipped(chip.name)
     if shipped is None or shipped == chip:
         return chip.name
@@ -135,7 +136,7 @@ def chip_name(chip: Chip) -> str:
 
 
 def code_of(kernel: Kernel | None, head_dim: int, selects: bool, element: int) -> str:
-    """How the code of a kernel is known for that head dimension and size of K's elements."""
+    """Knowledge of a kernel's code for that head dimension and size of K's elements."""
     if kernel is None:
         return UNKNOWN
     fitting = {code.size for code in kernel.code if code.selects in (None, selects) and code.element in (None, element)}
@@ -144,27 +145,29 @@ def code_of(kernel: Kernel | None, head_dim: int, selects: bool, element: int) -
     return NEIGHBOUR if fitting else SOURCES
 
 
-def _attention(chip: str, asked: Workload, before: str, kernel: Kernel | None) -> Subject:
-    shape, decode, name = asked.shape, asked.phase == "decode", GENERIC
+def _attention(chip: str, workload: Workload, before: str, kernel: Kernel | None) -> Subject:
+    shape, decode, name = workload.shape, workload.phase == "decode", GENERIC
     if kernel is not None:
-        name = Path(kernel.name).stem + (CHANGED if asked.kernel is not None and _changed(asked) else "")
-    element = element_bytes(asked.dtypes.k)
-    tokens = sum(asked.list_sizes(0, shape.q_len)) if decode else shape.kv_len
+        name = Path(kernel.name).stem + (CHANGED if workload.kernel is not None and _changed(workload) else "")
+    element = element_bytes(workload.dtypes.k)
+    tokens = sum(workload.list_sizes(0, shape.q_len)) if decode else shape.kv_len
     values = 0 if shape.v_in_k else shape.value_dim
-    moved = shape.batch * shape.kv_heads * tokens * (shape.head_dim * element + values * element_bytes(asked.dtypes.v))
+    moved = (
+        shape.batch * shape.kv_heads * tokens * (shape.head_dim * element + values * element_bytes(workload.dtypes.v))
+    )
     if not decode:
         rows = shape.batch * shape.q_heads * shape.q_len
-        moved += rows * (shape.head_dim + shape.value_dim) * element_bytes(asked.dtypes.q)
+        moved += rows * (shape.head_dim + shape.value_dim) * element_bytes(workload.dtypes.q)
     return Subject(
-        asked.phase,
+        workload.phase,
         chip,
         name,
-        code_of(kernel, shape.head_dim, asked.selection is not None, element),
-        _pattern(asked),
+        code_of(kernel, shape.head_dim, workload.selection is not None, element),
+        _pattern(workload),
         shape.head_dim,
         shape.value_dim,
-        _width(asked.dtypes.k),
-        "in pages" if asked.layout.kind == "paged" else "",
+        _width(workload.dtypes.k),
+        "in pages" if workload.layout.kind == "paged" else "",
         ONE_CHIP,
         before,
         tokens,
@@ -174,21 +177,21 @@ def _attention(chip: str, asked: Workload, before: str, kernel: Kernel | None) -
     )
 
 
-def _pattern(asked: Workload) -> str:
-    """Which tokens are read, in a few words."""
-    own = {"sliding_window": "window"}.get(asked.pattern.kind, asked.pattern.kind)
-    chosen = asked.selection
+def _pattern(workload: Workload) -> str:
+    """The tokens that are read, in a few words."""
+    own = {"sliding_window": "window"}.get(workload.pattern.kind, workload.pattern.kind)
+    chosen = workload.selection
     if chosen is None:
         return own
-    name = "top-k" if asked.unit == 1 else "blocks"
+    name = "top-k" if workload.unit == 1 else "blocks"
     name += "" if chosen.kind == "random" else f" ({chosen.kind})"
     name += "" if getattr(chosen, "order", "sorted") == "sorted" else ", unsorted"
     return name if own == "dense" else f"{name} of {own}"
 
 
-def _changed(asked: Workload) -> bool:
-    """Whether the workload cuts the call otherwise than the kernel that it names; splits are the call's own choice."""
-    own, silent = asked.tiling.model_dump(exclude={"splits"}), Tiling().model_dump(exclude={"splits"})
+def _changed(workload: Workload) -> bool:
+    """Whether the workload's tiling differs from that of its named kernel; the number of splits is not compared."""
+    own, silent = workload.tiling.model_dump(exclude={"splits"}), Tiling().model_dump(exclude={"splits"})
     return own != silent
 
 
@@ -203,7 +206,7 @@ def _named(workload: Workload) -> Kernel | None:
 
 
 def _width(dtype: str) -> str:
-    """16-bit floating-point types are one: kernels move and multiply them alike."""
+    """The name of an element type; 16-bit floating-point types are one, since kernels move and multiply them alike."""
     return "16-bit" if dtype in ("bf16", "fp16") else dtype
 
 
