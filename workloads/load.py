@@ -44,17 +44,18 @@ def load_any(path: str | Path, overrides: Mapping[str, object] | None = None) ->
     """The workload of a YAML file, of any kind.
 
     `overrides` maps dotted keys ("shape.head_dim") to values and is applied before validation; strings are parsed as
-    YAML. Raises WorkloadError, in one line that names the file, the value, the rule, the key and the mend.
+    YAML. Files named by an override are relative to the current folder, files named in the YAML to the YAML's folder.
+    Raises WorkloadError, in one line that names the file, the value, the rule, the key and the mend.
     """
     path = Path(path)
     raw = read_mapping(path, "begin with kind: attention", WorkloadError)
-    for key, value in (overrides or {}).items():
-        _override(raw, key, value, path.name)
     for part in (raw, raw.get("attention")):
         if isinstance(part, dict):
             _beside(part, "kernel", path)
             _beside(part.get("selection"), "path", path)
     _beside(raw, "model", path)
+    for key, value in (overrides or {}).items():
+        _override(raw, key, value, path.name)
     return parse_any(raw, path.name)
 
 
