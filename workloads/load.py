@@ -44,18 +44,18 @@ def load_any(path: str | Path, overrides: Mapping[str, object] | None = None) ->
     """The workload of a YAML file, of any kind.
 
     `overrides` maps dotted keys ("shape.head_dim") to values and is applied before validation; strings are parsed as
-    YAML. Files named by an override are relative to the current folder, files named in the YAML to the YAML's folder.
-    Raises WorkloadError, in one line that names the file, the value, the rule, the key and the mend.
+    YAML. Files that the YAML or an override names are relative to the YAML's folder or, if they are not there, to the
+    current one. Raises WorkloadError, in one line that names the file, the value, the rule, the key and the mend.
     """
     path = Path(path)
     raw = read_mapping(path, "begin with kind: attention", WorkloadError)
+    for key, value in (overrides or {}).items():
+        _override(raw, key, value, path.name)
     for part in (raw, raw.get("attention")):
         if isinstance(part, dict):
             _beside(part, "kernel", path)
             _beside(part.get("selection"), "path", path)
     _beside(raw, "model", path)
-    for key, value in (overrides or {}).items():
-        _override(raw, key, value, path.name)
     return parse_any(raw, path.name)
 
 
@@ -70,9 +70,10 @@ def parse_any(raw: Mapping[str, object], source: str = "workload") -> AnyWorkloa
 
 
 def _beside(part: object, key: str, path: Path) -> None:
-    """Resolve a file that a part of a description names, relative to the description's own folder."""
+    """Resolve a file that a part of a description names, if it lies beside the description's own."""
     if isinstance(part, dict) and isinstance(part.get(key), str) and (key == "path" or part[key].endswith(YAML)):
-        part[key] = str(path.parent / part[key])
+        beside = path.parent / part[key]
+        part[key] = str(beside) if beside.exists() else part[key]
 
 
 def _model(raw: Mapping[str, object]) -> type[AnyWorkload]:
