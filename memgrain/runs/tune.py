@@ -1,6 +1,6 @@
 """A point at its best: tile sizes, splits and stages that an author of its kernel would find by trying.
 
-The values that a launcher reckons to be good (`workloads.reckon`) are simulated, with those that are taken without
+The values with a short estimated time (`workloads.estimated_time`) are simulated, with those that are taken without
 tuning, and the quickest is kept.
 """
 
@@ -20,7 +20,7 @@ from memgrain.runs.rows import Row
 from memgrain.runs.shipped import suggest
 from memgrain.runs.task import Files, Point, Task, attention_of, budget
 from memgrain.sim import Result, SimulationError
-from memgrain.workloads import SparseAttentionStep, Workload, WorkloadError, fit, reckon, tiled
+from memgrain.workloads import SparseAttentionStep, Workload, WorkloadError, estimated_time, fit, tiled
 
 TUNABLE = ("splits", "block_kv", "stages", "block_q")
 """Keys of a tiling that can be tuned, in the order in which they are tried."""
@@ -123,7 +123,7 @@ def candidates(asked: Workload, point: Point, keys: Sequence[str]) -> list[Value
         freed = {"resident": "auto", "scratchpad_bytes": None} if set(keys) - {"splits"} else {}
         tiling = plain.tiling.model_copy(update={**freed, **values})
         try:
-            times[chosen] = reckon(plain.model_copy(update={"tiling": tiling}), places)
+            times[chosen] = estimated_time(plain.model_copy(update={"tiling": tiling}), places)
         except WorkloadError:
             continue
     order = sorted(times, key=lambda chosen: (times[chosen], chosen))
