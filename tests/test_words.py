@@ -45,7 +45,7 @@ RETIRED = (
     Word("codesign", "memgrain"),
     Word("key_errors", "memgrain.inputs.keys"),
     Word("read_described", "read_entry"),
-    Word(r"sim/compiled", "sim/engine, sim/cache or sim/native", (*TEXTS, "hwmodels", "workloads", "memgrain")),
+    Word(r"sim/compiled", "sim/engine, sim/cache or sim/native", ("hwmodels", "workloads", "memgrain")),
     Word("told", "named, given, distinguished", FLOOR_1, PYTHON),
     Word("asked|asks", "call, workload, request; requested", FLOOR_1, PYTHON),
     Word("reckon(s|ed|ing)?", "estimate", FLOOR_1),
