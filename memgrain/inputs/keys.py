@@ -21,6 +21,8 @@ LONGEST = 60
 """Characters of a value that an error message shows."""
 _CLOSE = 0.65
 """Similarity at which a key counts as a misspelling of another: `window` is none of `kind`."""
+_CLOSER = 0.8
+"""The same for a key of another mapping: `more` is none of `model`."""
 
 
 def validate(model: type[Spec], raw: object, source: str, error: type[ValueError]) -> Spec:
@@ -51,7 +53,7 @@ def _elsewhere(key: str, keys: Sequence[str]) -> str:
     """The mend for a dotted key that no key of the same mapping is like: keys of other mappings with such a name."""
     above, _, name = key.rpartition(".")
     others = {known.rpartition(".")[2]: known for known in keys if known.rpartition(".")[0] != above}
-    return did_you_mean(name, others, 3, _CLOSE, "leave it out")
+    return did_you_mean(name, others, 3, _CLOSER, "leave it out")
 
 
 def in_line(text: object) -> str:
