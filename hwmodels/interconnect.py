@@ -22,9 +22,9 @@ class Protocol(Spec):
     """A protocol for small messages over the same links, such as one that puts data and flag into one word."""
 
     latency: Duration = Field(description="time of a message of no bytes")
-    share: Share = Field(description="share of the tier's bandwidth that data reach")
+    share: Share = Field(description="share of the tier's bandwidth that data reaches")
     largest_exchange: Bytes | None = Field(
-        default=None, description="largest message of a send or an all-to-all that goes so; nothing where none does"
+        default=None, description="largest message of a send or an all-to-all with this protocol; absent: none"
     )
 
 
@@ -32,7 +32,7 @@ class InNetwork(Spec):
     """A switch that adds the vectors of several chips, and copies one chip's vector to all (NVLS, SHARP)."""
 
     latency: Duration = Field(description="time of an operation of no bytes through the switch")
-    share: Share = Field(description="share of the tier's bandwidth that it reaches")
+    share: Share = Field(description="share of the tier's bandwidth that such an operation reaches")
 
 
 class Tier(Spec):
@@ -43,25 +43,28 @@ class Tier(Spec):
         "has a link"
     )
     chips: Count | None = Field(
-        default=None, description="chips that the tier joins, nearer tiers included; nothing where it sets no bound"
+        default=None, description="chips that the tier connects, nearer tiers included; absent: no limit"
     )
     bandwidth: Bandwidth = Field(description="bytes per second of data that one chip sends while it receives as many")
     pair_bandwidth: Bandwidth | None = Field(
         default=None,
-        description="bytes per second from one chip to another: of their own link, or of one stream through a switch; "
-        "nothing where one stream fills the port",
+        description=(
+            "bytes per second from one chip to another: of their link, or of one stream through a switch; "
+            "absent: one stream fills the port"
+        ),
     )
     latency: Duration = Field(description="time of a message of no bytes; on a ring, for each link on its way")
     fence: Duration | None = Field(
         default=None,
-        description="time that a phase of large messages takes beside: fences, filling of buffers; nothing where "
-        "it takes none, or the startup has it",
+        description=(
+            "extra time of a phase of large messages: fences, filling of buffers; absent: none, or included in startup"
+        ),
     )
     protocols: dict[str, Protocol] = Field(
-        default_factory=dict, description="what the library sends smaller messages by, where that is quicker"
+        default_factory=dict, description="protocols of the library for smaller messages, used where they are faster"
     )
     in_network: InNetwork | None = Field(
-        default=None, description="what the switch computes itself; nothing where it only forwards"
+        default=None, description="operations that the switch computes itself; absent: it only forwards"
     )
 
     @model_validator(mode="after")
@@ -81,16 +84,20 @@ class Interconnect(Spec):
     """A chip's links to other chips, and the fixed cost of a collective."""
 
     algorithms: list[Algorithm] = Field(
-        min_length=1, description="what the chip's library takes the quickest of, for operations that it has it for"
+        min_length=1,
+        description=("algorithms of the chip's library, which takes the fastest one that exists for an operation"),
     )
-    startup: Duration = Field(description="time of a collective beside its messages: launch, and meeting of the chips")
+    startup: Duration = Field(
+        description=("time of a collective besides its messages: launch, and synchronisation of the chips")
+    )
     copy_bandwidth: Bandwidth | None = Field(
         default=None,
-        description="bytes per second at which a chip takes its own part over into the result, after the rest; nothing "
-        "where that takes no time",
+        description=(
+            "bytes per second at which a chip copies its own part into the result, after the rest; absent: no time"
+        ),
     )
     node: Tier = Field(description="links within a node")
-    network: Tier | None = Field(default=None, description="links between nodes; nothing where none are described")
+    network: Tier | None = Field(default=None, description="links between nodes; absent: not described")
 
     @model_validator(mode="after")
     def _consistent(self) -> Interconnect:

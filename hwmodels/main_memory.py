@@ -44,7 +44,7 @@ class Dram(Spec):
     smallest_access: Bytes = Field(description="bytes that the smallest transfer moves; at least the standard's burst")
     window: Window = Field(description="requests per bank that the controller can reorder (FR-FCFS)")
     page_policy: Literal["open", "closed"] = Field(description="whether a row stays open after its last pending access")
-    write_batch: Window = Field(description="writes gathered before the bus turns round once")
+    write_batch: Window = Field(description="writes collected for one turnaround of the bus")
 
     @property
     def at_rate(self) -> DramStandard:

@@ -37,10 +37,12 @@ class Matmul(Spec):
     macs_per_cycle: dict[DType, Rate] = Field(description="multiply-accumulates per cycle and core, by element type")
     sync_share: Share | None = Field(
         default=None,
-        description="share of that rate which products reach whose operands come from registers (mma.sync), where the "
-        "unit has another instruction too",
+        description=(
+            "share of that rate for products with operands from registers (mma.sync), if the unit also has "
+            "another instruction"
+        ),
     )
-    tile: Tile = Field(description="granularity of the unit: what a head dimension is padded to")
+    tile: Tile = Field(description="granularity of the unit, to which head dimensions are padded")
 
 
 class Vector(Spec):
@@ -65,31 +67,37 @@ class Cache(Spec):
     ways: Count = Field(description="lines of a set")
     replacement: Replacement = Field(description="which line of a full set is evicted")
     set_hash: Literal["none", "xor"] = Field(
-        description="how a line number chooses its set: its low part, or that xored with a hash of the rest"
+        description="how a line number gives its set: its low part, or that xored with a hash of the rest"
     )
-    write_policy: Literal["back", "through"] = Field(description="whether writes stay until eviction or go on at once")
-    write_allocate: bool = Field(description="whether a write miss takes a line")
+    write_policy: Literal["back", "through"] = Field(
+        description=("whether writes stay until eviction or go to the next level at once")
+    )
+    write_allocate: bool = Field(description="whether a write miss allocates a line")
     dirty_share: Share | None = Field(
         default=None,
-        description="share of a set's ways that may hold dirty lines; where a write makes one more, the oldest one is "
-        "written back early and stays, clean (absent: all ways may be dirty)",
+        description=(
+            "share of a set's ways that may hold dirty lines; if a write exceeds it, the oldest dirty line is "
+            "written back and stays, clean (absent: all ways may be dirty)"
+        ),
     )
     partitions: Count = Field(
-        description="separately looked-up parts; an address has its home in one, a core sits beside one"
+        description="parts with a lookup of their own; an address has its home in one, a core is next to one"
     )
     replicate: bool | None = Field(
         default=None,
-        description="with partitions: whether a line read from the far one is kept in the reader's partition too",
+        description="with partitions: whether a line read from a far one is also kept in the reader's partition",
     )
     slices: Annotated[Count, Field(le=65536)] = Field(
-        description="independent banks over all partitions; the bandwidth is shared out among them"
+        description="independent banks of all partitions, which share the bandwidth"
     )
     bandwidth: Bandwidth = Field(description="bytes per second that all slices together deliver on hits")
     latency: Latency = Field(description="unloaded time of a hit in the core's own partition, measured at the core")
     uncached: Literal["serial", "parallel"] | None = Field(
         default=None,
-        description="reads that kernels send past the cache: whether those of one line take turns, each with the next "
-        "level's whole latency, or go side by side; nothing where there are no such reads",
+        description=(
+            "reads that bypass the cache: whether those of one line are served one by one, each with the next "
+            "level's whole latency, or at the same time; absent: no such reads"
+        ),
     )
     far_latency: Latency | None = Field(
         default=None, description="with partitions: unloaded time of a hit in another partition"
@@ -153,10 +161,12 @@ class Requests(Spec):
     """Requests of a DMA engine: it cuts rows into pieces whose size depends on their address."""
 
     largest: Bytes = Field(
-        description="largest request; a row is cut into pieces of the largest power of two up to this that its address "
-        "is a multiple of, and each counts as this many bytes in flight"
+        description=(
+            "largest request; a row is cut into pieces of the largest power of two, up to this, that divides "
+            "the address; each counts as this many bytes in flight"
+        )
     )
-    smallest: Bytes = Field(description="smallest request, which rows at odd addresses are cut into")
+    smallest: Bytes = Field(description="smallest request, into which rows at odd addresses are cut")
 
     @model_validator(mode="after")
     def _consistent(self) -> Requests:
@@ -175,21 +185,23 @@ class Scratchpad(Spec):
     name: str = Field(description="name of the level: prefix of its counters and overrides")
     scope: Scope = Field(description="whether each core, each cluster or the whole chip has one")
     capacity: Bytes = Field(description="bytes that programs may use")
-    banks: Count = Field(description="banks that each serve one access a cycle")
-    bank_width: Bytes = Field(description="bytes of one bank access; a row takes whole accesses")
+    banks: Count = Field(description="banks, each of which serves one access a cycle")
+    bank_width: Bytes = Field(description="bytes of one bank access; a row needs whole accesses")
     clock: Frequency = Field(description="clock of the banks")
     dma_startup: Duration | None = Field(
         default=None,
-        description="time a DMA engine spends on one command (one row, or one strided block of rows); "
-        "nothing where the cores themselves issue the copies",
+        description=(
+            "time of a DMA engine for one command (one row, or one strided block of rows); absent: the cores "
+            "issue the copies"
+        ),
     )
     dma_rows: Count | None = Field(
-        default=None, description="with dma_startup: rows at a regular distance that one command can move"
+        default=None, description="with dma_startup: equidistant rows that one command can move"
     )
     requests: Requests | None = Field(
-        default=None, description="how rows are cut into requests; nothing where only the bytes matter"
+        default=None, description="how rows are cut into requests; absent: only the bytes matter"
     )
-    alignment: Bytes = Field(description="transfers are rounded up to multiples of this")
+    alignment: Bytes = Field(description="multiple to which transfers are rounded up")
 
     @property
     def bandwidth(self) -> int:
@@ -222,7 +234,7 @@ class Core(Spec):
     name: str = Field(description="name of the kind: prefix of its overrides")
     count: Annotated[Count, Field(le=65536)] = Field(description="cores of this kind on the chip")
     cores_per_cluster: Count = Field(
-        default=1, description="cores that share the levels of scope cluster (1 where nothing is shared so)"
+        default=1, description="cores that share the levels of scope cluster (1: none is shared)"
     )
     clock: Frequency = Field(description="clock under load")
     matmul: Matmul | None = Field(default=None, description="the matrix unit, if the kind has one")
@@ -230,10 +242,12 @@ class Core(Spec):
     max_programs: Count | None = Field(
         default=None, description="programs resident on a core at a time, if the scratchpad holds them"
     )
-    max_bytes_in_flight: Bytes | None = Field(default=None, description="bytes of reads that a core can have under way")
+    max_bytes_in_flight: Bytes | None = Field(default=None, description="most bytes of reads in flight of a core")
     program_start: Duration | None = Field(
         default=None,
-        description="from the end of a program to the start of the next in its place; the first starts with the launch",
+        description=(
+            "time from the end of a program to the start of the next one in its slot; the first starts with the launch"
+        ),
     )
     multicast: Count = Field(
         default=1, description="cores that one load of a product's operands can serve (a thread block cluster)"
@@ -241,8 +255,10 @@ class Core(Spec):
     bandwidth: Bandwidth = Field(description="bytes per second between a core and the first shared level")
     write_bandwidth: Bandwidth | None = Field(
         default=None,
-        description="bytes per second from a core to the first shared level, where writes have a way of their own; "
-        "nothing where reads and writes share one",
+        description=(
+            "bytes per second from a core to the first shared level on a path for writes alone; absent: reads "
+            "and writes share one"
+        ),
     )
     near: list[Level] = Field(default_factory=list, description="levels of this kind of core, from the core outward")
 
@@ -279,25 +295,27 @@ class Chip(Spec):
     """A chip: kinds of core, and the memory levels that they share, from the cores outward."""
 
     name: str = Field(description="name of the file")
-    title: str = Field(description="name as people say it")
-    vendor: str = Field(description="who makes it")
+    title: str = Field(description="name in tables and figures")
+    vendor: str = Field(description="company that makes it")
     architecture: str | None = Field(
         default=None,
-        description="what kernels are compiled for, such as sm90 (compute capability 9.0) or dav-2201; absent: no "
-        "described kernel is for it",
+        description=(
+            "architecture that kernels are compiled for, such as sm90 (compute capability 9.0) or dav-2201; "
+            "absent: no described kernel supports it"
+        ),
     )
     pages: Pages = Field(default_factory=Pages, description="pages in which the chip's serving framework keeps K and V")
-    note: str = Field(description="what a reader should know before believing the numbers")
+    note: str = Field(description="caveats of the numbers")
     launch_overhead: Duration = Field(description="time of a kernel that does nothing, start to end")
     dispatch: Duration | None = Field(
-        default=None, description="time from one program's start to the next one's, where programs start one by one"
+        default=None, description="time between program starts, if programs start one by one"
     )
     barrier: Duration | None = Field(
         default=None,
-        description="from the end of a kernel to the start of the next one of the same call; absent: nothing",
+        description="time from the end of a kernel to the start of the next one of the same call; absent: none",
     )
     exchange: Literal["direct", "memory"] = Field(
-        description="how scores pass from the matrix to the vector unit: directly, or through the first shared level"
+        description="path of scores from the matrix to the vector unit: direct, or through the first shared level"
     )
     cores: list[Core] = Field(min_length=1, description="kinds of core")
     memory: list[Level] = Field(

@@ -38,12 +38,12 @@ class Constraint(Spec):
     """One row of the table: a minimum distance between two commands on one level."""
 
     level: DramLevel = Field(
-        description="the commands meet on the same instance of this level; other_rank: on different ranks of a channel"
+        description="level of which both commands use the same instance; other_rank: different ranks of a channel"
     )
     preceding: Command = Field(description="the earlier command")
-    following: Command = Field(description="the command that has to wait")
+    following: Command = Field(description="the command that waits")
     latency: str = Field(description="a timing name, or a sum of names such as 'tRAS + tRP'")
-    window: Count = Field(default=1, description="count back this many preceding commands")
+    window: Count = Field(default=1, description="number of preceding commands from which the wait counts")
 
 
 class Refresh(Spec):
@@ -62,7 +62,7 @@ class DramStandard(Spec):
     """One channel of a DRAM standard."""
 
     name: str = Field(description="name of the file")
-    title: str = Field(description="name as people say it")
+    title: str = Field(description="name in tables and figures")
     clock_period: Duration = Field(
         description="command clock of a channel by itself; in a chip the clock follows from the bandwidth of a "
         "channel. Timings given as '14 nCK' scale with the clock, those in ns stay"
@@ -85,7 +85,7 @@ class DramStandard(Spec):
     constraints: list[Constraint] = Field(description="the table of minimum distances")
     refresh: Refresh = Field(description="how the channel is refreshed")
     clocked: SkipJsonSchema[tuple[str, ...]] = Field(
-        default=(), description="timings given in clocks; the loader notes them"
+        default=(), description="timings given in clocks, as recorded by the loader"
     )
 
     @property

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
@@ -64,16 +64,11 @@ def _within(low: int, high: int, dimension: Dimension) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _quantity(dimension: Dimension, low: int, high: int) -> Any:
-    """The metadata of a type whose values lie in [low, high], in base units."""
-    return BeforeValidator(dimension.parse), _within(low, high, dimension), _schema(dimension)
-
-
-Bytes = Annotated[int, *_quantity(SIZE, 1, 2**50)]
-Bandwidth = Annotated[int, *_quantity(BANDWIDTH, 10**6, 10**17)]
-Duration = Annotated[int, *_quantity(DURATION, 0, 10**13)]
-Latency = Annotated[int, *_quantity(DURATION, 0, 10**9)]
-Frequency = Annotated[int, *_quantity(FREQUENCY, 10**3, 10**12)]
+Bytes = Annotated[int, BeforeValidator(parse_bytes), _within(1, 2**50, SIZE), _schema(SIZE)]
+Bandwidth = Annotated[int, BeforeValidator(parse_bandwidth), _within(10**6, 10**17, BANDWIDTH), _schema(BANDWIDTH)]
+Duration = Annotated[int, BeforeValidator(parse_duration), _within(0, 10**13, DURATION), _schema(DURATION)]
+Latency = Annotated[int, BeforeValidator(parse_duration), _within(0, 10**9, DURATION), _schema(DURATION)]
+Frequency = Annotated[int, BeforeValidator(parse_frequency), _within(10**3, 10**12, FREQUENCY), _schema(FREQUENCY)]
 Count = Annotated[int, Field(gt=0, le=10**6, strict=True)]
 Rate = Annotated[float, Field(ge=1e-3, le=1e9, allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0, le=1)]

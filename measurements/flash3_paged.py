@@ -66,7 +66,7 @@ def replayed(run):
     return statistics.median(found[1:])
 
 
-def asked():
+def calls():
     """Head dimension, type, query heads of the one KV head, sequences, tokens, most splits (0: as its rule gives)."""
     for dim, dtype, most in product((64, 128, 192, 256), TYPES, (0, 32)):
         for per in (2, 4, 7) if most else (2, 4, 8, 16):
@@ -78,7 +78,7 @@ def asked():
 table = csv.writer(sys.stdout, lineterminator="\n")
 if sys.argv[2] == "replay":
     table.writerow(["device", "dim", "dtype", "q_heads", "sequences", "tokens", "most_splits", "replay_time_us"])
-for one in asked():
+for one in calls():
     run = call(*one)
     for _ in range(3):
         run()

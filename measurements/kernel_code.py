@@ -1,6 +1,6 @@
-"""Times of the Triton kernels with all data in the L2, by programs an SM and steps a program: what their code takes.
+"""Times of the Triton kernels with all data in the L2, by programs an SM and steps a program: the time of their code.
 
-Needs a GPU, Triton, and the file of kernels that tests/validation/README.md speaks of (`kernels.py`) beside this one.
+Needs a GPU, Triton, and `kernels.py` (see tests/validation/README.md) beside this file.
 ncu --profile-from-start off --metrics gpu__time_duration.sum --clock-control none --cache-control none --csv \
     python kernel_code.py plan.txt     (a line of plan.txt, which is new, for each profiled launch, in order)
 """

@@ -1,4 +1,4 @@
-"""What a product costs beside its data: graphs of small products, of kernels that do nothing, of fills of the L2.
+"""The fixed cost of a product: graphs of small products, of kernels that do nothing, of fills of the L2.
 
 Needs an H100 and PyTorch 2.11 with Triton.
     python product.py > h100_product.csv

@@ -1,6 +1,6 @@
-"""Times of the Triton decode kernel by splits of a context, from cold caches: how many programs a chip wants.
+"""Times of the Triton decode kernel by splits of a context, from cold caches, to find the best number of programs.
 
-Needs a GPU, Triton, and the file of kernels that tests/validation/README.md speaks of (`kernels.py`) beside this one.
+Needs a GPU, Triton, and `kernels.py` (see tests/validation/README.md) beside this file.
 A time is the median of nine, by CUDA events around one launch, after a buffer of 512 MiB was written and another read.
 """
 

@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 import memgrain
-from memgrain import hwmodels
+from memgrain import hwmodels, workloads
 
 ROOT = Path(__file__).parent.parent
 FILE = ROOT / "README.md"
@@ -58,6 +58,8 @@ SMALLER = {
 """What is asked for less where the whole takes minutes: the rest of the line stays."""
 ELSEWHERE = ("make demo", "make test")
 """Lines that run where the project is built: here only their targets are looked up."""
+SHOWN = ("text", "mermaid", "diff")
+"""Languages of blocks that are not run here: diagrams, and the diff that `test_extending.py` applies."""
 QUICK = ("memgrain trace", "memgrain quality", "make ")
 """Lines that take a second or two; the others are slow tests."""
 FEW = """
@@ -119,7 +121,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def name_of(block: Block) -> str:
-    """The file that a block of YAML stands for: a sweep is named in itself, a chip in the comment beside `extends`."""
+    """The file of a block of YAML: a sweep has a `name`, a chip or a kernel a comment in its first line."""
     comment = re.search(r"# (\w+\.yaml)", block.text.splitlines()[0])
     return comment[1] if comment else f"{yaml.safe_load(block.text)['name']}.yaml"
 
@@ -154,7 +156,7 @@ def test_output_is_what_the_command_prints() -> None:
 
 
 def test_every_block_is_of_a_kind_that_is_run() -> None:
-    assert {block.language for block in blocks()} <= {"python", "sh", "yaml", "console"}
+    assert {block.language for block in blocks()} <= {"python", "sh", "yaml", "console", *SHOWN}
     everything = "\n".join(block.text for block in blocks())
     for whole in [*SMALLER, *ELSEWHERE]:
         assert whole in everything, f"no block has '{whole}' any more; drop it from this file"
@@ -163,7 +165,9 @@ def test_every_block_is_of_a_kind_that_is_run() -> None:
 @pytest.mark.parametrize(
     "block",
     [
-        pytest.param(block, id=block.where, marks=() if block.where.startswith("README") else pytest.mark.slow)
+        pytest.param(
+            block, id=block.where, marks=() if block.where.startswith(("README", "extending")) else pytest.mark.slow
+        )
         for block in blocks("python")
     ],
 )
@@ -182,6 +186,9 @@ def test_yaml_loads(block: Block, folder: Path) -> None:
     path = folder / name_of(block)
     if "extends" in yaml.safe_load(block.text):
         assert hwmodels.load_chip(path).dram == hwmodels.load_chip(yaml.safe_load(block.text)["extends"]).dram
+        return
+    if "phase" in yaml.safe_load(block.text):
+        assert workloads.load_kernel(str(path)).name == path.stem
         return
     sweep = load_sweep(path)
     points, refused = sweep.points()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from memgrain.inputs.keys import known_keys
-from memgrain.workloads.attention import attention, fit, reckon
+from memgrain.workloads.attention import attention, estimated_time, fit
 from memgrain.workloads.errors import WorkloadError
 from memgrain.workloads.kernels.engine import Engine
 from memgrain.workloads.kernels.kernel import Kernel, kernel_of, load_kernel, tiled
@@ -113,6 +113,7 @@ __all__ = [
     "count_macs",
     "count_steps",
     "element_bytes",
+    "estimated_time",
     "expand",
     "find_kernel",
     "fit",
@@ -131,7 +132,6 @@ __all__ = [
     "parse_any",
     "parse_workload",
     "pointer_chase",
-    "reckon",
     "save_trace",
     "scratchpad_bytes",
     "stream",

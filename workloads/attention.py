@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from memgrain.workloads.distinct import distinct_tokens, pages_read
 from memgrain.workloads.kernels.deal import deal, splits_of
 from memgrain.workloads.kernels.kernel import tiled
-from memgrain.workloads.kernels.launcher import MERGED, fit_tiling, reckoned
+from memgrain.workloads.kernels.launcher import MERGED, estimated_tiling_time, fit_tiling
 from memgrain.workloads.kernels.pairs import pairs_of_head
 from memgrain.workloads.kernels.program import ORIGINS, Geometry, Template, TokenRange, tiles_of
 from memgrain.workloads.kernels.templates import Cut, dealt_template, queries_of, row_template
@@ -280,10 +280,10 @@ def fit(workload: Workload, budget: Budget) -> FittedTiling:
     return fit_tiling(workload.tiling, workload.shape, workload.dtypes, workload.phase, *open_ends)
 
 
-def reckon(workload: Workload, budget: Budget) -> float:
-    """Estimated time in ps of a call without a named kernel, without the launch; see `reckoned`."""
+def estimated_time(workload: Workload, budget: Budget) -> float:
+    """Estimated time in ps of a call without a named kernel, without the launch; see `estimated_tiling_time`."""
     call = workload.shape, workload.dtypes, workload.phase, budget, walked(workload), _pieces(workload)
-    return reckoned(workload.tiling, fit(workload, budget), *call)
+    return estimated_tiling_time(workload.tiling, fit(workload, budget), *call)
 
 
 def walked(workload: Workload) -> int:

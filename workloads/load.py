@@ -44,7 +44,8 @@ def load_any(path: str | Path, overrides: Mapping[str, object] | None = None) ->
     """The workload of a YAML file, of any kind.
 
     `overrides` maps dotted keys ("shape.head_dim") to values and is applied before validation; strings are parsed as
-    YAML. Raises WorkloadError, in one line that names the file, the value, the rule, the key and the mend.
+    YAML. Files that the YAML or an override names are relative to the YAML's folder or, if they are not there, to the
+    current one. Raises WorkloadError, in one line that names the file, the value, the rule, the key and the mend.
     """
     path = Path(path)
     raw = read_mapping(path, "begin with kind: attention", WorkloadError)
@@ -77,9 +78,10 @@ def parse_any(
 
 
 def _beside(part: object, key: str, path: Path) -> None:
-    """Resolve a file that a part of a description names, relative to the description's own folder."""
+    """Resolve a file that a part of a description names, if it lies beside the description's own."""
     if isinstance(part, dict) and isinstance(part.get(key), str) and (key == "path" or part[key].endswith(YAML)):
-        part[key] = str(path.parent / part[key])
+        beside = path.parent / part[key]
+        part[key] = str(beside) if beside.exists() else part[key]
 
 
 def _model(raw: Mapping[str, object]) -> type[AnyWorkload]:

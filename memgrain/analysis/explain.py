@@ -19,6 +19,7 @@ from memgrain.hwmodels.units import format_bandwidth, format_bytes, format_durat
 from memgrain.inputs.spelling import suggest
 from memgrain.sim import METRICS
 from memgrain.sim.breakdown.glossary import meaning
+from memgrain.sim.breakdown.terms import TERMS
 from memgrain.workloads import Workload, known_keys
 
 _UNITS = {
@@ -112,6 +113,8 @@ def _name_in_results(path: str, chips: list[Chip]) -> Explanation | None:
 def _unit_in_results(path: str) -> str:
     """The unit of a name in a result."""
     last = path.rsplit(".", 1)[-1]
+    if path in TERMS:
+        return "a term"
     if path.startswith("stall.") or "." not in path:
         return "time, or a share of it"
     return (

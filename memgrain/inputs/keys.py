@@ -9,6 +9,7 @@ from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from memgrain.inputs.spelling import did_you_mean
@@ -20,6 +21,8 @@ LONGEST = 60
 """Characters of a value that an error message shows."""
 _CLOSE = 0.65
 """Similarity at which a key counts as a misspelling of another: `window` is none of `kind`."""
+_CLOSER = 0.8
+"""The same for a key of another mapping: `more` is none of `model`."""
 
 
 def validate(model: type[Spec], raw: object, source: str, error: type[ValueError]) -> Spec:
@@ -50,7 +53,7 @@ def _elsewhere(key: str, keys: Sequence[str]) -> str:
     """The mend for a dotted key that no key of the same mapping is like: keys of other mappings with such a name."""
     above, _, name = key.rpartition(".")
     others = {known.rpartition(".")[2]: known for known in keys if known.rpartition(".")[0] != above}
-    return did_you_mean(name, others, 3, _CLOSE, "leave it out")
+    return did_you_mean(name, others, 3, _CLOSER, "leave it out")
 
 
 def in_line(text: object) -> str:
@@ -139,14 +142,14 @@ def _place(error: ErrorDetails, model: type[BaseModel], raw: object) -> _Place:
     for part in error["loc"]:
         models = [option for option in types if _is_model(option)]
         member = [option for option in models if part in (option.__name__, *_tags(option))]
-        fields = [option.model_fields[part] for option in models if part in option.model_fields]
+        fields = [found[part] for found in map(_fields, models) if isinstance(part, str) and part in found]
         inside = [inner for option in types for inner in _items(option, part)]
         if member and (len(models) > 1 or not fields):
             types = (member[0],)
             continue
         if not (fields or inside or (part == error["loc"][-1] and error["type"] == "extra_forbidden")):
             continue
-        siblings = tuple(name for option in models for name in option.model_fields)
+        siblings = tuple(name for option in models for name in _fields(option))
         types = tuple(dict.fromkeys(_options([field.annotation for field in fields] or inside)))
         node, name, depth = _inner(node, part), str(part), depth + 1
         own = node.get("name") if isinstance(part, int) and isinstance(node, Mapping) else None
@@ -165,6 +168,11 @@ def _inner(node: object, part: int | str) -> object:
     if isinstance(node, Sequence) and isinstance(part, int) and not isinstance(node, str) and part < len(node):
         return node[part]
     return None
+
+
+def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The fields of a model by the keys that a description has."""
+    return {info.alias or name: info for name, info in model.model_fields.items()}
 
 
 def _is_model(option: object) -> bool:
@@ -201,7 +209,7 @@ def _items(option: Any, part: int | str) -> Iterator[Any]:
 
 
 def _keys(model: type[BaseModel], prefix: str) -> Iterator[str]:
-    for name, info in model.model_fields.items():
+    for name, info in _fields(model).items():
         yield prefix + name
         for inner in _models(info.annotation):
             yield from _keys(inner, f"{prefix}{name}.")

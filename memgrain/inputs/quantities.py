@@ -102,10 +102,28 @@ FREQUENCY = Dimension(
 DIMENSIONS = (SIZE, BANDWIDTH, DURATION, FREQUENCY)
 _OF_UNIT = {unit: dimension for dimension in DIMENSIONS for unit in dimension.units}
 
-parse_bytes, format_bytes = SIZE.parse, SIZE.format
-parse_bandwidth, format_bandwidth = BANDWIDTH.parse, BANDWIDTH.format
-parse_duration, format_duration = DURATION.parse, DURATION.format
-parse_frequency, format_frequency = FREQUENCY.parse, FREQUENCY.format
+format_bytes, format_bandwidth = SIZE.format, BANDWIDTH.format
+format_duration, format_frequency = DURATION.format, FREQUENCY.format
+
+
+def parse_bytes(text: Any) -> int:
+    """Bytes of a size such as "50 MiB"."""
+    return SIZE.parse(text)
+
+
+def parse_bandwidth(text: Any) -> int:
+    """Bytes per second of a bandwidth such as "3.35 TB/s"."""
+    return BANDWIDTH.parse(text)
+
+
+def parse_duration(text: Any) -> int:
+    """Picoseconds of a duration such as "200 ns"."""
+    return DURATION.parse(text)
+
+
+def parse_frequency(text: Any) -> int:
+    """Hertz of a frequency such as "1.85 GHz"."""
+    return FREQUENCY.parse(text)
 
 
 def split(text: Any) -> tuple[int | float, str] | None:

@@ -1,6 +1,6 @@
 """Tuning: the tile sizes, splits and stages with which a point is fastest.
 
-Tilings with short estimated times (`workloads.reckon`) are simulated beside the tiling without tuning; the fastest is
+Tilings with short estimated times (`workloads.estimated_time`) are simulated beside the tiling without tuning; the fastest is
 kept.
 """
 
@@ -21,7 +21,7 @@ from memgrain.runs.options import NoProgress, RunOptions
 from memgrain.runs.rows import Row
 from memgrain.runs.task import Files, Point, Task, attention_of, budget
 from memgrain.sim import Result, SimulationError
-from memgrain.workloads import SparseAttentionStep, Workload, WorkloadError, fit, reckon, tiled
+from memgrain.workloads import SparseAttentionStep, Workload, WorkloadError, estimated_time, fit, tiled
 
 TUNABLE = ("splits", "block_kv", "stages", "block_q")
 """Keys of a tiling that can be tuned, in the order of the search."""
@@ -124,7 +124,7 @@ def candidates(call: Workload, point: Point, keys: Sequence[str]) -> list[Values
         freed = {"resident": "auto", "scratchpad_bytes": None} if set(keys) - {"splits"} else {}
         tiling = plain.tiling.model_copy(update={**freed, **values})
         try:
-            times[chosen] = reckon(plain.model_copy(update={"tiling": tiling}), places)
+            times[chosen] = estimated_time(plain.model_copy(update={"tiling": tiling}), places)
         except WorkloadError:
             continue
     order = sorted(times, key=lambda chosen: (times[chosen], chosen))

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from memgrain.hwmodels.main_memory import Dram
 from memgrain.hwmodels.spec import Cache, Chip, Core, Level, Link, Scratchpad
+from memgrain.sim.breakdown.terms import TERMS
 from memgrain.sim.levels.machine import PORT, SCORES
 
 
@@ -153,8 +154,8 @@ _OF_LEVEL = {
 
 
 def meaning(name: str, chip: Chip) -> Meaning | None:
-    """What a name in a result of a chip means: a part of the time, a bound, a limit, a level or a counter; None if the
-    chip has none of that name."""
+    """What a name in a result of a chip means: a part of the time, a bound, a limit, a level or a counter; or a term.
+    None if the chip has none of that name."""
     plain = name
     for prefix in ("time.", "bound.", "limit."):
         if name.startswith(prefix):
@@ -163,6 +164,8 @@ def meaning(name: str, chip: Chip) -> Meaning | None:
     levels = _levels(chip)
     if cause in CAUSES:
         return CAUSES[cause]
+    if name in TERMS:
+        return Meaning(TERMS[name])
     if cause in levels:
         return _KINDS[levels[cause]]
     first, *rest = name.split(".")

@@ -35,6 +35,7 @@ class Scene(Closed):
     colours: dict[str, Literal["red", "blue"]] = {}
     size: int | Literal["auto"] = "auto"
     frame: Box | None = None
+    deep: int = Field(default=1, alias="depth")
 
     @model_validator(mode="after")
     def _agree(self) -> Scene:
@@ -70,6 +71,8 @@ class Scene(Closed):
         ({"size": "big"}, "expected an integer or 'auto', got 'big' @ size; give an integer"),
         ({"size": 13}, "size 13 is bad luck; take 12"),
         ({"frame": {"kind": "box", "side": 1}}, "unknown key 'side' @ frame.side; did you mean 'frame.sides'?"),
+        ({"depth": "x"}, "expected an integer, got 'x' @ depth; give an integer"),
+        ({"dept": 1}, "unknown key 'dept' @ dept; did you mean 'depth'?"),
         ({"radius": 1}, "unknown key 'radius' @ radius; did you mean"),
         (7, "expected a mapping, got 7 @ the top; give a mapping"),
     ],

@@ -20,7 +20,9 @@ class Sink:
         self.delay = 0
 
     def serve(self, request, repeat, core, now) -> int:
-        self.requests += [(int(run["base"]), int(run["bytes"]), int(run["op"])) for run in request.runs[: request.count]]
+        self.requests += [
+            (int(run["base"]), int(run["bytes"]), int(run["op"])) for run in request.runs[: request.count]
+        ]
         return now + self.delay
 
     def counters(self) -> dict[str, int]:

@@ -181,7 +181,7 @@ def _filled(programs: int, places: int) -> float:
     return round(programs / (places * ceil(programs / places)), 2)
 
 
-def reckoned(
+def estimated_tiling_time(
     tiling: Tiling,
     fitted: FittedTiling,
     shape: AttentionShape,

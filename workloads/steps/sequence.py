@@ -57,7 +57,7 @@ def in_one_memory(traces: Sequence[Trace], names: Sequence[Mapping[str, str]] | 
             sizes[name] = max(sizes.get(name, 0), tensor.bytes)
             useful[name] = max(useful.get(name, 0), tensor.useful_bytes)
     if len(sizes) > MOST_TENSORS:
-        raise WorkloadError(f"{len(sizes)} tensors in sequence, at most {MOST_TENSORS} can be told apart; share names")
+        raise WorkloadError(f"{len(sizes)} tensors in sequence, at most {MOST_TENSORS} are distinguished; share names")
     placed, order = bases(sizes), list(sizes)
     tensors = tuple(Tensor(name, placed[name], sizes[name], useful[name]) for name in order)
     return tuple(_moved(trace, rename, tensors, placed) for trace, rename in zip(traces, renames, strict=True))
