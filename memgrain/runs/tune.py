@@ -1,7 +1,7 @@
 """Tuning: the tile sizes, splits and stages with which a point is fastest.
 
-Tilings with short estimated times (`workloads.estimated_time`) are simulated beside the tiling without tuning; the fastest is
-kept.
+Tilings with short estimated times (`workloads.estimated_time`) are simulated beside the tiling without tuning; the
+fastest is kept.
 """
 
 from __future__ import annotations
