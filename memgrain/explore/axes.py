@@ -35,7 +35,7 @@ class OptionAxis:
     ordered: bool
     """Whether neighbouring options are similar, so that a sampler may interpolate between them."""
 
-    def ask(self, trial: optuna.Trial) -> dict[str, Any]:
+    def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
         """Ask the trial's sampler for an option."""
         if self.ordered:
             return self.options[trial.suggest_int(self.name, 0, len(self.options) - 1)]
@@ -59,7 +59,7 @@ class RangeAxis:
     unit: Unit | None
     """Unit of the values, if there is one."""
 
-    def ask(self, trial: optuna.Trial) -> dict[str, Any]:
+    def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
         """Ask the trial's sampler for a value."""
         if self.grain is not None:
             whole = trial.suggest_int(self.name, int(self.low), int(self.high), log=self.log)

@@ -68,7 +68,8 @@ class CandidateGrid:
         return words(self.key, self.value(index))
 
     def spread(self, count: int) -> list[int]:
-        """At most `count` indices from the first to the last, evenly spaced in the logarithm of the value."""
+        """At most `count` indices from the first to the last, evenly spaced, for positive ranges in the logarithm of
+        the value."""
         if self.size <= count:
             return list(range(self.size))
         if self.values or self.low <= 0:

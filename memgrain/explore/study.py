@@ -90,7 +90,7 @@ class _StudyRun:
         self.progress.start(self.total, min(done, self.total))
         try:
             while True:
-                while len(self.running) < jobs and self.ask(pool):
+                while len(self.running) < jobs and self.propose(pool):
                     pass
                 if not self.running:
                     return
@@ -109,7 +109,7 @@ class _StudyRun:
             if trial.state.name in DONE or (trial.state.name == "RUNNING" and (self.here or trial.number in live))
         ]
 
-    def ask(self, pool: Pool) -> bool:
+    def propose(self, pool: Pool) -> bool:
         """Let the sampler propose a point and process it. Returns False if no further trial is wanted.
 
         One process asks at a time, so that no two propose the same point and together they do not propose too many.
@@ -122,7 +122,7 @@ class _StudyRun:
             trial = self.study.ask()
             chosen: dict[str, Any] = {}
             for axis in self.axes:
-                chosen |= axis.ask(trial)
+                chosen |= axis.suggest(trial)
             if _key(trial.params) in taken:
                 self.repeat(trial, taken)
                 return True

@@ -30,7 +30,7 @@ class ModelStep:
     """Name or file of the chip."""
     chip_set: Mapping[str, Any]
     """Dotted overrides of the chip."""
-    ask: Callable[[Chip], ModelRequest]
+    request: Callable[[Chip], ModelRequest]
     """The request for a chip; open values are filled in anew from the parameters of each draw."""
     found: ModelRun
     """The result with nominal parameters."""
@@ -58,7 +58,7 @@ class ModelStep:
         return Drawable(
             tuple(uncertain_parameters(read_chip(self.chip, self.chip_set), self.chip_set, links=several)),
             lambda numbers: ModelJob(
-                self.ask(load_chip(self.chip, {**self.chip_set, **numbers})), self.whole_prompt is not None
+                self.request(load_chip(self.chip, {**self.chip_set, **numbers})), self.whole_prompt is not None
             ),
         )
 

@@ -223,28 +223,28 @@ def step(files: Path, chips: int = 1, phase: str = "decode") -> ModelStep:
     model, chip = load_model(str(files / "small.yaml")), str(files / "mine.yaml")
     shard = Shard.model_validate({"tensor": chips, "context": 1, "data": 1, "expert": False})
 
-    def ask(where: Chip) -> ModelRequest:
+    def request(where: Chip) -> ModelRequest:
         return ModelRequest.of(where, model, phase, 512, shard=shard)  # type: ignore[arg-type]
 
-    return ModelStep(chip, KNOWN, ask, run_model(ask(load_chip(chip, KNOWN))))
+    return ModelStep(chip, KNOWN, request, run_model(request(load_chip(chip, KNOWN))))
 
 
 def test_draws_of_a_step_are_steps_on_chips_with_other_numbers(files: Path, tmp_path: Path) -> None:
-    asked = step(files)
-    found, drawn = interval_of_step(asked, RunOptions(tmp_path, 1, samples=SAMPLES, seed=1))
+    small = step(files)
+    found, drawn = interval_of_step(small, RunOptions(tmp_path, 1, samples=SAMPLES, seed=1))
     times = sorted(row["time_per_token_us"] for row in read_rows(tmp_path / "rows.jsonl"))
     chip = str(files / "mine.yaml")
     ends = [
-        run_model(asked.ask(load_chip(chip, {**KNOWN, "launch_overhead": f"{launch} us", "barrier": f"{wait} us"})))
+        run_model(small.request(load_chip(chip, {**KNOWN, "launch_overhead": f"{launch} us", "barrier": f"{wait} us"})))
         for launch, wait in ((1, 1), (2, 3))
     ]
-    assert ends[0].time_per_token == asked.found.time_per_token
+    assert ends[0].time_per_token == small.found.time_per_token
     assert ends[0].time_per_token / 1e6 < times[0] < times[-1] < ends[1].time_per_token / 1e6
     assert found.nominal == ends[0].time_per_token / 1e6
     assert found.assumptions is not None
     assert (found.assumptions.low, found.assumptions.high) == pytest.approx(tuple(np.quantile(times, [0.05, 0.95])))
     assert (len(drawn.draws), drawn.refused) == (SAMPLES, 0)
-    factors = asked.found.trust.factors or (1, 1)
+    factors = small.found.trust.factors or (1, 1)
     assert found.model is not None
     assert (found.model.low, found.model.high) == pytest.approx([found.nominal * end for end in factors], rel=5e-3)
 
@@ -255,10 +255,10 @@ def test_links_are_drawn_where_several_chips_share_a_model(files: Path) -> None:
 
 
 def test_a_step_has_an_identity(files: Path) -> None:
-    question = step(files).found.request
+    request = step(files).found.request
     ahead = PrefetchPolicy(("weights",), 1.0, 1, 1 << 20)
-    jobs = [ModelJob(question), ModelJob(question, prompt=True)]
-    jobs += [ModelJob(replace(question, prefetch=ahead)), ModelJob(replace(question, fusions=("ffn",)))]
+    jobs = [ModelJob(request), ModelJob(request, prompt=True)]
+    jobs += [ModelJob(replace(request, prefetch=ahead)), ModelJob(replace(request, fusions=("ffn",)))]
     assert len({job.id() for job in jobs}) == 4
     assert ModelJob(step(files).found.request).id() == jobs[0].id()
 

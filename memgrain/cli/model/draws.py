@@ -21,14 +21,14 @@ from memgrain.uncertainty.steps import ModelStep, interval_of_step
 def interval_of(
     chip: str,
     chip_set: Mapping[str, Any],
-    ask: Callable[[Chip], ModelRequest],
+    request: Callable[[Chip], ModelRequest],
     found: ModelRun,
     whole_prompt: int | None,
     options: RunOptions,
 ) -> tuple[UncertainResult, Drawn]:
     """The interval of a step's time, and what was drawn for it; ends with status 130 after Ctrl-C."""
     progress = SweepProgress(f"{found.request.model.name}, draws")
-    step = ModelStep(chip, chip_set, ask, found, whole_prompt)
+    step = ModelStep(chip, chip_set, request, found, whole_prompt)
     try:
         return interval_of_step(step, replace(options, progress=Rounds(progress)))
     except KeyboardInterrupt:
