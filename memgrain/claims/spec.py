@@ -16,13 +16,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from memgrain.claims.criterion import Criterion
 from memgrain.claims.experiments import Experiment
 from memgrain.errors import MemgrainError
+from memgrain.inputs.keys import validate
+from memgrain.inputs.yaml_file import read_mapping
 from memgrain.runs.shipped import claim_names, find_claim
-from memgrain.runs.yaml_file import read_mapping
 
 NonEmptyText = Annotated[str, Field(min_length=1)]
 
@@ -65,15 +66,10 @@ def load_claim(name: str, tune: Sequence[str] = ()) -> Claim:
     """Load a claim by its name or from a YAML file. Keys in `tune` replace the claim's own tuned keys. Raises
     MemgrainError with one line."""
     path = find_claim(name)
-    raw = read_mapping(path, "begin with title:")
+    raw = read_mapping(path, "begin with title:", MemgrainError)
     if tune:
         raw = _tuned(raw, list(tune))
-    try:
-        return Claim.model_validate({**raw, "name": path.stem})
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the top"
-        raise MemgrainError(f"{path.name}: {_lower(first['msg'])} @ {where}; correct it") from None
+    return validate(Claim, {**raw, "name": path.stem}, path.name, MemgrainError)
 
 
 def _tuned(part: Any, keys: list[str]) -> Any:
@@ -84,7 +80,3 @@ def _tuned(part: Any, keys: list[str]) -> Any:
         return part
     found = {key: _tuned(value, keys) for key, value in part.items()}
     return {**found, "tune": keys} if "workload" in part else found
-
-
-def _lower(text: str) -> str:
-    return f"{text[:1].lower()}{text[1:]}"

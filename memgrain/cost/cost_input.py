@@ -3,7 +3,6 @@ do."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -11,11 +10,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from memgrain.hwmodels.record import Spec
+from memgrain.inputs.quantities import amount
 
 Kind = Literal["vendor", "measured", "derived", "assumed", "override"]
 InputEnd = Literal["low", "value", "high"]
 """End of the range at which an input is taken; "value" is the number itself."""
-_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 
 
 class CostInput(Spec):
@@ -75,9 +74,9 @@ def _read(unit: str, raw: Any) -> Any:
 
 def _number(text: Any, unit: str) -> float:
     if unit:
-        number, _, rest = str(text).partition(" ")
-        if rest.strip() == unit and _NUMBER.fullmatch(number):
-            return float(number)
+        number = amount(text, unit)
+        if number is not None:
+            return number
     elif isinstance(text, int | float) and not isinstance(text, bool):
         return float(text)
     raise ValueError(f"expected a number such as '{_example(unit)}', got {text!r}; correct it")

@@ -15,7 +15,7 @@ from memgrain.errors import MemgrainError
 from memgrain.hwmodels.record import Spec
 from memgrain.inputs.keys import closest, known_keys, validate
 from memgrain.inputs.spelling import suggest
-from memgrain.runs.yaml_file import read_mapping
+from memgrain.inputs.yaml_file import read_mapping
 
 FOLDER = Path(__file__).parent
 SITE = FOLDER / "site.yaml"
@@ -64,7 +64,7 @@ def _tree(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
         raise MemgrainError(
             f"{path.name}: extends itself by way of {' -> '.join(p.name for p in seen)}; break the circle"
         )
-    raw = read_mapping(path, "begin with price:")
+    raw = read_mapping(path, "begin with price:", MemgrainError)
     sources, parent = raw.pop("sources", None) or {}, raw.pop("extends", None)
     if not isinstance(sources, dict):
         raise MemgrainError(f"{path.name}: sources must map keys to citations, got {type(sources).__name__} @ sources")

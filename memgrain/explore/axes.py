@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from memgrain.errors import MemgrainError
 from memgrain.explore.spec import FixedProduct, Search, ValueRange
-from memgrain.runs.quantities import Number, Unit, read, write
+from memgrain.inputs.quantities import Dimension
+from memgrain.runs.quantities import Number, read, write
 
 if TYPE_CHECKING:
     import optuna
@@ -56,8 +57,8 @@ class RangeAxis:
     """Whether proposals are uniform in the logarithm."""
     grain: int | None
     """Step of whole numbers in base units; None: real numbers."""
-    unit: Unit | None
-    """Unit of the values, if there is one."""
+    unit: Dimension | None
+    """Dimension of the values, if there is one."""
 
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
         """Ask the trial's sampler for a value."""
@@ -134,7 +135,7 @@ def _stretch(key: str, values: ValueRange) -> SearchAxis:
     return RangeAxis(key, int(low) // grain, int(high) // grain, values.log, grain, unit)
 
 
-def _ends(key: str, values: ValueRange) -> tuple[Number, Number, Unit | None, bool]:
+def _ends(key: str, values: ValueRange) -> tuple[Number, Number, Dimension | None, bool]:
     low, unit = read(values.low, f"{key}.low")
     high, other = read(values.high, f"{key}.high")
     if unit is not other:
@@ -144,7 +145,7 @@ def _ends(key: str, values: ValueRange) -> tuple[Number, Number, Unit | None, bo
     return low, high, unit, isinstance(low, int) and isinstance(high, int)
 
 
-def _steps(key: str, values: ValueRange, low: Number, high: Number, unit: Unit | None) -> list[Number]:
+def _steps(key: str, values: ValueRange, low: Number, high: Number, unit: Dimension | None) -> list[Number]:
     step, other = read(values.step, f"{key}.step")
     if unit is not other or step <= 0:
         raise MemgrainError(f"{key}: step {values.step!r} must be above 0 and have the unit of low; correct it")

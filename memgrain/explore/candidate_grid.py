@@ -12,9 +12,10 @@ import numpy as np
 from memgrain.errors import MemgrainError
 from memgrain.hwmodels import load_chip, read_chip
 from memgrain.hwmodels.spec import Cache
+from memgrain.inputs.quantities import Dimension
 from memgrain.runs.labels import words
 from memgrain.runs.overrides import CHIP, split
-from memgrain.runs.quantities import Number, Unit, read, write
+from memgrain.runs.quantities import Number, read, write
 from memgrain.workloads import AnyWorkload
 
 SPAN = 16
@@ -51,8 +52,8 @@ class CandidateGrid:
     """First value in base units."""
     step: Number
     """Distance between neighbouring values in base units."""
-    unit: Unit | None
-    """Unit of the values; None: plain numbers."""
+    unit: Dimension | None
+    """Dimension of the values; None: plain numbers."""
     values: tuple[Any, ...] = ()
     """The values of a list; empty for a range."""
 
@@ -131,7 +132,7 @@ def _sets(key: str, chip: str, chip_set: Mapping[str, Any]) -> int | None:
     return int(line * ways * partitions)
 
 
-def _ends(key: str, present: Any, bounds: GridBounds) -> tuple[Number, Number, Unit | None]:
+def _ends(key: str, present: Any, bounds: GridBounds) -> tuple[Number, Number, Dimension | None]:
     try:
         own, unit = read(present, key)
     except MemgrainError:
@@ -156,14 +157,14 @@ def _ends(key: str, present: Any, bounds: GridBounds) -> tuple[Number, Number, U
     return low, high, unit
 
 
-def _same(key: str, unit: Unit | None, given: Unit | None, option: str) -> Unit | None:
+def _same(key: str, unit: Dimension | None, given: Dimension | None, option: str) -> Dimension | None:
     if unit is not given:
         wanted = f"a {unit.name} such as '{unit.format(unit.step)}'" if unit else "a number without a unit"
         raise MemgrainError(f"{option}: {key} is {wanted}; write one")
     return unit
 
 
-def _step(key: str, low: Number, high: Number, unit: Unit | None, requested: Any, sets: int | None) -> Any:
+def _step(key: str, low: Number, high: Number, unit: Dimension | None, requested: Any, sets: int | None) -> Any:
     """Distance between values: as requested, or whole sets of a cache, or a resolution that fits the range."""
     if requested is not None:
         step, given = read(requested, "--step")

@@ -12,8 +12,9 @@ import numpy as np
 
 from memgrain.explore.pareto import Points, front, hypervolume, worst
 from memgrain.explore.spec import Search
+from memgrain.inputs.quantities import Dimension
 from memgrain.runs.labels import words
-from memgrain.runs.quantities import Unit, read
+from memgrain.runs.quantities import read
 from memgrain.runs.tune import COLUMN
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ class Explored:
             "row": trial.row,
         }
 
-    def _units(self) -> dict[str, Unit]:
+    def _units(self) -> dict[str, Dimension]:
         found = {}
         for name in self.search.objectives:
             texts = (trial.overrides[name] for trial in self.trials if isinstance(trial.overrides.get(name), str))

@@ -23,17 +23,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from memgrain.errors import MemgrainError
 from memgrain.explore.condition import Condition, parse_condition
 from memgrain.explore.quality_columns import Quality
+from memgrain.inputs.keys import validate
 from memgrain.inputs.spelling import suggest
+from memgrain.inputs.yaml_file import read_mapping
 from memgrain.runs.overrides import CHIP
 from memgrain.runs.shipped import find_search
 from memgrain.runs.task import Task
 from memgrain.runs.tune import Tune
-from memgrain.runs.yaml_file import read_mapping
 from memgrain.sim import MODEL_VERSION
 from memgrain.workloads import KINDS
 
@@ -126,24 +127,12 @@ def load_search(source: str | Path | Mapping[str, Any], changes: Mapping[str, An
     if isinstance(source, Mapping):
         return _validate({**source, **(changes or {})}, "the search")
     path = find_search(source)
-    raw = read_mapping(path, "begin with name:")
+    raw = read_mapping(path, "begin with name:", MemgrainError)
     return _validate(_beside({**raw, **(changes or {})}, path.parent), path.name)
 
 
 def _validate(raw: dict[str, Any], file: str) -> Search:
-    try:
-        search = Search.model_validate(raw)
-    except ValidationError as error:
-        first = max(error.errors(), key=lambda item: len(item["loc"]))
-        where = ".".join(str(part) for part in first["loc"] if part != ValueRange.__name__)
-        if first["type"] == "extra_forbidden":
-            name = str(first["loc"][-1])
-            message = f"unknown key '{where}'{suggest(name, list(Search.model_fields))}; remove or correct it"
-        elif first["type"] == "missing":
-            message = f"key '{where}' is missing; add it"
-        else:
-            message = f"{first['msg'][:1].lower()}{first['msg'][1:]}, got {first['input']!r} @ {where}; correct it"
-        raise MemgrainError(f"{file}: {message}") from None
+    search = validate(Search, raw, file, MemgrainError)
     try:
         _check(search)
     except MemgrainError as error:

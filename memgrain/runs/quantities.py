@@ -4,72 +4,23 @@ units read as numbers, put in order, and written back."""
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
 from memgrain.errors import MemgrainError
-from memgrain.hwmodels.units import (
-    format_bandwidth,
-    format_bytes,
-    format_duration,
-    format_frequency,
-    parse_bandwidth,
-    parse_bytes,
-    parse_duration,
-    parse_frequency,
-)
-
-
-@dataclass(frozen=True)
-class Unit:
-    """A kind of quantity with its base unit."""
-
-    name: str
-    """size, bandwidth, duration or frequency."""
-    base: str
-    """Its base unit."""
-    parse: Callable[[Any], int]
-    """Reads a text into base units; raises ValueError for a text with another unit."""
-    format: Callable[[float], str]
-    """Writes base units as a text."""
-    step: int
-    """Smallest difference, in base units, that a search distinguishes."""
-
-    def text(self, value: float) -> str:
-        """A value as a text that reads back as that value."""
-        short = self.format(value)
-        if self.base == "B" and "i" not in short and not value % 2**10:
-            return f"{int(value) // 2**10} KiB"
-        return short if self.parse(short) == value else f"{round(value)} {self.base}"
-
-
-UNITS = (
-    Unit("size", "B", parse_bytes, format_bytes, 2**10),
-    Unit("bandwidth", "B/s", parse_bandwidth, format_bandwidth, 10**9),
-    Unit("duration", "ps", parse_duration, format_duration, 10**3),
-    Unit("frequency", "Hz", parse_frequency, format_frequency, 10**6),
-)
+from memgrain.inputs.quantities import Dimension, dimension_of, parse_bandwidth, parse_bytes, parse_tokens, split
 
 Number = int | float
-TIMES = {"": 1, "K": 1 << 10, "M": 1 << 20}
-"""Factor of a letter behind a number of tokens; contexts are powers of two."""
-_TOKENS = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([KkMm]?)(?: tokens?)?")
-_OTHER = re.compile(r"([0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)\s*(%|nCK)")
-"""Shares and clocks of a DRAM, which have no base unit here but an order."""
 
 
-def read(value: Any, where: str) -> tuple[Number, Unit | None]:
+def read(value: Any, where: str) -> tuple[Number, Dimension | None]:
     """A number as it is, or a text with a unit in base units; raises MemgrainError that names `where` it stands."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value, None
-    for unit in UNITS:
-        try:
-            return unit.parse(value), unit
-        except ValueError:
-            continue
+    unit = dimension_of(value)
+    if unit is not None:
+        return unit.parse(value), unit
     raise MemgrainError(f"{where}: {value!r} is no number and no quantity such as '32 MiB' or '200 ns'; write one")
 
 
@@ -101,7 +52,7 @@ def plain(value: Any) -> float | None:
         return None
 
 
-def write(value: Number, unit: Unit | None) -> Any:
+def write(value: Number, unit: Dimension | None) -> Any:
     """The value that a key is set to: the number, or a text with its unit."""
     return value if unit is None else unit.text(value)
 
@@ -113,15 +64,15 @@ def measure(value: Any) -> tuple[str, float] | None:
         return None if isinstance(value, bool) or math.isnan(float(value)) else ("", float(value))
     if not isinstance(value, str):
         return None
-    for unit in UNITS:
-        try:
-            return unit.name, float(unit.parse(value))
-        except ValueError:
-            continue
-    if tokens := _TOKENS.fullmatch(value.strip()):
-        return "", float(tokens[1]) * TIMES[tokens[2].upper()]
-    other = _OTHER.fullmatch(value.strip())
-    return (other[2], float(other[1])) if other else None
+    unit, found = dimension_of(value), split(value)
+    if unit is not None:
+        return unit.name, float(unit.parse(value))
+    if found is None or found[1] in ("", "%", "nCK"):
+        return None if found is None else (found[1], float(found[0]))
+    try:
+        return "", float(parse_tokens(value))
+    except ValueError:
+        return None
 
 
 def numbers(values: Sequence[Any]) -> list[float] | None:

@@ -17,16 +17,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from memgrain.errors import MemgrainError
 from memgrain.hwmodels import HardwareError
+from memgrain.inputs.keys import validate
 from memgrain.inputs.spelling import suggest
+from memgrain.inputs.yaml_file import read_mapping
 from memgrain.runs.overrides import CHIP
 from memgrain.runs.shipped import find_sweep
 from memgrain.runs.task import Files, Point, Task
 from memgrain.runs.tune import Tune
-from memgrain.runs.yaml_file import read_mapping
 from memgrain.workloads import Workload, WorkloadError
 
 Key = Annotated[str, Field(min_length=1)]
@@ -87,27 +88,12 @@ def load_sweep(source: str | Path | Mapping[str, Any]) -> Sweep:
     if isinstance(source, Mapping):
         return _validate(dict(source), "the sweep")
     path = find_sweep(source)
-    raw = read_mapping(path, "see 'memgrain examples'")
+    raw = read_mapping(path, "see 'memgrain examples'", MemgrainError)
     return _beside(_validate(raw, path.name), path.parent)
 
 
 def _validate(raw: dict[str, Any], file: str) -> Sweep:
-    try:
-        sweep = Sweep.model_validate(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            message = (
-                f"unknown key '{where}'{suggest(where, list(Sweep.model_fields))}; remove it or correct its spelling"
-            )
-        elif first["type"] == "missing":
-            message = f"key '{where}' is missing; add it"
-        else:
-            message = (
-                f"{first['msg'][0].lower()}{first['msg'][1:]}, got {first['input']!r} @ {where}; correct the value"
-            )
-        raise MemgrainError(f"{file}: {message}") from None
+    sweep = validate(Sweep, raw, file, MemgrainError)
     both = sorted(set(sweep.set) & set(sweep.grid))
     if both:
         raise MemgrainError(f"{file}: '{both[0]}' stands in set and in grid; keep it in one of them")

@@ -21,7 +21,6 @@ from __future__ import annotations
 import bisect
 import itertools
 import math
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +28,7 @@ from typing import Any
 from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip, ChipFile, Provenance
 from memgrain.hwmodels.units import format_bytes, parse_bytes
-from memgrain.runs.quantities import UNITS
+from memgrain.inputs.quantities import DIMENSIONS, amount, dimension_of
 
 WHOLE = ("count", "size")
 """Kinds with whole numbers only."""
@@ -37,7 +36,6 @@ CHOICE = "choice"
 """Kind of a text or truth value."""
 WIDE = 2.0
 """Ratio of the ends above which the logarithm is drawn."""
-_CLOCKS = re.compile(r"^\s*([0-9]+)\s*nCK\s*$")
 
 
 @dataclass(frozen=True)
@@ -102,15 +100,11 @@ def read_amount(text: Any, chip: Chip) -> tuple[str, float] | None:
         return None
     if isinstance(text, int | float):
         return ("real" if isinstance(text, float) else "count"), text
-    clocks = _CLOCKS.match(str(text))
-    if clocks:
-        return "duration", int(clocks[1]) * chip.dram.at_rate.clock_period
-    for unit in UNITS:
-        try:
-            return unit.name, unit.parse(text)
-        except ValueError:
-            continue
-    return None
+    clocks = amount(text, "nCK")
+    if clocks is not None:
+        return "duration", int(clocks) * chip.dram.at_rate.clock_period
+    unit = dimension_of(text)
+    return (unit.name, unit.parse(text)) if unit is not None else None
 
 
 def write_amount(kind: str, value: float) -> Any:
@@ -168,7 +162,7 @@ def _size(value: float) -> str:
 
 
 _WRITERS: dict[str, Callable[[float], Any]] = {
-    **{unit.name: unit.format for unit in UNITS},
+    **{unit.name: unit.format for unit in DIMENSIONS},
     "count": round,
     "real": lambda value: float(f"{value:.6g}"),
     "size": lambda value: _size(round(value)),

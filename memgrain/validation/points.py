@@ -29,11 +29,12 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from memgrain.errors import MemgrainError
 from memgrain.hwmodels import HardwareError, load_chip
+from memgrain.inputs.keys import validate
+from memgrain.inputs.yaml_file import read_mapping
 from memgrain.models.point import KIND, ModelPoint
 from memgrain.runs.execute import run_points
 from memgrain.runs.options import RunOptions
@@ -189,21 +190,8 @@ def validate_points(
 
 def load_points(path: Path) -> PointsFile:
     """Load the points of a file. Raises MemgrainError with one line."""
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise MemgrainError(
-            f"{path}: cannot be read ({getattr(error, 'strerror', None) or 'not UTF-8 text'})"
-        ) from None
-    except yaml.YAMLError as error:
-        raise MemgrainError(f"{path.name}: not valid YAML ({' '.join(str(error).split())}); mend the syntax") from None
-    try:
-        file = PointsFile.model_validate(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        shown = f", got {first['input']!r}" if first["type"] not in ("missing", "extra_forbidden") else ""
-        raise MemgrainError(f"{path.name}: {first['msg']}{shown} @ {where or 'the top'}; correct it") from None
+    raw = read_mapping(path, "begin with sources:", MemgrainError)
+    file = validate(PointsFile, raw, path.name, MemgrainError)
     ids = [point.id for point in file.points]
     for name in ids:
         if ids.count(name) > 1:

@@ -222,7 +222,7 @@ def test_a_case_that_fails_leaves_the_others(tmp_path: Path, capsys: pytest.Capt
     [
         ("criterion: {at_least: 2, at_most: 1}", "at_least 2.0 is above at_most 1.0"),
         ("criterion: {}", "give at_least, at_most or both"),
-        ("criterion: {at_most: 1}\n    more: 1", "extra inputs are not permitted"),
+        ("criterion: {at_most: 1}\n    more: 1", "unknown key 'more' @ cases.0.more; leave it out"),
     ],
 )
 def test_what_is_no_claim_is_refused(tmp_path: Path, change: str, message: str) -> None:

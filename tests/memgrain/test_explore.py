@@ -22,13 +22,14 @@ from memgrain.explore import explore, load_search
 from memgrain.explore.axes import OptionAxis, axes, index_of, params, size
 from memgrain.explore.condition import NEVER, parse_condition
 from memgrain.explore.store import RowStore
+from memgrain.inputs.quantities import DIMENSIONS, Dimension
 from memgrain.plots import figures
 from memgrain.plots.coordinates import apart, coordinates, heading
 from memgrain.plots.pareto import pareto
 from memgrain.plots.slices import slices
 from memgrain.runs.labels import SHARE
 from memgrain.runs.pivot import varying, where
-from memgrain.runs.quantities import UNITS, Unit, read
+from memgrain.runs.quantities import read
 from memgrain.runs.rows import Row, load_frame, read_rows
 from memgrain.runs.task import Point, Task
 from tests.memgrain.searches import SEARCH, proposals
@@ -204,8 +205,8 @@ def test_a_floor_of_quality_is_a_constraint(spec: dict[str, Any], tmp_path: Path
     assert {trial.state for trial in found.trials} == {"feasible", "violates", "refused"}
 
 
-@given(st.sampled_from(UNITS), st.integers(1, 2**50))
-def test_a_quantity_reads_back_as_it_was_written(unit: Unit, value: int) -> None:
+@given(st.sampled_from(DIMENSIONS), st.integers(1, 2**50))
+def test_a_quantity_reads_back_as_it_was_written(unit: Dimension, value: int) -> None:
     assert read(unit.text(value), "") == (value, unit)
 
 

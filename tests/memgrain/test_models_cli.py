@@ -102,7 +102,7 @@ def test_contexts_as_people_write_them(text: str, count: int) -> None:
     assert token_count(text) == count
 
 
-@pytest.mark.parametrize("text", ["abc", "0", "-4K", "1.5M", "32KB"])
+@pytest.mark.parametrize("text", ["abc", "0", "-4K", "1.5", "32KB"])
 def test_what_is_no_number_of_tokens_is_refused_in_a_line(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(["model", "show", "llama31_8b", f"--context={text}"]) == 2
     error = capsys.readouterr().err

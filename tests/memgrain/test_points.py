@@ -94,8 +94,8 @@ def test_the_command_prints_points_sums_and_hypotheses(tmp_path: Path, capsys: p
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"points": []}, "List should have at least 1 item"),
-        ({"point": []}, "Extra inputs are not permitted @ point"),
+        ({"points": []}, "expected at least 1 item, got [] @ points"),
+        ({"point": []}, "unknown key 'point' @ point; did you mean 'points'?"),
         ({"sources": {"S": "x"}}, "source 'T' of once is not in sources; add it there"),
         ({"points": [TOY["points"][0]] * 2}, "the id 'once' occurs twice; rename one"),
         ({"alternatives": [{"name": "x", "set": {"l2.ways": 1}, "points": ["none"]}]}, "names no point 'none'"),

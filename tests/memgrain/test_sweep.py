@@ -179,7 +179,7 @@ def test_python_gets_a_frame_of_this_sweep_only(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"chip": ["toy"]}, "unknown key 'chip'; did you mean 'chips'"),
+        ({"chip": ["toy"]}, "unknown key 'chip' @ chip; did you mean 'chips'"),
         ({"chips": []}, "chips"),
         ({"workload": None}, "workload"),
         ({"grid": {"shape.head_dim": []}}, "grid.shape.head_dim"),
