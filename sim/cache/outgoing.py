@@ -53,14 +53,20 @@ def count_known(line, bits, lines, sets, config):
     are workspaces for scores, which are written before they are read.
     """
     known, sectors, first = 0, population(config.all_sectors), line & -lines
-    for there in range(first, first + lines):
-        if there < config.known_lines:
-            at, shift = config.known_at + (there * sectors >> 4), there * sectors & 15
-            word = np.int64(sets[index(at)])
-            known += population(word >> shift & bits)
-            sets[index(at)] = word | bits << shift
-        else:
-            known += population(bits)
+    inside = min(lines, max(0, config.known_lines - first))
+    known += population(bits) * (lines - inside)
+    width = sectors
+    if inside == lines:
+        # a block of lines lies in whole entries, or within one
+        while width < min(16, lines * sectors):
+            bits |= bits << width
+            width *= 2
+    begin = first * sectors
+    for bit in range(begin, begin + inside * sectors, width):
+        at, shift = index(config.known_at + (bit >> 4)), bit & 15
+        word = np.int64(sets[at])
+        known += population(word >> shift & bits)
+        sets[at] = word | bits << shift
     return known
 
 

@@ -373,7 +373,7 @@ SHORT = ["--context", "512"]
         ("toy", [*SHORT, "--prompt"], "--prompt is for --phase prefill"),
         ("toy", [*SHORT, "--cache", "fp9"], "no cache 'fp9'; it has bf16"),
         ("toy", [*SHORT, "--weights", "int3"], "--weights int3 is none of bf16, fp8"),
-        ("toy", ["--context", "0"], "'0' is no number of tokens; write one such as 32768, 32K or 1M"),
+        ("toy", ["--context", "0"], "'0' is not a number of tokens; write one such as 32768, 32K or 1M"),
         ("toy", [*SHORT, "--page", "0"], "expected page >= 1, got 0"),
         ("toy", [*SHORT, "--tokens", "17"], "tokens is 17 in decode, at most 16"),
         ("toy", [*SHORT, "--tokens", "2", "--batch", "2"], "batch is 2 with 2 new tokens of each, must be 1"),

@@ -162,7 +162,7 @@ def test_a_mask_runs_as_a_recorded_selection(tmp_path: Path, capsys: pytest.Capt
         ("import bad.npz -o x.parquet", "not a saved trace"),
         ("import list.npy -o x.npz --kv-len 4", "token 4 is outside the context 0..3"),
         ("import list.npy -o x.txt", "end it in .npz or .npy"),
-        ("import list.npy -o x.npz --query 1", "query 1 is asked of 1"),
+        ("import list.npy -o x.npz --query 1", "no query 1 among 1"),
         ("import list.npy -o x.npz --query last", "query 'last' is no number"),
         ("import flat.npy -o x.npz", "reshape it"),
         ("show bad.npz", "not a saved trace"),
