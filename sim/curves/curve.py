@@ -20,15 +20,14 @@ from memgrain.sim.curves.probe import (
     PerSet,
     Sampled,
     Shape,
-    insert_above,
     run_in_threads,
+    run_probed,
     stacks,
 )
 from memgrain.sim.errors import SimulationError
 from memgrain.sim.levels.level import Level
 from memgrain.sim.levels.machine import Machine
 from memgrain.sim.native.address import reciprocal
-from memgrain.sim.reference.engine import ReferenceEngine
 from memgrain.workloads.trace import Trace
 
 Axis = Literal["capacity", "ways"]
@@ -172,17 +171,9 @@ def miss_ratio_curve(
     else:
         counter = Sampled(shape.granules, tensors, rate)
     probe = AccessProbe(level, counter, shape, chip.matmul_core.count // caches)
-    insert_above(level, machine, probe)
-    hits: dict[str, int] = {}
-    for number, trace in enumerate(several):
-        machine.prepare(trace)
-        ReferenceEngine(machine, trace, False, number > 0).run()
-        for name, count in level.counters().items():
-            hits[name] = hits.get(name, 0) + count
-        machine.forget()
-    probe.flush()
+    hits = run_probed(machine, several, level, probe)
     names = tuple(dict.fromkeys(machine.tensors))
-    simulated = np.array([hits.get(f"{name}.hits", 0) for name in names], np.int64)
+    simulated = np.array([hits[f"{name}.hits"] for name in names], np.int64)
     found = _counted(counter, [names.index(name) for name in machine.tensors])
     return replace(
         found,

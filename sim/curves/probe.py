@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -21,6 +22,8 @@ from memgrain.sim.levels.machine import Machine
 from memgrain.sim.levels.request import Request
 from memgrain.sim.levels.scratchpad import Scratchpad
 from memgrain.sim.native.address import folding, reciprocal
+from memgrain.sim.reference.engine import ReferenceEngine
+from memgrain.workloads.trace import Trace
 
 BATCH = 1 << 16
 """Lines that the probe hands on together, unless a request has more."""
@@ -63,7 +66,7 @@ class Shape:
         return self.line // self.granule
 
 
-class Counter(Protocol):
+class AccessCounter(Protocol):
     """A counter of lines."""
 
     def take(self, count: int, lines: Lines, requests: Lines) -> None:
@@ -74,7 +77,7 @@ class Counter(Protocol):
 class AccessProbe:
     """A level above `below` that notes the requested lines; it takes no time."""
 
-    def __init__(self, below: Level, counter: Counter, shape: Shape, share: int) -> None:
+    def __init__(self, below: Level, counter: AccessCounter, shape: Shape, share: int) -> None:
         """Every `share` cores have one of the caches that are counted."""
         self.name, self.below, self.counter, self.shape, self.share = below.name, below, counter, shape, share
         self.latency, self.queue, self.first, self.came = below.latency, 0, 0, 0
@@ -129,6 +132,19 @@ class AccessProbe:
         """It counts nothing."""
 
 
+def run_probed(machine: Machine, traces: Sequence[Trace], level: Level, probe: AccessProbe) -> Counter[str]:
+    """Insert the probe above `level` and run `traces` one after the other; the counters of `level`, summed over all."""
+    insert_above(level, machine, probe)
+    found = Counter[str]()
+    for number, trace in enumerate(traces):
+        machine.prepare(trace)
+        ReferenceEngine(machine, trace, False, number > 0).run()
+        found.update(level.counters())
+        machine.forget()
+    probe.flush()
+    return found
+
+
 def insert_above(level: Level, machine: Machine, probe: AccessProbe) -> None:
     """Insert the probe above `level`: everything in the machine that led to `level` then leads to the probe."""
     for above in machine.levels:
@@ -170,7 +186,7 @@ class PerSet:
         self.counts = np.zeros((threads, tensors, st.DEEP + 1), np.int64)
 
     def take(self, count: int, lines: Lines, requests: Lines) -> None:
-        """See `Counter.take`."""
+        """See `AccessCounter.take`."""
         if not count:
             return
         self._make_room(int(lines[:count].max()) + 1)
@@ -206,7 +222,7 @@ class Distances:
         self._lengthen(2 * BATCH)
 
     def take(self, count: int, lines: Lines, requests: Lines) -> None:
-        """See `Counter.take`."""
+        """See `AccessCounter.take`."""
         if not count:
             return
         self._make_room(count, int(lines[:count].max()) + 1)
@@ -267,7 +283,7 @@ class Sampled:
         self.totals = np.zeros(tensors, np.int64)
 
     def take(self, count: int, lines: Lines, requests: Lines) -> None:
-        """See `Counter.take`."""
+        """See `AccessCounter.take`."""
         if not count:
             return
         most, room = int(lines[:count].max()) + 1, len(self.ids)

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from memgrain.hwmodels.spec import Chip
 from memgrain.sim.cache.cache import Cache
 from memgrain.sim.curves import fully as fl
-from memgrain.sim.curves.probe import AccessProbe, Lines, Shape, insert_above
+from memgrain.sim.curves.probe import AccessProbe, Lines, Shape, run_probed
 from memgrain.sim.errors import SimulationError
 from memgrain.sim.levels.machine import WORKSPACE, Machine
-from memgrain.sim.reference.engine import ReferenceEngine
 from memgrain.workloads.trace import Trace
 
 MOST_LINES = 1 << 28
@@ -65,7 +64,7 @@ class FullyAssociative:
         fl.empty(self.geometry, self.before, self.after)
 
     def take(self, count: int, lines: Lines, requests: Lines) -> None:
-        """See `Counter.take`."""
+        """See `AccessCounter.take`."""
         fl.serve(count, lines, requests, self.geometry, self.before, self.after, self.valid, self.held, self.misses)
 
 
@@ -82,7 +81,7 @@ class Ladder:
         self.known, self.first = np.zeros(lines, np.uint8), np.zeros(tensors, np.int64)
 
     def take(self, count: int, lines: Lines, requests: Lines) -> None:
-        """See `Counter.take`."""
+        """See `AccessCounter.take`."""
         fl.count_first(count, lines, requests, self.known, self.first)
         for level in self.levels:
             level.take(count, lines, requests)
@@ -104,15 +103,7 @@ def read_causes(chip: Chip, traces: Trace | Sequence[Trace]) -> ReadCauses:
     shape, tensors = Shape.of(cache.spec), len(machine.tensors)
     ladder = Ladder(shape, _lines(machine, shape.line), tensors)
     probe = AccessProbe(cache, ladder, shape, chip.matmul_core.count)
-    insert_above(cache, machine, probe)
-    misses: dict[str, int] = {}
-    for number, trace in enumerate(several):
-        machine.prepare(trace)
-        ReferenceEngine(machine, trace, False, number > 0).run()
-        for name, count in cache.counters().items():
-            misses[name] = misses.get(name, 0) + count
-        machine.forget()
-    probe.flush()
+    misses = run_probed(machine, several, cache, probe)
     names = tuple(dict.fromkeys(machine.tensors))
     number_of = [names.index(name) for name in machine.tensors]
 
@@ -122,7 +113,7 @@ def read_causes(chip: Chip, traces: Trace | Sequence[Trace]) -> ReadCauses:
         return found
 
     first, (whole, parts) = by_name(ladder.first), (by_name(level.misses) for level in ladder.levels)
-    read = np.array([misses.get(f"{name}.misses", 0) * shape.granule for name in names], np.int64)
+    read = np.array([misses[f"{name}.misses"] * shape.granule for name in names], np.int64)
     needed = np.zeros(len(names), np.int64)
     for tensor in several[0].tensors:
         needed[names.index(tensor.name)] += tensor.useful_bytes

@@ -11,9 +11,9 @@ import numpy as np
 from memgrain.sim.breakdown.launch import break_down, launch_time
 from memgrain.sim.engine import event_loop, tables
 from memgrain.sim.engine.event_queue import EVENT
+from memgrain.sim.engine.level_arrays import LevelArrays
 from memgrain.sim.engine.outstanding import OUTSTANDING_LOAD
 from memgrain.sim.engine.stream import ProgramStream
-from memgrain.sim.engine.wiring import LevelArrays
 from memgrain.sim.engine_protocol import CAUSES, Execution
 from memgrain.sim.levels.machine import PROBABILITY_BYTES, SCORE_BYTES, WORKSPACE, Machine
 from memgrain.sim.native.jit import compile_once
