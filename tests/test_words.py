@@ -25,6 +25,7 @@ TEXTS = (
 )
 CODE = ("hwmodels", "workloads", "sim", "memgrain", "measurements", "tests", "notebooks")
 FLOOR_1 = ("hwmodels", "workloads", "memgrain/inputs", "measurements")
+HOUSE = ("hwmodels", "workloads", "sim", "memgrain", "measurements", "docs", *TEXTS)
 
 
 class Word(NamedTuple):
@@ -48,12 +49,15 @@ RETIRED = (
     Word(r"sim/compiled", "sim/engine, sim/cache or sim/native", ("hwmodels", "workloads", "memgrain")),
     Word("told", "named, given, distinguished", FLOOR_1, PYTHON),
     Word("asked|asks", "call, workload, request; requested", FLOOR_1, PYTHON),
-    Word("reckon(s|ed|ing)?", "estimate", FLOOR_1),
-    Word("cohorts?", "set group", (*FLOOR_1, "docs")),
-    Word("bundles?", "resident run", (*FLOOR_1, "docs")),
-    Word("agenda", "event queue", (*FLOOR_1, "memgrain", "docs")),
+    Word("reckon(s|ed|ing)?", "estimate", HOUSE),
+    Word("cohorts?", "set group", HOUSE),
+    Word("bundles?", "resident run", HOUSE),
+    Word("leaders?", "representative", HOUSE),
+    Word("flights", "outstanding loads", HOUSE),
+    Word("loosens?", "invalidate", ("sim",)),
+    Word("agenda", "event queue", HOUSE),
+    Word("lattices?", "candidate grid", HOUSE),
     Word("waste[ds]?", "over-fetch", FLOOR_1),
-    Word("lattice", "candidate grid", FLOOR_1),
 )
 
 
