@@ -9,7 +9,8 @@ from pydantic import Field, model_validator
 
 from memgrain.hwmodels.record import Spec
 from memgrain.hwmodels.standard import PS, DramStandard
-from memgrain.hwmodels.units import Bandwidth, Bytes, Count, Latency, format_bandwidth, format_duration
+from memgrain.hwmodels.units import Bandwidth, Bytes, Count, Latency
+from memgrain.inputs.quantities import format_bandwidth, format_duration
 
 Channels = Annotated[Count, Field(le=65536)]
 Window = Annotated[Count, Field(le=1024)]

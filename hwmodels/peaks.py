@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from memgrain.hwmodels.spec import Cache, Chip, Core, DType, Level, Link, Scratchpad
-from memgrain.hwmodels.units import format_bandwidth
+from memgrain.inputs.quantities import format_bandwidth
 
 _WIDTHS: dict[DType, int] = {"fp32": 4, "bf16": 2, "fp16": 2, "fp8": 1, "int8": 1}
 """Bytes of an element."""

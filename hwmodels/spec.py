@@ -14,7 +14,8 @@ from pydantic import Field, model_validator
 from memgrain.hwmodels.interconnect import Interconnect
 from memgrain.hwmodels.main_memory import Dram
 from memgrain.hwmodels.record import Spec
-from memgrain.hwmodels.units import Bandwidth, Bytes, Count, Duration, Frequency, Latency, Rate, Share, format_bytes
+from memgrain.hwmodels.units import Bandwidth, Bytes, Count, Duration, Frequency, Latency, Rate, Share
+from memgrain.inputs.quantities import format_bytes
 
 DType = Literal["bf16", "fp16", "fp8", "int8", "fp32"]
 Scope = Literal["core", "cluster", "chip"]

@@ -18,8 +18,8 @@ from pydantic import Field, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from memgrain.hwmodels.record import Spec
-from memgrain.hwmodels.units import Bytes, Count, Duration, format_duration, parse_duration
-from memgrain.inputs.quantities import amount
+from memgrain.hwmodels.units import Bytes, Count, Duration
+from memgrain.inputs.quantities import amount, format_duration, parse_duration
 
 PS = 10**12
 """Picoseconds in a second."""

@@ -16,34 +16,11 @@ from memgrain.inputs.quantities import (
     FREQUENCY,
     SIZE,
     Dimension,
-    format_bandwidth,
-    format_bytes,
-    format_duration,
-    format_frequency,
     parse_bandwidth,
     parse_bytes,
     parse_duration,
     parse_frequency,
 )
-
-__all__ = [
-    "Bandwidth",
-    "Bytes",
-    "Count",
-    "Duration",
-    "Frequency",
-    "Latency",
-    "Rate",
-    "Share",
-    "format_bandwidth",
-    "format_bytes",
-    "format_duration",
-    "format_frequency",
-    "parse_bandwidth",
-    "parse_bytes",
-    "parse_duration",
-    "parse_frequency",
-]
 
 
 def _schema(dimension: Dimension) -> WithJsonSchema:

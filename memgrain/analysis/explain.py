@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from memgrain.analysis.readers import readers
 from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip, ChipFile, Provenance, chip_names, read_chip
-from memgrain.hwmodels.units import format_bandwidth, format_bytes, format_duration, format_frequency
+from memgrain.inputs.quantities import format_bandwidth, format_bytes, format_duration, format_frequency
 from memgrain.inputs.spelling import suggest
 from memgrain.sim import METRICS
 from memgrain.sim.breakdown.glossary import meaning

@@ -19,7 +19,7 @@ def command(
 
     from memgrain.cli.terminal import console
     from memgrain.hwmodels import chip_names, load_chip, read_chip
-    from memgrain.hwmodels.units import format_bandwidth, format_bytes
+    from memgrain.inputs.quantities import format_bandwidth, format_bytes
     from memgrain.runs.provenance import assumed, with_unit
 
     screen = console()

@@ -96,7 +96,7 @@ def _numbers(chip: Chip, done: CollectiveRun) -> dict[str, object]:
 def _show(chip: Chip, done: CollectiveRun) -> None:
     from rich.table import Table
 
-    from memgrain.hwmodels.units import format_bandwidth, format_bytes, format_duration
+    from memgrain.inputs.quantities import format_bandwidth, format_bytes, format_duration
 
     screen = console()
     rate = format_bandwidth(done.bytes * 10**12 / done.time)
@@ -139,7 +139,7 @@ def _label(chip: Chip, done: CollectiveRun) -> str:
 def _compare(found: CollectiveValidation, as_json: bool) -> None:
     from rich.table import Table
 
-    from memgrain.hwmodels.units import format_bytes
+    from memgrain.inputs.quantities import format_bytes
 
     if as_json:
         print(json.dumps({"source": found.source, "held_out": found.summary()}, indent=2))

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from memgrain.cli.terminal import console
 from memgrain.hwmodels import Provenance
-from memgrain.hwmodels.units import format_duration
+from memgrain.inputs.quantities import format_duration
 from memgrain.runs.provenance import assumed
 from memgrain.runs.task import Point
 from memgrain.sim import METRICS, Result

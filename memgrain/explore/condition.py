@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from memgrain.errors import MemgrainError
-from memgrain.hwmodels.units import parse_bytes, parse_duration
+from memgrain.inputs.quantities import parse_bytes, parse_duration
 from memgrain.runs.labels import check_metric
 from memgrain.runs.quantities import plain
 from memgrain.runs.rows import Row

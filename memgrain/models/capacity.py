@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from memgrain.hwmodels.units import format_bytes
+from memgrain.inputs.quantities import format_bytes
 from memgrain.models.request import ModelRequest
 from memgrain.workloads.errors import WorkloadError
 from memgrain.workloads.layers.attention import heads_on_chip

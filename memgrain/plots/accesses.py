@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 from numpy.typing import NDArray
 
-from memgrain.hwmodels.units import format_bytes
+from memgrain.inputs.quantities import format_bytes
 from memgrain.plots.style import new_figure
 from memgrain.workloads import Tensor
 from memgrain.workloads.formats.flat import FLAT

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from memgrain.analysis.curve import ALL, MissRatios
-from memgrain.hwmodels.units import format_bytes
+from memgrain.inputs.quantities import format_bytes
 from memgrain.plots.style import STYLES, new_figure
 
 BAND = 2

@@ -13,7 +13,7 @@ from matplotlib.ticker import NullFormatter
 from numpy.typing import NDArray
 
 from memgrain.analysis.roofline import Roof, Roofline
-from memgrain.hwmodels.units import format_bandwidth, format_duration
+from memgrain.inputs.quantities import format_bandwidth, format_duration
 from memgrain.plots.style import STYLES, new_figure
 
 MARKERS = "osD^vPX<>"

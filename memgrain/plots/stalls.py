@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from memgrain.hwmodels.units import format_duration
+from memgrain.inputs.quantities import format_duration
 from memgrain.plots.style import HATCHES, new_figure
 
 OTHER = "other"

@@ -14,7 +14,7 @@ from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip, load_chip
 from memgrain.hwmodels.main_memory import Dram
 from memgrain.hwmodels.spec import Cache
-from memgrain.hwmodels.units import format_bytes
+from memgrain.inputs.quantities import format_bytes
 from memgrain.runs.identity import chip_inputs, digest
 from memgrain.runs.overrides import columns, split
 from memgrain.runs.rows import Row

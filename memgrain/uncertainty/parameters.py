@@ -27,8 +27,7 @@ from typing import Any
 
 from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip, ChipFile, Provenance
-from memgrain.hwmodels.units import format_bytes, parse_bytes
-from memgrain.inputs.quantities import DIMENSIONS, amount, dimension_of
+from memgrain.inputs.quantities import DIMENSIONS, amount, dimension_of, format_bytes, parse_bytes
 
 WHOLE = ("count", "size")
 """Kinds with whole numbers only."""

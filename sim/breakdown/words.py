@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from memgrain.hwmodels.units import format_bandwidth, format_duration
+from memgrain.inputs.quantities import format_bandwidth, format_duration
 
 _BINARY = ("B", "KiB", "MiB", "GiB", "TiB")
 

@@ -8,7 +8,7 @@ import pytest
 
 from memgrain.hwmodels import ChipFile, Dram, Scratchpad, chip_names, load_chip, read_chip
 from memgrain.hwmodels.load import KINDS
-from memgrain.hwmodels.units import parse_bandwidth, parse_bytes, parse_duration, parse_frequency
+from memgrain.inputs.quantities import parse_bandwidth, parse_bytes, parse_duration, parse_frequency
 
 MIB = 2**20
 

@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from memgrain.hwmodels import HardwareError, contradictions, load_chip
 from memgrain.hwmodels.load import FOLDER, read_chip
 from memgrain.hwmodels.schema import chip_schema
-from memgrain.hwmodels.units import format_bandwidth, format_bytes, format_duration, format_frequency
+from memgrain.inputs.quantities import format_bandwidth, format_bytes, format_duration, format_frequency
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memgrain.hwmodels.units import (
+from memgrain.inputs.quantities import (
     format_bandwidth,
     format_bytes,
     format_duration,

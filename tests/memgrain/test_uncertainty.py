@@ -18,7 +18,7 @@ from scipy.stats import qmc, triang
 from memgrain.cli import call
 from memgrain.errors import MemgrainError
 from memgrain.hwmodels import ChipFile, Provenance, chip_names, load_chip, read_chip
-from memgrain.hwmodels.units import parse_duration
+from memgrain.inputs.quantities import parse_duration
 from memgrain.plots.tornado import MOST, tornado
 from memgrain.runs.options import RunOptions
 from memgrain.runs.task import Task

@@ -9,7 +9,7 @@ from typing import Any
 
 from memgrain.hwmodels import Chip
 from memgrain.hwmodels.spec import Scratchpad
-from memgrain.hwmodels.units import format_bandwidth, format_bytes, format_duration, format_frequency
+from memgrain.inputs.quantities import format_bandwidth, format_bytes, format_duration, format_frequency
 from memgrain.runs.task import Point, attention_of, budget
 from memgrain.workloads import SparseAttentionStep, attention
 from memgrain.workloads.attention import AttentionChunks

@@ -34,7 +34,7 @@ def command(
     """Write the file; print its content and its size."""
     from memgrain.cli.trace.source import read
     from memgrain.errors import MemgrainError
-    from memgrain.hwmodels.units import format_bytes
+    from memgrain.inputs.quantities import format_bytes
     from memgrain.workloads.formats import FLAT_FORMATS, FORMATS, check_format, export, format_of
 
     form = form or format_of(out)

@@ -51,7 +51,7 @@ def _print(numbers: dict[str, Any]) -> None:
     from rich.table import Table
 
     from memgrain.cli.terminal import console
-    from memgrain.hwmodels.units import format_bytes
+    from memgrain.inputs.quantities import format_bytes
 
     screen, lines = console(), numbers["distinct_lines"]
     kernels = numbers["kernels"]

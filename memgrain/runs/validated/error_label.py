@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip
-from memgrain.hwmodels.units import format_bytes, format_duration
+from memgrain.inputs.quantities import format_bytes, format_duration
 from memgrain.runs.labels import value_text
 from memgrain.runs.validated.evidence import SIZES, Group, groups, kind_of, without_size
 from memgrain.runs.validated.law import Joint, law
