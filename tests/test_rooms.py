@@ -8,10 +8,11 @@ from pathlib import Path
 import grimp
 import pytest
 
-BELOW = {"hwmodels", "workloads", "sim", "inputs"}
+BELOW = {"hwmodels", "workloads", "sim", "inputs", "errors"}
+"""What lies below floor 3, and the file of its exception, which every room imports."""
 DOORS = {"cli", "api"}
 """Rooms that may import all others: the command line and the functions behind `import memgrain`."""
-MOST_ARROWS = 40
+MOST_ARROWS = 60
 ROOT = Path(__file__).parent.parent
 
 
@@ -29,8 +30,7 @@ def arrows() -> set[tuple[str, str]]:
 
 
 def test_few_arrows_join_the_rooms(arrows: set[tuple[str, str]]) -> None:
-    between = {pair for pair in arrows if pair[0] not in DOORS}
-    assert len(between) <= MOST_ARROWS, sorted(between)
+    assert len(arrows) <= MOST_ARROWS, sorted(arrows)
 
 
 def test_only_the_doors_know_the_claims(arrows: set[tuple[str, str]]) -> None:
