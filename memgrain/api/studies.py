@@ -200,13 +200,14 @@ def solve(
     values: Sequence[Any] = (),
     set: Settings | None = None,
     before: str = "cold",
-    options: RunOptions = RunOptions(),
+    out: str | Path | None = None,
 ) -> SolveResult:
     """The smallest (or `largest`) value of a key for which a condition such as 'l2.hit_rate >= 0.95' holds, or the
     value at which the metric `minimise` or `maximise` is best.
 
     Values lie between `low` and `high`, `step` apart, or are those of `values`; left out, they are chosen around the
-    present value. Rows are kept in `options.out`. Raises MemgrainError unless exactly one goal is given.
+    present value. Rows are kept in the folder `out` and not simulated again. Raises MemgrainError unless exactly one
+    goal is given.
     """
     from memgrain.explore.candidate_grid import GridBounds
     from memgrain.explore.condition import parse_condition
@@ -223,6 +224,7 @@ def solve(
         raise MemgrainError(f"'{key}' is sought and set; leave it out of --set")
     bounds = GridBounds(low, high, step, tuple(values))
     request = SolveQuery(key, str(chip), workload, set or {}, bounds, before)
+    folder = None if out is None else Path(out)
     if condition is not None:
-        return smallest(request, parse_condition(condition), largest, options.out)
-    return best(request, str(minimise or maximise), maximise is not None, options.out)
+        return smallest(request, parse_condition(condition), largest, folder)
+    return best(request, str(minimise or maximise), maximise is not None, folder)

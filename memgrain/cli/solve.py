@@ -51,7 +51,6 @@ def command(
 ) -> None:
     """Simulate as few points as will do, then print the value; ends with status 2 if there is none."""
     from memgrain.api.studies import solve
-    from memgrain.runs.options import RunOptions
     from memgrain.runs.overrides import parse
 
     overrides = parse(set_ or [])
@@ -71,7 +70,7 @@ def command(
             values=[_value(text) for text in values.split(",")] if values else (),
             set={**overrides, **more},
             before=before,
-            options=RunOptions(out),
+            out=out,
         )
 
     if contour is None:

@@ -19,10 +19,11 @@ class Loader(SafeLoader):
     """YAML in which a key may stand once in a mapping: the plain loader silently keeps the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        for key in keys:
-            if keys.count(key) > 1:
+        seen = set[str]()
+        for key in (key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"key '{key}' stands twice", node.start_mark)
+            seen.add(key)
         return super().construct_mapping(node, deep)
 
 

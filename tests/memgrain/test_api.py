@@ -137,9 +137,7 @@ def test_intervals_hold_the_nominal_value() -> None:
 
 
 def test_a_value_is_solved_for() -> None:
-    found = memgrain.solve(
-        "shape.kv_len", "toy", "decode_dense", "time_us >= 1", values=[256, 512, 1024], options=RunOptions(jobs=1)
-    )
+    found = memgrain.solve("shape.kv_len", "toy", "decode_dense", "time_us >= 1", values=[256, 512, 1024])
     assert found.found is not None
     assert found.found.value == 256
     with pytest.raises(memgrain.MemgrainError, match="give one of --for"):
