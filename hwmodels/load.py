@@ -72,16 +72,24 @@ def standard_names() -> list[str]:
     return sorted(path.stem for path in (FOLDER / "dram").glob("*.yaml"))
 
 
-def load_chip(name: str | Path, overrides: Mapping[str, Any] | None = None) -> Chip:
+def load_chip(name: str | Path | Chip, overrides: Mapping[str, Any] | None = None) -> Chip:
     """The chip of that name, or of that YAML file, with dotted overrides such as {"l2.ways": 32} applied.
 
-    Raises HardwareError if there is no such chip, or the file or an override is wrong.
+    A loaded chip is returned as it is, so that functions take either. Raises HardwareError if there is no such chip,
+    the file or an override is wrong, or overrides are given for a loaded chip.
     """
+    if isinstance(name, Chip) and not overrides:
+        return name
     return read_chip(name, overrides).chip
 
 
-def read_chip(name: str | Path, overrides: Mapping[str, Any] | None = None) -> ChipFile:
-    """Like `load_chip`, with the provenance of every number."""
+def read_chip(name: str | Path | Chip, overrides: Mapping[str, Any] | None = None) -> ChipFile:
+    """Like `load_chip`, with the provenance of every number, which only the chip's file has."""
+    if isinstance(name, Chip):
+        raise HardwareError(
+            f"{name.name} is a loaded chip, without the ranges and sources of its file; give its name or its "
+            f"YAML file, and overrides beside it"
+        )
     path = _find(name, "chips", "chip", chip_names())
     tree, provenance = _read(path, [])
     _embed_standards(tree, path, provenance)

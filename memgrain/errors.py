@@ -1,4 +1,4 @@
-"""The exception of the rooms above the simulator."""
+"""The exception for a wrong request; those of the floors below are kinds of it."""
 
 
 class MemgrainError(ValueError):

@@ -168,7 +168,13 @@ def _prefetched(every: Sequence[Engine]) -> dict[str, int]:
 
 
 def _check(chip: Chip, trace: Trace) -> None:
-    """Raise SimulationError if the memory does not hold the tensors."""
+    """Raise SimulationError if these are no chip and no trace, or the memory does not hold the tensors."""
+    for given, kind, mend in ((chip, Chip, "load_chip(NAME)"), (trace, Trace, "traces(CHIP, WORKLOAD)")):
+        if not isinstance(given, kind):
+            raise SimulationError(
+                f"simulate takes a {kind.__name__}, not a {type(given).__name__}; give memgrain.{mend}, or call "
+                "memgrain.run(CHIP, WORKLOAD)"
+            )
     footprint = sum(tensor.bytes for tensor in trace.tensors)
     if footprint > chip.dram.capacity:
         raise SimulationError(

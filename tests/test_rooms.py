@@ -9,7 +9,7 @@ import grimp
 import pytest
 
 BELOW = {"hwmodels", "workloads", "sim", "inputs", "errors"}
-"""What lies below floor 3, and the file of its exception, which every room imports."""
+"""What lies below floor 3, the file of the exception included."""
 DOORS = {"cli", "api"}
 """Rooms that may import all others: the command line and the functions behind `import memgrain`."""
 MOST_ARROWS = 60

@@ -1,8 +1,8 @@
 """The one exception of this package."""
 
-from __future__ import annotations
+from memgrain.errors import MemgrainError
 
 
-class WorkloadError(ValueError):
+class WorkloadError(MemgrainError):
     """A workload is wrong, or does not fit this chip. The message names the value, the rule and the mend, in one
     line."""

@@ -22,13 +22,13 @@ from memgrain.analysis.over_fetch import (
 )
 from memgrain.analysis.roofline import Roofline
 from memgrain.analysis.roofline import roofline as below_roofs
-from memgrain.api.points import WORKLOAD, sweep
+from memgrain.api.points import ChipLike, WorkloadLike, name_of, sweep
 from memgrain.errors import MemgrainError
 from memgrain.hwmodels import load_chip
 from memgrain.runs.options import RunOptions
 from memgrain.runs.overrides import CHIP, split
 from memgrain.runs.pivot import HEAD_DIM
-from memgrain.runs.task import Point, Task, attention_of
+from memgrain.runs.task import Point, Task, as_source, attention_of
 from memgrain.sim import Result, SimulationError
 
 RATIO = "selection.ratio"
@@ -76,8 +76,8 @@ def over_fetch(
 
 
 def latency(
-    chip: str | Path,
-    workload: WORKLOAD,
+    chip: ChipLike,
+    workload: WorkloadLike,
     *,
     head_dims: Sequence[int] = DIMS,
     ratios: Sequence[float] = RATIOS,
@@ -86,12 +86,12 @@ def latency(
 ) -> pd.DataFrame:
     """Rows of a workload with a selection over head dimension and share of the tokens, as `sweep` gives them; kept in
     `options.out`, or out/map_latency."""
-    return sweep(latency_grid(chip, workload, head_dims, ratios, set or {}), options=options)
+    return sweep(latency_grid(chip, as_source(workload), head_dims, ratios, set or {}), options=options)
 
 
 def latency_grid(
-    chip: str | Path,
-    workload: WORKLOAD,
+    chip: ChipLike,
+    workload: str | Path | Mapping[str, Any],
     head_dims: Sequence[int],
     ratios: Sequence[float],
     overrides: Mapping[str, Any],
@@ -104,7 +104,7 @@ def latency_grid(
         if values[0] <= 0:
             raise MemgrainError(f"{name} {values[0]:g} must be above 0; raise it")
     chip_set, workload_set = split(overrides, chip)
-    attended = attention_of(Task(str(chip), chip_set, workload, workload_set).resolve().workload)
+    attended = attention_of(Task(name_of(chip), chip_set, workload, workload_set).resolve().workload)
     if attended is None or attended.selection is None:
         raise MemgrainError(
             f"{workload} selects no tokens, so there is no share of them to vary; choose a workload with a selection, "
@@ -112,7 +112,7 @@ def latency_grid(
         )
     return {
         "name": "map_latency",
-        "chips": [str(chip)],
+        "chips": [name_of(chip)],
         "workload": str(workload) if isinstance(workload, Path) else workload,
         "set": {**workload_set, **{CHIP + key: value for key, value in chip_set.items()}},
         "grid": {HEAD_DIM: dims, RATIO: shares},
@@ -120,7 +120,7 @@ def latency_grid(
 
 
 def roofline(
-    chip: str | Path, workload: WORKLOAD, *, set: Mapping[str, Any] | None = None, before: str = "cold"
+    chip: ChipLike, workload: WorkloadLike, *, set: Mapping[str, Any] | None = None, before: str = "cold"
 ) -> Roofline:
     """The roofs of a chip's levels and units, and one simulated workload below them."""
     return below_roofs(Task.of(chip, workload, set, before).resolve())
@@ -139,7 +139,7 @@ class Bar:
 
 
 def stall_bars(
-    chip: str | Path,
+    chip: ChipLike,
     workloads: Sequence[str],
     over: tuple[str, Sequence[Any]] | None,
     overrides: Mapping[str, Any],
@@ -156,7 +156,7 @@ def stall_bars(
 
 
 def stalls(
-    chip: str | Path,
+    chip: ChipLike,
     workloads: str | Sequence[str],
     *,
     over: tuple[str, Sequence[Any]] | None = None,
@@ -175,7 +175,7 @@ def stalls(
 
 
 def tensors(
-    chip: str | Path, workload: WORKLOAD, *, set: Mapping[str, Any] | None = None, before: str = "cold"
+    chip: ChipLike, workload: WorkloadLike, *, set: Mapping[str, Any] | None = None, before: str = "cold"
 ) -> pd.DataFrame:
     """Which tensors the counts of each level belong to: a row for each level, count and tensor, with value and unit
     (lines where it is empty, B for bytes)."""
@@ -191,7 +191,7 @@ def tensors(
     return pd.DataFrame(rows, columns=["level", "count", "tensor", "value", "unit"])
 
 
-def read_causes(chip: str | Path, workload: WORKLOAD, *, set: Mapping[str, Any] | None = None) -> pd.DataFrame:
+def read_causes(chip: ChipLike, workload: WorkloadLike, *, set: Mapping[str, Any] | None = None) -> pd.DataFrame:
     """Why the last cache read what it did, from cold caches: a row for each tensor and for all, with the bytes read and
     those that are needed, unasked, or read again for capacity, copies or conflicts."""
     why = causes_by_tensor(Task.of(chip, workload, set).resolve())

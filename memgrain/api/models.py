@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pandas as pd
 
+from memgrain.api.points import ChipLike, name_of
 from memgrain.cost import (
     TOKEN_KINDS,
     Bill,
@@ -41,7 +42,7 @@ OF_SITE = "site."
 
 
 def run_model(
-    chip: str | Path, model: str | Path, context: int, *, set: Mapping[str, Any] | None = None, **step: Any
+    chip: ChipLike, model: str | Path, context: int, *, set: Mapping[str, Any] | None = None, **step: Any
 ) -> ModelRun:
     """Simulate a step of a whole model on a chip, or on several.
 
@@ -65,7 +66,7 @@ def model_interval(
     uncertain numbers unless `options.samples` is given, and with the model's own error; keywords as in `run_model`."""
     wanted, described, changes = _step(context, step), load_model(str(model)), dict(set or {})
     found = run_step(wanted.request(load_chip(chip, changes), described))
-    drawn = ModelStep(str(chip), changes, lambda where: wanted.request(where, described), found)
+    drawn = ModelStep(name_of(chip), changes, lambda where: wanted.request(where, described), found)
     return interval_of_step(drawn, options)[0]
 
 
@@ -139,7 +140,7 @@ def token_cost(
         raise MemgrainError(f"--cached-from {cached_from} brings nothing; give a rate above 0")
     changes = dict(set or {})
     ours = {key: value for key, value in changes.items() if not key.startswith(OF_SITE)}
-    cost = load_cost(Path(prices) if prices is not None else Path(chip).stem, ours)
+    cost = load_cost(Path(prices) if prices is not None else Path(name_of(chip)).stem, ours)
     site = load_site(None, {key.removeprefix(OF_SITE): changes[key] for key in changes if key not in ours})
     done = work(
         load_chip(chip),

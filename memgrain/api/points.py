@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memgrain.errors import MemgrainError
+from memgrain.hwmodels import Chip
 from memgrain.runs.labels import SHARE
 from memgrain.runs.options import RunOptions
-from memgrain.runs.task import Task, read_workload
+from memgrain.runs.task import Task, as_source, read_workload
 from memgrain.sim import METRICS, Result
 from memgrain.workloads import AnyWorkload, Trace
 
@@ -21,13 +22,15 @@ if TYPE_CHECKING:
 
 COMPARED = ("time_us", "dram_read_bytes", "amplification", "effective_bandwidth_share", "bottleneck")
 """Metrics that `compare` shows unless others are named."""
-WORKLOAD = str | Path | Mapping[str, Any]
-"""A workload: shipped name, YAML file, or the mapping itself."""
+ChipLike = str | Path | Chip
+"""A chip: shipped name, YAML file, or a loaded chip, where no interval is drawn from its ranges."""
+WorkloadLike = str | Path | Mapping[str, Any] | AnyWorkload
+"""A workload: shipped name, YAML file, the mapping itself, or a loaded workload."""
 
 
 def run(
-    chip: str | Path,
-    workload: WORKLOAD,
+    chip: ChipLike,
+    workload: WorkloadLike,
     *,
     set: Mapping[str, Any] | None = None,
     before: str = "cold",
@@ -44,15 +47,25 @@ def run(
     return Task.of(chip, workload, set, before, tune).resolve().simulate()
 
 
-def traces(chip: str | Path, workload: WORKLOAD, *, set: Mapping[str, Any] | None = None) -> tuple[Trace, ...]:
+def traces(chip: ChipLike, workload: WorkloadLike, *, set: Mapping[str, Any] | None = None) -> tuple[Trace, ...]:
     """The traces of a workload's kernels in order, cut for the cores and scratchpads of a chip; for `simulate`,
     `save_trace` and `trace_statistics`."""
     return Task.of(chip, workload, set).resolve().kernels()
 
 
-def load_workload(workload: WORKLOAD, *, set: Mapping[str, Any] | None = None) -> AnyWorkload:
+def name_of(chip: ChipLike) -> str:
+    """The name or file of a chip, for functions that read its file; raises MemgrainError for a loaded chip."""
+    if isinstance(chip, Chip):
+        raise MemgrainError(
+            f"{chip.name} is a loaded chip, and this function reads the chip's file; give its name or its YAML file, "
+            f"and overrides as set={{...}}"
+        )
+    return str(chip)
+
+
+def load_workload(workload: WorkloadLike, *, set: Mapping[str, Any] | None = None) -> AnyWorkload:
     """The validated workload of that shipped name, YAML file or mapping, with dotted overrides."""
-    return read_workload(workload, set or {})
+    return read_workload(as_source(workload), set or {})
 
 
 def sweep(

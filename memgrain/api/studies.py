@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from memgrain.api.points import WORKLOAD
+from memgrain.api.points import ChipLike, WorkloadLike, name_of
 from memgrain.errors import MemgrainError
 from memgrain.runs.options import RunOptions
 from memgrain.runs.overrides import split
 from memgrain.runs.quantities import size_of
-from memgrain.runs.task import Task
+from memgrain.runs.task import Task, as_source
 from memgrain.sim import Axis
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ Settings = Mapping[str, Any]
 
 
 def curve(
-    chip: str | Path,
-    workload: WORKLOAD,
+    chip: ChipLike,
+    workload: WorkloadLike,
     *,
     axis: Axis = "capacity",
     sampled: float | None = None,
@@ -49,12 +49,12 @@ def curve(
     from memgrain.analysis.curve import miss_ratios
 
     shape = (None if line is None else size_of(line, "--line"), sets)
-    return miss_ratios(str(chip), workload, axis, sampled, split(set or {}, chip), shape)
+    return miss_ratios(name_of(chip), as_source(workload), axis, sampled, split(set or {}, chip), shape)
 
 
 def interval(
-    chip: str | Path,
-    workload: WORKLOAD,
+    chip: ChipLike,
+    workload: WorkloadLike,
     *,
     metric: str = "time_us",
     set: Settings | None = None,
@@ -70,8 +70,8 @@ def interval(
 
 
 def assumptions(
-    chip: str | Path,
-    workload: WORKLOAD,
+    chip: ChipLike,
+    workload: WorkloadLike,
     *,
     set: Settings | None = None,
     before: str = "cold",
@@ -84,8 +84,8 @@ def assumptions(
 
 
 def sensitivity(
-    chip: str | Path,
-    workload: WORKLOAD,
+    chip: ChipLike,
+    workload: WorkloadLike,
     *,
     metric: str = "time_us",
     set: Settings | None = None,
@@ -99,8 +99,8 @@ def sensitivity(
 
 
 def whatif(
-    chip: str | Path,
-    workload: WORKLOAD,
+    chip: ChipLike,
+    workload: WorkloadLike,
     *,
     set: Settings | None = None,
     before: str = "cold",
@@ -116,12 +116,12 @@ def whatif(
     return pd.DataFrame([item.record() for item in found])
 
 
-def scaling(chip: str | Path, *, contexts: Sequence[int] | None = None, options: RunOptions = RunOptions()) -> Scaling:
+def scaling(chip: ChipLike, *, contexts: Sequence[int] | None = None, options: RunOptions = RunOptions()) -> Scaling:
     """How bytes, operations and time of a decode step grow with the context, by mechanism: `rows` and `exponents()`."""
     from memgrain.analysis.scaling import CONTEXTS
     from memgrain.analysis.scaling import scaling as growth
 
-    return growth(str(chip), sorted({*(contexts or CONTEXTS)}), options=options)
+    return growth(name_of(chip), sorted({*(contexts or CONTEXTS)}), options=options)
 
 
 def prefetch(
@@ -143,11 +143,11 @@ def prefetch(
 
     names = [workloads] if isinstance(workloads, str) else list(workloads)
     most = None if limit is None else size_of(limit, "limit")
-    return study(str(chip), names, tensors, size_of(piece, "piece"), into, most, split(set or {}, chip), options)
+    return study(name_of(chip), names, tensors, size_of(piece, "piece"), into, most, split(set or {}, chip), options)
 
 
 def collective(
-    chip: str | Path,
+    chip: ChipLike,
     op: str = "all_reduce",
     size: int | str = "64 MiB",
     *,
@@ -187,8 +187,8 @@ def search(
 
 def solve(
     key: str,
-    chip: str | Path,
-    workload: WORKLOAD,
+    chip: ChipLike,
+    workload: WorkloadLike,
     condition: str | None = None,
     *,
     minimise: str | None = None,
@@ -223,7 +223,7 @@ def solve(
     if key in (set or {}):
         raise MemgrainError(f"'{key}' is sought and set; leave it out of --set")
     bounds = GridBounds(low, high, step, tuple(values))
-    request = SolveQuery(key, str(chip), workload, set or {}, bounds, before)
+    request = SolveQuery(key, name_of(chip), as_source(workload), set or {}, bounds, before)
     folder = None if out is None else Path(out)
     if condition is not None:
         return smallest(request, parse_condition(condition), largest, folder)

@@ -32,7 +32,7 @@ def parse(pairs: Iterable[str]) -> dict[str, Any]:
     return found
 
 
-def split(overrides: Mapping[str, Any], chip: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def split(overrides: Mapping[str, Any], chip: str | Path | Chip) -> tuple[dict[str, Any], dict[str, Any]]:
     """The overrides of the chip and those of the workload, by the first part of each key.
 
     Names of cores, levels and fields of the chip go to the chip, fields of a workload to the workload; 'chip.' in front

@@ -20,7 +20,6 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from memgrain.errors import MemgrainError
-from memgrain.hwmodels import HardwareError
 from memgrain.inputs.keys import validate
 from memgrain.inputs.spelling import suggest
 from memgrain.inputs.yaml_file import read_mapping
@@ -28,7 +27,7 @@ from memgrain.runs.overrides import CHIP
 from memgrain.runs.shipped import find_sweep
 from memgrain.runs.task import Files, Point, Task
 from memgrain.runs.tune import Tune
-from memgrain.workloads import Workload, WorkloadError
+from memgrain.workloads import Workload
 
 Key = Annotated[str, Field(min_length=1)]
 
@@ -74,7 +73,7 @@ class Sweep(BaseModel):
         for task in self.tasks():
             try:
                 points.append(task.resolve(files))
-            except (HardwareError, WorkloadError, MemgrainError) as error:
+            except MemgrainError as error:
                 first = first or error
                 settings = "".join(f" {key}={value}" for key, value in {**task.chip_set, **task.workload_set}.items())
                 refused.append(f"{task.chip}{settings}: {error}")

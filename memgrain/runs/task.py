@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip, load_chip
 from memgrain.hwmodels.main_memory import Dram
@@ -162,8 +164,8 @@ class Point:
 class Task:
     """A chip, a workload and overrides, by name."""
 
-    chip: str
-    """Name of a shipped chip, or a YAML file."""
+    chip: str | Chip
+    """Name of a shipped chip, a YAML file, or a loaded chip, which has no ranges to draw from."""
     chip_set: Mapping[str, Any]
     """Dotted overrides of the chip."""
     workload: str | Path | Mapping[str, Any]
@@ -178,8 +180,8 @@ class Task:
     @classmethod
     def of(
         cls,
-        chip: str | Path,
-        workload: str | Path | Mapping[str, Any],
+        chip: str | Path | Chip,
+        workload: str | Path | Mapping[str, Any] | AnyWorkload,
         overrides: Mapping[str, Any] | None = None,
         before: str = "cold",
         tune: Sequence[str] | str = (),
@@ -188,7 +190,8 @@ class Task:
         from memgrain.runs.tune import keys_of
 
         chip_set, workload_set = split(overrides or {}, chip)
-        return cls(str(chip), chip_set, workload, workload_set, before, keys_of(tune) if tune else ())
+        name = chip if isinstance(chip, Chip) else str(chip)
+        return cls(name, chip_set, as_source(workload), workload_set, before, keys_of(tune) if tune else ())
 
     def resolve(self, files: Files | None = None) -> Point:
         """The task with its files read and checked against each other.
@@ -279,6 +282,11 @@ def _once(files: Files | None, key: tuple[Any, ...], read: Any) -> Any:
     if name not in files:
         files[name] = read()
     return files[name]
+
+
+def as_source(workload: str | Path | Mapping[str, Any] | AnyWorkload) -> str | Path | Mapping[str, Any]:
+    """What a workload is read from: a loaded one is read again from its mapping, so that overrides apply to it."""
+    return workload.model_dump(mode="json") if isinstance(workload, BaseModel) else workload
 
 
 def read_workload(source: str | Path | Mapping[str, Any], overrides: Mapping[str, Any]) -> AnyWorkload:

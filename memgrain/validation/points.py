@@ -32,7 +32,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from memgrain.errors import MemgrainError
-from memgrain.hwmodels import HardwareError, load_chip
+from memgrain.hwmodels import load_chip
 from memgrain.inputs.keys import validate
 from memgrain.inputs.yaml_file import read_mapping
 from memgrain.models.point import KIND, ModelPoint
@@ -41,7 +41,6 @@ from memgrain.runs.options import RunOptions
 from memgrain.runs.rows import read_rows
 from memgrain.runs.task import Files, Point, Task
 from memgrain.sim import METRICS
-from memgrain.workloads import WorkloadError
 
 Name = Annotated[str, Field(min_length=1)]
 RATES = ("l2_hit_rate", "l2_sector_hit_rate", "dram_row_hit_rate", "bound_share", "effective_bandwidth_share")
@@ -214,12 +213,12 @@ def resolve(path: Path, point: MeasuredPoint, more: dict[str, Any], files: Files
     if point.workload.get("kind") == KIND:
         try:
             return ModelPoint.of(load_chip(chip, {**point.set, **more}), {"name": point.id, **point.workload})
-        except (HardwareError, WorkloadError, MemgrainError) as error:
+        except MemgrainError as error:
             raise MemgrainError(f"{path.name}: point {point.id}: {error}") from None
     task = Task(chip, {**point.set, **more}, {"name": point.id, **point.workload}, {}, point.before)
     try:
         return task.resolve(files)
-    except (HardwareError, WorkloadError, MemgrainError) as error:
+    except MemgrainError as error:
         raise MemgrainError(f"{path.name}: point {point.id}: {error}") from None
 
 

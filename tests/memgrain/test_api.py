@@ -148,3 +148,25 @@ def test_published_quality_is_a_frame() -> None:
     everything = memgrain.quality_scores()
     method = everything["method"].iloc[0]
     assert set(memgrain.quality_scores(method)["method"]) == {method}
+
+
+def test_loaded_chips_and_workloads_stand_for_their_names() -> None:
+    chip, workload = memgrain.load_chip("toy"), memgrain.load_workload("decode_dense")
+    assert memgrain.run(chip, workload, set=SMALL) == memgrain.run("toy", "decode_dense", set=SMALL)
+    slow = memgrain.load_chip("toy", {"launch_overhead": "1 ms"})
+    assert memgrain.run(slow, "decode_dense", set=SMALL).breakdown["launch"] == 10**9
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda chip, workload: memgrain.simulate(chip, workload), "takes a Trace.*memgrain.run"),
+        (lambda chip, workload: memgrain.simulate("toy", memgrain.traces(chip, workload)[0]), "takes a Chip"),
+        (lambda chip, workload: memgrain.run(chip, workload, set={"l2.ways": 8}), "loaded chip.*overrides beside"),
+        (lambda chip, workload: memgrain.interval(chip, workload), "loaded chip.*its name"),
+        (lambda chip, workload: memgrain.scaling(chip), "loaded chip.*its name"),
+    ],
+)
+def test_what_a_loaded_chip_cannot_do_is_said_in_a_line(call: Any, words: str) -> None:
+    with pytest.raises(memgrain.MemgrainError, match=words):
+        call(memgrain.load_chip("toy"), memgrain.load_workload("decode_dense"))
