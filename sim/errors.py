@@ -2,4 +2,4 @@
 
 
 class SimulationError(ValueError):
-    """A chip and a trace do not go together; the message names the value, the rule and the mend, in one line."""
+    """A trace cannot run on a chip; the message names the value, the rule and the mend, in one line."""
