@@ -93,7 +93,7 @@ def detect(path: Path) -> str:
         raise WorkloadError(f"{path.name}: its lines may be {' or '.join([*fitting, *foreign])}; give --format")
     for title, mend in foreign.items():
         raise WorkloadError(f"{path.name}: {title} is not read here; {mend}")
-    raise WorkloadError(f"{path.name}: neither its name nor its first line shows its format; give --format")
+    raise WorkloadError(f"{path.name}: neither name nor first line shows its format; give --format")
 
 
 def _text(path: Path) -> list[str]:
