@@ -1,7 +1,7 @@
-"""Peaks of one chip of which one bounds another: the larger one is never reached.
+"""Pairs of peaks of one chip in which the smaller one bounds the larger one, so that the larger one is never reached.
 
-The loader does not refuse such a chip, since a wider port or a slower cache is a valid experiment. The lines tell the
-user which number does not bind.
+The loader does not refuse such a chip, since a wider port or a slower cache is a valid experiment. The lines name the
+number that does not bind.
 """
 
 from __future__ import annotations

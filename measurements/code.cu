@@ -1,4 +1,4 @@
-// What cold code costs: straight-line code of N instructions, once after the L2 was filled with other data and once right after.
+// Cost of cold code: time of straight-line code of N instructions, first after the L2 was filled with other data, then again at once.
 // nvcc -O1 -arch=sm_90a code.cu -o code && ncu --metrics gpu__time_duration.sum --clock-control none --cache-control none --csv ./code
 #include <cstdio>
 #include <cuda_runtime.h>

@@ -1,11 +1,11 @@
 """Times of FlashAttention-3 as vLLM builds it, decoding over pages, with all data in the L2.
 
-Needs an H100, PyTorch 2.11 and _vllm_fa3_C.abi3.so out of the package vllm 0.24.0. A line of the plan for each call:
+Needs an H100, PyTorch 2.11 and _vllm_fa3_C.abi3.so from the package vllm 0.24.0. The plan has a line for each call:
     python flash3_paged.py _vllm_fa3_C.abi3.so replay > plan.csv
     ncu --profile-from-start off --metrics gpu__time_duration.sum --clock-control none --cache-control none --csv \
         -k regex:Flash python flash3_paged.py _vllm_fa3_C.abi3.so once > times.csv
 
-`replay`: time of a call out of graphs of this call alone, six in a row, which is how NVIDIA's tables were measured.
+`replay`: time of a call in a graph of six such calls in a row, the method of NVIDIA's tables.
 """
 
 import csv
@@ -67,7 +67,7 @@ def replayed(run):
 
 
 def calls():
-    """Head dimension, type, query heads of the one KV head, sequences, tokens, most splits (0: as its rule gives)."""
+    """Head dimension, type, query heads of the one KV head, sequences, tokens, most splits (0: by its own rule)."""
     for dim, dtype, most in product((64, 128, 192, 256), TYPES, (0, 32)):
         for per in (2, 4, 7) if most else (2, 4, 8, 16):
             yield dim, dtype, 8, SMS * per, 16, most

@@ -1,6 +1,7 @@
-// The time between two kernels: from the end of the last block of the first to the start of the first block of the second,
-// and until all of the second's blocks that have room have begun. In a stream, in a graph, and with programmatic
-// dependent launch. nvcc -O3 -gencode arch=compute_90a,code=sm_90a -std=c++17 -o gaps gaps.cu && ./gaps > h200_gaps.csv
+// Time between two kernels, from the end of the last block of the first to the start of the first block of the second; and
+// time from there until all blocks of the second that fit on the SMs have begun. In a stream, in a graph, and with
+// programmatic dependent launch.
+// nvcc -O3 -gencode arch=compute_90a,code=sm_90a -std=c++17 -o gaps gaps.cu && ./gaps > h200_gaps.csv
 #include <cuda_runtime.h>
 
 #include <algorithm>
@@ -22,7 +23,7 @@ __device__ long long now() {
     asm volatile("mov.u64 %0, %globaltimer;" : "=l"(ns));
     return ns;
 }
-// Blocks spin for `ns`, the n-th of them `more` * n longer; start and end of each are noted.
+// Block n spins for `ns` + `more` * (n % 132) nanoseconds and records its start and its end.
 __global__ void work(longlong2 *times, int ns, int more, int dependent) {
     extern __shared__ char room[];
     if (dependent) asm volatile("griddepcontrol.wait;" ::: "memory");

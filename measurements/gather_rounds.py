@@ -1,7 +1,8 @@
-"""Times of the gather kernel with hot and with cold rows, on few and on many SMs: how often it waits for a load.
+"""Times of the gather kernel with hot and with cold rows, on few and on many SMs: they show how often it waits for a
+load.
 
-Needs a GPU, Triton, and `kernels.py` beside this one, as kernel_code.py does, and is run and read like it. The second
-argument names a file for the kernels' machine code, in which the loads that are issued together can be counted.
+Needs a GPU, Triton, and `kernels.py` beside this file; runs under ncu as kernel_code.py does. The second argument names
+a file for the kernels' machine code, which shows how many loads are issued together.
 """
 
 import sys

@@ -1,4 +1,4 @@
-// When the tiles that a block asks for at once are there: arrival times of groups of asynchronous copies, cold and warm.
+// Arrival times of groups of asynchronous copies that a block requests at once, from a cold L2.
 #include <cstdio>
 #include <cstdlib>
 #include <vector>

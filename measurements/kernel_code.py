@@ -2,7 +2,7 @@
 
 Needs a GPU, Triton, and `kernels.py` (see tests/validation/README.md) beside this file.
 ncu --profile-from-start off --metrics gpu__time_duration.sum --clock-control none --cache-control none --csv \
-    python kernel_code.py plan.txt     (a line of plan.txt, which is new, for each profiled launch, in order)
+    python kernel_code.py plan.txt     (a new file; it gets a line for each profiled launch, in order)
 """
 
 import sys

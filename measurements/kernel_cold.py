@@ -1,7 +1,7 @@
 """Times of the decode kernel by steps a program with cold data, on 16 SMs (no contention) and on all.
 
-Needs a GPU, Triton, and `kernels.py` beside this one, as kernel_code.py does, and is run and read like it. Every
-program has keys and values of its own.
+Needs a GPU, Triton, and `kernels.py` beside this file; runs under ncu as kernel_code.py does. Every program has keys
+and values of its own.
 """
 
 import sys

@@ -1,7 +1,7 @@
-"""Decode steps of layers of Llama's kind on one GPU, as an inference engine runs them: a graph of kernels, replayed.
+"""Decode steps of Llama-like layers on one GPU, as an inference engine runs them: in replayed graphs of kernels.
 
-Products are cuBLAS's, attention is FlashAttention-3 out of the package vllm 0.24.0 over pages of 16 tokens, the rest
-are kernels in Triton: the residual sum with the norm, rotation with the write of the new rows, the activation. A graph
+Products are cuBLAS's, attention is FlashAttention-3 from the package vllm 0.24.0 over pages of 16 tokens, and the other
+kernels are in Triton: the residual sum with the norm, rotation with the write of the new rows, the activation. A graph
 has eight layers with weights and caches of their own, more than the L2 holds. Needs an H100 and PyTorch 2.11.
     python layer.py _vllm_fa3_C.abi3.so > h100_layer.csv
 """
@@ -144,7 +144,8 @@ def measure(shape, batch, context):
 
 
 PARTS = ("norm", "qkv", "rotate", "attend", "o", "gate_up", "activate", "down")
-"""Kernels of a layer: a product counts with the kernel that adds its splits, attention with that which merges its."""
+"""Kernels of a layer. A product includes the kernel that adds its splits, attention the kernel that merges its
+splits."""
 table = csv.writer(sys.stdout, lineterminator="\n")
 table.writerow(["device", "model", "batch", "context", "layer_us", *PARTS, "kernels"])
 for name, shape in SHAPES.items():

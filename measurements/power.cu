@@ -1,5 +1,5 @@
-// Energy of single activities on a Hopper GPU: each kernel does one thing, again and again, for SECONDS, while NVML
-// counts energy. One CSV row an activity: what was done in a second, watts, the SM clock, the temperature.
+// Energy of single activities on a Hopper GPU: each kernel repeats one operation for SECONDS while NVML counts energy.
+// One CSV row an activity: amount per second, watts, the SM clock, the temperature.
 // nvcc -O3 -gencode arch=compute_90a,code=sm_90a -std=c++17 -o power power.cu -ldl
 // ./power > h200_power.csv; ./power follow > h200_clock.csv
 #include <cuda_bf16.h>
@@ -28,7 +28,7 @@
 constexpr double SETTLE = 0.8, SECONDS = 1.6;
 constexpr int SMS = 132;
 
-// NVML by name, so that no header or stub is needed where this is compiled.
+// NVML is loaded at run time, so that compilation needs neither its header nor its stub.
 struct Nvml {
     void *device = nullptr;
     int (*energy)(void *, unsigned long long *);
@@ -54,8 +54,8 @@ struct Nvml {
 using Clock = std::chrono::steady_clock;
 static double since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
-// Cycles and nanoseconds at the start and at the end of the first block of a launch: their quotient is the clock at which
-// its SM really ran, which NVML does not show.
+// Cycles and nanoseconds at the start and at the end of the first block of a launch: their quotient is the actual
+// clock of its SM, which NVML does not report.
 __device__ longlong2 ends[2];
 __device__ void note(int which) {
     if (blockIdx.x || threadIdx.x) return;
@@ -69,7 +69,7 @@ static double sm_mhz() {
     return 1e3 * (found[1].x - found[0].x) / (found[1].y - found[0].y);
 }
 
-// Run `launch` again and again, and print what one launch does, per second, beside the watts.
+// Run `launch` repeatedly, and print the amount of its activity per second beside the watts.
 static void measure(Nvml &nvml, const char *name, const char *data, int sms, const char *unit, double amount,
                     const std::function<void()> &launch) {
     cudaEvent_t begin, end;
@@ -121,7 +121,7 @@ static void measure(Nvml &nvml, const char *name, const char *data, int sms, con
     after = same;
     while (after == same) nvml.energy(nvml.device, &after);
     double seconds = since(start);
-    // the launches took as long as events say; the time until the counter stepped is idle and short
+    // all of the time counts as busy: the launches end soon before the counter steps
     double busy = seconds;
     float ms = 0;
     if (launches) {
@@ -201,7 +201,7 @@ __global__ void shared_loop(const uint4 *in, uint4 *out, int rounds) {
     if (sum.x == 0x12345678u) *out = sum;
     note(1);
 }
-// Reads `count` vectors of 16 B over and over; nanoseconds of sleep between rounds lower the rate.
+// Reads `count` vectors of 16 B repeatedly; nanoseconds of sleep between rounds lower the rate.
 __global__ void read_loop(const uint4 *in, uint4 *out, size_t count, int rounds, unsigned sleep) {
     note(0);
     uint4 sum = make_uint4(0, 0, 0, 0);
@@ -245,8 +245,8 @@ __global__ void mma_sync(float *out, const unsigned *in, int rounds) {
     note(1);
 }
 #define R8(x, n) x(n) x(n + 1) x(n + 2) x(n + 3) x(n + 4) x(n + 5) x(n + 6) x(n + 7)
-// Two groups of a block multiply 64 x 256 each. With `trace`, the first block notes its cycles and the time, in ns, after
-// every `EVERY` rounds, so that the clock can be read off.
+// Two groups of a block multiply 64 x 256 each. With `trace`, the first block records its cycles and the time, in ns,
+// after every `EVERY` rounds, which gives the clock over time.
 constexpr int EVERY = 100;
 template <bool FP8>
 __global__ void __launch_bounds__(256) wgmma_loop(float *out, const uint4 *in, int rounds, longlong2 *trace = nullptr, int rest = 0) {
@@ -316,7 +316,7 @@ __global__ void fill_bits(unsigned *to, size_t count, int how) {
     to[i] = how == 0 ? 0 : how == 2 ? (word & 0xBFBFBFBFu) : word;  // 2: no exponent of e4m3 above half
 }
 
-// How the clock follows: cycles over time of a product that begins after a second of idling, or after reads.
+// The clock over time: cycles per nanosecond during a product that begins after a second of idling, or after reads.
 static void follow(Nvml &nvml, uint4 *buffer, float *out, const std::function<void(int)> &numbers, size_t big) {
     constexpr int ROUNDS = 1000000, SHARED = 4 * (128 + 256) * 128 + 1024;
     longlong2 *trace;

@@ -1,4 +1,4 @@
-// Latency and throughput of the instructions that an attention kernel's inner loop is made of, and of programs that do nothing.
+// Latency and throughput of the instructions of an attention kernel's inner loop, and of programs that do nothing.
 // nvcc -O3 -arch=sm_90a primitives.cu -o primitives && ./primitives > primitives.jsonl
 // ncu --metrics gpu__time_duration.sum --clock-control none --csv ./primitives launch   (times of empty kernels by grid)
 #include <cstdio>

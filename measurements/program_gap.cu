@@ -1,4 +1,4 @@
-// Between the end of one block and the start of the next on the same SM.
+// Time between the end of one block and the start of the next on the same SM.
 #include <cstdio>
 #include <cstdlib>
 #include <vector>

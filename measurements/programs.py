@@ -1,7 +1,7 @@
 """Start, end and SM of every program of a dense decode, cold and warm.
 
-Needs a GPU, Triton, and `finish_times.py` (see tests/validation/README.md) beside this file, whose kernel `dec` it
-runs. python programs.py h100_programs.csv
+Needs a GPU, Triton, and `finish_times.py` (see tests/validation/README.md) beside this file; it runs that file's kernel
+`dec`. python programs.py h100_programs.csv
 """
 
 import importlib

@@ -1,11 +1,11 @@
-// Time of one replay of a CUDA graph of kernels that follow each other, replays back to back, between two events.
+// Time of one replay of a CUDA graph of kernels in sequence, with replays back to back between two events.
 // nvcc -O3 -arch=sm_90a replay.cu -o replay && ./replay > h100_replay.csv
 #include <cstdio>
 #include <algorithm>
 #include <vector>
 #include <cuda_runtime.h>
 __global__ void spin(long long cycles) { long long s = clock64(); while (clock64() - s < cycles) {} }
-__global__ void spin_early(long long cycles) {  // as kernels do that are written for programmatic dependent launch
+__global__ void spin_early(long long cycles) {  // as a kernel for programmatic dependent launch does
   asm volatile("griddepcontrol.launch_dependents;"); asm volatile("griddepcontrol.wait;" ::: "memory");
   long long s = clock64(); while (clock64() - s < cycles) {} }
 static void launch(bool early, int blocks, long long cycles, cudaStream_t q) {

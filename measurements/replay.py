@@ -1,4 +1,4 @@
-"""The same as replay.cu, replayed from PyTorch: CUDAGraph.replay() in a Python loop between two events."""
+"""The measurement of replay.cu with replays from PyTorch: CUDAGraph.replay() in a Python loop between two events."""
 
 import statistics
 

@@ -1,5 +1,5 @@
-// Read bandwidth of 2 GiB as one stream over all blocks, or as a stream of its own for each block (one or two arrays); and where
-// the time of a small gather goes: clock readings when indices, rows and the sum are there.
+// Read bandwidth of 2 GiB as one stream over all blocks, or as a stream of its own for each block (one or two arrays);
+// and the times at which the indices, the rows and the sum of a small gather are ready.
 // nvcc -O3 -arch=sm_90a streams.cu -o streams && ./streams > streams.jsonl
 #include <cstdio>
 #include <cstdint>

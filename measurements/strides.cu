@@ -1,9 +1,9 @@
-// Which part of the L2 rows at a regular stride can use: rows of 256 B are read again and again, and under
-// `ncu --metrics dram__bytes_read.sum` the last launch of each case tells what the L2 did not keep.
+// The part of the L2 that rows at a regular stride can use: a kernel reads rows of 256 B repeatedly. Under
+// `ncu --metrics dram__bytes_read.sum` the last launch of each case gives the bytes that the L2 did not keep.
 //
 //   nvcc -O3 -arch=sm_90 -o strides strides.cu && ./strides        (prints a line for each case, in launch order)
 //
-// `share` is how many blocks read a row in a launch: 1, or all of them. Stride 0 stands for rows at random places.
+// `share` is the number of blocks that read a row in a launch: 1, or all of them. Stride 0 means rows at random addresses.
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>

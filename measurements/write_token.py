@@ -1,6 +1,6 @@
-"""Time that the write of new tokens into a paged cache adds to a graph of FlashAttention-3's call.
+"""Time that the write of new tokens into a paged cache adds to a graph of FlashAttention-3 calls.
 
-Needs an H100, PyTorch 2.11, Triton and _vllm_fa3_C.abi3.so out of the package vllm 0.24.0.
+Needs an H100, PyTorch 2.11, Triton and _vllm_fa3_C.abi3.so from the package vllm 0.24.0.
     python write_token.py _vllm_fa3_C.abi3.so > h100_write_token.csv
 """
 

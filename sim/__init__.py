@@ -2,9 +2,9 @@
 
 from memgrain.sim.breakdown.bounds import Bounds
 from memgrain.sim.curves.curve import AXES, MOST_WAYS, Axis, Curve, count_lru, miss_ratio_curve
-from memgrain.sim.curves.probe import Shape
+from memgrain.sim.curves.probe import CacheShape
 from memgrain.sim.curves.read_causes import ReadCauses, read_causes
-from memgrain.sim.engine_protocol import Interval
+from memgrain.sim.engine_protocol import Activity
 from memgrain.sim.errors import SimulationError
 from memgrain.sim.levels.peaks import LevelPeak, level_peaks, matmul_peak
 from memgrain.sim.metrics import METRICS, Metric
@@ -19,16 +19,16 @@ __all__ = [
     "METRICS",
     "MODEL_VERSION",
     "MOST_WAYS",
+    "Activity",
     "Axis",
     "Before",
     "Bounds",
+    "CacheShape",
     "Curve",
-    "Interval",
     "LevelPeak",
     "Metric",
     "ReadCauses",
     "Result",
-    "Shape",
     "SimulationError",
     "count_lru",
     "level_peaks",

@@ -1,4 +1,4 @@
-"""What both engines have in common: how they are run, what they give back, and the names of what time is spent on.
+"""The protocol that both engines keep, their outcome, and the names of the causes that time is spent on.
 
 The reference engine (`memgrain.sim.reference`, SimPy processes) is the one to read; the compiled engine
 (`memgrain.sim.engine`) does the same event by event. Neither imports the other.
@@ -30,7 +30,7 @@ CAUSES = (
 
 
 @dataclass(frozen=True)
-class Interval:
+class Activity:
     """A stretch of time in which a program on a core did one thing."""
 
     core: int
@@ -47,16 +47,16 @@ class Interval:
 
 @dataclass(frozen=True)
 class Execution:
-    """What an engine found of a trace on a machine; the levels of the machine have their own counts."""
+    """The outcome of a trace on a machine; the machine's levels have counts of their own."""
 
     time: int
     """Time in ps, launch included."""
     launch: int
-    """What the launch costs in ps, the kernel's own code apart."""
+    """Cost of the launch in ps, without the kernel's own code."""
     breakdown: dict[str, int]
     """Where the time went, in ps, averaged over the slots; sums to `time`."""
     census: Census
-    """What the programs look like."""
+    """Counts of the programs, DMA commands and score tiles."""
     counts: Counts
     """Sums over the steps of the trace."""
     programs: int
@@ -76,9 +76,9 @@ class Execution:
     merging: int
     """Programs behind a barrier."""
     merge_time: int
-    """Time in ps from the begin of the last chunk behind a barrier on."""
-    intervals: tuple[Interval, ...] | None = None
-    """What each program did when, if that was recorded."""
+    """Time in ps from the begin of the last chunk behind a barrier to the end."""
+    intervals: tuple[Activity, ...] | None = None
+    """The activities of all programs, if they were recorded."""
 
 
 class Engine(Protocol):

@@ -4,4 +4,4 @@ from memgrain.errors import MemgrainError
 
 
 class SimulationError(MemgrainError):
-    """A chip and a trace do not go together; the message names the value, the rule and the mend, in one line."""
+    """A trace cannot run on a chip; the message names the value, the rule and the mend, in one line."""

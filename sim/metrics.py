@@ -143,17 +143,19 @@ def padding(result: Result) -> Value:
     return result.counters["core.issued_macs"] / result.macs if result.macs else None
 
 
-@metric("name", "The resource that needs most time for what this design asks of it: DMA commands, a level, a unit.")
+@metric("name", "The resource that needs most time for this design's requests: DMA commands, a level, a unit.")
 def limit(result: Result) -> Value:
     return max(result.limits, key=lambda name: result.limits[name], default=None)
 
 
-@metric("us", "Time that it needs: the design's own roofline, with its bytes, commands, instructions and padding.")
+@metric(
+    "us", "Time that the limit needs: the design's own roofline, with its bytes, commands, instructions and padding."
+)
 def limit_time_us(result: Result) -> Value:
     return max(result.limits.values(), default=0) / 1e6
 
 
-@metric("", "That as a share of the time.")
+@metric("", "The limit's time as a share of the time.")
 def limit_share(result: Result) -> Value:
     return max(result.limits.values(), default=0) / result.time if result.time else None
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from memgrain.sim.breakdown.bounds import Bounds
 from memgrain.sim.breakdown.causes import Cause, causes_together
-from memgrain.sim.engine_protocol import Interval
+from memgrain.sim.engine_protocol import Activity
 from memgrain.sim.metrics import METRICS, Value
 from memgrain.sim.version import MODEL_VERSION
 
@@ -33,9 +33,9 @@ class Result:
     bounds: Bounds
     """Lower bounds of the time: what no implementation can beat on the chip."""
     limits: dict[str, int]
-    """What each resource needs for all that this design asks of it, in ps: see `memgrain.sim.breakdown.limits`."""
+    """Time that each resource needs for this design's requests, in ps: see `memgrain.sim.breakdown.limits`."""
     causes: dict[str, Cause]
-    """What the time went to, what that comes from and what to change, from the largest gain on: see
+    """Causes of the time, each with its facts and the change that would reduce it, from the largest gain on: see
     `memgrain.sim.breakdown.causes`."""
     useful_bytes: int
     """Distinct bytes of queries, keys and values that the algorithm needs."""
@@ -47,8 +47,8 @@ class Result:
     """Peak of the DRAM in bytes per second."""
     cache: str | None
     """Name of the last cache before the DRAM, if there is one."""
-    intervals: tuple[Interval, ...] | None = None
-    """What each program did when, if that was recorded."""
+    intervals: tuple[Activity, ...] | None = None
+    """The activities of all programs, if they were recorded."""
     kernels: tuple[Result, ...] = ()
     """The kernels of a sequence in order, if it is one."""
 
@@ -136,8 +136,8 @@ class Result:
 
 
 def together(name: str, kernels: Sequence[Result]) -> Result:
-    """The results of a sequence as one: times, counters, breakdowns and bounds add; of resident programs, and of what
-    launches cost at least, the most, since one kernel may do all."""
+    """The results of a sequence as one: times, counters, breakdowns and bounds add. Resident programs and the bound of
+    the launch are the largest of any kernel, since one kernel may do all."""
     first, counters, breakdown = kernels[0], Counter[str](), Counter[str]()
     items, limits, intervals, begin = Counter[str](), Counter[str](), [], 0
     for kernel in kernels:

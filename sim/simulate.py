@@ -7,17 +7,17 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from memgrain.hwmodels.spec import Chip
-from memgrain.sim import engine_protocol
 from memgrain.sim.breakdown.bounds import bounds, work
 from memgrain.sim.breakdown.causes import causes
 from memgrain.sim.breakdown.census import BYTES, COMMANDS, Census
-from memgrain.sim.breakdown.changes import Run
+from memgrain.sim.breakdown.changes import KernelRun
 from memgrain.sim.breakdown.limits import floors, limits
 from memgrain.sim.cache.cache import Cache
 from memgrain.sim.engine.engine import CompiledEngine
+from memgrain.sim.engine_protocol import Engine
 from memgrain.sim.errors import SimulationError
 from memgrain.sim.levels.machine import WORKSPACE, Machine
-from memgrain.sim.prefetch.engine import Engine, engines, watch
+from memgrain.sim.prefetch.engine import PrefetchEngine, prefetch_engines, watch
 from memgrain.sim.prefetch.prefetched import COUNTS
 from memgrain.sim.reference.engine import ReferenceEngine
 from memgrain.sim.result import Result, together
@@ -38,7 +38,7 @@ class _Options:
     loop: Loops
     """The engine."""
     intervals: bool
-    """Whether the result says what each program did when."""
+    """Whether the result has the activities of all programs."""
     fast_paths: bool
     """Whether caches take their fast paths."""
 
@@ -48,8 +48,8 @@ class _Options:
             raise SimulationError(f"loop '{self.loop}' is none of {', '.join(LOOPS)}; name one of them")
 
     def engine(
-        self, machine: Machine, trace: Trace, further: bool = False, at_work: Sequence[Engine] = ()
-    ) -> engine_protocol.Engine:
+        self, machine: Machine, trace: Trace, further: bool = False, at_work: Sequence[PrefetchEngine] = ()
+    ) -> Engine:
         """An engine for a trace on a machine that is prepared for it, with prefetch engines `at_work` beside it."""
         if self.loop == "compiled":
             return CompiledEngine(machine, trace, further)
@@ -103,7 +103,7 @@ def simulate_sequence(
     whole sequence ran just before, without prefetch. Each `prefetch` has an engine of its own, which works beside the
     kernels on the levels below the cores' ports (into scratchpads: through the ports); the result then counts what
     became of it as `prefetch.bytes` and so on, see `memgrain.sim.prefetch.prefetched.COUNTS`. `loop`
-    and `fast_paths` are those of `simulate`; intervals and prefetch are known to the reference engine alone. Raises
+    and `fast_paths` are those of `simulate`; only the reference engine records intervals and simulates prefetch. Raises
     SimulationError if there is no trace, if their tensors differ, or if a trace or a prefetch does not fit the chip.
     """
     if not traces:
@@ -137,7 +137,7 @@ def _begin(
             machine.prepare(trace)
             options.engine(machine, trace).run()
             machine.forget()
-    every = engines(machine, traces, prefetch, _beside(chip, traces)) if prefetch else []
+    every = prefetch_engines(machine, traces, prefetch, _beside(chip, traces)) if prefetch else []
     found = []
     for number, trace in enumerate(traces):
         machine.prepare(trace)
@@ -159,8 +159,8 @@ def _beside(chip: Chip, traces: Sequence[Trace]) -> int:
     return -(-end // WORKSPACE) * WORKSPACE + (core.count * (core.max_programs or 1) + 1) * WORKSPACE
 
 
-def _prefetched(every: Sequence[Engine]) -> dict[str, int]:
-    """What all engines counted during a kernel; they begin anew."""
+def _prefetched(every: Sequence[PrefetchEngine]) -> dict[str, int]:
+    """The sums of all engines' counters over a kernel; clears the counters."""
     found = {f"prefetch.{name}": sum(engine.counts[name] for engine in every) for name in COUNTS}
     for engine in every:
         engine.counts.clear()
@@ -189,7 +189,7 @@ def _run(
     options: _Options,
     warm: bool,
     further: bool = False,
-    at_work: Sequence[Engine] = (),
+    at_work: Sequence[PrefetchEngine] = (),
 ) -> Result:
     """Run a trace on a machine that is prepared for it, with prefetch engines `at_work` beside it."""
     chip = machine.chip
@@ -212,8 +212,8 @@ def _run(
         "core.resident": machine.resident(trace),
     }
     counters |= _commands(machine, trace, ran.census)
-    found = limits(machine, trace, ran.counts, counters, ran.breakdown["launch"], ran.time)
-    kernel = Run(machine, trace, ran.census, macs, counters, ran.breakdown, found, ran.time)
+    found = limits(machine, ran.counts, counters, ran.breakdown["launch"], ran.time)
+    kernel = KernelRun(machine, trace, ran.census, macs, counters, ran.breakdown, found, ran.time)
     return Result(
         chip=chip.name,
         workload=trace.name,

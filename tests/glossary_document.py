@@ -8,7 +8,7 @@ from pathlib import Path
 from memgrain.hwmodels import load_chip
 from memgrain.sim import METRICS
 from memgrain.sim.breakdown import glossary
-from memgrain.sim.breakdown.glossary import CAUSES, meaning
+from memgrain.sim.breakdown.glossary import CAUSE_MEANINGS, meaning
 from memgrain.sim.breakdown.terms import TERMS
 
 GLOSSARY = Path(__file__).parent.parent / "docs" / "glossary.md"
@@ -64,7 +64,7 @@ def document() -> str:
         ("metric", "unit", "better", "meaning"),
         ((f"`{name}`", found.unit, found.better, found.sentence) for name, found in METRICS.items()),
     )
-    causes = [(f"`{name}`", found.sentence, found.change) for name, found in CAUSES.items()]
+    causes = [(f"`{name}`", found.sentence, found.change) for name, found in CAUSE_MEANINGS.items()]
     for level, kind in LEVELS.items():
         found = meaning(level, CHIP)
         assert found is not None

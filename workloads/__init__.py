@@ -5,13 +5,13 @@ from __future__ import annotations
 from memgrain.inputs.keys import known_keys
 from memgrain.workloads.attention import attention, estimated_time, fit
 from memgrain.workloads.errors import WorkloadError
-from memgrain.workloads.kernels.engine import Engine
 from memgrain.workloads.kernels.kernel import Kernel, kernel_of, load_kernel, tiled
 from memgrain.workloads.kernels.launcher import fit_tiling
 from memgrain.workloads.kernels.names import ALIASES, find_kernel, kernel_names
 from memgrain.workloads.kernels.pace import Pace
 from memgrain.workloads.kernels.parts import Launch
 from memgrain.workloads.kernels.tiling import Budget, FittedTiling, Tiling, scratchpad_bytes
+from memgrain.workloads.kernels.unit_feed import UnitFeed
 from memgrain.workloads.layers.step import Shard, Step
 from memgrain.workloads.layers.workload import Layers
 from memgrain.workloads.layouts.layout import Contiguous, Layout, Paged
@@ -72,7 +72,6 @@ __all__ = [
     "DType",
     "DTypes",
     "Elementwise",
-    "Engine",
     "FittedLinear",
     "FittedTiling",
     "Gemm",
@@ -100,6 +99,7 @@ __all__ = [
     "Tensor",
     "Tiling",
     "Trace",
+    "UnitFeed",
     "WidthConstraint",
     "Workload",
     "WorkloadError",

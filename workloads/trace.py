@@ -123,10 +123,11 @@ class Trace:
     launch_cycles: tuple[int, int] = (0, 0)
     """Cycles of a launch besides its programs: (of the launch, for each program that begins with it)."""
     lists_ahead: int = 1
-    """Steps by which index-list requests run ahead of the rows that they name; 0: when the rows have a buffer."""
+    """Steps by which index-list requests run ahead of the rows that they name; 0: they are issued when the rows have a
+    buffer."""
     engine: tuple[str, int, str, int] | None = None
     """How the kernel feeds the units: instruction, groups, shares, convert_cycles of
-    `memgrain.workloads.kernels.engine.Engine`; None: products at the unit's own rate, then the softmax."""
+    `memgrain.workloads.kernels.unit_feed.UnitFeed`; None: products at the unit's own rate, then the softmax."""
 
     cores: Cores = "matmul"
     """Kind of core of its programs; programs on vector cores have no products."""

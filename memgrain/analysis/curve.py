@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from memgrain.errors import MemgrainError
 from memgrain.runs.task import Point, Task
-from memgrain.sim import AXES, MOST_WAYS, Axis, Curve, Shape, miss_ratio_curve
+from memgrain.sim import AXES, MOST_WAYS, Axis, CacheShape, Curve, miss_ratio_curve
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,7 +145,7 @@ def miss_ratios(
                 f"{point.chip.name} has no cache; give the line of a hypothetical one in a power of two of bytes, "
                 "--line '128 B', and along ways its sets, --sets 4096"
             )
-        shape = Shape(line, line, groups or 1)
+        shape = CacheShape(line, line, groups or 1)
     return MissRatios(point, miss_ratio_curve(point.chip, point.kernels(), axis, rate, shape))
 
 

@@ -15,11 +15,11 @@ from memgrain.errors import MemgrainError
 from memgrain.hwmodels.spec import Scratchpad
 from memgrain.runs.task import Point
 from memgrain.sim import Result, level_peaks, matmul_peak
-from memgrain.sim.breakdown.limits import COMMANDS, IN_FLIGHT, ISSUE
+from memgrain.sim.breakdown.limits import DMA_COMMANDS, IN_FLIGHT, ISSUE
 
 PS = 10**12
 """Picoseconds per second."""
-REQUESTS = {COMMANDS: "DMA commands", IN_FLIGHT: "bytes in flight"}
+REQUESTS = {DMA_COMMANDS: "DMA commands", IN_FLIGHT: "bytes in flight"}
 """Limits of `memgrain.sim.breakdown.limits` that are roofs, with their titles."""
 CEILINGS = {ISSUE: "issue slots", "start": "starts of programs", "launch": "launch"}
 """Limits that bound the throughput independently of bytes, with their titles."""
@@ -118,7 +118,7 @@ def _requests(point: Point, result: Result) -> tuple[Roof, ...]:
         for level in core.near:
             if isinstance(level, Scratchpad) and level.dma_startup:
                 found = _moved(result, level.name), counts[level.name]
-                moved[COMMANDS] = max(moved.get(COMMANDS, (0, 0)), found)
+                moved[DMA_COMMANDS] = max(moved.get(DMA_COMMANDS, (0, 0)), found)
     return tuple(
         Roof(REQUESTS[name], number, count * PS / result.limits[name], count)
         for name, (count, number) in moved.items()

@@ -98,6 +98,6 @@ def enough_chips(request: ModelRequest, activations: int) -> int | None:
 
 def cache_bytes(request: ModelRequest, length: int) -> int:
     """Bytes that one chip keeps of a sequence of `length` tokens."""
-    model, heads = request.model, heads_on_chip(request.model, request.step, request.shard)
+    model, heads = request.model, heads_on_chip(request.model, request.shard)
     kept = model.kept_bytes(length, request.step.cache)
     return -(-kept * heads.kv_heads // (model.heads.kv_heads * request.shard.context))

@@ -148,7 +148,7 @@ def _draft(request: ModelRequest) -> tuple[Stage, ...]:
 def _page_bytes(request: ModelRequest) -> int:
     """Bytes of a page of one tensor of the cache, with all heads that a chip has."""
     rows = request.model.cache_form(request.step.cache).rows(request.model.heads)
-    heads = heads_on_chip(request.model, request.step, request.shard)
+    heads = heads_on_chip(request.model, request.shard)
     return request.step.page * heads.kv_heads * rows.streams[0][1]
 
 

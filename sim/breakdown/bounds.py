@@ -22,7 +22,7 @@ class Bounds:
 
     @property
     def name(self) -> str:
-        """What binds: the largest item."""
+        """Name of the largest item: the bound that is reached first."""
         return max(self.items, key=lambda name: self.items[name])
 
     @property
@@ -32,19 +32,20 @@ class Bounds:
 
 
 def work(trace: Trace, counts: Counts) -> tuple[int, int]:
-    """Multiply-accumulates and exponentials that the algorithm needs; `counts` is what the steps of `trace` ask for."""
+    """Multiply-accumulates and exponentials that the algorithm needs; `counts` are the sums over the steps of
+    `trace`."""
     macs = counts.issued_macs if trace.macs is None else trace.macs
     return macs, counts.issued_exps if trace.exps is None else trace.exps
 
 
 def bounds(chip: Chip, trace: Trace, counts: Counts, warm: bool, floors: Mapping[str, int]) -> Bounds:
-    """Roofline of `trace`, whose steps ask for `counts`, on `chip`: distinct bytes that the algorithm needs over the
-    peaks of DRAM, caches and ports, its work over the peaks of the units, and the `floors` of
-    `memgrain.sim.breakdown.limits`.
+    """Roofline of `trace` on `chip`: distinct bytes that the algorithm needs over the peaks of DRAM, caches and ports,
+    its work over the peaks of the units, and the `floors` of `memgrain.sim.breakdown.limits`.
 
-    What a kernel adds (padding, tokens read again, partial results) is in no item. With `warm` caches, what they can
-    hold need not come from DRAM (Williams, Waterman and Patterson, CACM 2009, extended by levels). Outputs are left
-    out: they may stay in a cache when the kernel ends.
+    `counts` are the sums over the steps of `trace`. No item includes the kernel's own overhead (padding, tokens read
+    again, partial results). With `warm` caches, the bytes that they can hold need not come from DRAM (Williams,
+    Waterman and Patterson, CACM 2009, extended by levels). Outputs are left out: they may stay in a cache when the
+    kernel ends.
     """
     units, core = Units(chip, trace.dtype), chip.matmul_core
     running = chip.vector_core if trace.cores == "vector" else core

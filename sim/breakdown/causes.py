@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from memgrain.sim.breakdown.changes import Run, change_for
+from memgrain.sim.breakdown.changes import KernelRun, change_for
 from memgrain.sim.breakdown.words import span
 
 SHARED = "stall.compute"
@@ -15,7 +15,7 @@ UNITS = ("matmul", "vector", "issue")
 FULL = 0.9
 """Share of the time before merging from which on a resource is busy nearly all of it."""
 HIDDEN = ("in_flight", "index", "latency")
-"""Waits that more loads under way would hide, but only until another limit is reached: the rest belongs to that."""
+"""Waits that more outstanding loads would hide until another limit is reached; that limit gets the rest of the wait."""
 
 
 @dataclass(frozen=True)
@@ -23,17 +23,16 @@ class Cause:
     """One thing that takes time."""
 
     time: int
-    """What the mean slot spends on it, in ps."""
+    """Mean time of a slot that it takes, in ps."""
     gain: int
-    """What the kernel would save, in ps, at most, if it took no time: no more than its part, and never below what the
-    other limits need."""
+    """Most that the kernel would save, in ps, if it took no time: at most its own part, and the kernel's time stays at
+    least the largest of the other limits."""
     facts: str
     """What it comes from."""
     change: str
     """What to change."""
     saves: int
-    """What that change saves, in ps, if nothing else comes to limit the kernel; 0 where no figure follows from the
-    counters."""
+    """Time that this change saves, in ps, unless another limit is reached; 0 where the counters give no figure."""
 
     def __str__(self) -> str:
         """As people read it."""
@@ -41,9 +40,9 @@ class Cause:
         return f"{self.facts}; {self.change}{saves}"
 
 
-def causes(run: Run) -> dict[str, Cause]:
-    """Causes by name, those that would give back most first; but before them a resource that is busy nearly all the
-    time, even if another one is about as busy."""
+def causes(run: KernelRun) -> dict[str, Cause]:
+    """Causes by name, from the largest gain on. A resource that is busy nearly all the time comes first, even if
+    another one is about as busy."""
     parts = Counter[str]()
     for part, spent in run.breakdown.items():
         name = part.removeprefix("stall.")
@@ -75,7 +74,7 @@ def _ordered(found: Mapping[str, Cause]) -> dict[str, Cause]:
     return dict(sorted(found.items(), key=lambda item: (-item[1].gain, item[0])))
 
 
-def _cause(run: Run, name: str, spent: int) -> Cause:
+def _cause(run: KernelRun, name: str, spent: int) -> Cause:
     facts, change, saves, relieved = change_for(run, name, spent)
     gain = spent if name == "launch" else min(spent, run.room({name, *relieved}))
     if name == "idle":

@@ -15,7 +15,7 @@ COMMANDS, BYTES, GATHERED, ENTRIES = range(4)
 
 @dataclass
 class Census:
-    """The chunks of a trace so far."""
+    """Counts over the chunks of a trace so far."""
 
     tensors: int
     """Tensors of the trace."""

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from memgrain.sim.breakdown.census import COMMANDS, GATHERED, Census
-from memgrain.sim.breakdown.limits import COMMANDS as DMA
-from memgrain.sim.breakdown.limits import commands_time, latency
+from memgrain.sim.breakdown.limits import DMA_COMMANDS, commands_time, load_latency
 from memgrain.sim.breakdown.words import many, rate, size, span
 from memgrain.sim.cache.cache import Cache
 from memgrain.sim.dram.dram import Dram
@@ -33,15 +32,15 @@ class Advice(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Run:
-    """A kernel that has run, as far as causes follow from it."""
+class KernelRun:
+    """A finished kernel, with the data that its causes are derived from."""
 
     machine: Machine
     """What it ran on."""
     trace: Trace
     """What ran."""
     census: Census
-    """What its programs look like."""
+    """Counts of its programs, DMA commands and score tiles."""
     macs: int
     """Multiply-accumulates that the algorithm needs."""
     counters: Mapping[str, int]
@@ -60,29 +59,30 @@ class Run:
 
     @property
     def merge(self) -> int:
-        """Time from the last barrier on, where that is for a few programs that merge splits."""
+        """Time from the last barrier on, in ps, if fewer programs (those that merge splits) follow it than precede
+        it."""
         merging = self.counters["core.merging"]
         return self.counters["core.merge_ps"] if merging < self.census.main else 0
 
     @property
     def merge_idle(self) -> int:
-        """How long the mean slot idles while splits are merged, in ps."""
+        """Mean idle time of a slot while splits are merged, in ps."""
         share = max(0, self.slots - self.counters["core.merging"]) / self.slots
         return min(self.breakdown["idle"], int(self.merge * share))
 
     def largest(self, relieved: Set[str]) -> str:
-        """The largest limit but for the launch and these."""
+        """Name of the largest limit, without the launch and those in `relieved`."""
         others = {name: limit for name, limit in self.limits.items() if name not in {"launch", *relieved}}
         return max(others, key=lambda name: others[name], default=self.machine.chip.dram.name)
 
     def room(self, relieved: Set[str]) -> int:
-        """By how much the time between launch and merging exceeds what all limits but these need."""
+        """Time between launch and merging beyond the largest limit that is not in `relieved`, in ps."""
         needed = self.limits.get(self.largest(relieved), 0)
         return max(0, self.time - self.breakdown["launch"] - self.merge - needed)
 
     def times(self, needed: int, relieved: Set[str]) -> int:
-        """The power of two from 2 to 16, as far as the scratchpad holds such tiles, by which `needed` ps exceed the
-        largest limit but these."""
+        """Factor for the tile size: the power of two from 2 to 16 that is at least the ratio of `needed` ps to the
+        largest limit that is not in `relieved`, as far as the scratchpad holds such tiles."""
         factor, pad = needed / max(1, self.limits.get(self.largest(relieved), 0)), self.machine.scratchpad
         most = pad.capacity // self.trace.scratchpad_bytes if pad and self.trace.scratchpad_bytes else 16
         return next((power for power in (2, 4, 8) if power >= factor or 2 * power > most), 16)
@@ -92,8 +92,8 @@ class Run:
         return f"{self.limits.get(name, 0) / self.time:.0%}"
 
 
-def change_for(run: Run, name: str, spent: int) -> Advice:
-    """Facts, change, and its largest saving, for one cause of a run."""
+def change_for(run: KernelRun, name: str, spent: int) -> Advice:
+    """Facts, change, and the change's largest saving, for one cause of a kernel's time."""
     write = _TEXTS.get(name)
     if write is not None:
         return write(run, spent)
@@ -108,7 +108,7 @@ def change_for(run: Run, name: str, spent: int) -> Advice:
     return _banks(run, level, spent)
 
 
-def _dram(run: Run, spent: int) -> Advice:
+def _dram(run: KernelRun, spent: int) -> Advice:
     dram = run.machine.chip.dram
     read, useful = run.counters[f"{dram.name}.read_bytes"], run.trace.useful_bytes + run.trace.index_bytes
     written = run.counters[f"{dram.name}.write_bytes"]
@@ -129,25 +129,25 @@ def _dram(run: Run, spent: int) -> Advice:
     return Advice(facts, "fewer bytes: a smaller dtype, fewer key/value heads, fewer tokens read")
 
 
-def _cache(run: Run, level: Cache, spent: int) -> Advice:
+def _cache(run: KernelRun, level: Cache, spent: int) -> Advice:
     moved = run.counters[f"{level.name}.read_bytes"] + run.counters[f"{level.name}.write_bytes"]
     facts = f"{size(moved)} at {run.share(level.name)} of the {rate(level.spec.bandwidth * level.number)} of its slices"
     return Advice(facts, f"read it less often: {_shared(run)}", run.limits[level.name] // 2 if _clusters(run) else 0)
 
 
-def _port(run: Run, level: Link, spent: int) -> Advice:
+def _port(run: KernelRun, level: Link, spent: int) -> Advice:
     (bandwidth, links), _ = level.directions
     moved = run.counters[f"{level.name}.bytes"]
     facts = f"{size(moved)} through {many(len(links), 'link')} of {rate(bandwidth)}, {run.share(level.name)} busy"
     return Advice(facts, f"fewer bytes a core: {_shared(run)}, or more cores at work")
 
 
-def _clusters(run: Run) -> bool:
+def _clusters(run: KernelRun) -> bool:
     """Whether one load could serve several cores; programs with splits do not load so."""
     return run.machine.core.multicast > 1 and run.census.splits > 1 and not run.counters["core.merging"]
 
 
-def _shared(run: Run) -> str:
+def _shared(run: KernelRun) -> str:
     """How programs can share what they read."""
     if _clusters(run):
         return "one load for several cores (tiling.cluster=2)"
@@ -155,7 +155,7 @@ def _shared(run: Run) -> str:
     return f"programs with more query rows (tiling.block_q){fit}"
 
 
-def _banks(run: Run, level: Scratchpad, spent: int) -> Advice:
+def _banks(run: KernelRun, level: Scratchpad, spent: int) -> Advice:
     requested, moved = run.counters[f"{level.name}.bytes"], run.counters[f"{level.name}.moved_bytes"]
     facts = f"{size(moved)} into {many(len(level.banks_free), 'scratchpad')} of {rate(level.spec.bandwidth)}, "
     facts += f"{run.share(level.name)} busy"
@@ -166,7 +166,7 @@ def _banks(run: Run, level: Scratchpad, spent: int) -> Advice:
     return Advice(facts, "fewer bytes into it")
 
 
-def _dma(run: Run, spent: int) -> Advice:
+def _dma(run: KernelRun, spent: int) -> Advice:
     pads = [level for level in run.machine.levels if isinstance(level, Scratchpad) and level.spec.dma_startup]
     pad = max(pads, key=commands_time)
     engines, start = len(pad.banks_free), pad.spec.dma_startup or 0
@@ -176,7 +176,7 @@ def _dma(run: Run, spent: int) -> Advice:
     alike = entries[entries[:, COMMANDS] == entries[:, COMMANDS].max(initial=0)]
     count, moved, gathered = (int(entry) for entry in alike.sum(axis=0))
     facts = f"commands of {span(start)} each on {many(engines, 'engine')} take {span(needed)} of {span(run.time)}"
-    times = run.times(needed, {DMA, "in_flight"})
+    times = run.times(needed, {DMA_COMMANDS, "in_flight"})
     tiles = f"tiles of {times} times the size would take {1 / times:.0%} of that{_block(run, times)}"
     if not count or 2 * count < max(reads, writes):
         return Advice(f"{max(reads, writes):,} {pad.name} {facts}", tiles, int(needed * (1 - 1 / times)))
@@ -188,8 +188,8 @@ def _dma(run: Run, spent: int) -> Advice:
     return Advice(facts, tiles, int(needed * share * (1 - 1 / times)))
 
 
-def _in_flight(run: Run, spent: int) -> Advice:
-    core, time = run.machine.core, latency(run.machine, run.counters)
+def _in_flight(run: KernelRun, spent: int) -> Advice:
+    core, time = run.machine.core, load_latency(run.machine, run.counters)
     most = core.max_bytes_in_flight or 1
     all_of_them = most * core.count * PS // time
     facts = f"{size(most)} a core under way over {span(time)} give {rate(all_of_them)} on {many(core.count, 'core')}"
@@ -204,28 +204,28 @@ def _in_flight(run: Run, spent: int) -> Advice:
     return Advice(facts, f"{core.name}.max_bytes_in_flight={size(2 * most)} would double that", max(half, spent - half))
 
 
-def _latency(run: Run, spent: int) -> Advice:
+def _latency(run: KernelRun, spent: int) -> Advice:
     core, loads = run.machine.core, max(1, run.counters["core.flight_bytes"])
     mean = run.counters["core.flight_byte_ns"] * 1000 // (run.time * core.count)
     took = run.counters["core.flight_byte_ns"] * 1000 // loads
     facts = f"a load takes {span(took)}, and a core has {size(mean)} of {size(core.max_bytes_in_flight or 1)} under way"
     commands = run.census.commands
     if run.census.columns and 2 * commands[:, GATHERED].sum() <= commands[:, COMMANDS].sum():
-        times = run.times(run.time - run.breakdown["launch"], {"latency", "in_flight", DMA})
+        times = run.times(run.time - run.breakdown["launch"], {"latency", "in_flight", DMA_COMMANDS})
         change = f"larger tiles{_block(run, times)}"
-        return Advice(facts, change, int(spent * (1 - 1 / times)), (DMA,))
+        return Advice(facts, change, int(spent * (1 - 1 / times)), (DMA_COMMANDS,))
     return Advice(
         facts, f"more loads ahead (tiling.stages={2 * run.trace.stages}) or programs a core (tiling.resident)"
     )
 
 
-def _exchange(run: Run, spent: int) -> Advice:
+def _exchange(run: KernelRun, spent: int) -> Advice:
     through = run.machine.chip.memory[0].name if run.machine.chip.exchange == "memory" else "the vector cores' ports"
     facts = f"each step's tile of {run.census.columns} keys waits for its scores to cross {through} and come back"
     return Advice(facts, f"half as many steps{_block(run)}", spent // 2)
 
 
-def _idle(run: Run, spent: int) -> Advice:
+def _idle(run: KernelRun, spent: int) -> Advice:
     census, slots = run.census, run.slots
     merging = max(0, run.merge - (run.machine.chip.barrier or 0))
     best, full, filled = _fill(run, spent, merging)
@@ -242,9 +242,12 @@ def _idle(run: Run, spent: int) -> Advice:
     return Advice(facts, "more work in a launch (shape.batch), of which the uneven end is a smaller part")
 
 
-def _fill(run: Run, spent: int, merging: int) -> tuple[int, float, int]:
-    """The splits that fill waves of slots best, how full, and what that saves: idle time, less what more splits cost
-    to merge; less of it where programs wait for a busy memory or cache, which more of them at a time do not change."""
+def _fill(run: KernelRun, spent: int, merging: int) -> tuple[int, float, int]:
+    """The number of splits that fills whole waves of slots best, the share that it fills, and the time that it saves.
+
+    The saving is idle time, less the cost of merging more splits. It is smaller where programs wait for a busy memory
+    or cache: more programs at a time do not shorten that wait.
+    """
     census = run.census
     if not census.columns or not (run.counters["core.merging"] or census.splits == 1):
         return census.splits, 1.0, 0
@@ -262,8 +265,8 @@ def _fill(run: Run, spent: int, merging: int) -> tuple[int, float, int]:
 
 
 def _splits(rows: int, splits: int, slots: int) -> tuple[int, float]:
-    """Splits near `splits` at which `rows` rows of programs fill whole waves of `slots` best, and how full; these
-    themselves unless others fill a tenth more."""
+    """The number of splits near `splits` with which `rows` rows of programs fill whole waves of `slots` best, and the
+    share that it fills; `splits` itself unless another number fills a tenth more."""
 
     def full(number: int) -> float:
         waves = rows * number / slots
@@ -274,12 +277,12 @@ def _splits(rows: int, splits: int, slots: int) -> tuple[int, float]:
     return (best, full(best)) if full(best) > full(splits) + 0.1 else (splits, full(splits))
 
 
-def _launch(run: Run, spent: int) -> Advice:
+def _launch(run: KernelRun, spent: int) -> Advice:
     facts = f"{span(spent)} of {span(run.time)} pass before the first program runs"
     return Advice(facts, "more work in a launch (shape.batch), or kernels joined")
 
 
-def _start(run: Run, spent: int) -> Advice:
+def _start(run: KernelRun, spent: int) -> Advice:
     chip, core = run.machine.chip, run.machine.core
     facts = f"{many(run.counters['core.programs'], 'program')} on {run.slots:,} slots start "
     if chip.dispatch:
@@ -289,19 +292,19 @@ def _start(run: Run, spent: int) -> Advice:
     return Advice(facts, "fewer, longer programs (tiling.splits, tiling.block_q)", spent // 2)
 
 
-def _barrier(run: Run, spent: int) -> Advice:
+def _barrier(run: KernelRun, spent: int) -> Advice:
     merging = run.counters["core.merging"]
     facts = f"{many(merging, 'program')} wait until the last of {run.census.main:,} before them has ended"
     return Advice(facts, "shares of one length, or no splits (tiling.splits=1)")
 
 
-def _index(run: Run, spent: int) -> Advice:
+def _index(run: KernelRun, spent: int) -> Advice:
     facts = f"rows are loaded when their index list is there, which is loaded {run.trace.lists_ahead} steps ahead"
     change = "shorter lists (a larger selection.unit or layout.page), or more programs a core (tiling.resident)"
     return Advice(facts, change)
 
 
-def _matmul(run: Run, spent: int) -> Advice:
+def _matmul(run: KernelRun, spent: int) -> Advice:
     macs, tile = run.counters["core.issued_macs"], run.machine.units.tile
     peak = run.machine.units.macs_per_second * run.machine.chip.matmul_core.count
     facts = f"{macs / 1e9:,.3g} G multiply-accumulates at {run.share('matmul')} of the peak of {peak / 1e12:,.3g} T/s"
@@ -312,30 +315,30 @@ def _matmul(run: Run, spent: int) -> Advice:
     return Advice(facts, "fewer products, or a faster type (dtype)")
 
 
-def _vector(run: Run, spent: int) -> Advice:
+def _vector(run: KernelRun, spent: int) -> Advice:
     facts = f"exponentials and elementwise operations keep the vector unit {run.share('vector')} busy"
     return Advice(facts, "a faster vector unit, or fewer scores: fewer tokens read, fewer query heads")
 
 
-def _issue(run: Run, spent: int) -> Advice:
+def _issue(run: KernelRun, spent: int) -> Advice:
     facts = f"the kernel's instructions take {run.share('issue')} of the issue slots"
     return Advice(facts, f"fewer steps of more keys{_block(run)}", spent // 2)
 
 
-def _code(run: Run, spent: int) -> Advice:
+def _code(run: KernelRun, spent: int) -> Advice:
     facts = "instructions of a step beside its products and exponentials, one after the other"
     return Advice(
         facts, f"fewer steps of more keys{_block(run)}, or more programs a core (tiling.resident)", spent // 2
     )
 
 
-def _block(run: Run, times: int = 2) -> str:
-    """The key of a tile of so many times the keys, where the kernel has score tiles."""
+def _block(run: KernelRun, times: int = 2) -> str:
+    """The setting for tiles with `times` as many keys; empty if the kernel has no score tiles."""
     return f" (tiling.block_kv={times * run.census.columns})" if run.census.columns else ""
 
 
 _TEXTS = {
-    DMA: _dma,
+    DMA_COMMANDS: _dma,
     "in_flight": _in_flight,
     "latency": _latency,
     "exchange": _exchange,

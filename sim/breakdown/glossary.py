@@ -19,7 +19,7 @@ class Meaning(NamedTuple):
     """What to change if it takes much time."""
 
 
-CAUSES = {
+CAUSE_MEANINGS = {
     "launch": Meaning(
         "From the launch until the first program runs: the chip's launch_overhead, or its barrier behind another "
         "kernel, and what the kernel's code adds.",
@@ -162,8 +162,8 @@ def meaning(name: str, chip: Chip) -> Meaning | None:
             plain = name.removeprefix(prefix).removesuffix("_us")
     cause = plain.removeprefix("stall.")
     levels = _levels(chip)
-    if cause in CAUSES:
-        return CAUSES[cause]
+    if cause in CAUSE_MEANINGS:
+        return CAUSE_MEANINGS[cause]
     if name in TERMS:
         return Meaning(TERMS[name])
     if cause in levels:

@@ -1,4 +1,4 @@
-"""What the launch of a kernel costs, and the breakdown of a kernel's time."""
+"""The cost of a kernel's launch, and the breakdown of a kernel's time."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def launch_time(chip: Chip, trace: Trace, further: bool) -> int:
 def break_down(
     launch: int, trace: Trace, core: Core, launched: int, spent: Mapping[str, int], slots: int, end: int
 ) -> dict[str, int]:
-    """Where the time went, in ps: `launch` and what the kernel's code adds to it for programs `launched` with it, a
-    slot's mean share of what all `slots` have `spent`, and the rest of `end`, which is idle."""
+    """Where the time went, in ps: `launch`, with the time that the kernel's code adds to it for `launched` programs;
+    for each cause in `spent` the mean over all `slots`; and `idle`, the rest of `end`."""
     own, each = trace.launch_cycles
     busy = {what: time // slots for what, time in sorted(spent.items())}
     code = (own + each * launched) * PS // core.clock

@@ -19,42 +19,40 @@ from memgrain.sim.levels.machine import Machine
 from memgrain.sim.levels.scratchpad import Scratchpad
 from memgrain.workloads.trace import Counts, Trace
 
-COMMANDS, IN_FLIGHT, ISSUE = "dma_commands", "in_flight", "issue"
+DMA_COMMANDS, IN_FLIGHT, ISSUE = "dma_commands", "in_flight", "issue"
 """Names of limits that are no level and no unit."""
 
 
 def floors(machine: Machine, trace: Trace, launch: int) -> dict[str, int]:
     """Bounds, in ps, beside those of bandwidths and units, that no implementation can beat.
 
-    `launch`: what it costs to begin. `dma_commands`: no command moves more than a scratchpad holds, and every useful
-    byte enters one. `in_flight`: useful bytes at the most that cores have under way, each for the latency of a hit
-    (Little's law).
+    `launch`: the cost of the launch. `dma_commands`: no command moves more than a scratchpad holds, and every useful
+    byte enters one. `in_flight`: the time of the useful bytes with the most bytes that cores may have in flight, each
+    for the latency of a hit (Little's law).
     """
     found, core, pad = {"launch": launch}, machine.core, machine.scratchpad
     if pad is not None and pad.dma_startup:
         engines = _instances(machine, pad.name)
         fewest = -(-(trace.useful_bytes + trace.index_bytes) // pad.capacity)
-        found[COMMANDS] = fewest * pad.dma_startup // engines
+        found[DMA_COMMANDS] = fewest * pad.dma_startup // engines
     found[IN_FLIGHT] = trace.useful_bytes * machine.top.latency // ((core.max_bytes_in_flight or 1) * core.count)
     return found
 
 
 def _instances(machine: Machine, name: str) -> int:
-    """How many there are of the scratchpad of that name."""
+    """Number of instances of the scratchpad of that name."""
     return next(
         len(level.banks_free) for level in machine.levels if isinstance(level, Scratchpad) and level.name == name
     )
 
 
-def limits(
-    machine: Machine, trace: Trace, counts: Counts, counters: Mapping[str, int], launch: int, time: int
-) -> dict[str, int]:
+def limits(machine: Machine, counts: Counts, counters: Mapping[str, int], launch: int, time: int) -> dict[str, int]:
     """Times in ps by resource: levels, ports, `dma_commands`, `in_flight`, `matmul`, `vector`, `issue`, `start` and
     `launch`, which takes `launch` ps of the whole `time`."""
     found = {level.name: _level(level, counters) for level in machine.levels}
     pads = [level for level in machine.levels if isinstance(level, Scratchpad) and level.spec.dma_startup]
     if pads:
-        found[COMMANDS] = max(commands_time(level) for level in pads)
+        found[DMA_COMMANDS] = max(commands_time(level) for level in pads)
     found[IN_FLIGHT] = min(_in_flight(machine, counters), time)
     units, number = machine.units, machine.chip.matmul_core.count
     vector = counts.issued_exps * (PS / units.exps_per_second + OPS_PER_SCORE * PS / units.ops_per_second)
@@ -69,7 +67,7 @@ def limits(
 
 
 def _level(level: Level, counters: Mapping[str, int]) -> int:
-    """What a level needs to move its bytes, in ps."""
+    """Time that a level needs to move its bytes, in ps."""
 
     def counted(key: str) -> int:
         return counters[f"{level.name}.{key}"]
@@ -96,16 +94,15 @@ def _refreshing(standard: DramStandard) -> float:
 
 
 def commands_time(level: Scratchpad) -> int:
-    """What the DMA engines of a scratchpad need to start their commands, in ps; those that write work beside those
-    that read."""
+    """Time that the DMA engines of a scratchpad need to start their commands, in ps; engines that write work beside
+    engines that read."""
     most = max(level.commands - level.write_commands, level.write_commands)
     return most * (level.spec.dma_startup or 0) // len(level.banks_free)
 
 
-def latency(machine: Machine, counters: Mapping[str, int]) -> int:
-    """Unloaded latency of the loads of a kernel in ps: of hits and misses in the last cache, by their number. A load of
-    more bytes than may be in flight takes the latency of a hit for each such part, see
-    `memgrain.sim.reference.engine`."""
+def load_latency(machine: Machine, counters: Mapping[str, int]) -> int:
+    """Unloaded latency of the loads of a kernel in ps: the mean over hits and misses in the last cache. A load of more
+    bytes than may be in flight takes the latency of a hit for each such part, see `memgrain.sim.reference.engine`."""
     cache, nearest = machine.chip.cache, machine.top.latency
     if cache is None or not counters["core.flight_bytes"]:
         return nearest
@@ -115,8 +112,8 @@ def latency(machine: Machine, counters: Mapping[str, int]) -> int:
 
 
 def _in_flight(machine: Machine, counters: Mapping[str, int]) -> int:
-    """What loads need with the bytes that cores may have under way, in ps: at the latency of an idle chip, or at what
-    they took where that is less."""
+    """Time that loads need with the bytes that cores may have in flight, in ps: at the latency of an idle chip, or at
+    their own latency where that is less."""
     room = (machine.core.max_bytes_in_flight or 1) * machine.core.count
-    idle = counters["core.flight_bytes"] * latency(machine, counters) // room
+    idle = counters["core.flight_bytes"] * load_latency(machine, counters) // room
     return min(idle, counters["core.flight_byte_ns"] * 1000 // room)

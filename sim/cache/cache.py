@@ -173,8 +173,8 @@ class Cache:
         return int(config.runs_at + most * (resident_runs.SHARES + config.partition_slices))
 
     def serve(self, request: Request, repeat: int, core: int, now: int) -> int:
-        """See `Level.serve`: looks the runs up, hands misses and write-backs down, and notes when what they fetch will
-        be there."""
+        """See `Level.serve`: looks the runs up, passes misses and write-backs to the level below, and stores when
+        fetched data arrive."""
         if request.uncached:
             done = self.past.serve(request, repeat, core, now)
             self.queue, self.first, self.came = self.past.queue, self.below.first, self.below.came
@@ -211,8 +211,8 @@ class Cache:
         return done
 
     def make_room(self, lines: int) -> None:
-        """Let `out` hold the worst case of so many lines, every granule of each missing and two dirty lines going down
-        for it, and `arrivals` two that wait for each."""
+        """Make room for the worst case of `lines` lines: in `out` for every granule of each line and for two dirty
+        lines that are written back for it, in `arrivals` for two entries a line."""
         granules = self.spec.line // self.spec.fill_granule
         if lines > self.room:
             self.room = 2 * lines + 1
@@ -226,7 +226,7 @@ class Cache:
         """Raise SimulationError for the requested line beyond the limit."""
         line, limit = int(self.state.beyond), int(self.config.line_limit)
         raise SimulationError(
-            f"address {line * self.line} lies beyond the {limit * self.line} bytes that {self.name} tells apart with "
+            f"address {line * self.line} lies beyond the {limit * self.line} bytes that {self.name} distinguishes with "
             f"{self.spec.sets} sets; make the workload smaller or {self.name} larger"
         )
 
@@ -264,12 +264,12 @@ class Cache:
             resident_runs.forget_arrivals(sets, self.config)
 
     def fill_with(self, dirty: bool) -> None:
-        """Fill every way of every set with lines that no trace requests: clean, or as a buffer leaves them that was
-        rewritten before. Then as many are dirty as may be, spread evenly over the ages.
+        """Fill every way of every set with lines that no trace requests: clean, or, with `dirty`, as a rewritten buffer
+        leaves them. Then a set has as many dirty lines as it may hold, spread evenly over the ages.
 
-        `limit_dirty` leaves the newest lines dirty. If those were the dirty ones here, a kernel that displaces a third
-        of an H100's L2 would meet none of them, where a kernel that displaces all takes 10 us longer. Measured are
-        1.9 us, so there are some of every age.
+        `limit_dirty` leaves the newest lines dirty. If only those were dirty here, a kernel that displaces a third of
+        an H100's L2 would evict none of them, while a kernel that displaces all of it takes 10 us longer. Measured are
+        1.9 us, so lines of every age are dirty.
         """
         self._fill_all(ways.FORMER, (1 << (self.spec.line // self.spec.sector)) - 1, 0)
         if dirty:

@@ -1,9 +1,9 @@
 """Replacement policies: what a hit and a fill do to the order of a set's ways, and which way a full set gives up.
 
-The words of a set lie in `sets` from `base` on, see `ways`. Under LRU and FIFO their position is their age: a line that
-is used (or only when it is filled) moves to the front, and the last one goes. Under the others a word stays where it
-is, and from `notes` on follow tree-PLRU's bits, or a re-reference value of SRRIP for each way. References: tree-PLRU as
-in Smith & Goodman 1983; SRRIP with hit priority and 2 bits as in Jaleel et al., ISCA 2010, section 4.2.
+The words of a set lie in `sets` from `base` on, see `ways`. Under LRU and FIFO their position is their age: a line
+moves to the front when it is used (LRU) or filled (both), and the last one is evicted. Under the others a word keeps
+its position, and from `notes` on follow tree-PLRU's bits, or a re-reference value of SRRIP for each way. References:
+tree-PLRU as in Smith & Goodman 1983; SRRIP with hit priority and 2 bits as in Jaleel et al., ISCA 2010, section 4.2.
 """
 
 from memgrain.sim.native.jit import compiled, inlined
@@ -80,7 +80,7 @@ def victim(notes, policy, ways, sets, state):
 
 @inlined
 def random_number(seed):
-    """The next status of a 63-bit xorshift generator; never 0."""
+    """The next state of a 63-bit xorshift generator; never 0."""
     seed ^= (seed << 13) & 0x7FFFFFFFFFFFFFFF
     seed ^= seed >> 7
     seed ^= (seed << 17) & 0x7FFFFFFFFFFFFFFF

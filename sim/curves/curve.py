@@ -16,10 +16,10 @@ from memgrain.sim.curves.probe import (
     GROUPS,
     LIMITS,
     AccessProbe,
+    CacheShape,
     Distances,
     PerSet,
     Sampled,
-    Shape,
     run_in_threads,
     run_probed,
     stacks,
@@ -66,7 +66,7 @@ class Curve:
 
     def ratios(self, capacities: Sequence[int]) -> NDArray[np.float64]:
         """Miss ratio of each tensor, then of all: [tensor, capacity]. NaN where nothing is read, where a sample is too
-        small to tell, or beyond MOST_WAYS ways."""
+        small, or beyond MOST_WAYS ways."""
         found = self._ratios(self.counts, self.never, self.rate, capacities)
         for counts, never in self.groups:
             found[np.append(counts.sum(axis=1) + never == 0, False)] = np.nan
@@ -141,7 +141,7 @@ def miss_ratio_curve(
     traces: Trace | Sequence[Trace],
     axis: Axis = "capacity",
     rate: float | None = None,
-    hypothetical: Shape | None = None,
+    hypothetical: CacheShape | None = None,
     threads: int = 1,
 ) -> Curve:
     """The curve of the chip's last cache while `traces` run one after the other, from cold caches.
@@ -204,7 +204,7 @@ def _counted(counter: Counted, number: Sequence[int]) -> Curve:
     return Curve(rows(counter.totals), rows(whole.counts), rows(whole.never), counter.limit / LIMITS, groups)
 
 
-def _probed_level(machine: Machine, hypothetical: Shape | None) -> tuple[Level, Shape]:
+def _probed_level(machine: Machine, hypothetical: CacheShape | None) -> tuple[Level, CacheShape]:
     """The level whose requests are counted, and the shape of the counted cache."""
     chip = machine.chip
     if chip.cache is None:
@@ -219,7 +219,7 @@ def _probed_level(machine: Machine, hypothetical: Shape | None) -> tuple[Level, 
         )
     for level in machine.levels:
         if isinstance(level, Cache) and level.name == chip.cache.name:
-            return level, Shape.of(level.spec)
+            return level, CacheShape.of(level.spec)
     raise SimulationError(f"{chip.cache.name} of {chip.name} lies beside no core; put it before {chip.dram.name}")
 
 

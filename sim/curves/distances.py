@@ -74,7 +74,7 @@ def distance(line, state, last, marks, tree):
 
 @inlined
 def mark(line, state, last, owners, marks, tree):
-    """Let a line's last touch be now."""
+    """Set the time of a line's last touch to now."""
     now = state[NOW]
     marks[index(now >> WORD_BITS)] |= 1 << (now & WITHIN)
     owners[index(now)] = line
@@ -115,7 +115,7 @@ def measure(count, lines, requests, granules, state, last, depths, owners, marks
     """Touch the first `count` lines. Enters for each granule that is read how many lines a cache needs beyond one to
     have it, and its tensor, into `found` and `tensors`; returns how many these are.
 
-    `depths`, by line and granule, tells the largest distance of the line since the granule was fetched.
+    `depths` holds, by line and granule, the largest distance of the line since the granule was fetched.
     """
     entered = 0
     for i in range(count):
@@ -141,7 +141,7 @@ def measure(count, lines, requests, granules, state, last, depths, owners, marks
 
 @compiled
 def tally(entered, found, tensors, counts, never):
-    """Count what was measured: by tensor and distance, and what no cache would have."""
+    """Count the measured reads by tensor and distance; reads that hit in no cache go to `never`."""
     for i in range(entered):
         if found[index(i)] == NEVER:
             never[index(tensors[index(i)])] += 1

@@ -90,7 +90,7 @@ def serve(count, lines, requests, geometry, before, after, valid, held, misses):
 
 @compiled
 def empty(geometry, before, after):
-    """Make the lists empty."""
+    """Empty the lists."""
     after[:] = ABSENT
     for partition in range(geometry[PARTITIONS]):
         end = partition * (geometry[LINES] + 1) + geometry[LINES]

@@ -1,4 +1,4 @@
-"""An access probe above a level, and the counters that it hands the requested lines to."""
+"""An access probe above a level, and the counters that receive the requested lines from it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from memgrain.sim.reference.engine import ReferenceEngine
 from memgrain.workloads.trace import Trace
 
 BATCH = 1 << 16
-"""Lines that the probe hands on together, unless a request has more."""
+"""Lines that the probe passes to a counter together, unless a request has more."""
 GROUPS = 8
 """Parts of a sample whose spread gives its error."""
 LIMITS = 1 << 24
@@ -36,7 +36,7 @@ Lines = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
-class Shape:
+class CacheShape:
     """The geometry of a cache, as far as a curve needs it."""
 
     line: int
@@ -55,7 +55,7 @@ class Shape:
     """Whether a partition keeps copies of what it reads from another."""
 
     @classmethod
-    def of(cls, spec: CacheSpec) -> Shape:
+    def of(cls, spec: CacheSpec) -> CacheShape:
         """The shape of a chip's cache."""
         hashed, copies = spec.set_hash == "xor", bool(spec.replicate)
         return cls(spec.line, spec.fill_granule, spec.sets, spec.ways, hashed, spec.partitions, copies)
@@ -75,9 +75,9 @@ class AccessCounter(Protocol):
 
 
 class AccessProbe:
-    """A level above `below` that notes the requested lines; it takes no time."""
+    """A level above `below` that records the requested lines; it takes no time."""
 
-    def __init__(self, below: Level, counter: AccessCounter, shape: Shape, share: int) -> None:
+    def __init__(self, below: Level, counter: AccessCounter, shape: CacheShape, share: int) -> None:
         """Every `share` cores have one of the caches that are counted."""
         self.name, self.below, self.counter, self.shape, self.share = below.name, below, counter, shape, share
         self.latency, self.queue, self.first, self.came = below.latency, 0, 0, 0
@@ -120,7 +120,7 @@ class AccessProbe:
             )
 
     def flush(self) -> None:
-        """Hand the lines noted so far to the counter."""
+        """Pass the lines recorded so far to the counter."""
         self.counter.take(self.filled, self.lines, self.requests)
         self.filled = 0
 
@@ -169,12 +169,12 @@ def stacks(sets: int, depth: int, wide: bool) -> NDArray[Any]:
 class PerSet:
     """Counts in how few ways reads hit, at the sets of a cache: a stack of DEEP tags for each."""
 
-    def __init__(self, shape: Shape, caches: int, tensors: int, threads: int = 1) -> None:
+    def __init__(self, shape: CacheShape, caches: int, tensors: int, threads: int = 1) -> None:
         """There are so many of the cache; each thread works on sets of its own."""
         self.partitions, self.sets, self.granules = caches * shape.partitions, shape.sets, shape.granules
         if self.partitions > st.MAX_PARTITIONS:
             raise SimulationError(
-                f"{self.partitions} partitions of all caches; a curve tells {st.MAX_PARTITIONS} apart"
+                f"{self.partitions} partitions of all caches; a curve distinguishes {st.MAX_PARTITIONS} at most"
             )
         self.geometry = np.zeros(st.GEOMETRY, np.int64)
         self.geometry[[st.SETS, st.FACTOR, st.SHIFT]] = shape.sets, *reciprocal(shape.sets)

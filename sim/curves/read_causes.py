@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from memgrain.hwmodels.spec import Chip
 from memgrain.sim.cache.cache import Cache
 from memgrain.sim.curves import fully as fl
-from memgrain.sim.curves.probe import AccessProbe, Lines, Shape, run_probed
+from memgrain.sim.curves.probe import AccessProbe, CacheShape, Lines, run_probed
 from memgrain.sim.errors import SimulationError
 from memgrain.sim.levels.machine import WORKSPACE, Machine
 from memgrain.workloads.trace import Trace
@@ -27,8 +27,8 @@ class ReadCauses:
     The causes are differences between caches that serve the same requests in the same order, and sum to `read`: an
     infinite one (`first`), one fully associative LRU list of the cache's capacity (`capacity` more), such a list for
     each partition, with its copies (`copies` more), and the cache itself (`conflicts` more: its sets, its replacement
-    policy where that is not LRU, granules written in part). A difference is negative where the smaller freedom is of
-    use: LRU with sets keeps some of a sweep that is larger than the cache, one list keeps nothing.
+    policy where that is not LRU, granules written in part). A difference is negative where the more restricted cache
+    reads less: LRU with sets keeps some of a sweep that is larger than the cache, one list keeps nothing.
     """
 
     tensors: tuple[str, ...]
@@ -69,9 +69,9 @@ class FullyAssociative:
 
 
 class Ladder:
-    """Counts granules that are read for the first time, and those that caches of ever less freedom would fetch."""
+    """Counts granules that are read for the first time, and those that increasingly restricted caches would fetch."""
 
-    def __init__(self, shape: Shape, lines: int, tensors: int) -> None:
+    def __init__(self, shape: CacheShape, lines: int, tensors: int) -> None:
         """`lines` is the number of distinct lines."""
         room, parts = shape.sets * shape.ways, shape.partitions
         self.levels = [
@@ -100,7 +100,7 @@ def read_causes(chip: Chip, traces: Trace | Sequence[Trace]) -> ReadCauses:
         raise SimulationError(
             f"{chip.name} has no cache that all cores share; causes are counted for such a cache only"
         )
-    shape, tensors = Shape.of(cache.spec), len(machine.tensors)
+    shape, tensors = CacheShape.of(cache.spec), len(machine.tensors)
     ladder = Ladder(shape, _lines(machine, shape.line), tensors)
     probe = AccessProbe(cache, ladder, shape, chip.matmul_core.count)
     misses = run_probed(machine, several, cache, probe)
@@ -127,7 +127,7 @@ def _lines(machine: Machine, line: int) -> int:
     found = -(-(machine.footprint + partitions * WORKSPACE) // line)
     if found >= MOST_LINES:
         raise SimulationError(
-            f"{found} lines of {line} bytes are more than the {MOST_LINES - 1} whose causes can be told; make the "
-            "workload smaller"
+            f"{found} lines of {line} bytes are more than the {MOST_LINES - 1} for which causes can be counted; make "
+            "the workload smaller"
         )
     return found

@@ -1,6 +1,6 @@
-"""LRU stacks of cache sets: one pass over lines tells at which position each is found, so in how few ways it would have
-been a hit (Mattson, Gecsei, Slutz and Traiger, IBM Systems Journal 9(2), 1970; per set: Hill and Smith, IEEE Trans.
-Computers 38(12), 1989).
+"""LRU stacks of cache sets. One pass over lines finds the position of each in its stack, and so the fewest ways in
+which it would have been a hit (Mattson, Gecsei, Slutz and Traiger, IBM Systems Journal 9(2), 1970; per set: Hill and
+Smith, IEEE Trans. Computers 38(12), 1989).
 
 A stack is a stretch of `tags`, newest first; a touch moves a tag to the front and pushes the oldest one out.
 """
@@ -22,16 +22,16 @@ SHALLOW, DEEP = 16, 64
 EMPTY = (1 << 16) - 1
 """A tag of 16 bits that no line has; of 32 bits, -1."""
 BLOCK, AHEAD = 512, 16
-"""Lines whose sets are worked out together, and lines ahead of which the host fetches the stacks."""
+"""Lines whose sets are computed together, and how many lines ahead the host fetches their stacks."""
 SHARE_BITS = 7
-"""So many sets in a row (as a power of two) belong to the same thread, so that no line of the host has two."""
+"""Logarithm of the number of adjacent sets that belong to one thread, so that threads share no line of the host."""
 QUEUE = BLOCK + 2 * AHEAD
 """Entries of a queue of lines; the host fetches the stacks of what lies behind the last line too."""
 GRANULES, TENSOR, PARTITION, WRITES = 0xFF, 8, 16, 1 << 24
 """The bits of a request for a line: granules, the tensor's number, the number of the partition that the core sits
 beside (those of all caches counted through), whether it is written."""
 MAX_PARTITIONS = 256
-"""Partitions of all caches that `requests` can tell apart."""
+"""Most partitions of all caches that `requests` can distinguish."""
 SETS, FACTOR, SHIFT, FOLD_BITS, FOLD_MASK, PARTITIONS, REPLICATE, WAYS, PARTS, GEOMETRY = range(10)
 """The geometry of a cache, as int64: sets of a partition, how to divide by them, how lines are folded first,
 partitions, whether they keep copies, ways, granules of a line."""
@@ -40,7 +40,7 @@ _LONG, _SHORT = ir.IntType(64), ir.IntType(32)
 
 
 def _touch(lanes: int, moves: bool) -> Callable[..., int]:
-    """The touch of stacks of so many tags, or what only looks where a tag is."""
+    """The function that touches a stack of `lanes` tags, or, unless it `moves`, only finds a tag in it."""
 
     @intrinsic
     def touch(typing_context, tags, first, tag):
@@ -57,8 +57,8 @@ def _touch(lanes: int, moves: bool) -> Callable[..., int]:
             value, first, tag = arguments
             unknown = ir.Constant(vector, ir.Undefined)
             data = context.make_array(tags)(context, builder, value).data
-            partition = builder.bitcast(builder.gep(data, [first]), vector.as_pointer())
-            words, key = builder.load(partition, align=32), in_all_lanes(tag)
+            stack = builder.bitcast(builder.gep(data, [first]), vector.as_pointer())
+            words, key = builder.load(stack, align=32), in_all_lanes(tag)
             equal = builder.icmp_signed("==", words, key)
             position, scale = _first(builder, equal, lanes, bits)
             if not moves:
@@ -67,7 +67,7 @@ def _touch(lanes: int, moves: bool) -> Callable[..., int]:
             moved = builder.shuffle_vector(words, key, one_on)
             order = ir.Constant(vector, [scale * lane for lane in range(lanes)])
             before = builder.icmp_signed("<=", order, in_all_lanes(position))
-            builder.store(builder.select(before, moved, words), partition, align=32)
+            builder.store(builder.select(before, moved, words), stack, align=32)
             return builder.udiv(position, ir.Constant(_LONG, scale))
 
         return signature, generate
@@ -228,9 +228,9 @@ def locate(line, requests, geometry):
 
 
 @inlined
-def expect(group, line, partition, room, geometry, tags, depths):
+def expect(set_index, line, partition, room, geometry, tags, depths):
     """Have the host fetch the stack and the depths of a line in a partition."""
-    stack = (partition * geometry[SETS] + group) * DEEP
+    stack = (partition * geometry[SETS] + set_index) * DEEP
     host_prefetch(tags, stack)
     host_prefetch(tags, stack + DEEP // 2)
     host_prefetch(depths, (partition * room + line) * geometry[PARTS])
@@ -244,11 +244,11 @@ def grow_old(at, position, granules, depths):
 
 
 @inlined
-def write(line, requests, group, tag, home, room, geometry, tags, depths):
+def write(line, requests, set_index, tag, home, room, geometry, tags, depths):
     """Write a line in its home partition; copies in other partitions become invalid."""
     granules, partitions = geometry[PARTS], geometry[PARTITIONS]
     at = (home * room + line) * granules
-    grow_old(at, touch_deep(tags, (home * geometry[SETS] + group) * DEEP, tag), granules, depths)
+    grow_old(at, touch_deep(tags, (home * geometry[SETS] + set_index) * DEEP, tag), granules, depths)
     for partition in range(home - home % partitions, home - home % partitions + partitions):
         for granule in range(granules):
             if requests >> granule & 1:
@@ -256,15 +256,15 @@ def write(line, requests, group, tag, home, room, geometry, tags, depths):
 
 
 @inlined
-def read(line, requests, group, tag, first, home, room, geometry, tags, depths, counts):
+def read(line, requests, set_index, tag, first, home, room, geometry, tags, depths, counts):
     """Read a line: count in how few ways each granule is found, in the partition looked up first or at home."""
     granules, ways, tensor = geometry[PARTS], geometry[WAYS], (requests >> TENSOR) & 0xFF
     at, home_at, far, missing = (first * room + line) * granules, (home * room + line) * granules, DEEP, False
-    grow_old(at, touch_deep(tags, (first * geometry[SETS] + group) * DEEP, tag), granules, depths)
+    grow_old(at, touch_deep(tags, (first * geometry[SETS] + set_index) * DEEP, tag), granules, depths)
     if home != first:
         for granule in range(granules):
             missing |= (requests >> granule & 1) != 0 and depths[index(at + granule)] >= ways
-        stack = (home * geometry[SETS] + group) * DEEP
+        stack = (home * geometry[SETS] + set_index) * DEEP
         if missing:
             grow_old(home_at, touch_deep(tags, stack, tag), granules, depths)
             far = 0
@@ -287,23 +287,23 @@ def access(count, lines, requests, part, parts, geometry, tags, depths, counts):
     """Access the first `count` lines whose sets are in part number `part` of `parts` (a power of two): read granules
     are counted by tensor and by the ways, less one, in which they are hits.
 
-    `depths`, by partition, line and granule, tells how deep the line has been since the granule was fetched. A miss in
-    the partition that is looked up first goes on to the home partition, and moves the line to the front there, if it
-    is a miss in the chip's own ways; so at these, what is counted is what the simulator counts.
+    `depths` holds, by partition, line and granule, the deepest position of the line since the granule was fetched. A
+    miss in the partition that is looked up first goes on to the home partition, and moves the line to the front there,
+    if it is a miss in the chip's own ways. At the chip's own ways, the counts are therefore those of the simulator.
     """
     room = len(depths) // (geometry[PARTS] * (len(tags) // (geometry[SETS] * DEEP)))
     for i in range(count):
         soon = min(i + AHEAD, count - 1)
         line, bits = entry(soon, lines), entry(soon, requests)
-        group, tag, first, home = locate(line, bits, geometry)
-        expect(group, line, first, room, geometry, tags, depths)
+        set_index, tag, first, home = locate(line, bits, geometry)
+        expect(set_index, line, first, room, geometry, tags, depths)
         if home != first:
-            expect(group, line, home, room, geometry, tags, depths)
+            expect(set_index, line, home, room, geometry, tags, depths)
         line, bits = entry(i, lines), entry(i, requests)
-        group, tag, first, home = locate(line, bits, geometry)
-        if (group >> SHARE_BITS) & (parts - 1) != part:
+        set_index, tag, first, home = locate(line, bits, geometry)
+        if (set_index >> SHARE_BITS) & (parts - 1) != part:
             continue
         if bits & WRITES:
-            write(line, bits, group, tag, home, room, geometry, tags, depths)
+            write(line, bits, set_index, tag, home, room, geometry, tags, depths)
         else:
-            read(line, bits, group, tag, first, home, room, geometry, tags, depths, counts)
+            read(line, bits, set_index, tag, first, home, room, geometry, tags, depths, counts)

@@ -24,10 +24,10 @@ CAPACITY = 8 << 30
 
 @dataclass(frozen=True)
 class CompletedReads:
-    """The reads that had their data when time was up."""
+    """The reads whose data arrived within the time."""
 
     count: int
-    """Reads that had ended."""
+    """Number of these reads."""
     activates: int
     """Row activations for them."""
     bandwidth: float

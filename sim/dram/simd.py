@@ -1,9 +1,9 @@
 """One or four neighbouring int64 of an array as one vector of the host, so that one loop serves one channel and four.
 
-`one(number)` and `four(number)` make a vector of a number; whatever is worked out with it is as wide. Comparisons make
-masks, for `pick`. Numba has no vectors of its own, so these are vectors of LLVM, which makes narrower ones of them
-where the host has none of 256 bits; a vector of one lane is a plain number of the host. Under NUMBA_DISABLE_JIT=1 they
-are arrays of NumPy.
+`one(number)` and `four(number)` make a vector of a number; results computed with it have the same width. Comparisons
+give masks, for `pick`. Numba has no vectors of its own, so these are vectors of LLVM, which splits them where the host
+has none of 256 bits; a vector of one lane is a plain number of the host. Under NUMBA_DISABLE_JIT=1 they are arrays of
+NumPy.
 """
 
 import operator
@@ -18,7 +18,7 @@ from numba.core.imputils import lower_builtin
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, register_model
 
-_LONG, _BIT = ir.IntType(64), ir.IntType(1)
+_LONG = ir.IntType(64)
 
 
 class LanesType(types.Type):

@@ -1,6 +1,6 @@
 """The state and the configuration of a DRAM.
 
-What the channels hold is one int64 array, `lanes`. It stays raw because SIMD vectors load and store it: four
+The state of the channels is one int64 array, `lanes`. It stays raw because SIMD vectors load and store it: four
 neighbouring channels are a block, and the array consists of rows of four numbers, one for each channel of a block,
 since a contiguous run accesses all four alike. The rows of one bank of a block follow each other, so that an access to
 a single channel touches few cache lines of the host. All else is in named records. Times are in ps.
@@ -110,7 +110,7 @@ FOREVER = 2**62
 
 
 class ChannelState(NamedTuple):
-    """What the loops over channels work on."""
+    """The arrays and records that the loops over channels read and write."""
 
     lanes: NDArray[np.int64]
     """See `DramArrays`."""

@@ -1,7 +1,7 @@
-"""The compiled engine: a trace and a machine as tables, the event loop that runs on them, and what it found.
+"""The compiled engine: a trace and a machine as tables, the event loop that runs on them, and its outcome.
 
 It does the same as the reference engine (`memgrain.sim.reference.engine`, the one to read), event by event, at a
-twentieth of the cost of a tile. Intervals and prefetch are known to the reference engine alone.
+twentieth of the cost of a tile. Only the reference engine records intervals and simulates prefetch.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class CompiledEngine:
         return self._execution()
 
     def _execution(self) -> Execution:
-        """What the run found."""
+        """The outcome of the run."""
         counts, slots = self.state.counts, self.resident * self.core.count
         end = max(int(counts.end), int(self.state.progress.now))
         programs, merging = int(counts.programs), int(counts.merging)

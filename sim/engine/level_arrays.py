@@ -135,7 +135,7 @@ class LevelArrays:
                 cache.arrivals = np.concatenate([cache.arrivals, more])
 
     def refuse(self) -> None:
-        """Raise SimulationError for the cache that met a line beyond what it can tell apart."""
+        """Raise SimulationError for the cache whose limit of line numbers a request exceeded."""
         for cache in self.caches:
             if cache.state.beyond:
                 cache.refuse()

@@ -180,7 +180,7 @@ def serve_dram(level, runs, indices, first, count, repeat, now, dram):
 @inlined
 def serve(path, runs, indices, first, count, repeat, core, now, levels):
     """When (ps) the last byte of `count` runs from `first` on is at `core`, requested at `now` along a memory path;
-    `NEVER` if a line lies beyond what a cache can tell apart."""
+    `NEVER` if a line number is too large for a cache."""
     table, free, paths = levels.table, levels.free, levels.paths
     size, writes = count_bytes(runs, first, count), runs[first]["op"] == 1
     uncached, depth = runs[first]["op"] == 2, 0

@@ -13,8 +13,8 @@ from memgrain.sim.native.records import record_type
 
 ENDED, MORE_PROGRAMS, MORE_ROOM, BEYOND, SERVE, WAIT, GO_ON = range(7)
 """Why the loop returns to Python: all has ended; the programs at hand are used up; a cache needs more room for data
-under way; a line lies beyond what a cache can tell apart. And what a step of a slot ends with: the levels have to serve
-a request; the slot waits for an event; it goes on at once."""
+under way; a line number is too large for a cache. And the outcomes of advancing a slot: the levels have to serve a
+request; the slot waits for an event; it goes on at once."""
 (
     IDLE,
     AT_BARRIER,

@@ -100,7 +100,7 @@ class Machine:
         return below
 
     def in_flight(self, request: Request | None) -> int:
-        """What a load counts for among the bytes that a core may have in flight."""
+        """Bytes in flight for which a load counts."""
         if request is None:
             return 0
         cut = self.scratchpad.requests if self.scratchpad else None

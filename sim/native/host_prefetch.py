@@ -2,7 +2,7 @@
 
 A lookup waits for two host cache misses one after the other (tags and notes, then the victim's slot). At 300
 instructions a lookup the host cannot begin the next lookup meanwhile. Measured on gathers over a 50 MiB cache: 190 ns a
-lookup without the hint, see `tests/bench`. It is no part of the simulated prefetch, `memgrain.sim.prefetch`.
+lookup without the hint, see `tests/bench`. The simulated prefetch is another thing, see `memgrain.sim.prefetch`.
 """
 
 from llvmlite import ir

@@ -1,7 +1,7 @@
 """Collectives over several chips: each step's messages reserve the links on their path, by alpha + bytes / beta.
 
-As libraries do (NCCL's cost model takes the quickest of its algorithms and protocols), `auto` takes the quickest of
-what the chip's library has. Over two tiers an operation is made of operations within nodes and between them.
+`auto` takes the fastest algorithm and protocol that the chip's library has, as NCCL's cost model does. Over two tiers
+an operation consists of operations within nodes and between them.
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ class CollectiveRun:
 def collective(chip: Chip, op: str, size: int, chips: int, algorithm: str = AUTO) -> CollectiveRun:
     """Time and traffic of an operation of `size` bytes over `chips` chips.
 
-    Raises SimulationError if the chip has no interconnect or not for so many, or the operation, its algorithm or its
-    size is none.
+    Raises SimulationError if the chip has no interconnect or links for fewer chips, if the operation or the algorithm
+    is unknown, or if the size is below 1.
     """
     links = chip.interconnect
     if links is None:

@@ -1,1 +1,1 @@
-"""Prefetch engines beside the cores, and what they brought."""
+"""Prefetch engines beside the cores, and the data that they fetched."""

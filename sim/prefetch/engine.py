@@ -25,7 +25,7 @@ the channels would idle whenever a piece waits for another one's bank."""
 
 
 @dataclass
-class Engine:
+class PrefetchEngine:
     """One prefetch: a process beside the programs, from the kernel in which it begins until all is fetched, over any
     number of kernels.
 
@@ -38,7 +38,7 @@ class Engine:
     left: deque[Piece]
     """Pieces not requested yet."""
     target: CachedData | ScratchpadData
-    """Where they go to."""
+    """Destination of the pieces."""
     counts: Counter[str]
     """See `memgrain.sim.prefetch.prefetched.COUNTS`; begins anew with every kernel."""
     bandwidth: int
@@ -55,7 +55,7 @@ class Engine:
     """Bytes of all pieces in flight."""
 
     def concerns(self, kernel: int) -> bool:
-        """Whether it has something left to do while kernel number `kernel` runs."""
+        """Whether it has pieces left to request while kernel number `kernel` runs."""
         return kernel >= self.prefetch.kernel - self.prefetch.lead and bool(self.left)
 
     def work(self, env: simpy.Environment, begin: int) -> Generator[simpy.Event, None, None]:
@@ -76,21 +76,23 @@ class Engine:
             self.transit_bytes += size
             self.ready = now + self.prefetch.startup + size * PS // self.bandwidth
 
-    def turn(self, end: int) -> None:
+    def end_kernel(self, end: int) -> None:
         """The kernel has ended at `end`; the next one has a clock of its own."""
         self.ready = max(0, self.ready - end)
         self.in_transit = [(max(0, done - end), size) for done, size in self.in_transit]
-        self.target.turn(end)
+        self.target.end_kernel(end)
 
 
-def watch(engine: Engine, machine: Machine, trace: Trace) -> None:
+def watch(engine: PrefetchEngine, machine: Machine, trace: Trace) -> None:
     """Insert a monitor into the machine, ready for `trace`, that counts what programs find of the data that `engine`
     fetched."""
     share = machine.vectors_per_core if machine.core is not machine.chip.matmul_core else 1
     machine.top = PrefetchMonitor(machine.top, engine.target, [tensor.base for tensor in trace.tensors], share)
 
 
-def engines(machine: Machine, traces: Sequence[Trace], requests: Sequence[Prefetch], beside: int) -> list[Engine]:
+def prefetch_engines(
+    machine: Machine, traces: Sequence[Trace], requests: Sequence[Prefetch], beside: int
+) -> list[PrefetchEngine]:
     """An engine for each prefetch. Wrong guesses use memory from `beside` on, which no tensor has.
 
     Raises SimulationError if there is no such kernel, no cache or scratchpad to fetch into, or no room for a piece.
@@ -118,7 +120,7 @@ def engines(machine: Machine, traces: Sequence[Trace], requests: Sequence[Prefet
         dram = machine.chip.dram
         rate = request.bandwidth or dram.bandwidth
         window = request.in_flight or AHEAD * dram.latency * dram.bandwidth // PS
-        found.append(Engine(request, deque(pieces), target, counts, rate, window))
+        found.append(PrefetchEngine(request, deque(pieces), target, counts, rate, window))
         beside += sum(piece.bytes for piece in pieces if not piece.right)
         beside = -(-beside // request.piece) * request.piece
     return found
@@ -165,9 +167,9 @@ def _for_scratchpads(
         mine[program % core.count].append(pieces)
     waiting = []
     for number, programs in enumerate(mine):
-        turns = [np.arange(len(pieces)) for pieces in programs]
-        by_turn = np.argsort(np.concatenate([np.zeros(0, np.int64), *turns]), kind="stable")
-        wanted = in_order(np.concatenate([np.zeros(0, np.int64), *programs])[by_turn])
+        ranks = [np.arange(len(pieces)) for pieces in programs]
+        by_rank = np.argsort(np.concatenate([np.zeros(0, np.int64), *ranks]), kind="stable")
+        wanted = in_order(np.concatenate([np.zeros(0, np.int64), *programs])[by_rank])
         guesses = guess(wanted, trace, request, int(room[number]), rng, beside)
         waiting.append(deque(_pieces(number, guesses)))
         beside += request.piece * len(guesses.right)

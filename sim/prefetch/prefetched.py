@@ -1,4 +1,4 @@
-"""Prefetched data: where it is, and what the kernel that reads it finds of it."""
+"""Prefetched data: its location, and how much of it the reading kernel finds there."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class CachedData:
     read."""
 
     def __init__(self, cache: Cache, tensors: list[int], number: int, piece: int, counts: Counter[str]) -> None:
-        """`number` is that of the tensor under which the cache counts what engines ask for."""
+        """`number` is that of the tensor under which the cache counts the engines' requests."""
         self.cache, self.tensors, self.number, self.piece, self.counts = cache, tensors, number, piece, counts
         self.granule = cache.spec.fill_granule
         if piece % self.granule:
@@ -73,12 +73,12 @@ class CachedData:
             self.counts["wrong_bytes"] += granules * self.granule
         return self.cache.serve(_request(piece, self.number), 0, 0, now)
 
-    def turn(self, end: int) -> None:
+    def end_kernel(self, end: int) -> None:
         """Does nothing: data in flight counts as arrived."""
 
     def note(self, request: Request, repeat: int, core: int) -> None:
-        """The kernel is about to make this request: what it reads for the first time is used if the cache has it, else
-        lost."""
+        """The kernel is about to make this request: granules that it reads for the first time count as used if the
+        cache has them, else as lost."""
         found = [np.zeros(0, np.int64)]
         for run in request.runs[request.first : request.first + request.count]:
             if run["tensor"] in self.tensors and run["op"] == READ:
@@ -133,7 +133,7 @@ class ScratchpadData:
             self.residencies[piece.core][piece.address] = Residency(done, np.zeros(piece.bytes, np.bool_))
         return done
 
-    def turn(self, end: int) -> None:
+    def end_kernel(self, end: int) -> None:
         """Count arrivals in the next kernel's clock."""
         for residencies in self.residencies.values():
             for residency in residencies.values():
@@ -175,7 +175,7 @@ class ScratchpadData:
 
 
 class PrefetchMonitor:
-    """The top of the cores' levels while a kernel runs that data was prefetched for."""
+    """The top level of the cores while a kernel runs for which data was prefetched."""
 
     def __init__(self, below: Level, target: CachedData | ScratchpadData, bases: Sequence[int], share: int) -> None:
         """`share` cores of this kind count as one below."""

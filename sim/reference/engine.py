@@ -13,13 +13,13 @@ import simpy
 from numpy.typing import NDArray
 
 from memgrain.sim.breakdown.launch import break_down, launch_time
-from memgrain.sim.engine_protocol import CAUSES, COMMANDS, IN_FLIGHT, LATENCY, Execution, Interval
+from memgrain.sim.engine_protocol import CAUSES, COMMANDS, IN_FLIGHT, LATENCY, Activity, Execution
 from memgrain.sim.levels.compute import Computation
 from memgrain.sim.levels.level import Level
 from memgrain.sim.levels.machine import PROBABILITY_BYTES, SCORE_BYTES, WORKSPACE, Machine
 from memgrain.sim.levels.request import NO_INDEX, Request
 from memgrain.sim.levels.scratchpad import Scratchpad
-from memgrain.sim.prefetch.engine import Engine
+from memgrain.sim.prefetch.engine import PrefetchEngine
 from memgrain.workloads.trace import READ, RUN, WRITE, Chunk, Trace, count
 
 
@@ -48,7 +48,7 @@ class PreparedStep:
         return not (self.lists or self.load or self.store or self.work.alone)
 
 
-class Load(NamedTuple):
+class OutstandingLoad(NamedTuple):
     """A load of a core that is outstanding; loads are ordered by arrival, then by the rank of their cause."""
 
     arrival: int
@@ -65,7 +65,12 @@ class ReferenceEngine:
     """One trace on one machine: a dispatcher of programs, and a process for each slot of each core."""
 
     def __init__(
-        self, machine: Machine, trace: Trace, record: bool, further: bool = False, engines: Sequence[Engine] = ()
+        self,
+        machine: Machine,
+        trace: Trace,
+        record: bool,
+        further: bool = False,
+        engines: Sequence[PrefetchEngine] = (),
     ) -> None:
         """`record` keeps intervals. A `further` kernel of a sequence costs the chip's barrier, not a launch; so does a
         kernel that is joined to the one before it. `engines` prefetch beside the kernel; those that began before it
@@ -80,8 +85,8 @@ class ReferenceEngine:
         self.labels = [(level, f"stall.{level.name}") for level in machine.levels]
         self.ranks = {label: rank for rank, label in enumerate((*(label for _, label in self.labels), *CAUSES))}
         self.spent: dict[str, int] = defaultdict(int)
-        self.intervals: list[Interval] | None = [] if record else None
-        self.outstanding: list[list[Load]] = [[] for _ in range(self.core.count)]
+        self.intervals: list[Activity] | None = [] if record else None
+        self.outstanding: list[list[OutstandingLoad]] = [[] for _ in range(self.core.count)]
         self.bytes_in_flight = [0] * self.core.count
         self.end = self.macs = self.tiles = self.programs = self.merging = 0
         self.flight_bytes = self.flight_byte_ns = self.issue_time = 0
@@ -136,7 +141,7 @@ class ReferenceEngine:
             self.env.run(until=self.end)
         end = int(self.env.now)
         for engine in self.engines:
-            engine.turn(end)
+            engine.end_kernel(end)
         if self.intervals is not None:
             self.intervals = [replace(i, start=i.start - self.begin, end=i.end - self.begin) for i in self.intervals]
         return end
@@ -177,7 +182,7 @@ class ReferenceEngine:
         if now > start:
             self.spent[what] += now - start
             if self.intervals is not None:
-                self.intervals.append(Interval(core, slot, start, now, what))
+                self.intervals.append(Activity(core, slot, start, now, what))
 
     def _slot(self, core: int, slot: int) -> Generator[simpy.Event, None, None]:
         """A slot for a program on a core: takes the next program until there is none.
@@ -273,7 +278,7 @@ class ReferenceEngine:
 
     def _add_load(self, core: int, size: int, now: int, done: int, cause: str) -> None:
         """A load of `size` bytes is outstanding from `now` until `done`, and waits for `cause`."""
-        heapq.heappush(self.outstanding[core], Load(done, self.ranks[cause], size, cause))
+        heapq.heappush(self.outstanding[core], OutstandingLoad(done, self.ranks[cause], size, cause))
         self.bytes_in_flight[core] += size
         self.flight_bytes += size
         self.flight_byte_ns += size * (done - now) // 1000
@@ -330,7 +335,7 @@ class ReferenceEngine:
                 continue
             self.spent[what] += time
             if self.intervals is not None:
-                self.intervals.append(Interval(core, slot, now, now + time, what))
+                self.intervals.append(Activity(core, slot, now, now + time, what))
                 now += time
 
     def _exchange(self, core: int, slot: int, rows: int, columns: int, now: int) -> tuple[int, str]:

@@ -10,7 +10,7 @@ from memgrain.analysis.explain import explain
 from memgrain.cli import call
 from memgrain.runs.task import Task
 from memgrain.sim import METRICS
-from memgrain.sim.breakdown.glossary import CAUSES, meaning
+from memgrain.sim.breakdown.glossary import CAUSE_MEANINGS, meaning
 from memgrain.sim.breakdown.terms import TERMS
 from memgrain.workloads import Workload, known_keys
 from tests.glossary_document import GLOSSARY, document
@@ -42,8 +42,8 @@ def test_every_name_of_a_result_has_a_meaning(chip: str, workload: str, settings
 
 def test_the_page_says_what_explain_says() -> None:
     assert GLOSSARY.read_text(encoding="utf-8") == document(), "docs/glossary.md is old; run `make golden`"
-    assert not set(TERMS) & {*METRICS, *CAUSES, *known_keys(Workload)}
-    for name in [*TERMS, *METRICS, *(f"stall.{cause}" for cause in CAUSES)]:
+    assert not set(TERMS) & {*METRICS, *CAUSE_MEANINGS, *known_keys(Workload)}
+    for name in [*TERMS, *METRICS, *(f"stall.{cause}" for cause in CAUSE_MEANINGS)]:
         assert f" {explain(name, 'toy').sentence} |" in document(), name
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from memgrain import hwmodels, workloads
-from memgrain.sim import Curve, Shape, SimulationError, count_lru, miss_ratio_curve
+from memgrain.sim import CacheShape, Curve, SimulationError, count_lru, miss_ratio_curve
 from memgrain.sim.curves import distances, stacks
 from memgrain.sim.curves.probe import BATCH, Distances, PerSet, Sampled
 from memgrain.sim.native.address import fold, folding
@@ -90,7 +90,7 @@ def test_granules_that_were_fetched_at_different_times(seed: int, footprint: int
     lines, masks = rng.integers(0, footprint, 800).astype(np.int32), rng.integers(1, 16, 800)
     writing = rng.random(800) < writes
     asked = (masks | writing * stacks.WRITES).astype(np.int32)
-    shape = Shape(512, 128, 5, hashed=True)
+    shape = CacheShape(512, 128, 5, hashed=True)
     whole, sets = Distances(4, 1), PerSet(shape, 1, 1, threads=2)
     for counter in (whole, sets):
         counter.take(len(lines), lines, asked)
@@ -182,7 +182,7 @@ def test_samples_of_random_reads_converge_and_say_how_far_they_are_off() -> None
 
 def test_a_chip_without_a_cache_has_a_hypothetical_one(reuse: Trace) -> None:
     chip = hwmodels.load_chip("mlu370_x4")
-    found = miss_ratio_curve(chip, reuse, "ways", hypothetical=Shape(128, 128, 64))
+    found = miss_ratio_curve(chip, reuse, "ways", hypothetical=CacheShape(128, 128, 64))
     assert found.own is None
     assert np.isnan(found.simulated_ratios()).all()
     assert np.nanmin(found.ratios([64 * 64 * 128])) < 1
@@ -198,7 +198,7 @@ def test_a_chip_without_a_cache_has_a_hypothetical_one(reuse: Trace) -> None:
         ({}, {"axis": "ways", "rate": 0.1}, "along capacity"),
         ({}, {"rate": 0.0}, "above 0"),
         ({}, {"threads": 3}, "power of two"),
-        ({}, {"hypothetical": Shape(128, 128, 1)}, "override its numbers"),
+        ({}, {"hypothetical": CacheShape(128, 128, 1)}, "override its numbers"),
         ({"l2.scope": "core"}, {}, "choose ways"),
     ],
 )
@@ -228,7 +228,7 @@ def test_the_same_without_compilation() -> None:
             "counter = t.Sampled(1, 1, 0.5)",
             "counter.take(600, lines, np.ones(600, np.int32))",
             "print(counter.whole.counts.tolist(), counter.whole.never.tolist())",
-            "sets = t.PerSet(t.Shape(128, 64, 7, 4, True, 2, True), 1, 1)",
+            "sets = t.PerSet(t.CacheShape(128, 64, 7, 4, True, 2, True), 1, 1)",
             "sets.take(600, lines, (3 | (lines & 1) << 16 | (lines % 5 == 0) * (1 << 24)).astype(np.int32))",
             "print(sets.counts.tolist())",
         ]

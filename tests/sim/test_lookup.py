@@ -317,11 +317,11 @@ def test_only_a_share_of_a_set_is_dirty() -> None:
     assert written == [2 * ((line + 1) // 4) for line in range(16)]
 
 
-def test_addresses_that_cannot_be_told_apart_are_refused() -> None:
+def test_addresses_that_cannot_be_distinguished_are_refused() -> None:
     cache, _ = cache_of(capacity="128 B", ways=1, sector="128 B", fill_granule="128 B", slices=1)
     cache.serve(ask(pieces([((1 << 24) * 128 - 384, 128, READ)])), 0, 0, 0)
     with pytest.raises(
-        SimulationError, match="address 2147483520 lies beyond the 2147483392 bytes that l2 tells apart"
+        SimulationError, match="address 2147483520 lies beyond the 2147483392 bytes that l2 distinguishes"
     ):
         cache.serve(ask(pieces([((1 << 24) * 128 - 128, 128, READ)])), 0, 0, 0)
 

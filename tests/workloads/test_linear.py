@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memgrain.workloads import Budget, Linear, WorkloadError, count_bytes, count_macs, count_steps, expand, parse_any
-from memgrain.workloads.steps.linear import STORED, Weights
+from memgrain.workloads.steps.linear import STORAGE, WeightFormat
 
 CHIP = Budget(cores=6, scratchpad_bytes=128 << 10, max_programs=8)
 H100 = Budget(cores=132, scratchpad_bytes=228 << 10, max_programs=32, multicast=2)
@@ -76,9 +76,9 @@ def test_every_byte_of_c_is_written_once_out_of_all_of_a_and_w(
             assert (reads > 0).all()
 
 
-@pytest.mark.parametrize("weights", get_args(Weights))
-def test_weights_of_any_type_are_read_once_in_decode_and_so_are_their_scales(weights: Weights) -> None:
-    asked, stored = linear(weights=weights, inputs=2048), STORED[weights]
+@pytest.mark.parametrize("weights", get_args(WeightFormat))
+def test_weights_of_any_type_are_read_once_in_decode_and_so_are_their_scales(weights: WeightFormat) -> None:
+    asked, stored = linear(weights=weights, inputs=2048), STORAGE[weights]
     read = count_bytes(asked.trace(H100))["W"][0]
     elements = asked.inputs * asked.outputs
     scales = {"fp8": elements / 128**2 * 4, "fp4": elements / 32, "int4": elements / 128 * 2}

@@ -71,7 +71,7 @@ def check_format(name: str) -> None:
 
 
 def format_of(path: Path) -> str | None:
-    """The format by a file's name; None if the name does not tell."""
+    """The format that a file's name indicates; None if it indicates none."""
     name = plain_name(path)
     endings = {f".{own}": own for own in OWN} | {flat.suffix: key for key, flat in FLAT_FORMATS.items()}
     ending = next((key for suffix, key in endings.items() if name.endswith(suffix)), None)
@@ -79,8 +79,8 @@ def format_of(path: Path) -> str | None:
 
 
 def detect(path: Path) -> str:
-    """The format of a file, by its name or, for text, by its first lines. Raises WorkloadError if neither tells, or if
-    it is a format of another program that Memgrain does not read."""
+    """The format of a file, by its name or, for text, by its first lines. Raises WorkloadError if neither identifies
+    it, or if it is a format of another program that Memgrain does not read."""
     if named := format_of(path):
         return named
     check_name(path)
@@ -93,7 +93,7 @@ def detect(path: Path) -> str:
         raise WorkloadError(f"{path.name}: its lines may be {' or '.join([*fitting, *foreign])}; give --format")
     for title, mend in foreign.items():
         raise WorkloadError(f"{path.name}: {title} is not read here; {mend}")
-    raise WorkloadError(f"{path.name}: neither name nor first line tells its format; give --format")
+    raise WorkloadError(f"{path.name}: neither name nor first line shows its format; give --format")
 
 
 def _text(path: Path) -> list[str]:

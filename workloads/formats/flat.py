@@ -110,8 +110,8 @@ def _cut(
     chunk: Chunk, runs: Records, ends: NDArray[np.int64], repeats: tuple[int, int], cut: tuple[int, int]
 ) -> Records:
     """Pieces `cut` of each of the `repeats`, where the pieces of run i end at `ends[i]`."""
-    turns = np.arange(*repeats, dtype=np.int64)[:, None]
-    block = np.zeros((len(turns), cut[1] - cut[0]), FLAT)
+    repeat = np.arange(*repeats, dtype=np.int64)[:, None]
+    block = np.zeros((len(repeat), cut[1] - cut[0]), FLAT)
     a, b = int(np.searchsorted(ends, cut[0], "right")), int(np.searchsorted(ends, cut[1], "left")) + 1
     for run, end in zip(runs[a:b], ends[a:b].tolist(), strict=True):
         begin = end - int(run["count"])
@@ -122,9 +122,9 @@ def _cut(
         base, stride, advance = int(run["base"]), int(run["stride"]), int(run["advance"])
         if index < 0:
             _check_range(base, [(advance, repeats[0], repeats[1] - 1), (stride, low - begin, high - begin - 1)])
-            address = base + turns * advance + pieces * stride
+            address = base + repeat * advance + pieces * stride
         else:
-            numbers = chunk.indices[index + turns * advance + pieces].astype(np.int64)
+            numbers = chunk.indices[index + repeat * advance + pieces].astype(np.int64)
             _check_range(base, [(stride, int(numbers.min()), int(numbers.max()))])
             address = base + numbers * stride
         part = block[:, low - cut[0] : high - cut[0]]

@@ -16,9 +16,9 @@ class LineTable:
     def __init__(self) -> None:
         self.pages: dict[int, int] = {}
         self.pool = np.full(64 * PAGE, -1, np.int64)
-        """The numbers; `places` gives the position of a line's."""
+        """The numbers; `positions` gives the position of a line's."""
 
-    def places(self, lines: NDArray[np.int64]) -> NDArray[np.int64]:
+    def positions(self, lines: NDArray[np.int64]) -> NDArray[np.int64]:
         """Positions in `pool` of the numbers of these lines; may replace `pool` by a larger array."""
         pages = lines // PAGE
         heads = np.flatnonzero(np.diff(pages, prepend=-1))

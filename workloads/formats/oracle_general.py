@@ -136,8 +136,8 @@ def _write_plain(blocks: Iterable[Records], path: Path) -> None:
             records = np.zeros(len(block), RECORD)
             records["time"], records["next"] = np.arange(START + first, START + first + len(block)), NEVER
             records["id"], records["size"] = block["address"], block["bytes"]
-            places = table.places(block["address"].astype(np.int64) // max(1, int(block["bytes"][0])))
-            earlier, later = _link(places, table.pool, first)
+            positions = table.positions(block["address"].astype(np.int64) // max(1, int(block["bytes"][0])))
+            earlier, later = _link(positions, table.pool, first)
             inside = earlier >= first
             records["next"][earlier[inside] - first] = later[inside] + 1
             file.seek(0, 2)
@@ -151,15 +151,15 @@ def _write_plain(blocks: Iterable[Records], path: Path) -> None:
 
 
 def _link(
-    places: NDArray[np.int64], pool: NDArray[np.int64], first: int
+    positions: NDArray[np.int64], pool: NDArray[np.int64], first: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Numbers of the accesses that have a later one to the same granule, and the numbers of those; `pool` keeps the
     latest access of each granule."""
-    order = np.argsort(places, kind="stable")
-    sorted_places, numbers = places[order], first + order
-    head = np.append(True, sorted_places[1:] != sorted_places[:-1])
+    order = np.argsort(positions, kind="stable")
+    sorted_positions, numbers = positions[order], first + order
+    head = np.append(True, sorted_positions[1:] != sorted_positions[:-1])
     before = np.append(-1, numbers[:-1])
-    before[head] = pool[sorted_places[head]]
-    pool[sorted_places[np.append(head[1:], True)]] = numbers[np.append(head[1:], True)]
+    before[head] = pool[sorted_positions[head]]
+    pool[sorted_positions[np.append(head[1:], True)]] = numbers[np.append(head[1:], True)]
     again = before >= 0
     return before[again], numbers[again]

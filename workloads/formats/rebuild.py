@@ -104,11 +104,11 @@ def _joined(before: Records, after: Records) -> int:
 def _steps(runs: Records) -> Records:
     """Steps of reads and then writes, in order."""
     writes = runs["op"] == WRITE
-    turns = np.flatnonzero(np.append(True, writes[1:] != writes[:-1]))
-    ends = np.append(turns[1:], len(runs))
-    pieces = -(-(ends - turns) // _RUNS_OF_A_STEP)
+    changes = np.flatnonzero(np.append(True, writes[1:] != writes[:-1]))
+    ends = np.append(changes[1:], len(runs))
+    pieces = -(-(ends - changes) // _RUNS_OF_A_STEP)
     within = np.arange(pieces.sum()) - np.repeat(np.cumsum(pieces) - pieces, pieces)
-    starts = np.repeat(turns, pieces) + within * _RUNS_OF_A_STEP
+    starts = np.repeat(changes, pieces) + within * _RUNS_OF_A_STEP
     sizes = np.diff(np.append(starts, len(runs)))
     stores = writes[starts]
     second = stores & np.append(False, ~stores[:-1])

@@ -59,10 +59,12 @@ def measure(blocks: Iterable[Records], granule: int, tensors: int) -> Reuse:
     for block in blocks:
         writes += int(np.count_nonzero(block["write"]))
         reads += int(np.count_nonzero(~block["write"]))
-        places, done = table.places(block["address"].astype(np.int64) // granule), 0
+        positions, done = table.positions(block["address"].astype(np.int64) // granule), 0
         while True:
-            done, now, live = _walk(places, block["tensor"], done, now, live, table.pool, bits, tree, histogram, lines)
-            if done == len(places):
+            done, now, live = _walk(
+                positions, block["tensor"], done, now, live, table.pool, bits, tree, histogram, lines
+            )
+            if done == len(positions):
                 break
             words = len(bits)
             while words * WORD < 2 * live + WORDS:
@@ -108,7 +110,7 @@ _marks = _compiled(_count_marks)
 
 
 def _walk_accesses(
-    places: Any,
+    positions: Any,
     tensors: Any,
     done: int,
     now: int,
@@ -122,10 +124,10 @@ def _walk_accesses(
     """Process accesses from number `done` until the bitmap is full. Returns the number processed, the next position in
     the bitmap and the number of lines."""
     size = len(bits)
-    for i in range(done, len(places)):
+    for i in range(done, len(positions)):
         if now == size * WORD:
             return i, now, live
-        before = pool[places[i]]
+        before = pool[positions[i]]
         if before >= 0:
             word, mask = before // WORD, np.int64(1) << (before % WORD)
             seen = _marks(bits[word] & (2 * mask - 1))
@@ -151,9 +153,9 @@ def _walk_accesses(
         while k <= size:
             tree[k] += 1
             k += k & -k
-        pool[places[i]] = now
+        pool[positions[i]] = now
         now += 1
-    return len(places), now, live
+    return len(positions), now, live
 
 
 def _renumber_accesses(pool: Any, bits: Any) -> None:

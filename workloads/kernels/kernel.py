@@ -12,11 +12,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from memgrain.workloads.catalog import read_entry
 from memgrain.workloads.errors import WorkloadError
 from memgrain.workloads.kernels.checks import check_call, check_pages, offered
-from memgrain.workloads.kernels.engine import Engine
 from memgrain.workloads.kernels.names import FOLDER, find_kernel, kernel_names, unknown
 from memgrain.workloads.kernels.parts import Call, Code, Count, Feed, Launch, Occupancy, Pipeline, Tiles
 from memgrain.workloads.kernels.splits import BOUNDED, RULES, Decode, SplitRule
 from memgrain.workloads.kernels.tiling import LARGEST_ROWS, Auto, Budget, PadRule, Tiling, ascending, padded
+from memgrain.workloads.kernels.unit_feed import UnitFeed
 from memgrain.workloads.layouts.layout import Paged
 from memgrain.workloads.shape import DType, element_bytes
 from memgrain.workloads.steps.merge import Merge
@@ -89,7 +89,7 @@ class Kernel(BaseModel):
     """Decode: whether tiles begin at multiples of their tokens; otherwise they begin at the first token that is
     read."""
     longest_first: bool = False
-    """Prefill: whether the last q tiles of a head begin."""
+    """Prefill: whether the last q tiles of a head are launched first."""
     pad_head_dim: PadRule = "none"
     """Padding of head dimensions in scratchpad and products."""
     pack_group: bool | Literal["one_query"] = True
@@ -281,7 +281,7 @@ class Kernel(BaseModel):
             merge=merge,
             query_first=self.pipeline.query_first,
             lists_ahead=lists_ahead,
-            engine=self._engine(warps, tiles),
+            engine=self._unit_feed(warps, tiles),
         )
 
     def check_chip(self, budget: Budget) -> None:
@@ -357,10 +357,10 @@ class Kernel(BaseModel):
         )
         return tiles.num_stages * tiles.block_kv * (k_row + (0 if shape.v_in_k else v_row)) + rows * k_row
 
-    def _engine(self, warps: int | None, tiles: Tiles) -> Engine | None:
+    def _unit_feed(self, warps: int | None, tiles: Tiles) -> UnitFeed | None:
         if self.engine is None:
             return None
-        return Engine(
+        return UnitFeed(
             instruction=self.engine.instruction,
             groups=self.engine.groups(warps),
             shares=self.engine.shares,

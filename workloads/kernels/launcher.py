@@ -144,21 +144,21 @@ class _Sizes:
         least = {block: min(time for (other, _), time in times.items() if other == block) for block in blocks}
         block = next(block for block, time in least.items() if time <= NEAR * min(least.values()))
         alike = [splits for (size, splits), time in times.items() if size == block and time <= FULL * least[block]]
-        places = budget.cores * self.resident(block)
-        return block, min(alike, key=lambda splits: (-_filled(rows * splits, places), splits))
+        slots = budget.cores * self.resident(block)
+        return block, min(alike, key=lambda splits: (-_filled(rows * splits, slots), splits))
 
     def decode_time(self, pace: Pace, walk: Walk, tokens: int, block: int, splits: int) -> float:
         """Estimated time of a decode in ps, without the launch."""
-        cost = duration(pace, walk, self._places(block), self.rows, (splits, max(1, tokens)), block)
+        cost = duration(pace, walk, self._slots(block), self.rows, (splits, max(1, tokens)), block)
         return cost + (self._merge(pace, splits) if splits > 1 else 0)
 
     def prefill_time(self, pace: Pace, block: int) -> float:
         """Estimated time of a prefill in ps, whose programs read the whole context."""
         walk, shape = walk_of(self.shape, self.dtypes, self.block_q, 0), self.shape
         programs = shape.batch * shape.q_heads * ceil(shape.q_len / self.block_q)
-        return duration(pace, walk, self._places(block), programs, (1, shape.kv_len), block, not pace.cached)
+        return duration(pace, walk, self._slots(block), programs, (1, shape.kv_len), block, not pace.cached)
 
-    def _places(self, block: int) -> ProgramSlots:
+    def _slots(self, block: int) -> ProgramSlots:
         """Slots of its programs for tiles of `block` tokens."""
         return ProgramSlots(self.budget.cores, self.resident(block), self.stages)
 
@@ -176,9 +176,9 @@ class _Sizes:
         return written + read + pace.barrier + started + 2 * pace.latency
 
 
-def _filled(programs: int, places: int) -> float:
+def _filled(programs: int, slots: int) -> float:
     """Share of the slots of whole waves that programs fill, to a hundredth."""
-    return round(programs / (places * ceil(programs / places)), 2)
+    return round(programs / (slots * ceil(programs / slots)), 2)
 
 
 def estimated_tiling_time(

@@ -41,7 +41,7 @@ class Pace:
     """Start-up time of a DMA command; 0 where cores load without DMA."""
     command_rows: int = 1 << 31
     """Equidistant rows that one DMA command moves."""
-    turn: int = 0
+    exchange: int = 0
     """Time for a tile's scores to reach the vector unit and return; the program waits meanwhile."""
     start: int = 0
     """Time from the end of a program to the start of the next one in its slot."""
@@ -116,7 +116,7 @@ def own_cycle(pace: Pace, walk: Walk, each: int, stages: int, tokens: int) -> fl
     trip = max(pace.latency + own, pace.latency * tile / pace.in_flight)
     flying = max(1, min(stages * each, pace.in_flight // tile))
     work = tokens * walk.compute(pace)
-    round_ = max(work + pace.turn, (trip + work + pace.turn) / stages, pace.latency if walk.listed else 0)
+    round_ = max(work + pace.exchange, (trip + work + pace.exchange) / stages, pace.latency if walk.listed else 0)
     shared = joined(each * own, each * trip / flying, each * walk.commands(pace, tokens), each * work)
     return max(shared, round_)
 
@@ -143,7 +143,7 @@ class ProgramSlots:
 def duration(
     pace: Pace,
     walk: Walk,
-    places: ProgramSlots,
+    slots: ProgramSlots,
     programs: int,
     tokens: tuple[int, int],
     block: int,
@@ -160,7 +160,7 @@ def duration(
     tiles = ceil(whole / block)
     share = min(whole, ceil(tiles / splits) * block)
     size, total = min(block, share), programs * splits
-    room = places.cores * places.resident
+    room = slots.cores * slots.resident
 
     quiet = pace.start + (3 if walk.listed else 2) * pace.latency  # latencies of lists, rows and outputs
     fill = max(size * walk.row_bytes * PS / pace.port, walk.commands(pace, size)) + size * walk.compute(pace)
@@ -168,8 +168,8 @@ def duration(
     used = whole / (share * splits)  # share of the bytes that all programs would read if each had a full walk
 
     def program(count: int, own: int, reads: float, first: bool = False) -> float:
-        apart, each = (quiet if first else 0.0), ceil(count / places.cores)
-        alone = quiet + fill + (own / size - 1) * own_cycle(pace, walk, each, places.stages, size)
+        apart, each = (quiet if first else 0.0), ceil(count / slots.cores)
+        alone = quiet + fill + (own / size - 1) * own_cycle(pace, walk, each, slots.stages, size)
         moved = count * reads * walk.row_bytes * PS / pace.memory if memory else 0.0
         return apart + joined(alone - apart, moved)
 
@@ -187,9 +187,9 @@ def duration(
     return time + pace.dispatch * min(total, room)
 
 
-def _dealt(times: list[float], places: int) -> float:
+def _dealt(times: list[float], slots: int) -> float:
     """End of the last program if programs are assigned in order, each to the slot that is free first."""
-    free = [0.0] * places
+    free = [0.0] * slots
     for time in times:
         heapq.heapreplace(free, free[0] + time)
     return max(free)

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from memgrain.workloads.errors import WorkloadError
-from memgrain.workloads.kernels.engine import Instruction
 from memgrain.workloads.kernels.tiling import Auto
+from memgrain.workloads.kernels.unit_feed import Instruction
 from memgrain.workloads.steps.merge import Course, Cycles
 
 Count = Annotated[int, Field(ge=1, le=2**31)]
@@ -134,7 +134,7 @@ class Occupancy(BaseModel):
 
 
 class Feed(BaseModel):
-    """How the kernel feeds the units; see `memgrain.workloads.kernels.engine.Engine`."""
+    """How the kernel feeds the units; see `memgrain.workloads.kernels.unit_feed.UnitFeed`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -223,7 +223,7 @@ def shares(
     """For each split, the ranges that it reads: contiguous shares of whole tiles, in order."""
     share = -(-tiles_of(parts, block_kv) // splits)
     for split in range(splits):
-        yield walk_of(parts, block_kv, split * share, (split + 1) * share, reverse)
+        yield tile_ranges(parts, block_kv, split * share, (split + 1) * share, reverse)
 
 
 def tiles_of(parts: list[TokenRange], block_kv: int) -> int:
@@ -231,7 +231,7 @@ def tiles_of(parts: list[TokenRange], block_kv: int) -> int:
     return sum(-(-part.tokens // block_kv) for part in parts)
 
 
-def walk_of(
+def tile_ranges(
     parts: list[TokenRange], block_kv: int, low: int, high: int, reverse: bool
 ) -> list[tuple[TokenRange, int, int]]:
     """The (part, first tile, last tile) of tiles [low, high) of all parts, in processing order."""

@@ -47,18 +47,18 @@ def four_a_core(call: Decode) -> int:
     return call.most or max(1, min(ceil(4 * call.cores / call.rows), call.tiles))
 
 
-def num_splits_heuristic(rows: int, places: int, tiles: int, uneven: bool) -> int:
-    """The fewest splits that fill whole waves of `places` programs at 85 % of the best efficiency.
+def num_splits_heuristic(rows: int, slots: int, tiles: int, uneven: bool) -> int:
+    """The fewest splits that fill whole waves of `slots` programs at 85 % of the best efficiency.
 
     `uneven` also admits numbers that leave some programs without tiles. FlashAttention-2
     (csrc/flash_attn/flash_api.cpp) and -3 (hopper/heuristics.h).
     """
-    if rows >= 0.8 * places:
+    if rows >= 0.8 * slots:
         return 1
     efficiency: dict[int, float] = {}
-    for splits in range(1, min(MOST, places, tiles) + 1):
+    for splits in range(1, min(MOST, slots, tiles) + 1):
         if uneven or splits == 1 or ceil(tiles / splits) != ceil(tiles / (splits - 1)):
-            waves = rows * splits / places
+            waves = rows * splits / slots
             efficiency[splits] = waves / ceil(waves)
     best = max(efficiency.values())
     return next(splits for splits, share in efficiency.items() if share >= 0.85 * best)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memgrain.workloads.kernels.deal import Segment
-from memgrain.workloads.kernels.program import Geometry, ProgramWriter, Template, TokenRange, shares, walk_of
+from memgrain.workloads.kernels.program import Geometry, ProgramWriter, Template, TokenRange, shares, tile_ranges
 from memgrain.workloads.kernels.tiling import FittedTiling
 from memgrain.workloads.layouts.layout import StridedRows
 from memgrain.workloads.patterns import Range
@@ -87,7 +87,7 @@ def dealt_template(
     for rows in _blocks(cut.workload, fitted, 0):
         writer.begin(rows.start % fitted.heads, 0)
         for segment in segments:
-            walked = walk_of(parts[0], fitted.block_kv, segment.first, segment.last, geometry.reverse)
+            walked = tile_ranges(parts[0], fitted.block_kv, segment.first, segment.last, geometry.reverse)
             _walk(writer, cut, fitted, rows, walked, segment)
     return writer.template(range(1))
 

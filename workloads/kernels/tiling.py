@@ -11,8 +11,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from memgrain.workloads.errors import WorkloadError
-from memgrain.workloads.kernels.engine import Engine
 from memgrain.workloads.kernels.pace import Pace
+from memgrain.workloads.kernels.unit_feed import UnitFeed
 from memgrain.workloads.shape import AttentionShape, DTypes, element_bytes
 from memgrain.workloads.steps.merge import Course, Merge
 
@@ -64,7 +64,8 @@ class Tiling(BaseModel):
     """Decode: whether tiles begin at multiples of block_kv, as in prefill; otherwise they begin at the first token that
     is read."""
     longest_first: bool = False
-    """Prefill: the q tiles of a head are launched from last to first, so that under a causal mask the longest begin."""
+    """Prefill: the q tiles of a head are launched from last to first, so that under a causal mask the longest start
+    first."""
     pad_head_dim: PadRule = "none"
     """Padding of head dimensions in the scratchpad and the products: none, next power of two, a multiple, or the next
     of some sizes."""
@@ -91,8 +92,9 @@ class Tiling(BaseModel):
     query_first: bool = False
     """Whether a program waits for its query rows before it requests K and V."""
     lists_ahead: int = Field(default=1, ge=0, le=1)
-    """Tiles by which index-list requests run ahead of the rows that they name; 0: when the rows have a buffer."""
-    engine: Engine | None = None
+    """Tiles by which index-list requests run ahead of the rows that they name; 0: they are issued when the rows have a
+    buffer."""
+    engine: UnitFeed | None = None
     """How it feeds the units; absent: products at the unit's own rate, then the softmax, for any instruction."""
 
     _padding = field_validator("pad_head_dim")(ascending)

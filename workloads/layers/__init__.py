@@ -1,0 +1,1 @@
+"""Layers of a model on one chip: kernels, and exchanges between chips."""

@@ -11,8 +11,18 @@ from memgrain.inputs.keys import validate
 from memgrain.workloads.errors import WorkloadError
 from memgrain.workloads.layers.matrices import said
 from memgrain.workloads.layers.step import Shard, Step, cut
-from memgrain.workloads.models.attention import Attention, Blocks, Csa, Dsa, Full, Hca, Nsa, Share, WindowAttention
-from memgrain.workloads.models.attention import ModelIndexer as ModelIndexer
+from memgrain.workloads.models.attention import (
+    Attention,
+    Blocks,
+    Csa,
+    Dsa,
+    Full,
+    Hca,
+    ModelIndexer,
+    Nsa,
+    ShareAttention,
+    WindowAttention,
+)
 from memgrain.workloads.models.model import Model
 from memgrain.workloads.models.parts import CacheForm, Grouped, Latent
 from memgrain.workloads.shape import DType
@@ -44,8 +54,8 @@ class HeadShare:
     """Whether V is the beginning of K's row."""
 
 
-def heads_on_chip(model: Model, step: Step, shard: Shard) -> HeadShare:
-    """The heads of one chip. Latent heads are absorbed in decode; in prefill over all tokens each has its own K and V.
+def heads_on_chip(model: Model, shard: Shard) -> HeadShare:
+    """The heads of one chip; latent heads as they are absorbed, with one row of the latent for all of them.
 
     Raises WorkloadError if the chips cannot share the query heads evenly.
     """
@@ -67,7 +77,7 @@ def attention_workload(
     If each query of a prefill reads its own rows, queries become sequences that share one context. Raises WorkloadError
     for values that the model's file lacks, and if chips cannot share heads evenly.
     """
-    layer, heads = model.attention[kind], heads_on_chip(model, step, shard)
+    layer, heads = model.attention[kind], heads_on_chip(model, shard)
     cache = model.cache_form(step.cache)
     parts = _Parts(layer, heads, cache, step, shard)
     if step.phase == "prefill" and isinstance(layer, Full | WindowAttention):
@@ -217,7 +227,7 @@ class _Parts:
         index = {"tokens": layer.block, "row_bytes": size, "heads": queries, "block": 64}
         return self.indexed(attend, {**index, "dim": layer.block_keys * heads.k, "dtype": "bf16"}, 0)
 
-    def part(self, layer: Share) -> Workload:
+    def part(self, layer: ShareAttention) -> Workload:
         """A window, and a share of the tokens before it, chosen for each KV group."""
         near = min(self.step.context - 1, layer.window or 0)
         pattern = {"kind": "hierarchical", "window": near} if near else {"kind": "dense"}

@@ -113,15 +113,15 @@ def _passed(group: Sequence[Stage], outside: Sequence[Stage]) -> tuple[set[str],
     spans: dict[str, tuple[int, int, int]] = {}
     saved = 0
     for name in dict.fromkeys(name for use in uses for name in use):
-        places = [place for place, use in enumerate(uses) if name in use]
-        read = [place for place in places if uses[place][name][0]]
-        written = [place for place in places if uses[place][name][1]]
+        kernels = [kernel for kernel, use in enumerate(uses) if name in use]
+        read = [kernel for kernel in kernels if uses[kernel][name][0]]
+        written = [kernel for kernel in kernels if uses[kernel][name][1]]
         if read and written and min(written) <= min(read) and name not in needed:
             if min(written) == min(read) and not uses[min(read)][name][2]:
                 continue
-            spans[name] = min(places), max(places), max(uses[place][name][3] for place in places)
-            saved += sum(sum(uses[place][name][:2]) for place in places)
-    alive = [sum(size for low, high, size in spans.values() if low <= place <= high) for place in range(len(group))]
+            spans[name] = min(kernels), max(kernels), max(uses[kernel][name][3] for kernel in kernels)
+            saved += sum(sum(uses[kernel][name][:2]) for kernel in kernels)
+    alive = [sum(size for low, high, size in spans.values() if low <= kernel <= high) for kernel in range(len(group))]
     return set(spans), saved, max(alive, default=0)
 
 

@@ -18,7 +18,7 @@ from memgrain.workloads.layers.step import Component, Shard, Step, Stored, cut
 from memgrain.workloads.models.attention import Blocks, Csa, Dsa, Hca, WindowAttention
 from memgrain.workloads.models.model import Layer, Model
 from memgrain.workloads.models.parts import Grouped, Latent, Shared
-from memgrain.workloads.steps.linear import STORED
+from memgrain.workloads.steps.linear import STORAGE
 
 T = TypeVar("T")
 INTEGERS: dict[Stored, Stored] = {"fp8": "int8", "fp4": "int4"}
@@ -58,7 +58,7 @@ class WeightMatrix:
     @property
     def bytes(self) -> int:
         """Bytes of all of them, scales included."""
-        form, (down, across) = STORED[self.stored], STORED[self.stored].group
+        form, (down, across) = STORAGE[self.stored], STORAGE[self.stored].group
         scales = ceil(self.outputs / down) * (ceil(self.inputs / across) if across else 1) if down else 0
         return self.parameters * form.bits // 8 + self.count * scales * form.scale_bytes
 

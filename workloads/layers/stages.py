@@ -84,7 +84,7 @@ class LayerStages:
 
     def attention(self, kind: str) -> Iterator[Stage]:
         """Norm, projections, attention with its index, output projection and its sum over the group."""
-        step, shard, heads = self.step, self.shard, heads_on_chip(self.model, self.step, self.shard)
+        step, shard, heads = self.step, self.shard, heads_on_chip(self.model, self.shard)
         layer, rows = self.model.attention[kind], self.rows
         matrices = {name: on_chip(m, shard) for name, m in attention_matrices(self.model, kind, step).items()}
         yield self._norm("norm")

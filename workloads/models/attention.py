@@ -196,7 +196,7 @@ class Blocks(ModelRecord):
         return (CacheComponent(what, length // self.block * self.block_keys * rows.kv_heads, rows.streams[0][1]),)
 
 
-class Share(ModelRecord):
+class ShareAttention(ModelRecord):
     """A share of the distant tokens is selected, whatever their number, besides a window; all tokens are kept."""
 
     kind: Literal["share"]
@@ -218,4 +218,6 @@ class Share(ModelRecord):
         return window + rows.of("selected", min(distant, max(1, int(self.ratio * distant + 1e-9))))
 
 
-Attention = Annotated[Full | WindowAttention | Dsa | Csa | Hca | Nsa | Blocks | Share, Field(discriminator="kind")]
+Attention = Annotated[
+    Full | WindowAttention | Dsa | Csa | Hca | Nsa | Blocks | ShareAttention, Field(discriminator="kind")
+]

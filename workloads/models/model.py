@@ -38,7 +38,7 @@ class Doubt(ModelRecord):
 
 
 class Assumption(ModelRecord):
-    """A number that no source gives but the file needs."""
+    """Numbers that no source gives but the file needs."""
 
     of: tuple[str, ...] = Field(min_length=1)
     """Their dotted keys in the file."""

@@ -208,10 +208,10 @@ def _searched(
     def slopes(at: NDArray[np.float64]) -> NDArray[np.float64]:
         here = tried(at)
         columns = []
-        for place, stride in enumerate(STRIDE):
+        for number, stride in enumerate(STRIDE):
             beside = at.copy()
-            beside[place] += stride if at[place] + stride <= high[place] else -stride
-            columns.append((tried(beside) - here) / (beside[place] - at[place]))
+            beside[number] += stride if at[number] + stride <= high[number] else -stride
+            columns.append((tried(beside) - here) / (beside[number] - at[number]))
         return np.array(columns).T
 
     low, high = np.array(list(LOWEST.values())), np.array(list(HIGHEST.values()))

@@ -219,11 +219,11 @@ class LocalSelection(BaseModel):
         """The scores, [step, unit], from the levels by age."""
         fresh, lasting = (np.zeros((len(steps), len(units)), np.float32) for _ in range(2))
         for salt, (name, part) in enumerate(((units, 1 - self.cluster), (segment, self.cluster))):
-            for turn, (share, constant) in enumerate(zip(shares, (*CONSTANTS, 0), strict=True)):
-                weight = part * (1.0 if turn == 0 else share / max(1 - shares[0], 1e-9))
+            for order, (share, constant) in enumerate(zip(shares, (*CONSTANTS, 0), strict=True)):
+                weight = part * (1.0 if order == 0 else share / max(1 - shares[0], 1e-9))
                 if share * weight > 0:
-                    salted = mixed(seeds, np.full(1, 2 * turn + salt))
-                    target = fresh if turn == 0 else lasting
+                    salted = mixed(seeds, np.full(1, 2 * order + salt))
+                    target = fresh if order == 0 else lasting
                     target += np.float32(np.sqrt(weight)) * drawn(salted, name, steps, constant)
         mean = float(np.sqrt(1 - shares[0]))
         kept = np.full(len(steps), mean)
@@ -239,7 +239,7 @@ class LocalSelection(BaseModel):
 
     def _seeds(self, base: np.uint64, number: int, segment: NDArray[np.int64], chances: Chances) -> Words:
         """A seed for each unit: of the list and layer, or one that lists or layers share."""
-        luck_of_list, luck_of_layer = (uniform(base, segment, turn) for turn in (1, 2))
+        luck_of_list, luck_of_layer = (uniform(base, segment, number) for number in (1, 2))
         of_all, of_group = chances.common(self.between_groups), chances.common(self.within_group)
         group, head = number // self.group, number % self.group
         lists = np.where(luck_of_list < of_all, 0, 1 + group)

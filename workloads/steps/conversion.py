@@ -16,14 +16,14 @@ def conversion(name: str, rows: int, columns: int, dtype: DType, out_dtype: DTyp
     wide, narrow = columns * element_bytes(dtype), columns * element_bytes(out_dtype)
     at = bases({"X": rows * wide, "A": rows * narrow})
     runs = np.zeros((rows, 2), RUN)
-    place = np.arange(rows, dtype=np.int64)[:, None]
-    runs["base"] = np.array([at["X"], at["A"]]) + place * np.array([wide, narrow])
+    row = np.arange(rows, dtype=np.int64)[:, None]
+    runs["base"] = np.array([at["X"], at["A"]]) + row * np.array([wide, narrow])
     runs["count"], runs["bytes"], runs["index"] = 1, (wide, narrow), -1
     runs["op"], runs["tensor"] = (READ, WRITE), (0, 1)
     steps = np.zeros(rows, STEP)
-    steps["first_run"], steps["load_runs"], steps["store_runs"], steps["repeats"] = 2 * place[:, 0], 1, 1, 1
+    steps["first_run"], steps["load_runs"], steps["store_runs"], steps["repeats"] = 2 * row[:, 0], 1, 1, 1
     programs = np.zeros(rows, PROGRAM)
-    programs["first_step"], programs["steps"] = place[:, 0], 1
+    programs["first_step"], programs["steps"] = row[:, 0], 1
     tensors = (Tensor("X", at["X"], rows * wide, rows * wide), Tensor("A", at["A"], rows * narrow, rows * narrow))
     chunks = OneChunk(programs, steps, runs.ravel())
     return Trace(name, tensors, out_dtype, 0, 1, None, rows * wide, 0, rows * narrow, chunks)

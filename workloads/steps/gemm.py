@@ -16,7 +16,7 @@ from memgrain.workloads.shape import DType, element_bytes
 from memgrain.workloads.steps.matrix import Size
 from memgrain.workloads.trace import PROGRAM, READ, RUN, STEP, WRITE, Chunk, Tensor, Trace
 
-Place = tuple[int, int]
+TileOrigin = tuple[int, int]
 """First row and first column of a tile of C."""
 
 
@@ -37,7 +37,7 @@ class Rectangles(BaseModel):
         """Cores."""
         return self.grid[0] * self.grid[1]
 
-    def tiles(self, gemm: Gemm) -> list[list[Place]]:
+    def tiles(self, gemm: Gemm) -> list[list[TileOrigin]]:
         """The tiles of each core: down the columns of its rectangle."""
         (height, width), part = gemm.block, gemm.m // self.row_parts
         down, across = (-(-part // self.grid[0] // height) * height, -(-gemm.n // self.grid[1] // width) * width)
@@ -62,7 +62,7 @@ class RoundRobin(BaseModel):
     """Tiles of a row of C that are computed together, with alternating direction in successive bands ("swizzle");
     absent: whole rows, one after the other."""
 
-    def tiles(self, gemm: Gemm) -> list[list[Place]]:
+    def tiles(self, gemm: Gemm) -> list[list[TileOrigin]]:
         """The tiles of each core."""
         (height, width), band = gemm.block, self.band
         down, across = -(-gemm.m // height), -(-gemm.n // width)
@@ -70,8 +70,8 @@ class RoundRobin(BaseModel):
         for number, first in enumerate(range(0, across, band or across)):
             rows = range(down) if number % 2 == 0 else range(down - 1, -1, -1)
             order += [(r, c) for r in rows for c in range(first, min(first + (band or across), across))]
-        places = [(r * height, c * width) for r, c in order]
-        return [places[core :: self.programs] for core in range(self.programs)]
+        origins = [(r * height, c * width) for r, c in order]
+        return [origins[core :: self.programs] for core in range(self.programs)]
 
 
 class Gemm(BaseModel):
@@ -142,17 +142,17 @@ class GemmChunks:
         times = self.gemm.k // max(self.gemm.k_steps)
         for tiles in self.gemm.deal.tiles(self.gemm):
             first = len(steps)
-            for place in tiles:
+            for origin in tiles:
                 for start, repeats in ((0, times - 1), (times - 1, 1)):
                     if repeats:
-                        steps.append(self._step(place, start, repeats, runs))
+                        steps.append(self._step(origin, start, repeats, runs))
             if len(steps) > first:
                 programs.append((first, len(steps) - first, 0, 0))
         yield Chunk(np.array(programs, PROGRAM), np.array(steps, STEP), np.array(runs, RUN), np.zeros(0, np.int32))
 
-    def _step(self, place: Place, start: int, repeats: int, runs: list[tuple[int, ...]]) -> tuple[int, ...]:
+    def _step(self, origin: TileOrigin, start: int, repeats: int, runs: list[tuple[int, ...]]) -> tuple[int, ...]:
         """A step from step `start` along k on, repeated; its runs are appended."""
-        gemm, (a, b, c), (row, column) = self.gemm, self.at, place
+        gemm, (a, b, c), (row, column) = self.gemm, self.at, origin
         size, wide, whole = element_bytes(gemm.dtype), element_bytes(gemm.out_dtype), max(gemm.k_steps)
         height, width = min(gemm.block[0], gemm.m - row), min(gemm.block[1], gemm.n - column)
         first, loads = len(runs), 0

@@ -18,7 +18,7 @@ from memgrain.workloads.steps.linear_tiling import FittedLinear, LinearTiling, O
 from memgrain.workloads.steps.matrix import Size
 from memgrain.workloads.trace import PROGRAM, READ, RUN, STEP, WRITE, Chunk, Records, Tensor, Trace
 
-Weights = Literal["bf16", "fp16", "fp8", "int8", "fp4", "int4"]
+WeightFormat = Literal["bf16", "fp16", "fp8", "int8", "fp4", "int4"]
 Ints = NDArray[np.int64]
 PARTIAL_BYTES = 4
 """Bytes of an element of a partial sum (fp32)."""
@@ -27,7 +27,7 @@ MERGED = 256
 
 
 @dataclass(frozen=True)
-class Stored:
+class WeightStorage:
     """Storage of weights of a type."""
 
     bits: int
@@ -38,13 +38,13 @@ class Stored:
     """Bytes of a scale."""
 
 
-STORED: dict[Weights, Stored] = {
-    "bf16": Stored(16, (0, 0), 0),
-    "fp16": Stored(16, (0, 0), 0),
-    "fp8": Stored(8, (128, 128), 4),
-    "int8": Stored(8, (0, 0), 0),
-    "fp4": Stored(4, (1, 32), 1),
-    "int4": Stored(4, (1, 128), 2),
+STORAGE: dict[WeightFormat, WeightStorage] = {
+    "bf16": WeightStorage(16, (0, 0), 0),
+    "fp16": WeightStorage(16, (0, 0), 0),
+    "fp8": WeightStorage(8, (128, 128), 4),
+    "int8": WeightStorage(8, (0, 0), 0),
+    "fp4": WeightStorage(4, (1, 32), 1),
+    "int4": WeightStorage(4, (1, 128), 2),
 }
 """fp8: an fp32 scale for 128 x 128 (DeepSeek-V3, arXiv 2412.19437, 3.3.2); fp4: a byte for 32 inputs (OCP Microscaling
 Formats 1.0, MXFP4); int4: an fp16 scale for 128 inputs (AWQ, arXiv 2306.00978; zero points are not counted). Those of
@@ -77,7 +77,7 @@ class Linear(BaseModel):
     rows: tuple[Annotated[int, Field(ge=0, le=2**31)], ...] | None = None
     """Rows of A of each matrix, if they differ (tokens routed to each expert); their sum is `tokens`. A matrix without
     rows reads nothing."""
-    weights: Weights
+    weights: WeightFormat
     """Element type of W in memory."""
     dtype: DType
     """Element type of A, in which the product runs."""
@@ -104,12 +104,12 @@ class Linear(BaseModel):
     @property
     def matrix_bytes(self) -> int:
         """Bytes of the elements of one W."""
-        return self.outputs * self.inputs * STORED[self.weights].bits // 8
+        return self.outputs * self.inputs * STORAGE[self.weights].bits // 8
 
     def fit(self, budget: Budget) -> FittedLinear:
         """The tiling on a chip; raises WorkloadError if no tile fits."""
         operands = Operands(
-            self.row_counts, self.outputs, self.inputs, element_bytes(self.dtype), STORED[self.weights].bits
+            self.row_counts, self.outputs, self.inputs, element_bytes(self.dtype), STORAGE[self.weights].bits
         )
         return fit_linear(self.tiling, operands, budget)
 
@@ -120,10 +120,10 @@ class Linear(BaseModel):
 
         Raises WorkloadError if no tile fits the scratchpad.
         """
-        if self.inputs * STORED[self.weights].bits % 8:
+        if self.inputs * STORAGE[self.weights].bits % 8:
             raise WorkloadError(f"inputs {self.inputs} of {self.weights} are no whole bytes; make it even")
         fitted = self.fit(budget)
-        stored, rows = STORED[self.weights], sum(self.row_counts)
+        stored, rows = STORAGE[self.weights], sum(self.row_counts)
         moved = scale_bytes(stored, fitted.block_n, fitted.block_k)
         tiles = -(-self.outputs // fitted.block_n)
         scales = tiles * -(-self.inputs // fitted.block_k) * moved
@@ -153,7 +153,7 @@ class Linear(BaseModel):
         )
 
 
-def scale_bytes(stored: Stored, outputs: int, inputs: int) -> int:
+def scale_bytes(stored: WeightStorage, outputs: int, inputs: int) -> int:
     """Bytes of the scales of a part of W (a matrix, or the part of a step), rounded up to whole scales."""
     down, across = stored.group
     return -(-outputs // down) * -(-inputs // across) * stored.scale_bytes if down else 0
@@ -204,7 +204,7 @@ class LinearChunks:
         if self.fitted.splits > 1:
             yield self._merge()
 
-    def _units(self) -> OutputTiles:
+    def _tiles(self) -> OutputTiles:
         """All tiles, matrix by matrix, in bands of rows, down before across, so that tiles that share loads of W are
         computed at the same time; the parts of a tile are adjacent."""
         linear, fitted = self.linear, self.fitted
@@ -233,13 +233,13 @@ class LinearChunks:
 
     def _products(self) -> Chunk:
         """Every program processes one tile after the other: all steps except the last, then the last."""
-        units = self._units()
-        programs = min(self.cores, len(units.matrix))
-        dealt = np.arange(len(units.matrix)) % programs
+        tiles = self._tiles()
+        programs = min(self.cores, len(tiles.matrix))
+        dealt = np.arange(len(tiles.matrix)) % programs
         order = np.argsort(dealt, kind="stable")
-        units, owner = units.take(order), dealt[order]
-        body, end = self._steps(units, False), self._steps(units, True)
-        kept = np.stack([units.steps > 1, np.full(len(owner), True)], axis=1).ravel()
+        tiles, owner = tiles.take(order), dealt[order]
+        body, end = self._steps(tiles, False), self._steps(tiles, True)
+        kept = np.stack([tiles.steps > 1, np.full(len(owner), True)], axis=1).ravel()
         steps, runs = (np.stack(pair, axis=1) for pair in zip(body, end, strict=True))
         steps, runs = steps.ravel()[kept], runs.reshape(len(kept), -1)[kept]
         present = runs["count"] > 0
@@ -249,57 +249,57 @@ class LinearChunks:
         found["steps"], found["first_step"] = counts, np.cumsum(counts) - counts
         return Chunk(found, steps, runs[present], np.zeros(0, np.int32))
 
-    def _steps(self, units: OutputTiles, last: bool) -> tuple[Records, Records]:
+    def _steps(self, tiles: OutputTiles, last: bool) -> tuple[Records, Records]:
         """The last step of each tile, or those before it as one step; and their runs of A, W, scales and C. Runs that
         move nothing have no pieces."""
-        linear, fitted, stored = self.linear, self.fitted, STORED[self.linear.weights]
+        linear, fitted, stored = self.linear, self.fitted, STORAGE[self.linear.weights]
         size, block_k, whole = element_bytes(linear.dtype), fitted.block_k, linear.inputs
-        start = units.first_step + (units.steps - 1 if last else 0)
+        start = tiles.first_step + (tiles.steps - 1 if last else 0)
         depth = np.minimum(block_k, whole - start * block_k) if last else np.full(len(start), block_k)
         runs = np.zeros((len(start), 4), RUN)
         runs["index"], runs["op"], runs["tensor"] = -1, READ, (0, 1, 1, 2)
         a, w, scales, c = (runs[:, i] for i in range(4))
-        a["base"] = self.at[0] + (units.first_row * whole + start * block_k) * size
-        a["stride"], a["count"], a["bytes"], a["advance"] = whole * size, units.height, depth * size, block_k * size
-        self._weights(w, units, start, depth)
+        a["base"] = self.at[0] + (tiles.first_row * whole + start * block_k) * size
+        a["stride"], a["count"], a["bytes"], a["advance"] = whole * size, tiles.height, depth * size, block_k * size
+        self._weights(w, tiles, start, depth)
         if moved := scale_bytes(stored, fitted.block_n, fitted.block_k):
             steps_across = -(-whole // block_k)
-            tile = units.matrix * -(-linear.outputs // fitted.block_n) + units.column // fitted.block_n
+            tile = tiles.matrix * -(-linear.outputs // fitted.block_n) + tiles.column // fitted.block_n
             scales["base"] = self.at[1] + linear.matrices * linear.matrix_bytes + (tile * steps_across + start) * moved
             scales["count"], scales["bytes"], scales["advance"] = 1, moved, moved
         if last:
-            self._output(c, units)
+            self._output(c, tiles)
         steps = np.zeros(len(start), STEP)
         steps["load_runs"], steps["store_runs"] = 2 + bool(moved), int(last)
-        steps["repeats"] = 1 if last else units.steps - 1
-        steps["m1"], steps["n1"], steps["k1"] = units.height, units.width, depth
+        steps["repeats"] = 1 if last else tiles.steps - 1
+        steps["m1"], steps["n1"], steps["k1"] = tiles.height, tiles.width, depth
         return steps, runs
 
-    def _weights(self, w: Records, units: OutputTiles, start: Ints, depth: Ints) -> None:
+    def _weights(self, w: Records, tiles: OutputTiles, start: Ints, depth: Ints) -> None:
         """Fill in the reads of W: rows of A's type, or a range of tiles of another type."""
-        linear, bits = self.linear, STORED[self.linear.weights].bits
-        base, row = self.at[1] + units.matrix * linear.matrix_bytes, linear.inputs * bits // 8
-        first, stop = (units.width * (units.member + i) // units.sharing for i in (0, 1))
+        linear, bits = self.linear, STORAGE[self.linear.weights].bits
+        base, row = self.at[1] + tiles.matrix * linear.matrix_bytes, linear.inputs * bits // 8
+        first, stop = (tiles.width * (tiles.member + i) // tiles.sharing for i in (0, 1))
         if linear.weights == linear.dtype:
-            w["base"] = base + (units.column + first) * row + start * self.fitted.block_k * bits // 8
+            w["base"] = base + (tiles.column + first) * row + start * self.fitted.block_k * bits // 8
             w["stride"], w["count"], w["bytes"] = row, stop - first, depth * bits // 8
             w["advance"] = self.fitted.block_k * bits // 8
             return
-        before = units.width * start * self.fitted.block_k + first * depth
-        w["base"] = base + units.column * row + before * bits // 8
+        before = tiles.width * start * self.fitted.block_k + first * depth
+        w["base"] = base + tiles.column * row + before * bits // 8
         w["count"], w["bytes"] = 1, -(-(stop - first) * depth * bits // 8)
-        w["advance"] = units.width * self.fitted.block_k * bits // 8
+        w["advance"] = tiles.width * self.fitted.block_k * bits // 8
 
-    def _output(self, c: Records, units: OutputTiles) -> None:
+    def _output(self, c: Records, tiles: OutputTiles) -> None:
         """Fill in the writes: C, or a partial sum of it."""
         linear, split = self.linear, self.fitted.splits > 1
         size = PARTIAL_BYTES if split else element_bytes(linear.out_dtype)
         rows = sum(linear.row_counts)
         c["base"] = (
             self.at[3 if split else 2]
-            + (((units.split * rows if split else 0) + units.first_row) * linear.outputs + units.column) * size
+            + (((tiles.split * rows if split else 0) + tiles.first_row) * linear.outputs + tiles.column) * size
         )
-        c["stride"], c["count"], c["bytes"] = linear.outputs * size, units.height, units.width * size
+        c["stride"], c["count"], c["bytes"] = linear.outputs * size, tiles.height, tiles.width * size
         c["op"], c["tensor"] = WRITE, 3 if split else 2
 
     def _merge(self) -> Chunk:

@@ -152,7 +152,7 @@ class Elementwise(BaseModel):
     inputs: Annotated[int, Field(ge=1, le=8)]
     """Matrices read."""
     rows: Size
-    """Rows of each, dealt evenly to the programs, the first ones taking one more where it does not come out."""
+    """Rows of each, dealt evenly to the programs; the first programs take one more if there is a remainder."""
     columns: Size
     """Elements of a row."""
     dtype: DType

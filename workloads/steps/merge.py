@@ -17,7 +17,7 @@ def _course(cycles: Cycles) -> Cycles:
     alone, slots = cycles
     if slots > alone:
         raise WorkloadError(
-            f"{slots} issue slots in {alone} cycles, which a program alone fills at most; lower the "
+            f"{slots} issue slots in {alone} cycles, must be one a cycle at most; lower the "
             f"second number to {alone}, or raise the first"
         )
     return cycles

@@ -49,7 +49,7 @@ class Prefetch:
     bandwidth: int | None = None
     """Bytes per second of the engine; None: the peak of the chip's DRAM."""
     startup: int = 0
-    """ps from one piece's command to the next, beside its bytes."""
+    """Time in ps from one piece's command to the next, besides the time of its bytes."""
     in_flight: int | None = None
     """Most bytes in flight (one piece is always allowed); None: twice the bytes that hide the DRAM's latency."""
 
@@ -111,10 +111,10 @@ def chosen_tensors(tensors: Sequence[Tensor], prefetch: Prefetch) -> list[int]:
 def accesses(run: np.void, indices: NDArray[np.integer], repeats: Sequence[int] | NDArray[np.int64]) -> Addresses:
     """First addresses of a run's pieces: [repeat, piece]."""
     count, moved = int(run["count"]), np.asarray(repeats, np.int64)[:, None] * int(run["advance"])
-    places = np.arange(count, dtype=np.int64)
+    numbers = np.arange(count, dtype=np.int64)
     if run["index"] < 0:
-        return int(run["base"]) + moved + places * int(run["stride"])
-    found: Addresses = int(run["base"]) + indices[int(run["index"]) + moved + places].astype(np.int64) * int(
+        return int(run["base"]) + moved + numbers * int(run["stride"])
+    found: Addresses = int(run["base"]) + indices[int(run["index"]) + moved + numbers].astype(np.int64) * int(
         run["stride"]
     )
     return found

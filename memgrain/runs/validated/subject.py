@@ -24,7 +24,7 @@ from memgrain.workloads import (
     find_kernel,
     load_kernel,
 )
-from memgrain.workloads.steps.linear import STORED
+from memgrain.workloads.steps.linear import STORAGE
 
 GENERIC = ""
 """Kernel of an attention call without a named kernel: tiles are chosen automatically, and no code cycles are
@@ -107,7 +107,7 @@ def subject_of(chip: Chip, workload: AnyWorkload, before: str = "cold", kernel: 
     if isinstance(workload, Workload):
         return _attention(name, workload, before, kernel or _named(workload))
     if isinstance(workload, Linear):
-        size = workload.matrices * workload.inputs * workload.outputs * STORED[workload.weights].bits // 8
+        size = workload.matrices * workload.inputs * workload.outputs * STORAGE[workload.weights].bits // 8
         kind, width = workload.kind, _width(str(workload.weights))
         return Subject(kind, name, dtype=width, caches=before, tokens=workload.tokens, batch=1, bytes=size)
     if isinstance(workload, Gemm):

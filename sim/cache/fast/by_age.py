@@ -30,8 +30,8 @@ def _gather(builder: Any, pointer: Any, indices: Any) -> Any:
     """The words at these indices, as a vector of int64."""
     found = ir.Constant(ir.VectorType(_WORD, LANES), ir.Undefined)
     for lane in _LANES:
-        locate = builder.extract_element(indices, ir.Constant(_WORD, lane))
-        word = builder.load(builder.gep(pointer, [locate]), align=4)
+        index = builder.extract_element(indices, ir.Constant(_WORD, lane))
+        word = builder.load(builder.gep(pointer, [index]), align=4)
         found = builder.insert_element(found, word, ir.Constant(_WORD, lane))
     return builder.sext(found, ir.VectorType(_LONG, LANES))
 
@@ -64,8 +64,8 @@ def _sort_by_age(typing_context, array, base, ways, way_mask, members, read_at, 
                 rank = builder.sub(rank, builder.sext(builder.icmp_signed(">", other, age), long))
             for lane in _LANES:
                 at = ir.Constant(_WORD, lane)
-                locate = builder.gep(data, [builder.add(base, builder.extract_element(rank, at))])
-                builder.store(builder.extract_element(words, at), locate, align=4)
+                target = builder.gep(data, [builder.add(base, builder.extract_element(rank, at))])
+                builder.store(builder.extract_element(words, at), target, align=4)
         return builder.zext(some, _LONG)
 
     return signature, generate
@@ -77,9 +77,9 @@ def _sort_in_python(array, base, ways, way_mask, members, read_at, since, bits):
         note = int(array[members + (word & way_mask)])
         then = int(array[read_at + (note >> bits)])
         ages.append((1, then, note & ((1 << bits) - 1)) if then > since else (0, -at, 0))
-    sort_set = sorted(range(ways), key=ages.__getitem__, reverse=True)
-    array[base : base + ways] = [words[at] for at in sort_set]
-    return sort_set != list(range(ways))
+    order = sorted(range(ways), key=ages.__getitem__, reverse=True)
+    array[base : base + ways] = [words[at] for at in order]
+    return order != list(range(ways))
 
 
 sort_by_age = _sort_in_python if config.DISABLE_JIT else _sort_by_age

@@ -52,7 +52,7 @@ def run_offset(number, config):
 
 @inlined
 def add_line(number, position, way, set_index, sets, config):
-    """Note that the line in a way of a set is that at `position` of a run, and of no other run any more."""
+    """Store that the line in a way of a set is at `position` of a run; it leaves its former run, if it had one."""
     note = index(config.members_at + set_index * config.ways + way)
     former = np.int64(sets[note]) >> MOST_BITS
     if former != number:

@@ -38,8 +38,8 @@ RETRY_AFTER = 8
 
 @inlined
 def representative(set_index, config):
-    """The set that is stored for a set group. Its place differs from group to group, so that representatives do not
-    compete for the same sets of the host's caches."""
+    """The set that is stored for a set group. Its position in the group differs from group to group, so that
+    representatives do not compete for the same sets of the host's caches."""
     block = config.block_lines
     return (set_index & -block) + ((set_index >> config.block_bits) & (block - 1))
 

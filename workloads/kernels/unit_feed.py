@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 Instruction = Literal["mma", "wgmma", "cube", "fma"]
 
 
-class Engine(BaseModel):
+class UnitFeed(BaseModel):
     """Inputs of a step's time, besides the sizes of its products, for kernels whose code was not timed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
