@@ -5,6 +5,7 @@ To retire a word, replace it in the rooms that use it and add it to `RETIRED`, f
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -81,3 +82,15 @@ def test_a_retired_word_is_not_used(word: Word) -> None:
         if pattern.search(line)
     ]
     assert not used, f"write {word.instead} instead of these:\n" + "\n".join(used)
+
+
+def test_no_message_below_the_command_line_names_an_option_of_it() -> None:
+    """Its readers may have called a function, which has parameters."""
+    found = []
+    for path in files(("hwmodels", "workloads", "sim", "memgrain"), PYTHON):
+        if (ROOT / "memgrain" / "cli") in path.parents:
+            continue
+        raised = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Raise)]
+        texts = [part for node in raised for part in ast.walk(node) if isinstance(part, ast.Constant)]
+        found += [f"{path.name}: {part.value}" for part in texts if re.search(r"(^|\W)--[a-z]", str(part.value))]
+    assert not found

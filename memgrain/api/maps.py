@@ -29,7 +29,7 @@ from memgrain.runs.options import RunOptions
 from memgrain.runs.overrides import CHIP, split
 from memgrain.runs.pivot import HEAD_DIM
 from memgrain.runs.task import Point, Task, attention_of
-from memgrain.sim import Result, SimulationError
+from memgrain.sim import Result
 
 RATIO = "selection.ratio"
 """Key of the share of tokens that a selection reads."""
@@ -98,7 +98,7 @@ def latency_grid(
 ) -> dict[str, Any]:
     """The sweep behind `latency`; raises MemgrainError if the values span no area or the workload selects nothing."""
     dims, shares = sorted({*head_dims}), sorted({*ratios})
-    for name, values in (("--head-dim", dims), ("--ratio", shares)):
+    for name, values in (("head dimension", dims), ("ratio", shares)):
         if len(values) < 2:
             raise MemgrainError(f"{name} {values[0]:g} alone spans no area; give two values at least")
         if values[0] <= 0:
@@ -199,13 +199,10 @@ def read_causes(chip: str | Path, workload: WORKLOAD, *, set: Mapping[str, Any] 
 
 
 def causes_by_tensor(point: Point) -> dict[str, dict[str, int]]:
-    """Bytes that the last cache read, by tensor and then of all, by cause."""
+    """Bytes that the last cache read, by tensor and then of all, by cause. Raises SimulationError if there is none."""
     from memgrain.sim import read_causes as causes
 
-    try:
-        found = causes(point.chip, point.kernels())
-    except SimulationError as error:
-        raise MemgrainError(f"{error}; leave --causes out") from None
+    found = causes(point.chip, point.kernels())
     parts = {"read": found.read, "needed": found.first - found.unasked, "unasked": found.unasked}
     parts |= {"capacity": found.capacity, "copies": found.copies, "conflicts": found.conflicts}
     why = {

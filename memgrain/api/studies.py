@@ -48,7 +48,7 @@ def curve(
     """
     from memgrain.analysis.curve import miss_ratios
 
-    shape = (None if line is None else size_of(line, "--line"), sets)
+    shape = (None if line is None else size_of(line, "line"), sets)
     return miss_ratios(str(chip), workload, axis, sampled, split(set or {}, chip), shape)
 
 
@@ -215,13 +215,15 @@ def solve(
     from memgrain.explore.solver import solve as smallest
 
     if sum(goal is not None for goal in (condition, minimise, maximise)) != 1:
-        raise MemgrainError("give one of --for 'METRIC >= NUMBER', --minimise METRIC and --maximise METRIC")
+        raise MemgrainError(
+            "give one goal: a condition such as 'l2.hit_rate >= 0.95', a metric to minimise, or one to maximise"
+        )
     if values and (low, high, step) != (None, None, None):
-        raise MemgrainError("--values says all values; leave --low, --high and --step out")
+        raise MemgrainError("a list of values has no range; leave low, high and step out")
     if largest and condition is None:
-        raise MemgrainError("--largest goes with --for; write --maximise METRIC to seek a metric's largest value")
+        raise MemgrainError("largest is for a condition; to seek the largest value of a metric, maximise it")
     if key in (set or {}):
-        raise MemgrainError(f"'{key}' is sought and set; leave it out of --set")
+        raise MemgrainError(f"'{key}' is sought and set; leave it out of the overrides")
     bounds = GridBounds(low, high, step, tuple(values))
     request = SolveQuery(key, str(chip), workload, set or {}, bounds, before)
     folder = None if out is None else Path(out)

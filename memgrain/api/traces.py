@@ -32,7 +32,7 @@ def save_trace(
     target = Path(path)
     named = form or format_of(target)
     if named is None:
-        raise MemgrainError(f"'{target.name}' does not tell a format; give --format, one of {', '.join(FORMATS)}")
+        raise MemgrainError(f"'{target.name}' does not tell a format; name one of {', '.join(FORMATS)}")
     export((traces,) if isinstance(traces, Trace) else tuple(traces), target, named, granule)
 
 

@@ -49,13 +49,13 @@ class Capacity:
         """One line: what does not fit, and what would fit."""
         parts = f"weights {format_bytes(self.weights)}, cache {format_bytes(self.sequences * self.sequence)}"
         most, enough = self.most_sequences * request.shard.data, enough_chips(request, self.activations)
-        mends = [f"--chips {enough} would do"] if enough else []
+        mends = [f"share it among {enough} chips"] if enough else []
         if self.most_tokens >= FEWEST:
             mends.append(f"shorten the context to {self.most_tokens}")
         if most:
             mends.append(f"lower the batch to {most}")
         elif self.most_tokens < FEWEST:
-            mends.append("take weights of fewer bits (--weights) or a chip with more memory")
+            mends.append("take weights of fewer bits or a chip with more memory")
         return (
             f"{request.model.name} does not fit {request.chip.name}: it needs {format_bytes(self.need)} a chip "
             f"({parts}), {request.memory_share:.0%} of {request.chip.dram.name} are {format_bytes(self.memory)}; "

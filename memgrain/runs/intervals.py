@@ -46,8 +46,8 @@ def read_intervals(folder: Path, metric: str) -> Mapping[str, tuple[float, float
         return {str(name): (float(low), float(high)) for name, low, high in known[["id", "low", "high"]].to_numpy()}
     except (OSError, ValueError, KeyError) as error:
         raise MemgrainError(
-            f"{path} is no file of intervals ({' '.join(str(error).split())}); delete it, or write it again with: "
-            "memgrain sweep --uncertainty"
+            f"{path} is no file of intervals ({' '.join(str(error).split())}); delete it, or write it again by a "
+            "sweep with uncertainty"
         ) from None
 
 

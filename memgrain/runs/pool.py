@@ -149,7 +149,7 @@ class Cluster:
             import distributed
         except ImportError:
             raise MemgrainError(
-                "--cluster needs dask.distributed; install it with: pip install 'memgrain[cluster]'"
+                "a cluster needs dask.distributed; install it with: pip install 'memgrain[cluster]'"
             ) from None
         self.lost: tuple[type[BaseException], ...] = (distributed.KilledWorker,)
         try:

@@ -238,12 +238,12 @@ class CaseMaker:
         name = self.chip
         if name is None:
             if "device" not in record.cells:
-                raise MemgrainError(f"{record.file}: column 'device' is missing; add it, or name the chip with --chip")
+                raise MemgrainError(f"{record.file}: column 'device' is missing; add it, or name the chip")
             device = record.text("device")
             name = DEVICES.get(device, device)
             if name not in chip_names():
                 raise record.error(
-                    f"no chip is known for device '{device}'; known: {', '.join(DEVICES)}; or name one with --chip"
+                    f"no chip is known for device '{device}'; known: {', '.join(DEVICES)}; or name the chip"
                 )
         if name not in self._chips:
             self._chips[name] = load_chip(name, self.chip_set)
