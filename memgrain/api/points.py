@@ -46,12 +46,13 @@ def run(
 
 def traces(chip: str | Path, workload: WORKLOAD, *, set: Mapping[str, Any] | None = None) -> tuple[Trace, ...]:
     """The traces of a workload's kernels in order, cut for the cores and scratchpads of a chip; for `simulate`,
-    `save_trace` and `trace_statistics`."""
+    `save_trace` and `trace_statistics`. Raises HardwareError, WorkloadError or MemgrainError."""
     return Task.of(chip, workload, set).resolve().kernels()
 
 
 def load_workload(workload: WORKLOAD, *, set: Mapping[str, Any] | None = None) -> AnyWorkload:
-    """The validated workload of that shipped name, YAML file or mapping, with dotted overrides."""
+    """The validated workload of that shipped name, YAML file or mapping, with dotted overrides. Raises WorkloadError,
+    and MemgrainError for an unknown name."""
     return read_workload(workload, set or {})
 
 

@@ -78,7 +78,7 @@ def capacity(request: ModelRequest, activations: int) -> Capacity:
 
 
 def enough_chips(request: ModelRequest, activations: int) -> int | None:
-    """Chips, twice as many as asked for or four times and so on, on as many groups, that would hold the model; None if
+    """Chips, twice as many as requested or four times and so on, on as many groups, that would hold the model; None if
     the chip's links join no such number, or if none of them could share it evenly."""
     links, many = request.chip.interconnect, any(ffn.routed for ffn in request.model.ffn.values())
     if links is None:

@@ -14,7 +14,7 @@ from memgrain.errors import MemgrainError
 from memgrain.runs.labels import check_metric, scale, words
 from memgrain.runs.quantities import identity, measure, ordered
 
-ASKED = 96
+ARTICLE_HEAD_DIM = 96
 """The head dimension of the article's claim."""
 HEAD_DIM = "shape.head_dim"
 _STALE = "the workload, the chip file or the model's version (rows of an earlier sweep: use a fresh -o)"

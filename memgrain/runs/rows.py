@@ -152,7 +152,7 @@ def read_order(path: Path) -> dict[str, int]:
 
 
 def load_frame(path: str | Path, strict: bool = False, ids: Iterable[str] | None = None) -> pd.DataFrame:
-    """The rows of a sweep's folder, or of its rows.jsonl, as a frame, in the order in which sweeps asked for them; only
+    """The rows of a sweep's folder, or of its rows.jsonl, as a frame, in the order in which sweeps requested them; only
     those with the given `ids`, in their order. Raises MemgrainError if there are none."""
     import pandas as pd
 

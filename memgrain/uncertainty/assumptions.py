@@ -30,7 +30,7 @@ class AssumptionInterval:
     """Time with every parameter at the end that is slower on its own."""
 
 
-def interval(task: Task, options: RunOptions = RunOptions()) -> AssumptionInterval:
+def over_assumptions(task: Task, options: RunOptions = RunOptions()) -> AssumptionInterval:
     """The interval of a task's time over the chip's assumed parameters. Overridden parameters stay fixed.
 
     Raises MemgrainError if the chip has no assumed parameter, and the errors of `Task.resolve` and the simulation.

@@ -63,7 +63,7 @@ def _causes(point: Point, before: str) -> dict[str, dict[str, int]]:
     from memgrain.sim import SimulationError
 
     if before != "cold":
-        raise MemgrainError(f"causes are told from cold caches, not {before} ones; leave --before or --causes out")
+        raise MemgrainError(f"causes are those of cold caches, not of {before} ones; leave --before or --causes out")
     try:
         return causes_by_tensor(point)
     except SimulationError as error:
