@@ -90,7 +90,13 @@ def test_no_message_below_the_command_line_names_an_option_of_it() -> None:
     for path in files(("hwmodels", "workloads", "sim", "memgrain"), PYTHON):
         if (ROOT / "memgrain" / "cli") in path.parents:
             continue
-        raised = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Raise)]
-        texts = [part for node in raised for part in ast.walk(node) if isinstance(part, ast.Constant)]
-        found += [f"{path.name}: {part.value}" for part in texts if re.search(r"(^|\W)--[a-z]", str(part.value))]
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        texts = [
+            part.value
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Raise)
+            for part in ast.walk(node)
+            if isinstance(part, ast.Constant) and isinstance(part.value, str)
+        ]
+        found += [f"{path.name}: {text}" for text in texts if re.search(r"(^|[\s('])(--[a-z]|-[a-z]\b)", text)]
     assert not found

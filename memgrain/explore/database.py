@@ -164,6 +164,6 @@ def _study(search: Search, database: _Database) -> optuna.Study:
     elif known != search.digest():
         raise MemgrainError(
             f"the study '{search.name}' at {database.where} belongs to another search, or to another version of the "
-            "model; choose another folder with -o, or another name"
+            "model; choose another folder, or another name"
         )
     return study

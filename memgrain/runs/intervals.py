@@ -29,7 +29,7 @@ def write_intervals(frame: pd.DataFrame, folder: Path) -> Path:
         frame.to_csv(part, index=False)
         os.replace(part, path)
     except OSError as error:
-        raise MemgrainError(f"cannot write {path} ({error.strerror}); choose another folder with -o") from None
+        raise MemgrainError(f"cannot write {path} ({error.strerror}); choose another folder") from None
     return path
 
 

@@ -17,7 +17,7 @@ from memgrain.runs.quantities import identity, measure, ordered
 ARTICLE_HEAD_DIM = 96
 """The head dimension of the article's claim."""
 HEAD_DIM = "shape.head_dim"
-_STALE = "the workload, the chip file or the model's version (rows of an earlier sweep: use a fresh -o)"
+_STALE = "the workload, the chip file or the model's version (rows of an earlier sweep: use a fresh folder)"
 
 
 @dataclass(frozen=True)

@@ -293,7 +293,7 @@ def _write(found: ChannelValidation, out: Path) -> None:
             _table(found.worst(SHOWN), columns, out / "worst.csv")
             scatter(found.frame).savefig(out / "scatter.png")
     except OSError as error:
-        raise MemgrainError(f"cannot write {out} ({error.strerror}); choose another folder with -o") from None
+        raise MemgrainError(f"cannot write {out} ({error.strerror}); choose another folder") from None
 
 
 def _table(frame: pd.DataFrame, columns: list[str], path: Path) -> None:
