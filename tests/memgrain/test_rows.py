@@ -50,9 +50,7 @@ def test_reading_skips_a_cut_off_line_with_a_warning_or_refuses(tmp_path: Path) 
     path.write_bytes(before)
     with pytest.warns(UserWarning, match="line 3 is cut off; run the sweep again"):
         assert len(load_frame(tmp_path)) == 2
-    with pytest.raises(
-        MemgrainError, match=r"line 3 is cut off; run the sweep again in the same folder .*2 whole"
-    ):
+    with pytest.raises(MemgrainError, match=r"line 3 is cut off; run the sweep again in the same folder .*2 whole"):
         load_frame(tmp_path, strict=True)
     assert path.read_bytes() == before
 
