@@ -136,7 +136,9 @@ def find_rows(path: str | Path) -> Path:
     given = Path(path).expanduser()
     found = given / NAME if given.is_dir() else given
     if not found.is_file():
-        raise MemgrainError(f"no rows at {found}; run a sweep in {given if given.suffix == '' else given.parent} first")
+        raise MemgrainError(
+            f"no rows at {found}; run a sweep with the folder {given if given.suffix == '' else given.parent} first"
+        )
     return found
 
 

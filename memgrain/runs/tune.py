@@ -157,9 +157,8 @@ def tune_tasks(tasks: Sequence[Task], folder: Path, options: RunOptions = RunOpt
     if outcome.failures:
         raise MemgrainError(outcome.failures[0])
     rows = {row["id"]: row for row in read_rows(outcome.path) if row["id"] in outcome.ids}
-    return [
-        with_tuned_values(task, rows[point.id()]) if point else task for task, point in zip(tasks, points, strict=True)
-    ]
+    both = zip(tasks, points, strict=True)
+    return [with_tuned_values(task, rows[point.id()]) if point else task for task, point in both]
 
 
 def with_tuned_values(task: Task, row: Row) -> Task:

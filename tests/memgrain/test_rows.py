@@ -76,7 +76,7 @@ def test_two_writers_do_not_share_a_file(tmp_path: Path) -> None:
 
 
 def test_places_without_rows_say_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(MemgrainError, match="run a sweep in"):
+    with pytest.raises(MemgrainError, match="run a sweep with the folder"):
         load_frame(tmp_path)
     (tmp_path / "rows.jsonl").touch()
     with pytest.raises(MemgrainError, match="has no rows yet"):
