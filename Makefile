@@ -53,11 +53,12 @@ mutants: $(TEST)  ## Plant small faults in hwmodels/ and sim/, SAMPLE=100 a room
 	@$(INSTALL) -e '.[mutants]'
 	$(PY) -m tests.mutants $(ROOMS) --sample $(SAMPLE)
 
-golden: $(TEST)  ## Write anew what is generated: tests/golden, the output in README, the table in DEVIATIONS, docs/glossary.md.
+golden: $(TEST)  ## Write anew what is generated: tests/golden, the output in README, the table in DEVIATIONS, the glossary, who reads a number.
 	$(PY) -m tests.test_golden
 	$(PY) -m tests.test_deviations
 	$(PY) -m tests.test_readme
 	$(PY) -m tests.glossary_document
+	$(PY) -m tests.readers_table
 
 validation: $(TEST)  ## Predict every measured row anew; write docs/validation, README's table, memgrain/runs/validated/*.csv.
 	$(PY) -m tests.test_validation_docs

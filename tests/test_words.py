@@ -5,6 +5,7 @@ To retire a word, replace it in the rooms that use it and add it to `RETIRED`, f
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -81,3 +82,21 @@ def test_a_retired_word_is_not_used(word: Word) -> None:
         if pattern.search(line)
     ]
     assert not used, f"write {word.instead} instead of these:\n" + "\n".join(used)
+
+
+def test_no_message_below_the_command_line_names_an_option_of_it() -> None:
+    """Its readers may have called a function, which has parameters."""
+    found = []
+    for path in files(("hwmodels", "workloads", "sim", "memgrain"), PYTHON):
+        if (ROOT / "memgrain" / "cli") in path.parents:
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        texts = [
+            part.value
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Raise)
+            for part in ast.walk(node)
+            if isinstance(part, ast.Constant) and isinstance(part.value, str)
+        ]
+        found += [f"{path.name}: {text}" for text in texts if re.search(r"(^|[\s('])(--[a-z]|-[a-z]\b)", text)]
+    assert not found

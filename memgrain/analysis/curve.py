@@ -136,14 +136,14 @@ def miss_ratios(
     cache, shape = point.chip.cache, None
     if cache is not None and (line, groups) != (None, None):
         raise MemgrainError(
-            f"{point.chip.name} has a cache, {cache.name}; override it with --set {cache.name}.line=..., "
-            f"--set {cache.name}.capacity=... in place of --line and --sets"
+            f"{point.chip.name} has a cache, {cache.name}; override {cache.name}.line and "
+            f"{cache.name}.capacity in place of line and sets"
         )
     if cache is None:
         if line is None or line & (line - 1) or (axis == "ways" and (groups is None or groups < 1)):
             raise MemgrainError(
                 f"{point.chip.name} has no cache; give the line of a hypothetical one in a power of two of bytes, "
-                "--line '128 B', and along ways its sets, --sets 4096"
+                "line '128 B', and along ways its sets, 4096 for example"
             )
         shape = CacheShape(line, line, groups or 1)
     return MissRatios(point, miss_ratio_curve(point.chip, point.kernels(), axis, rate, shape))

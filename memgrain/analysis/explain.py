@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from memgrain.analysis.readers import readers
 from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip, ChipFile, Provenance, chip_names, read_chip
+from memgrain.inputs.keys import models_within
 from memgrain.inputs.quantities import format_bandwidth, format_bytes, format_duration, format_frequency
 from memgrain.inputs.spelling import suggest
 from memgrain.sim import METRICS
@@ -77,13 +78,18 @@ class FieldLocation:
     key: str
     """Last part of the dotted name: the field, or the key in a mapping inside the field."""
 
+    @property
+    def dotted(self) -> str:
+        """Class, field and key as one name: 'Cache.ways', 'DramStandard.timings.tRCD'."""
+        return ".".join(dict.fromkeys((self.owner.__name__, self.name, self.key)))
+
 
 def explain(path: str, chip: str | None = None) -> Explanation:
     """Explain a number of a chip, a key of a workload, a metric, or a name in a result (a part of the time, a bound, a
     limit, a counter). Raises MemgrainError if the name is none of these."""
     if path in METRICS:
         metric = METRICS[path]
-        return Explanation(path, metric.sentence, metric.unit or "ratio", readers=readers(path, None))
+        return Explanation(path, metric.sentence, metric.unit or "ratio", readers=readers(path))
     if chip is None and path in known_keys(Workload):
         return _workload_key(path)
     files = [read_chip(name) for name in ([chip] if chip else chip_names())]
@@ -137,14 +143,13 @@ def _chip_number(path: str, files: list[ChipFile], found: dict[str, FieldLocatio
         for file in files
         if (name := file.chip.name) in found
     ]
-    owners = frozenset({location.owner.__name__, *_containers(location.owner)})
     return Explanation(
         path,
         sentence,
         unit,
         values,
         [file.chip.name for file in files if file.chip.name not in found],
-        sorted({*readers(location.key, owners), *readers(location.name, owners)}),
+        readers(location.dotted) or readers(f"{location.owner.__name__}.{location.name}"),
     )
 
 
@@ -224,33 +229,18 @@ def _text(value: Any, write: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(write(value))
 
 
-def _containers(owner: type[BaseModel]) -> set[str]:
-    """Names of the record classes on the path from the chip to a record of the class `owner`."""
-    found: set[str] = set()
-
-    def reaches(model: type[BaseModel]) -> bool:
-        hits = [
-            reaches(inner) or inner is owner
-            for info in model.model_fields.values()
-            for inner in _models(info.annotation)
-        ]
-        if any(hits):
-            found.add(model.__name__)
-        return any(hits)
-
-    reaches(Chip)
-    return found
-
-
-def _models(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for inner in get_args(annotation):
-        yield from _models(inner)
-
-
 def _workload_key(path: str) -> Explanation:
     """The explanation of a workload's key, with the docstring of its field."""
+    last = path.rpartition(".")[2]
+    owners = records_with(path)
+    info = owners[0].model_fields[last]
+    sentences = dict.fromkeys(sentence for model in owners if (sentence := _sentence(model, last)))
+    default = "" if info.is_required() else f"; {info.default} if left out"
+    return Explanation(path, " / ".join(sentences), f"{_type(info.annotation)}{default}", readers=readers(path))
+
+
+def records_with(path: str) -> list[type[BaseModel]]:
+    """The records of a workload that have the last part of a dotted key, one for each kind that may stand there."""
     models: list[type[BaseModel]] = [Workload]
     *parts, last = path.split(".")
     for part in parts:
@@ -258,18 +248,9 @@ def _workload_key(path: str) -> Explanation:
             inner
             for model in models
             if part in model.model_fields
-            for inner in _models(model.model_fields[part].annotation)
+            for inner in models_within(model.model_fields[part].annotation)
         ]
-    owners = [model for model in models if last in model.model_fields]
-    info = owners[0].model_fields[last]
-    sentences = dict.fromkeys(sentence for model in owners if (sentence := _sentence(model, last)))
-    default = "" if info.is_required() else f"; {info.default} if left out"
-    return Explanation(
-        path,
-        " / ".join(sentences),
-        f"{_type(info.annotation)}{default}",
-        readers=readers(last, frozenset({model.__name__ for model in owners} | {"Workload"})),
-    )
+    return [model for model in models if last in model.model_fields]
 
 
 def _sentence(model: type[BaseModel], name: str) -> str:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from memgrain.runs.intervals import HIGH, LOW
 from memgrain.runs.labels import SHARE, better, key_name, metric_label, words
-from memgrain.runs.pivot import ASKED, HEAD_DIM, comparable, series, table_of, varying
+from memgrain.runs.pivot import ARTICLE_HEAD_DIM, HEAD_DIM, comparable, series, table_of, varying
 from memgrain.runs.quantities import numbers
 from memgrain.sim import METRICS
 
@@ -90,8 +90,8 @@ def verdict(frame: pd.DataFrame, metric: str = SHARE, keys: list[str] | None = N
             error = Error(None, "")
         noted = noted or error.size is None
         lines.append(_best(found, metric, error))
-        if key == HEAD_DIM and ASKED in found.values and better(metric):
-            lines.append(_asked(found, metric, error, frame))
+        if key == HEAD_DIM and ARTICLE_HEAD_DIM in found.values and better(metric):
+            lines.append(_article_line(found, metric, error, frame))
     return "\n".join(lines)
 
 
@@ -190,9 +190,9 @@ def _order(found: Standing, direction: str) -> list[int]:
     return [int(index) for index in np.argsort(signed, kind="stable")]
 
 
-def _asked(found: Standing, metric: str, error: Error, frame: pd.DataFrame) -> str:
+def _article_line(found: Standing, metric: str, error: Error, frame: pd.DataFrame) -> str:
     """The line on a head dimension of 96: compared with the best value, and with the line between its neighbours."""
-    direction, index = better(metric), found.values.index(ASKED)
+    direction, index = better(metric), found.values.index(ARTICLE_HEAD_DIM)
     best = _order(found, direction)[0]
     gap = _beyond(found.scores[best], found.scores[index])
     dip = _dip(found, index, direction)
@@ -209,9 +209,10 @@ def _asked(found: Standing, metric: str, error: Error, frame: pd.DataFrame) -> s
     else:
         text = f"{'On the trend, but ' if abs(dip) <= DIP else ''}{found.text(best)} is better: {behind}"
         text += f", {trend}" if abs(dip) > DIP else ""
-    causes = frame.loc[frame[HEAD_DIM] == ASKED, "bottleneck"].dropna() if "bottleneck" in frame else pd.Series()
+    rows = frame[frame[HEAD_DIM] == ARTICLE_HEAD_DIM]
+    causes = rows["bottleneck"].dropna() if "bottleneck" in frame else pd.Series()
     cause = f"; most time: {causes.mode()[0]}" if len(causes) else ""
-    return f"Is {ASKED} good here? {text}{cause}"
+    return f"Is {ARTICLE_HEAD_DIM} good here? {text}{cause}"
 
 
 def _dip(found: Standing, index: int, direction: str) -> float:

@@ -29,7 +29,7 @@ from memgrain.runs.options import RunOptions
 from memgrain.runs.overrides import CHIP, split
 from memgrain.runs.pivot import HEAD_DIM
 from memgrain.runs.task import Point, Task, as_source, attention_of
-from memgrain.sim import Result, SimulationError
+from memgrain.sim import Result
 
 RATIO = "selection.ratio"
 """Key of the share of tokens that a selection reads."""
@@ -85,7 +85,7 @@ def latency(
     options: RunOptions = RunOptions(),
 ) -> pd.DataFrame:
     """Rows of a workload with a selection over head dimension and share of the tokens, as `sweep` gives them; kept in
-    `options.out`, or out/map_latency."""
+    `options.out`, or out/map_latency. Raises MemgrainError if the values span no area or no tokens are selected."""
     return sweep(latency_grid(chip, as_source(workload), head_dims, ratios, set or {}), options=options)
 
 
@@ -98,7 +98,7 @@ def latency_grid(
 ) -> dict[str, Any]:
     """The sweep behind `latency`; raises MemgrainError if the values span no area or the workload selects nothing."""
     dims, shares = sorted({*head_dims}), sorted({*ratios})
-    for name, values in (("--head-dim", dims), ("--ratio", shares)):
+    for name, values in (("head dimension", dims), ("ratio", shares)):
         if len(values) < 2:
             raise MemgrainError(f"{name} {values[0]:g} alone spans no area; give two values at least")
         if values[0] <= 0:
@@ -122,18 +122,19 @@ def latency_grid(
 def roofline(
     chip: ChipLike, workload: WorkloadLike, *, set: Mapping[str, Any] | None = None, before: str = "cold"
 ) -> Roofline:
-    """The roofs of a chip's levels and units, and one simulated workload below them."""
+    """The roofs of a chip's levels (bytes per second) and units (operations per second), and one simulated workload
+    below them. Raises the errors of `run`."""
     return below_roofs(Task.of(chip, workload, set, before).resolve())
 
 
 @dataclass(frozen=True)
-class Bar:
+class SimulatedWorkload:
     """One simulated workload of `stalls`."""
 
     point: Point
     """The point."""
     varied: dict[str, Any]
-    """What was set for this bar alone."""
+    """What was set for this one alone."""
     result: Result
     """What was simulated."""
 
@@ -144,14 +145,14 @@ def stall_bars(
     over: tuple[str, Sequence[Any]] | None,
     overrides: Mapping[str, Any],
     before: str,
-) -> list[Bar]:
+) -> list[SimulatedWorkload]:
     """Simulate each workload, at each value of the key `over` if there is one."""
     values = [{}] if over is None else [{over[0]: value} for value in over[1]]
     found = []
     for workload in workloads:
         for varied in values:
             point = Task.of(chip, workload, {**overrides, **varied}, before).resolve()
-            found.append(Bar(point, varied, point.simulate()))
+            found.append(SimulatedWorkload(point, varied, point.simulate()))
     return found
 
 
@@ -164,7 +165,7 @@ def stalls(
     before: str = "cold",
 ) -> pd.DataFrame:
     """Where the time goes: a row for each workload, or for each value of a key (`over=("shape.head_dim", [64, 96])`),
-    with time_us and a column PART_us for every part of the time."""
+    with time_us and a column PART_us for every part of the time. Raises the errors of `run`."""
     names = [workloads] if isinstance(workloads, str) else workloads
     rows = [
         {"chip": bar.result.chip, "workload": bar.point.workload.name, **bar.varied, "time_us": bar.result.time / 1e6}
@@ -178,7 +179,7 @@ def tensors(
     chip: ChipLike, workload: WorkloadLike, *, set: Mapping[str, Any] | None = None, before: str = "cold"
 ) -> pd.DataFrame:
     """Which tensors the counts of each level belong to: a row for each level, count and tensor, with value and unit
-    (lines where it is empty, B for bytes)."""
+    (lines where it is empty, B for bytes). Raises the errors of `run`."""
     from memgrain.plots.tensors import attribution, evictors
 
     point = Task.of(chip, workload, set, before).resolve()
@@ -193,19 +194,17 @@ def tensors(
 
 def read_causes(chip: ChipLike, workload: WorkloadLike, *, set: Mapping[str, Any] | None = None) -> pd.DataFrame:
     """Why the last cache read what it did, from cold caches: a row for each tensor and for all, with the bytes read and
-    those that are needed, unasked, or read again for capacity, copies or conflicts."""
+    those that are needed, unasked (fetched with a granule of which only a part was requested), or read again for
+    capacity, copies or conflicts. Raises SimulationError for a chip without such a cache, and the errors of `run`."""
     why = causes_by_tensor(Task.of(chip, workload, set).resolve())
     return pd.DataFrame([{"tensor": tensor, **parts} for tensor, parts in why.items()])
 
 
 def causes_by_tensor(point: Point) -> dict[str, dict[str, int]]:
-    """Bytes that the last cache read, by tensor and then of all, by cause."""
+    """Bytes that the last cache read, by tensor and then of all, by cause. Raises SimulationError if there is none."""
     from memgrain.sim import read_causes as causes
 
-    try:
-        found = causes(point.chip, point.kernels())
-    except SimulationError as error:
-        raise MemgrainError(f"{error}; leave --causes out") from None
+    found = causes(point.chip, point.kernels())
     parts = {"read": found.read, "needed": found.first - found.unasked, "unasked": found.unasked}
     parts |= {"capacity": found.capacity, "copies": found.copies, "conflicts": found.conflicts}
     why = {

@@ -134,10 +134,10 @@ def token_cost(
     YAML file of the chip's costs, `set` numbers of these and of the site (price='20000 USD', site.utilisation=0.4).
     """
     if weights not in WEIGHTS:
-        raise MemgrainError(f"--weights {weights} is none of {', '.join(filter(None, WEIGHTS))}; choose one of them")
-    rate = None if cached_from is None else bandwidth_of(cached_from, "--cached-from")
+        raise MemgrainError(f"weights {weights} is none of {', '.join(filter(None, WEIGHTS))}; choose one of them")
+    rate = None if cached_from is None else bandwidth_of(cached_from, "rate of a cached prefix")
     if rate == 0:
-        raise MemgrainError(f"--cached-from {cached_from} brings nothing; give a rate above 0")
+        raise MemgrainError(f"a cached prefix at {cached_from} never arrives; give a rate above 0")
     changes = dict(set or {})
     ours = {key: value for key, value in changes.items() if not key.startswith(OF_SITE)}
     cost = load_cost(Path(prices) if prices is not None else Path(name_of(chip)).stem, ours)

@@ -49,7 +49,7 @@ def run(
 
 def traces(chip: ChipLike, workload: WorkloadLike, *, set: Mapping[str, Any] | None = None) -> tuple[Trace, ...]:
     """The traces of a workload's kernels in order, cut for the cores and scratchpads of a chip; for `simulate`,
-    `save_trace` and `trace_statistics`."""
+    `save_trace` and `trace_statistics`. Raises HardwareError, WorkloadError or MemgrainError."""
     return Task.of(chip, workload, set).resolve().kernels()
 
 
@@ -64,7 +64,8 @@ def name_of(chip: ChipLike) -> str:
 
 
 def load_workload(workload: WorkloadLike, *, set: Mapping[str, Any] | None = None) -> AnyWorkload:
-    """The validated workload of that shipped name, YAML file or mapping, with dotted overrides."""
+    """The validated workload of that shipped name, YAML file or mapping, with dotted overrides. Raises WorkloadError,
+    and MemgrainError for an unknown name."""
     return read_workload(as_source(workload), set or {})
 
 

@@ -44,11 +44,12 @@ def curve(
     """Miss ratios of reads in last caches of other capacities, or of other `ways` (`axis`), from one pass.
 
     `sampled` is the share of lines that are counted (0.01), None for all. `line` (bytes, or a text such as '128 B') and
-    `sets` describe the cache that a chip without one is thought to have. The result has `frame()`.
+    `sets` describe the cache that a chip without one is thought to have. The result has `frame()`. Raises
+    MemgrainError if these do not fit the chip, and the errors of `run`.
     """
     from memgrain.analysis.curve import miss_ratios
 
-    shape = (None if line is None else size_of(line, "--line"), sets)
+    shape = (None if line is None else size_of(line, "line"), sets)
     return miss_ratios(name_of(chip), as_source(workload), axis, sampled, split(set or {}, chip), shape)
 
 
@@ -63,7 +64,10 @@ def interval(
     options: RunOptions = RunOptions(),
 ) -> UncertainResult:
     """The interval from 5 to 95 % of a metric: the chip's uncertain numbers are drawn, 100 times unless
-    `options.samples` is given, and the model's own error is added."""
+    `options.samples` is given, and the model's own error is added.
+
+    The unit is the metric's. Raises MemgrainError for a metric that is unknown or no number, and the errors of `run`.
+    """
     from memgrain.uncertainty import interval_of
 
     return interval_of(Task.of(chip, workload, set, before, tune), metric, options)
@@ -77,8 +81,11 @@ def assumptions(
     before: str = "cold",
     options: RunOptions = RunOptions(),
 ) -> AssumptionInterval:
-    """The time with each assumed number of the chip at the ends of its range, singly and all together."""
-    from memgrain.uncertainty.assumptions import interval as over_assumptions
+    """The time in us with each assumed number of the chip at the ends of its range, singly and all together.
+
+    Numbers in `set` stay fixed. Raises MemgrainError if no assumed number is left, and the errors of `run`.
+    """
+    from memgrain.uncertainty.assumptions import over_assumptions
 
     return over_assumptions(Task.of(chip, workload, set, before), options)
 
@@ -92,7 +99,9 @@ def sensitivity(
     before: str = "cold",
     options: RunOptions = RunOptions(),
 ) -> Sensitivity:
-    """The numbers of the chip, ranked by what they do to a metric."""
+    """The numbers of the chip, ranked by what they do to a metric: `effects` over their ranges, as shares of the
+    metric, and elasticities; `fixed` are those that could not be varied. Raises MemgrainError, and the errors of `run`.
+    """
     from memgrain.uncertainty.sensitivity import sensitivity as effects
 
     return effects(Task.of(chip, workload, set, before), metric, options)
@@ -107,7 +116,8 @@ def whatif(
     options: RunOptions = RunOptions(),
 ) -> pd.DataFrame:
     """Ten changes that an architect asks about, one at a time, as a frame: change, time_us, time_before_us, effect (a
-    share of the time before), plausible (whether the time moved as physics lets it), reason, set."""
+    share of the time before), plausible (whether the time moved as physics lets it), reason, set. Raises the errors
+    of `run`."""
     import pandas as pd
 
     from memgrain.analysis.whatif import what_if
@@ -117,7 +127,11 @@ def whatif(
 
 
 def scaling(chip: ChipLike, *, contexts: Sequence[int] | None = None, options: RunOptions = RunOptions()) -> Scaling:
-    """How bytes, operations and time of a decode step grow with the context, by mechanism: `rows` and `exponents()`."""
+    """How bytes, operations and time of a decode step of one layer grow with the context in tokens, by mechanism.
+
+    The result has `rows` (one for each mechanism and context), `exponents()` of a power law, and `failures`. Raises
+    HardwareError for an unknown chip, MemgrainError for a context below the window of the mechanisms, 4096.
+    """
     from memgrain.analysis.scaling import CONTEXTS
     from memgrain.analysis.scaling import scaling as growth
 
@@ -137,7 +151,8 @@ def prefetch(
 ) -> PrefetchStudy:
     """Whether fetching ahead pays, by how often the guess is right and how far ahead it begins: `rows`, `verdict()`.
 
-    `workloads` run one after the other; see `memgrain.analysis.prefetch.study`.
+    `workloads` run one after the other; see `memgrain.analysis.prefetch.study`. `piece` and `limit` are bytes or texts
+    such as '4 MiB'. Raises MemgrainError, WorkloadError or SimulationError for what cannot be fetched ahead.
     """
     from memgrain.analysis.prefetch import study
 
@@ -155,8 +170,11 @@ def collective(
     algorithm: str = "auto",
     set: Settings | None = None,
 ) -> CollectiveRun:
-    """Time of an operation over several chips, such as an all-reduce; `size` is that of the whole vector, result or
-    message."""
+    """Time in ps of an operation over several chips, such as an all-reduce.
+
+    `size` is that of the whole vector, result or message, in bytes or a text such as '64 MiB'. Raises HardwareError,
+    and SimulationError for an operation, a number of chips or an algorithm that the chip's links do not have.
+    """
     from memgrain.hwmodels import load_chip
     from memgrain.sim.network.collectives import collective as exchange
 
@@ -175,7 +193,7 @@ def search(
 
     Rows and the study are kept in `out`, or `options.out`, or out/NAME. `changes` replaces top-level keys of the file,
     such as trials, sampler or seed. `storage` is the URL of a database for the study. The result has `front` and
-    `frame()`.
+    `frame()`. Raises MemgrainError.
     """
     from memgrain.explore.spec import load_search
     from memgrain.explore.study import explore
@@ -215,13 +233,15 @@ def solve(
     from memgrain.explore.solver import solve as smallest
 
     if sum(goal is not None for goal in (condition, minimise, maximise)) != 1:
-        raise MemgrainError("give one of --for 'METRIC >= NUMBER', --minimise METRIC and --maximise METRIC")
+        raise MemgrainError(
+            "give one goal: a condition such as 'l2.hit_rate >= 0.95', a metric to minimise, or one to maximise"
+        )
     if values and (low, high, step) != (None, None, None):
-        raise MemgrainError("--values says all values; leave --low, --high and --step out")
+        raise MemgrainError("a list of values has no range; leave low, high and step out")
     if largest and condition is None:
-        raise MemgrainError("--largest goes with --for; write --maximise METRIC to seek a metric's largest value")
+        raise MemgrainError("largest is for a condition; to seek the largest value of a metric, maximise it")
     if key in (set or {}):
-        raise MemgrainError(f"'{key}' is sought and set; leave it out of --set")
+        raise MemgrainError(f"'{key}' is sought and set; leave it out of the overrides")
     bounds = GridBounds(low, high, step, tuple(values))
     request = SolveQuery(key, name_of(chip), as_source(workload), set or {}, bounds, before)
     folder = None if out is None else Path(out)

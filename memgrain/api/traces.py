@@ -32,13 +32,13 @@ def save_trace(
     target = Path(path)
     named = form or format_of(target)
     if named is None:
-        raise MemgrainError(f"'{target.name}' does not tell a format; give --format, one of {', '.join(FORMATS)}")
+        raise MemgrainError(f"'{target.name}' does not tell a format; name one of {', '.join(FORMATS)}")
     export((traces,) if isinstance(traces, Trace) else tuple(traces), target, named, granule)
 
 
 def fit_selection(path: str | Path, *, layer: int | None = None) -> FittedSelection:
-    """The dials of a local selection fitted to a recording, an .npz with positions [layer, step, K]; the mean of all
-    layers unless `layer` is given."""
+    """The parameters of a local selection fitted to a recording, an .npz with positions [layer, step, K]; the mean of
+    all layers unless `layer` is given. Raises WorkloadError."""
     return fit(load_recording(Path(path)), layer)
 
 
@@ -46,7 +46,8 @@ def trace_statistics(
     traces: Trace | Sequence[Trace], *, granule: int = GRANULE, name: str | None = None
 ) -> dict[str, Any]:
     """Counts of a trace, or of the kernels of a workload: programs, bytes by tensor, footprint, and how lines of
-    `granule` bytes are used again (`stack_distances`)."""
+    `granule` bytes are used again (`stack_distances`). Raises WorkloadError for another granule than a
+    power of two."""
     traces = (traces,) if isinstance(traces, Trace) else tuple(traces)
     tensors = traces[0].tensors
     reuse = measure(accesses_of(traces, granule), granule, len(tensors))

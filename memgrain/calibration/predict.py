@@ -59,7 +59,7 @@ class Predictor:
             times = [float(promises[i].result()["predicted_time_us"]) for i in range(len(rows))]
         except self._pool.lost:
             raise MemgrainError(
-                "a worker was killed (out of memory?); give it more memory or lower --jobs, then run again"
+                "a worker was killed (out of memory?); give it more memory or run fewer jobs, then run again"
             ) from None
         self.simulated += len(rows)
         return times

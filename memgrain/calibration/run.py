@@ -200,7 +200,7 @@ def _check(records: Sequence[Record], chip: str) -> None:
             )
         device = record.cells.get("device", "")
         if chip in chip_names() and DEVICES.get(device, chip) != chip:
-            raise record.error(f"device is {device}, which is not {chip}; name its own chip with --chip")
+            raise record.error(f"device is {device}, which is not {chip}; name its own chip")
 
 
 def _matching(records: Sequence[Record], kinds: Sequence[Any]) -> list[Record]:

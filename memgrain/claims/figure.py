@@ -11,7 +11,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from memgrain.claims.interval import ValueInterval
-from memgrain.claims.result import ResultMatrix, number_text
+from memgrain.claims.result import ResultMatrix, rounded
 from memgrain.claims.run import CaseResult, ClaimResult
 from memgrain.plots.heatmap import REVERSED, ink
 from memgrain.plots.style import new_figure
@@ -86,7 +86,7 @@ def _row(axis: Axes, case: CaseResult) -> None:
     axis.plot([found.low, found.high], [0, 0], color=colour, linewidth=2.5, solid_capstyle="butt")
     axis.plot([found.value], [0], marker=marker, color=colour, markersize=7)
     axis.annotate(
-        f"{number_text(found.value)}{' ' if finding.unit else ''}{finding.unit}, {word}",
+        f"{rounded(found.value)}{' ' if finding.unit else ''}{finding.unit}, {word}",
         (found.value, 0),
         xytext=(0, 8),
         textcoords="offset points",

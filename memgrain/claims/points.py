@@ -14,7 +14,7 @@ from memgrain.errors import MemgrainError
 from memgrain.runs.execute import run_points
 from memgrain.runs.rows import read_rows
 from memgrain.runs.task import Point, Task
-from memgrain.runs.tune import hold
+from memgrain.runs.tune import tune_tasks
 from memgrain.uncertainty import sample, uncertain_result
 from memgrain.uncertainty.uncertain_result import Combine
 
@@ -36,7 +36,7 @@ def interval_of(
 ) -> tuple[ValueInterval, str]:
     """`combine` applied to the metric of each task, with an interval of nine draws in ten, and the basis of the
     interval."""
-    tasks = hold(tasks, options.folder, options.run)
+    tasks = tune_tasks(tasks, options.folder, options.run)
     if not options.draw:
         values = values_of([task.resolve() for task in tasks], metric, options)
         return ValueInterval.of(float(combine(*values[:, np.newaxis])[0])), "numbers of the chips as they are told"

@@ -39,12 +39,12 @@ class ExperimentResult:
         """The text, or the number with its interval and unit."""
         if isinstance(self.found, str):
             return self.found
-        low, value, high = (number_text(part) for part in (self.found.low, self.found.value, self.found.high))
+        low, value, high = (rounded(part) for part in (self.found.low, self.found.value, self.found.high))
         span = "" if low == high else f" ({low} to {high})"
         return f"{value}{span}{' ' if self.unit else ''}{self.unit}"
 
 
-def number_text(value: float) -> str:
+def rounded(value: float) -> str:
     """Format a number with three significant digits; whole numbers up to a million in full."""
     if value == int(value) and abs(value) < 1e6:
         return f"{int(value):,}"

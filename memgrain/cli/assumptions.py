@@ -9,13 +9,13 @@ from memgrain.cli.terminal import console, predicting
 from memgrain.cli.uncertainty import Rounds, spans_table
 from memgrain.runs.options import RunOptions
 from memgrain.runs.task import Task
-from memgrain.uncertainty.assumptions import interval
+from memgrain.uncertainty.assumptions import over_assumptions
 
 
 def show_interval(task: Task, options: RunOptions, as_json: bool) -> None:
     """Simulate both ends of every assumed number; print a table or one JSON object."""
     with predicting("assumptions", options.out) as progress:
-        found = interval(task, replace(options, progress=Rounds(progress)))
+        found = over_assumptions(task, replace(options, progress=Rounds(progress)))
     if as_json:
         print(json.dumps(asdict(found), indent=2))
         return

@@ -110,12 +110,12 @@ def _size(capacity: int) -> str:
 def notes(found: MissRatios) -> list[str]:
     """Notes below the table."""
     curve, cache = found.curve, found.point.chip.cache
-    said = []
+    lines = []
     if cache is not None:
-        said.append(
+        lines.append(
             f"{cache.name} as it is, with {cache.ways} ways, misses {100 * found.simulated():.2f} % in the simulation; "
             f"{int(curve.accesses.sum()):,} reads of {cache.fill_granule} B"
         )
     if curve.groups:
-        said.append(f"± standard error, from {len(curve.groups)} parts of the {curve.rate:.3g} of all lines counted")
-    return said
+        lines.append(f"± standard error, from {len(curve.groups)} parts of the {curve.rate:.3g} of all lines counted")
+    return lines

@@ -156,8 +156,8 @@ def _footer(found: Explored, front: int) -> list[str]:
 
 
 def _notes(found: Explored) -> list[str]:
-    """What validation says of the front, and what is to be said of quality where the trials that are feasible differ in
-    head dimension or heads."""
+    """Notes on the validation of the front, and on quality where the feasible trials differ in head dimension or
+    heads."""
     from memgrain.cli.trust_lines import trust_lines
     from memgrain.quality import size_notes
     from memgrain.runs.rows import read_rows

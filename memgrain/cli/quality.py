@@ -45,8 +45,8 @@ def command(
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder for the figures.")] = None,
 ) -> None:
     """Print scores beside those of full attention, their rows and sources; or the mass that a selection recalls."""
-    asked = {"--budget": budget, "--context": context, "--benchmark": benchmark, "--task": task, "--model": model}
-    given = [option for option, value in asked.items() if value is not None and not (out and option == "--benchmark")]
+    options = {"--budget": budget, "--context": context, "--benchmark": benchmark, "--task": task, "--model": model}
+    given = [option for option, value in options.items() if value is not None and not (out and option == "--benchmark")]
     if given and (recall is not None or not words or budget is None):
         rule = "cannot stand with --recall" if recall is not None else "is of a question about a method at a budget"
         raise MemgrainError(f"{given[0]} {rule}; ask such as 'memgrain quality quest --budget 0.0156'")

@@ -25,7 +25,7 @@ _LEFT_OUT = (
     *("limit", "limit_time_us", "limit_share", "bottleneck", "advice", "bytes_in_flight"),
 )
 _AS_GOOD, _MUCH = 0.7, 0.05
-"""Shares of the first cause's gain and of the time from which the second cause is told too."""
+"""Shares of the first cause's gain and of the time from which the second cause is shown too."""
 _INNER = ("_ns", "_ps", "oversize_bytes", "flight_bytes")
 """Ends of counters that limits and causes are made of, and that say little by themselves."""
 _SMALL, _REST = 0.001, "other"
@@ -39,8 +39,8 @@ def print_result(point: Point, result: Result, provenance: Mapping[str, Provenan
     parts: list[RenderableType] = [
         _heading(point, result),
         _metrics(result),
-        _levels(point, result),
-        _tensors(point, result),
+        _levels(result),
+        _tensors(result),
         _shares("where the time went", _parts(result), result.time),
         *([_shares("kernels", kernels, result.time)] if kernels else []),
         Text(assumed(item for item in provenance.values() if not item.path.startswith("interconnect."))),
@@ -83,8 +83,8 @@ def causes_text(result: Result) -> str:
     large."""
     first, *others = result.causes.items()
     least = max(_AS_GOOD * first[1].gain, _MUCH * result.time)
-    told = [first, *(item for item in others[:1] if item[1].gain >= least)]
-    return "\n".join(f"{name}, {_share(result, name, cause)}: {cause}" for name, cause in told)
+    shown = [first, *(item for item in others[:1] if item[1].gain >= least)]
+    return "\n".join(f"{name}, {_share(result, name, cause)}: {cause}" for name, cause in shown)
 
 
 def _share(result: Result, name: str, cause: Cause) -> str:
@@ -111,7 +111,7 @@ def _metrics(result: Result) -> Table:
     return table
 
 
-def _levels(point: Point, result: Result) -> Table:
+def _levels(result: Result) -> Table:
     """Traffic and hit rate of each level, from the core outward; what else a level counts stands in the last column."""
     table = _table("levels", "", "hit rate", "hits", "misses", "read", "written", "more")
     for level in _names(result, 2):
@@ -131,7 +131,7 @@ def _levels(point: Point, result: Result) -> Table:
     return table
 
 
-def _tensors(point: Point, result: Result) -> Table:
+def _tensors(result: Result) -> Table:
     """The same by tensor."""
     table = _table("tensors", "", "tensor", "hit rate", "hits", "misses", "read", "written")
     for level in _names(result, 3):

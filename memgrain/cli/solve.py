@@ -249,7 +249,7 @@ def _print_contour(name: str, answers: list[tuple[Any, SolveResult]]) -> None:
 
 
 def _say_sizes(answers: list[tuple[Any, SolveResult]], as_json: bool) -> None:
-    """What is to be said of quality where the answers are of several head dimensions or numbers of heads."""
+    """Print the note on quality where the answers have several head dimensions or numbers of heads."""
     from memgrain.cli.terminal import console
     from memgrain.quality import size_notes
 

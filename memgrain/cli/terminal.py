@@ -66,13 +66,13 @@ class SweepProgress:
         self.name = name
         self.console = console(stderr=True)
         self.total = self.finished = self.before = 0
-        self.first, self.spoke = math.inf, time.monotonic()
+        self.first, self.printed = math.inf, time.monotonic()
         self.bar: Progress | None = None
 
     def start(self, total: int, ready: int) -> None:
         """See `options.Progress`."""
         self.total, self.finished, self.before = total, ready, ready
-        self.first, self.spoke = math.inf, time.monotonic()
+        self.first, self.printed = math.inf, time.monotonic()
         if ready:
             self.warn(f"{self.name}: {ready} of {total} points have their rows already")
         if self.console.is_terminal and ready < total:
@@ -123,8 +123,8 @@ class SweepProgress:
             self.bar.update(self.bar.task_ids[0], completed=self.finished)
             return
         now = time.monotonic()
-        if now - self.spoke >= EVERY or self.finished == self.total:
-            self.spoke = now
+        if now - self.printed >= EVERY or self.finished == self.total:
+            self.printed = now
             self.warn(f"{self.name}: {self.finished} of {self.total} points{self._pace(now)}")
 
     def _pace(self, now: float) -> str:

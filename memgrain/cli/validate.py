@@ -76,13 +76,13 @@ def command(
             sample=sample,
             options=RunOptions(out, jobs, progress=progress, seed=seed),
         )
-    note = _show(found, name, alternatives, as_json)
+    note = _show(found, alternatives, as_json)
     if note:
         progress.warn(f"{len(found.frame)} rows predicted, nothing compared: {name} has {note}")
     progress.conclude(out, found.failures)
 
 
-def _show(found: Validation | Compared | ChannelValidation, name: str, alternatives: bool, as_json: bool) -> str:
+def _show(found: Validation | Compared | ChannelValidation, alternatives: bool, as_json: bool) -> str:
     """Print what was found; returns which measurements the rows lack where nothing could be compared."""
     from memgrain.cli import channel, points
     from memgrain.validation.channel import ChannelValidation

@@ -54,7 +54,7 @@ def _find(name: str | Path) -> Path:
         return path
     raise MemgrainError(
         f"no costs of a chip '{name}'{suggest(str(name), known)}; known: {', '.join(known)}; or give a .yaml file of "
-        "costs with --prices"
+        "costs as prices"
     )
 
 

@@ -99,7 +99,7 @@ def candidate_grid(
     if high < low or size < 2:
         raise MemgrainError(
             f"{key}: fewer than two values from {words(key, write(low, unit))} to {words(key, write(high, unit))} in "
-            f"steps of {words(key, write(step, unit))}; widen --low and --high, or give a smaller --step"
+            f"steps of {words(key, write(step, unit))}; widen low and high, or give a smaller step"
         )
     return CandidateGrid(key, size, low, step, unit)
 
@@ -139,7 +139,7 @@ def _ends(key: str, present: Any, bounds: GridBounds) -> tuple[Number, Number, D
         own, unit = 0, None
     missing = [name for name in ("low", "high") if getattr(bounds, name) is None]
     if missing and own <= 0:
-        raise MemgrainError(f"{key} is {present!r} now, which gives no range; give --{missing[0]}")
+        raise MemgrainError(f"{key} is {present!r} now, which gives no range; give {missing[0]}")
     low: Number
     high: Number
     if isinstance(own, int):
@@ -147,13 +147,13 @@ def _ends(key: str, present: Any, bounds: GridBounds) -> tuple[Number, Number, D
     else:
         low, high = own / SPAN, min(own * SPAN, 1.0) if own <= 1 else own * SPAN
     if bounds.low is not None:
-        low, given = read(bounds.low, "--low")
-        unit = given if own <= 0 else _same(key, unit, given, "--low")
+        low, given = read(bounds.low, "low")
+        unit = given if own <= 0 else _same(key, unit, given, "low")
     if bounds.high is not None:
-        high, given = read(bounds.high, "--high")
-        _same(key, unit, given, "--high")
+        high, given = read(bounds.high, "high")
+        _same(key, unit, given, "high")
     if not low < high:
-        raise MemgrainError(f"{key}: the lowest value, {low}, must be below the highest, {high}; correct --low, --high")
+        raise MemgrainError(f"{key}: the lowest value, {low}, must be below the highest, {high}; correct low or high")
     return low, high, unit
 
 
@@ -167,10 +167,10 @@ def _same(key: str, unit: Dimension | None, given: Dimension | None, option: str
 def _step(key: str, low: Number, high: Number, unit: Dimension | None, requested: Any, sets: int | None) -> Any:
     """Distance between values: as requested, or whole sets of a cache, or a resolution that fits the range."""
     if requested is not None:
-        step, given = read(requested, "--step")
-        _same(key, unit, given, "--step")
+        step, given = read(requested, "step")
+        _same(key, unit, given, "step")
         if step <= 0:
-            raise MemgrainError(f"--step {requested} must be above 0; correct it")
+            raise MemgrainError(f"step {requested} must be above 0; correct it")
         return step
     if sets is not None:
         return sets

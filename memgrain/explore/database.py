@@ -67,7 +67,7 @@ def opened(search: Search, folder: Path, storage: str | None) -> Iterator[optuna
         mend = (
             "run the same command again: finished trials are kept"
             if storage is None
-            else "check --storage and its driver (pip install), or leave it out for a file in the folder; rows are kept"
+            else "check the URL and its driver (pip install), or leave it out for a file in the folder; rows are kept"
         )
         raise MemgrainError(f"the database {where} failed ({reason}); {mend}") from None
     finally:
@@ -83,12 +83,12 @@ def _readable(url: str) -> str:
         found = make_url(url)
     except (ArgumentError, ValueError):
         raise MemgrainError(
-            f"--storage '{url}' is not the URL of a database; write one such as sqlite:///study.db or "
+            f"'{url}' is not the URL of a database; write one such as sqlite:///study.db or "
             "postgresql+psycopg://user@host/name, or leave it out"
         ) from None
     if found.get_backend_name() == "sqlite" and found.database in (None, "", ":memory:"):
         raise MemgrainError(
-            f"--storage {url} is lost when this process ends; give a file, sqlite:///study.db, or leave it out"
+            f"the database {url} is lost when this process ends; give a file, sqlite:///study.db, or leave it out"
         )
     return found.render_as_string()
 
@@ -164,6 +164,6 @@ def _study(search: Search, database: _Database) -> optuna.Study:
     elif known != search.digest():
         raise MemgrainError(
             f"the study '{search.name}' at {database.where} belongs to another search, or to another version of the "
-            "model; choose another folder with -o, or another name"
+            "model; choose another folder, or another name"
         )
     return study

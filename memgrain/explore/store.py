@@ -25,7 +25,7 @@ class RowStore:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise MemgrainError(f"cannot write {folder} ({error.strerror}); choose another folder with -o") from None
+            raise MemgrainError(f"cannot write {folder} ({error.strerror}); choose another folder") from None
         self._refresh()
 
     @property
@@ -61,7 +61,7 @@ def locked(path: Path) -> Iterator[None]:
     try:
         file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
-        raise MemgrainError(f"cannot write {path} ({error.strerror}); choose another folder with -o") from None
+        raise MemgrainError(f"cannot write {path} ({error.strerror}); choose another folder") from None
     try:
         _lock(file, "LOCK_EX")
         yield
@@ -76,7 +76,7 @@ class Presence:
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
-            raise MemgrainError(f"cannot write {path} ({error.strerror}); choose another folder with -o") from None
+            raise MemgrainError(f"cannot write {path} ({error.strerror}); choose another folder") from None
         _lock(self._file, "LOCK_SH")
 
     def alone(self) -> bool:

@@ -211,12 +211,13 @@ def _items(option: Any, part: int | str) -> Iterator[Any]:
 def _keys(model: type[BaseModel], prefix: str) -> Iterator[str]:
     for name, info in _fields(model).items():
         yield prefix + name
-        for inner in _models(info.annotation):
+        for inner in models_within(info.annotation):
             yield from _keys(inner, f"{prefix}{name}.")
 
 
-def _models(annotation: object) -> Iterator[type[BaseModel]]:
+def models_within(annotation: object) -> Iterator[type[BaseModel]]:
+    """All models inside a type."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for inner in get_args(annotation):
-        yield from _models(inner)
+        yield from models_within(inner)

@@ -14,17 +14,31 @@ try:
 except ImportError:  # PyYAML without its parser in C
     from yaml import SafeLoader  # type: ignore[assignment]
 
+_TEXT = "tag:yaml.org,2002:str"
+
 
 class Loader(SafeLoader):
     """YAML in which a key may stand once in a mapping: the plain loader silently keeps the last one."""
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        if type(node) is yaml.ScalarNode and node.tag == _TEXT:  # four of five nodes of a chip need no constructor
+            return node.value
+        return super().construct_object(node, deep)
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set[str]()
-        for key in (key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
-            if key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key '{key}' stands twice", node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep)
+        pairs, own = node.value, tuple(node.value)
+        found = super().construct_mapping(node, deep)
+        if len(found) < len(own) or node.value is not pairs:  # replaced where the mapping merges another one, `<<`
+            _check_twice(own, node.start_mark)
+        return found
+
+
+def _check_twice(pairs: tuple[tuple[yaml.Node, yaml.Node], ...], mark: yaml.Mark) -> None:
+    seen = set[str]()
+    for key in (key.value for key, _ in pairs if isinstance(key, yaml.ScalarNode)):
+        if key in seen:
+            raise yaml.constructor.ConstructorError(None, None, f"key '{key}' stands twice", mark)
+        seen.add(key)
 
 
 def read_mapping(path: Path, mend: str, error: type[ValueError], instead: str = "check the path") -> dict[str, Any]:

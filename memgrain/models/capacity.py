@@ -49,13 +49,13 @@ class Capacity:
         """One line: what does not fit, and what would fit."""
         parts = f"weights {format_bytes(self.weights)}, cache {format_bytes(self.sequences * self.sequence)}"
         most, enough = self.most_sequences * request.shard.data, enough_chips(request, self.activations)
-        mends = [f"--chips {enough} would do"] if enough else []
+        mends = [f"share it among {enough} chips"] if enough else []
         if self.most_tokens >= FEWEST:
             mends.append(f"shorten the context to {self.most_tokens}")
         if most:
             mends.append(f"lower the batch to {most}")
         elif self.most_tokens < FEWEST:
-            mends.append("take weights of fewer bits (--weights) or a chip with more memory")
+            mends.append("take weights of fewer bits or a chip with more memory")
         return (
             f"{request.model.name} does not fit {request.chip.name}: it needs {format_bytes(self.need)} a chip "
             f"({parts}), {request.memory_share:.0%} of {request.chip.dram.name} are {format_bytes(self.memory)}; "
@@ -78,7 +78,7 @@ def capacity(request: ModelRequest, activations: int) -> Capacity:
 
 
 def enough_chips(request: ModelRequest, activations: int) -> int | None:
-    """Chips, twice as many as asked for or four times and so on, on as many groups, that would hold the model; None if
+    """Chips, twice as many as requested or four times and so on, on as many groups, that would hold the model; None if
     the chip's links join no such number, or if none of them could share it evenly."""
     links, many = request.chip.interconnect, any(ffn.routed for ffn in request.model.ffn.values())
     if links is None:

@@ -73,11 +73,11 @@ class StepOptions:
             ("weights", self.weights, WEIGHTS),
             *(("fuse", name, FUSIONS) for name in self.fuse),
             *(("prefetch", name, WHAT) for name in self.prefetch),
-            ("prefetch-into", self.prefetch_into, (None, "cache", "scratchpad")),
+            ("prefetch into", self.prefetch_into, (None, "cache", "scratchpad")),
         ):
             if value not in known:
                 raise MemgrainError(
-                    f"--{name} {value} is none of {', '.join(word for word in known if word)}; choose one of them"
+                    f"{name} {value} is none of {', '.join(word for word in known if word)}; choose one of them"
                 )
         if min(self.chips, self.groups) < 1:
             raise MemgrainError(f"{self.chips} chips in {self.groups} groups; give at least 1 of each")
@@ -89,7 +89,7 @@ class StepOptions:
         idle = [name for name, value in {**given, "into": self.prefetch_into}.items() if value is not None]
         if idle and not self.prefetch:
             raise MemgrainError(
-                f"--prefetch-{idle[0]} says how, and nothing is fetched; add --prefetch weights or cache"
+                f"prefetch {idle[0]} says how, and nothing is fetched; prefetch weights or cache, or leave it out"
             )
 
     def request(self, chip: Chip, model: Model) -> ModelRequest:
@@ -124,6 +124,6 @@ class StepOptions:
             tuple(cast("list[What]", list(dict.fromkeys(self.prefetch)))),
             1.0 if self.prefetch_hit is None else self.prefetch_hit,
             1 if self.prefetch_lead is None else self.prefetch_lead,
-            half if limit is None else size_of(limit, "--prefetch-limit"),
+            half if limit is None else size_of(limit, "prefetch limit"),
             cast("Where", self.prefetch_into or "cache"),
         )

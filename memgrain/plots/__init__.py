@@ -28,7 +28,7 @@ def figures(
     if x is None:
         if not free:
             raise MemgrainError(
-                "no key varies in these rows, so there is nothing to draw; give the sweep a grid, or name --x"
+                "no key varies in these rows, so there is nothing to draw; give the sweep a grid, or a key for x"
             )
         x = free.pop(0)
     if y is None:

@@ -17,7 +17,7 @@ from matplotlib.patheffects import withStroke
 from memgrain.plots.heatmap import REVERSED
 from memgrain.plots.style import new_figure
 from memgrain.runs.labels import key_label, setting, value_text
-from memgrain.runs.pivot import ASKED, HEAD_DIM, panels
+from memgrain.runs.pivot import ARTICLE_HEAD_DIM, HEAD_DIM, panels
 
 RATIO = "selection.ratio"
 TIME = "time_us"
@@ -51,9 +51,9 @@ def contours(frame: pd.DataFrame, times: Sequence[float] = ()) -> Figure:
     norm = _scale(low, high)
     pale = ListedColormap(PALE + (1 - PALE) * mpl.colormaps[REVERSED](np.linspace(0, 1, 256))[:, :3])
     _fill(axis, table, levels, norm, pale)
-    marked = frame[HEAD_DIM].min() <= ASKED <= frame[HEAD_DIM].max()
+    marked = frame[HEAD_DIM].min() <= ARTICLE_HEAD_DIM <= frame[HEAD_DIM].max()
     if marked:
-        axis.axvline(ASKED, color="0.15", linewidth=1.0, linestyle=(0, (4, 3)), zorder=2)
+        axis.axvline(ARTICLE_HEAD_DIM, color="0.15", linewidth=1.0, linestyle=(0, (4, 3)), zorder=2)
     axis.set_xlabel(key_label(HEAD_DIM))
     axis.set_ylabel(key_label(RATIO))
     axis.spines[["top", "right"]].set_visible(False)
@@ -63,7 +63,7 @@ def contours(frame: pd.DataFrame, times: Sequence[float] = ()) -> Figure:
     bar.set_label("time (µs)")
     title = f"Lines of equal time: {_workload(frame)}, on {frame.iloc[0]['chip_title']}"
     notes = ["dots: simulated"]
-    notes += [f"dashed: head dimension {ASKED}"] if marked else []
+    notes += [f"dashed: head dimension {ARTICLE_HEAD_DIM}"] if marked else []
     notes += [] if levels else [f"no line: all times lie between {low:,.6g} and {high:,.6g} µs"]
     figure.suptitle(
         f"{textwrap.fill(title, LETTERS)}\n{'; '.join(notes)}",

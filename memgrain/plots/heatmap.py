@@ -16,7 +16,7 @@ from matplotlib.patches import Rectangle
 from memgrain.analysis.verdict import verdict
 from memgrain.plots.style import new_figure
 from memgrain.runs.labels import SHARE, better, directed_label, key_label, metric_label, setting, value_text
-from memgrain.runs.pivot import ASKED, HEAD_DIM, Panel, panels
+from memgrain.runs.pivot import ARTICLE_HEAD_DIM, HEAD_DIM, Panel, panels
 
 MAP = "cividis"
 """Colour map: perceptually uniform, readable with colour blindness, monotonic in greyscale."""
@@ -88,8 +88,8 @@ def _panel(axis: Axes, panel: Panel, norm: Normalize, colours: str, x: str, y: s
         if np.isfinite(value):
             text, colour = _number(value, digits), ink(norm(value), colours)
             axis.text(column, row, text, ha="center", va="center", fontsize=size, color=colour)
-    if y == HEAD_DIM and ASKED in table.index:
-        _emphasise(axis, list(table.index).index(ASKED), len(table.columns))
+    if y == HEAD_DIM and ARTICLE_HEAD_DIM in table.index:
+        _emphasise(axis, list(table.index).index(ARTICLE_HEAD_DIM), len(table.columns))
 
 
 def _turn(axis: Axes) -> None:

@@ -43,7 +43,7 @@ def lines(frame: pd.DataFrame, metric: str, x: str, by: str | None = None) -> Fi
         others = [key for key in vary if key not in (x, split) and comparable(frame, key).nunique() > 1]
         raise MemgrainError(
             f"several rows for one {x} and {split}; these vary too: {', '.join(others) or 'the workload'}; "
-            "keep one value of each with --where KEY=VALUE"
+            "keep rows with one value of each (where KEY=VALUE)"
         )
     table, bars = table_of(data, "x", "split"), _bars(frame, data, metric)
     figure = new_figure(7.5, 4.4)

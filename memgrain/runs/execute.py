@@ -26,7 +26,7 @@ DOMAIN = (HardwareError, WorkloadError, SimulationError, MemgrainError)
 GLANCE = 0.5
 """Seconds between checks for Ctrl-C while no point finishes."""
 KILLED = "was killed"
-MEND = "if memory ran out, give it more or lower --jobs; 'memgrain run' with the same settings shows more"
+MEND = "if memory ran out, give it more or run fewer jobs; the point alone, with the same settings, shows more"
 
 
 @dataclass

@@ -29,7 +29,7 @@ def write_intervals(frame: pd.DataFrame, folder: Path) -> Path:
         frame.to_csv(part, index=False)
         os.replace(part, path)
     except OSError as error:
-        raise MemgrainError(f"cannot write {path} ({error.strerror}); choose another folder with -o") from None
+        raise MemgrainError(f"cannot write {path} ({error.strerror}); choose another folder") from None
     return path
 
 
@@ -46,8 +46,8 @@ def read_intervals(folder: Path, metric: str) -> Mapping[str, tuple[float, float
         return {str(name): (float(low), float(high)) for name, low, high in known[["id", "low", "high"]].to_numpy()}
     except (OSError, ValueError, KeyError) as error:
         raise MemgrainError(
-            f"{path} is no file of intervals ({' '.join(str(error).split())}); delete it, or write it again with: "
-            "memgrain sweep --uncertainty"
+            f"{path} is no file of intervals ({' '.join(str(error).split())}); delete it, or write it again by a "
+            "sweep with uncertainty"
         ) from None
 
 

@@ -119,6 +119,6 @@ def check_metric(metric: str, columns: Iterable[str]) -> None:
     known = [*map(str, columns)]
     if metric not in known:
         raise MemgrainError(
-            f"no metric '{metric}' in these rows{suggest(metric, known)}; known: {', '.join(METRICS)}, and every "
-            "counter by its dotted name"
+            f"no metric '{metric}' in these rows{suggest(metric, known)}; known: "
+            f"{', '.join(name for name in METRICS if name in known)}, and every counter by its dotted name"
         )

@@ -14,10 +14,10 @@ from memgrain.errors import MemgrainError
 from memgrain.runs.labels import check_metric, scale, words
 from memgrain.runs.quantities import identity, measure, ordered
 
-ASKED = 96
+ARTICLE_HEAD_DIM = 96
 """The head dimension of the article's claim."""
 HEAD_DIM = "shape.head_dim"
-_STALE = "the workload, the chip file or the model's version (rows of an earlier sweep: use a fresh -o)"
+_STALE = "the workload, the chip file or the model's version (rows of an earlier sweep: use a fresh folder)"
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def series(frame: pd.DataFrame, metric: str) -> pd.Series:
     check_metric(metric, frame.columns)
     values = pd.to_numeric(frame[metric], errors="coerce")
     if values.isna().all() and not frame[metric].isna().all():
-        raise MemgrainError(f"'{metric}' is no number, so it cannot be drawn; choose another --metric")
+        raise MemgrainError(f"'{metric}' is no number, so it cannot be drawn; choose another metric")
     return values.astype(float) * scale(metric)
 
 
@@ -103,7 +103,7 @@ def panels(frame: pd.DataFrame, metric: str, rows: str, columns: str, by: str | 
         others = [key for key in varying(frame) if key not in keys]
         raise MemgrainError(
             f"several rows for one {' × '.join(keys)}; these vary too: {', '.join(others) or _STALE}; "
-            "keep one value of each with --where KEY=VALUE"
+            "keep rows with one value of each (where KEY=VALUE)"
         )
     if by is None:
         return [Panel(None, table_of(data, rows, columns))]

@@ -57,7 +57,7 @@ class Processes:
     def __init__(self, jobs: int) -> None:
         self.jobs = jobs
         """Number of processes."""
-        self._said: set[str] = set()
+        self._reported: set[str] = set()
         self._open()
 
     def width(self) -> int:
@@ -107,7 +107,7 @@ class Processes:
         with self._lock:
             if self._stopped:
                 raise WorkerLost("was stopped")
-            worker = Worker(self._said)
+            worker = Worker(self._reported)
             self._workers.append(worker)
             return worker
 
@@ -149,7 +149,7 @@ class Cluster:
             import distributed
         except ImportError:
             raise MemgrainError(
-                "--cluster needs dask.distributed; install it with: pip install 'memgrain[cluster]'"
+                "a cluster needs dask.distributed; install it with: pip install 'memgrain[cluster]'"
             ) from None
         self.lost: tuple[type[BaseException], ...] = (distributed.KilledWorker,)
         try:

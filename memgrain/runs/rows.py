@@ -37,7 +37,7 @@ class RowFile:
             folder.mkdir(parents=True, exist_ok=True)
             self._file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         except OSError as error:
-            raise MemgrainError(f"cannot write {self.path} ({error.strerror}); choose another folder with -o") from None
+            raise MemgrainError(f"cannot write {self.path} ({error.strerror}); choose another folder") from None
         try:
             _lock(self._file, self.path)
             self._repair()
@@ -73,7 +73,7 @@ class RowFile:
             with path.open("a", encoding="utf-8") as file:
                 file.writelines(f"{name}\n" for name in new)
         except OSError as error:
-            raise MemgrainError(f"cannot write {path} ({error.strerror}); choose another folder with -o") from None
+            raise MemgrainError(f"cannot write {path} ({error.strerror}); choose another folder") from None
 
     def _repair(self) -> None:
         size = os.fstat(self._file).st_size
@@ -111,7 +111,7 @@ def read_rows(path: Path, strict: bool = False) -> Iterator[Row]:
         lines.append(tail)
     elif tail:
         message = (
-            f"{path}: line {len(lines) + 1} is cut off; run the sweep again with the same -o to complete it "
+            f"{path}: line {len(lines) + 1} is cut off; run the sweep again in the same folder to complete it "
             f"({len(lines)} whole rows are kept)"
         )
         if strict:
@@ -137,7 +137,7 @@ def find_rows(path: str | Path) -> Path:
     found = given / NAME if given.is_dir() else given
     if not found.is_file():
         raise MemgrainError(
-            f"no rows at {found}; run 'memgrain sweep SWEEP -o {given if given.suffix == '' else given.parent}' first"
+            f"no rows at {found}; run a sweep with the folder {given if given.suffix == '' else given.parent} first"
         )
     return found
 
@@ -152,14 +152,14 @@ def read_order(path: Path) -> dict[str, int]:
 
 
 def load_frame(path: str | Path, strict: bool = False, ids: Iterable[str] | None = None) -> pd.DataFrame:
-    """The rows of a sweep's folder, or of its rows.jsonl, as a frame, in the order in which sweeps asked for them; only
+    """The rows of a sweep's folder, or of its rows.jsonl, as a frame, in the order in which sweeps requested them; only
     those with the given `ids`, in their order. Raises MemgrainError if there are none."""
     import pandas as pd
 
     found = find_rows(path)
     rows = list(read_rows(found, strict))
     if not rows:
-        raise MemgrainError(f"{found} has no rows yet; run the sweep again with the same -o to complete it")
+        raise MemgrainError(f"{found} has no rows yet; run the sweep again in the same folder to complete it")
     order = read_order(found.with_name(ORDER)) if ids is None else {name: place for place, name in enumerate(ids)}
     kept = rows if ids is None else [row for row in rows if row["id"] in order]
     kept.sort(key=lambda row: order.get(row["id"], len(order)))
@@ -197,6 +197,6 @@ def _lock(file: int, path: Path) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise MemgrainError(f"another sweep is writing {path}; wait for it, or choose another folder with -o") from None
+        raise MemgrainError(f"another sweep is writing {path}; wait for it, or choose another folder") from None
     except OSError:
         return

@@ -139,7 +139,7 @@ def _count(seen: Counter[int], value: int) -> int:
     return seen[value]
 
 
-def hold(tasks: Sequence[Task], folder: Path, options: RunOptions = RunOptions()) -> list[Task]:
+def tune_tasks(tasks: Sequence[Task], folder: Path, options: RunOptions = RunOptions()) -> list[Task]:
     """Tune the tasks that name keys to tune, and return all tasks with the best values set. Draws of a chip's numbers
     then run with one tiling. Rows are kept in `folder` and not simulated again.
 
@@ -157,10 +157,11 @@ def hold(tasks: Sequence[Task], folder: Path, options: RunOptions = RunOptions()
     if outcome.failures:
         raise MemgrainError(outcome.failures[0])
     rows = {row["id"]: row for row in read_rows(outcome.path) if row["id"] in outcome.ids}
-    return [held(task, rows[point.id()]) if point else task for task, point in zip(tasks, points, strict=True)]
+    both = zip(tasks, points, strict=True)
+    return [with_tuned_values(task, rows[point.id()]) if point else task for task, point in both]
 
 
-def held(task: Task, row: Row) -> Task:
+def with_tuned_values(task: Task, row: Row) -> Task:
     """The task with the tuned values of its row set."""
     return replace(task, workload_set={**task.workload_set, **tuned_values(row)}, tune=())
 

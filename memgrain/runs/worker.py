@@ -27,7 +27,7 @@ class WorkerLost(Exception):
 class Worker:
     """The caller's handle of one process, for one thread at a time."""
 
-    def __init__(self, said: set[str]) -> None:
+    def __init__(self, reported: set[str]) -> None:
         flags = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)  # on Windows alone
         group = None if flags else 0  # a group of its own, so that Ctrl-C reaches the caller only
         command, pipe = [sys.executable, "-P", "-c", START], subprocess.PIPE
@@ -36,7 +36,7 @@ class Worker:
         )
         """The process."""
         self._last = ""
-        self._said = said
+        self._reported = reported
         self._reader = threading.Thread(target=self._repeat, daemon=True)
         self._reader.start()
         with contextlib.suppress(OSError):  # a process that is gone already is noticed by `run`
@@ -76,8 +76,8 @@ class Worker:
             for raw in lines:
                 line = raw.decode(errors="replace").rstrip()
                 self._last = line or self._last
-                if line and line not in self._said:
-                    self._said.add(line)
+                if line and line not in self._reported:
+                    self._reported.add(line)
                     print(line, file=sys.stderr, flush=True)
 
     def _end(self) -> str:

@@ -30,7 +30,7 @@ class AssumptionInterval:
     """Time with every parameter at the end that is slower on its own."""
 
 
-def interval(task: Task, options: RunOptions = RunOptions()) -> AssumptionInterval:
+def over_assumptions(task: Task, options: RunOptions = RunOptions()) -> AssumptionInterval:
     """The interval of a task's time over the chip's assumed parameters. Overridden parameters stay fixed.
 
     Raises MemgrainError if the chip has no assumed parameter, and the errors of `Task.resolve` and the simulation.
@@ -38,7 +38,7 @@ def interval(task: Task, options: RunOptions = RunOptions()) -> AssumptionInterv
     known = uncertain_parameters(read_chip(task.chip, task.chip_set), task.chip_set)
     assumed = [parameter for parameter in known if parameter.item.kind == "assumed"]
     if not assumed:
-        raise MemgrainError(f"{task.chip} has no assumed number with a range; leave --assumptions out")
+        raise MemgrainError(f"{task.chip} has no assumed number with a range; run it without assumptions")
     nominal, numbers = spans(task, assumed, "time_us", options)
     return AssumptionInterval(
         nominal, tuple(numbers), _joint(task, numbers, nominal, min), _joint(task, numbers, nominal, max)

@@ -64,7 +64,7 @@ class Hypercube(Generic[P]):
             if self.drawn >= limit:
                 raise MemgrainError(
                     f"of {self.drawn} draws of {len(self.columns)} parameters too few are chips that run the workload; "
-                    "narrow the ranges in the YAML, or fix numbers that depend on one another with --set"
+                    "narrow the ranges in the YAML, or fix numbers that depend on one another by overrides"
                 )
             for quantiles in self._engine.random(wanted - len(found)):
                 self.drawn += 1

@@ -18,7 +18,7 @@ from memgrain.runs.options import Progress, RunOptions
 from memgrain.runs.pool import Job
 from memgrain.runs.rows import Row, read_rows
 from memgrain.runs.task import Files, Point, Task
-from memgrain.runs.tune import hold
+from memgrain.runs.tune import tune_tasks
 from memgrain.sim import METRICS
 from memgrain.uncertainty.hypercube import Draw, Drawable, Hypercube, P
 from memgrain.uncertainty.parameters import uncertain_parameters
@@ -84,7 +84,7 @@ def sample(
     too few draws are accepted or a task fails with nominal parameters.
     """
     with options.folder() as folder:
-        tasks = hold(tasks, folder, options)
+        tasks = tune_tasks(tasks, folder, options)
         nominal, files = tuple(task.resolve() for task in tasks), Files()
         first, found = draw_together(
             [drawable(task, files) for task in tasks],

@@ -17,7 +17,7 @@ from memgrain.runs.options import RunOptions
 from memgrain.runs.rows import NAME, Row, read_rows
 from memgrain.runs.sweep import Sweep
 from memgrain.runs.task import Files, Point, Task
-from memgrain.runs.tune import held
+from memgrain.runs.tune import with_tuned_values
 from memgrain.uncertainty.per_point import sample_each
 from memgrain.uncertainty.sampling import SampledPoints, check_figure, notes_of, value_of
 from memgrain.uncertainty.uncertain_result import uncertain_result
@@ -88,7 +88,7 @@ def _answered(sweep: Sweep, folder: Path) -> list[tuple[Task, Point, Row]]:
             point = task.resolve(files)
             name = point.id()
             if name in rows:
-                found.setdefault(name, (held(task, rows[name]), point, rows[name]))
+                found.setdefault(name, (with_tuned_values(task, rows[name]), point, rows[name]))
     return list(found.values())
 
 

@@ -183,7 +183,7 @@ def _module(record: Record, kernel: Kernel | None, launch: Launch, chip: Budget)
     return call, None, work
 
 
-ASK: dict[str, Callable[[Record, Kernel | None, Launch, Budget], CallParts]] = {
+CALL: dict[str, Callable[[Record, Kernel | None, Launch, Budget], CallParts]] = {
     "stream": _gather,
     "gather": _gather,
     "gather_step": _gather,
@@ -192,6 +192,7 @@ ASK: dict[str, Callable[[Record, Kernel | None, Launch, Budget], CallParts]] = {
     "linear": _linear,
     "module": _module,
 }
+"""The call that a row measured, by its family."""
 
 
 def _attention(

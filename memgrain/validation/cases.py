@@ -18,7 +18,7 @@ from memgrain.runs.rows import Row
 from memgrain.runs.task import budget
 from memgrain.runs.validated import Subject, subject_of
 from memgrain.sim import MODEL_VERSION, simulate
-from memgrain.validation.calls import ASK, AUTO, Gather, MeasuredCall, title
+from memgrain.validation.calls import AUTO, CALL, Gather, MeasuredCall, title
 from memgrain.validation.module import Module
 from memgrain.validation.product import Product
 from memgrain.validation.records import Record
@@ -212,7 +212,7 @@ class CaseMaker:
             kernel = self._kernel(self.kernel or record.text("kernel", KERNELS[family]), family)
             others = record.real("other_kernels") or 0
             launch = Launch.model_validate({name: record.maybe(name) or None for name in Launch.model_fields})
-            call, earlier, work = ASK[family](record, kernel, launch, budget(chip))
+            call, earlier, work = CALL[family](record, kernel, launch, budget(chip))
         except WorkloadError as error:
             raise Unpredictable(str(record.error(str(error)))) from None
         state = next(s for s in STATES if s == record.one_of("l2_state", STATES, "cold"))
@@ -238,12 +238,12 @@ class CaseMaker:
         name = self.chip
         if name is None:
             if "device" not in record.cells:
-                raise MemgrainError(f"{record.file}: column 'device' is missing; add it, or name the chip with --chip")
+                raise MemgrainError(f"{record.file}: column 'device' is missing; add it, or name the chip")
             device = record.text("device")
             name = DEVICES.get(device, device)
             if name not in chip_names():
                 raise record.error(
-                    f"no chip is known for device '{device}'; known: {', '.join(DEVICES)}; or name one with --chip"
+                    f"no chip is known for device '{device}'; known: {', '.join(DEVICES)}; or name the chip"
                 )
         if name not in self._chips:
             self._chips[name] = load_chip(name, self.chip_set)

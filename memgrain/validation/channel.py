@@ -210,17 +210,14 @@ def _standards(path: Path, records: list[Record], dram: str | None) -> dict[str,
             found[config] = load_standard(known)
         elif config:
             raise MemgrainError(
-                f"{path}: no DRAM standard is known for '{config}'; known: {', '.join(STANDARDS)}; or name one with "
-                "--dram"
+                f"{path}: no DRAM standard is known for '{config}'; known: {', '.join(STANDARDS)}; or name the standard"
             )
         else:
-            raise MemgrainError(
-                f"{path}: column 'dram' is missing or empty; fill it in, or name a standard with --dram"
-            )
+            raise MemgrainError(f"{path}: column 'dram' is missing or empty; fill it in, or name a standard")
     if given and given not in found.values():
         raise MemgrainError(
-            f"{path}: none of its configurations is {given.name} ({', '.join(configs)}); leave out --dram, or keep one "
-            "configuration in the file"
+            f"{path}: none of its configurations is {given.name} ({', '.join(configs)}); leave it out, or keep "
+            "one configuration in the file"
         )
     return found
 
@@ -230,7 +227,7 @@ def _case(record: Record, standard: DramStandard) -> ChannelCase:
     burst = record.whole("burst_bytes", standard.burst)
     if burst != standard.burst:
         raise record.error(
-            f"burst_bytes is {burst}, a burst of {standard.name} has {standard.burst}; name the standard with --dram"
+            f"burst_bytes is {burst}, a burst of {standard.name} has {standard.burst}; name its own standard"
         )
     parameter = record.whole("parameter_bytes", 0)
     if pattern != "stream" and (parameter == 0 or parameter % burst):
@@ -296,7 +293,7 @@ def _write(found: ChannelValidation, out: Path) -> None:
             _table(found.worst(SHOWN), columns, out / "worst.csv")
             scatter(found.frame).savefig(out / "scatter.png")
     except OSError as error:
-        raise MemgrainError(f"cannot write {out} ({error.strerror}); choose another folder with -o") from None
+        raise MemgrainError(f"cannot write {out} ({error.strerror}); choose another folder") from None
 
 
 def _table(frame: pd.DataFrame, columns: list[str], path: Path) -> None:

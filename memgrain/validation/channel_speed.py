@@ -63,11 +63,11 @@ def at_speed(record: Record, config: str, standard: DramStandard) -> tuple[DramS
     if clock < shortest * (1 - SAME_SPEED):
         raise record.error(
             f"a clock of {clock / 1000:.4g} ns is faster than {standard.name} goes, {shortest / 1000:.4g} ns; name "
-            "another standard with --dram"
+            "another standard"
         )
     if record.real("bandwidth_gb_s") is not None and peak is not None and abs(found.peak / 1e9 / peak - 1) > SAME_SPEED:
         raise record.error(
             f"peak_gb_s is {peak:g}, but a channel of {standard.name} with a clock of {clock / 1000:.4g} ns carries "
-            f"{found.peak / 1e9:.4g}; correct peak_gb_s or tck_ns, or name another standard with --dram"
+            f"{found.peak / 1e9:.4g}; correct peak_gb_s or tck_ns, or name another standard"
         )
     return found.in_whole_clocks(), clock

@@ -125,9 +125,9 @@ def read_external(request: External, chip: str | None, chip_set: Mapping[str, An
             f"{', '.join(SOURCES)}"
         )
     if chip is None:
-        raise MemgrainError(f"--external needs a chip; add --chip, one of {', '.join(SYSTEMS)}")
+        raise MemgrainError(f"rows of {request.source} are of one chip; name one of {', '.join(SYSTEMS)}")
     if request.op is None:
-        raise MemgrainError(f"--external needs an operation; add --op, one of {', '.join(OPS)}")
+        raise MemgrainError(f"rows of {request.source} are of one operation; name one of {', '.join(OPS)}")
     found = load_chip(chip, chip_set)
     if found.name not in SYSTEMS:
         raise MemgrainError(f"{request.source} has no rows of chip '{found.name}'; choose one of {', '.join(SYSTEMS)}")
@@ -144,12 +144,12 @@ def records(folder: Path, chip: Chip, op: str, backend: str | None) -> list[Reco
         raise MemgrainError(f"no backend '{backend}'{suggest(backend, list(BACKENDS))}; known: {', '.join(BACKENDS)}")
     known = READ if op in MODULES else BACKENDS
     if backend is not None and backend not in known:
-        raise MemgrainError(f"what {backend} runs for {op} is not described; choose --backend {' or '.join(known)}")
+        raise MemgrainError(f"what {backend} runs for {op} is not described; choose backend {' or '.join(known)}")
     tables = {name: _newest(folder.glob(f"*/{name}/*/{op}_perf.parquet")) for name in known}
     there = {name: pd.read_parquet(path) for name, path in tables.items() if path and backend in (None, name)}
     if not there:
         having = [name for name, path in tables.items() if path]
-        mend = f"choose --backend {' or '.join(having)}" if having else "choose another --op or --chip"
+        mend = f"choose backend {' or '.join(having)}" if having else "choose another operation or chip"
         raise MemgrainError(
             f"{AICONFIGURATOR} has no rows of {op} by {backend or 'any backend'} on {chip.name}; {mend}"
         )
@@ -162,7 +162,7 @@ def records(folder: Path, chip: Chip, op: str, backend: str | None) -> list[Reco
     cells = (OPS[op](row, chip) for row in whole)
     found = [Record(name, str(number), row) for number, row in enumerate(cells) if row]
     if not found and op in MODULES:
-        raise MemgrainError(f"{name}: what the rows of {op} measured is not described; choose another --backend")
+        raise MemgrainError(f"{name}: what the rows of {op} measured is not described; choose another backend")
     return found
 
 
@@ -171,7 +171,7 @@ def _folder() -> Path:
     found = importlib.util.find_spec("aiconfigurator_core")
     if found is None or found.origin is None:
         raise MemgrainError(
-            "--external aiconfigurator needs the package aiconfigurator-core; install it with: "
+            "rows of aiconfigurator need the package aiconfigurator-core; install it with: "
             "pip install 'memgrain[external]'"
         )
     return Path(found.origin).parent / "systems" / "data"

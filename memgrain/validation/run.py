@@ -207,7 +207,7 @@ def _write(found: Validation, out: Path) -> None:
     try:
         scatter(found.frame).savefig(out / "scatter.png")
     except OSError as error:
-        raise MemgrainError(f"cannot write {out} ({error.strerror}); choose another folder with -o") from None
+        raise MemgrainError(f"cannot write {out} ({error.strerror}); choose another folder") from None
 
 
 def _table(frame: pd.DataFrame, columns: Sequence[str], path: Path) -> None:
@@ -218,7 +218,7 @@ def _table(frame: pd.DataFrame, columns: Sequence[str], path: Path) -> None:
             for row in frame[list(columns)].to_dict("records"):
                 writer.writerow([_cell(row[name]) for name in columns])
     except OSError as error:
-        raise MemgrainError(f"cannot write {path} ({error.strerror}); choose another folder with -o") from None
+        raise MemgrainError(f"cannot write {path} ({error.strerror}); choose another folder") from None
 
 
 def _cell(value: Any) -> Any:

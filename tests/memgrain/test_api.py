@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import memgrain
-from memgrain.cli import VERBS
+from memgrain.cli import VERBS, call
 from memgrain.cli.map import VERBS as MAPS
 from memgrain.cli.model import VERBS as MODELS
 from memgrain.cli.trace import VERBS as TRACES
@@ -124,7 +125,7 @@ def test_steps_of_models_are_compared_and_cost_something() -> None:
     few, many = (memgrain.run_model("h100_sxm", "llama31_8b", 4096, batch=batch) for batch in (1, 8))
     frame = memgrain.compare([few, many])
     assert 1 < frame["time_us_ratio"].iloc[1] < 8
-    with pytest.raises(memgrain.MemgrainError, match="--phase training is none of decode, prefill"):
+    with pytest.raises(memgrain.MemgrainError, match="phase training is none of decode, prefill"):
         memgrain.run_model("h100_sxm", "llama31_8b", 4096, phase="training")
 
 
@@ -140,8 +141,54 @@ def test_a_value_is_solved_for() -> None:
     found = memgrain.solve("shape.kv_len", "toy", "decode_dense", "time_us >= 1", values=[256, 512, 1024])
     assert found.found is not None
     assert found.found.value == 256
-    with pytest.raises(memgrain.MemgrainError, match="give one of --for"):
+    with pytest.raises(memgrain.MemgrainError, match="give one goal"):
         memgrain.solve("shape.kv_len", "toy", "decode_dense")
+
+
+@pytest.mark.parametrize(
+    ("ask", "command", "line"),
+    [
+        (
+            lambda: memgrain.solve("l2.ways", "toy", "decode_topk"),
+            "solve l2.ways toy decode_topk",
+            "give one goal: a condition",
+        ),
+        (
+            lambda: memgrain.solve("tiling.block_kv", "toy", "decode_topk", "time_us <= 3"),
+            "solve tiling.block_kv toy decode_topk --for time_us<=3",
+            "give low",
+        ),
+        (
+            lambda: memgrain.latency("toy", "decode_topk", head_dims=[64]),
+            "map latency toy decode_topk --head-dim 64",
+            "head dimension 64 alone",
+        ),
+        (
+            lambda: memgrain.curve("toy", "decode_topk", line="128B"),
+            "curve toy decode_topk --line 128B",
+            "override l2.line and l2.capacity in place of line and sets",
+        ),
+        (
+            lambda: memgrain.run_model("toy", "llama31_8b", 64, prefetch_lead=2),
+            "model run toy llama31_8b --context 64 --prefetch-lead 2",
+            "prefetch lead says how",
+        ),
+        (
+            lambda: memgrain.token_cost("h100_sxm", "llama31_8b", 64, cached_from="0 GB/s"),
+            "cost h100_sxm llama31_8b --context 64 --cached-from 0GB/s",
+            "a cached prefix at 0",
+        ),
+    ],
+)
+def test_an_error_reads_alike_from_python_and_from_a_shell(
+    ask: Callable[[], object], command: str, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(memgrain.MemgrainError) as refused:
+        ask()
+    assert line in str(refused.value)
+    assert "--" not in str(refused.value)
+    assert call(command.split()) == 2
+    assert line in capsys.readouterr().err
 
 
 def test_published_quality_is_a_frame() -> None:

@@ -10,7 +10,7 @@ import pytest
 from memgrain.cli import call
 from memgrain.hwmodels import read_chip
 from memgrain.runs.task import Task
-from memgrain.uncertainty.assumptions import interval
+from memgrain.uncertainty.assumptions import over_assumptions
 
 SHORT: dict[str, Any] = {"shape.kv_len": 2048, "shape.q_heads": 8, "shape.kv_heads": 1}
 KNOWN: dict[str, Any] = {"ipu.count": 4, "lpddr.channels": 4, "lpddr.bandwidth": "51.2 GB/s"}
@@ -18,7 +18,7 @@ KNOWN: dict[str, Any] = {"ipu.count": 4, "lpddr.channels": 4, "lpddr.bandwidth":
 
 
 def test_each_assumed_number_is_run_at_both_ends_and_all_together() -> None:
-    found = interval(Task("mlu370_x4", KNOWN, "decode_topk", SHORT))
+    found = over_assumptions(Task("mlu370_x4", KNOWN, "decode_topk", SHORT))
     chip = read_chip("mlu370_x4", KNOWN)
     assert {item.path for item in found.numbers} == {p.path for p in chip.provenance.values() if p.kind == "assumed"}
     launch = next(item for item in found.numbers if item.path == "launch_overhead")

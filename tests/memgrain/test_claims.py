@@ -16,7 +16,7 @@ from memgrain.claims.criterion import Criterion
 from memgrain.claims.experiments import Best, LockIn, ReadBytesRatio
 from memgrain.claims.formula import read_formula
 from memgrain.claims.interval import ValueInterval, interval_of_formula
-from memgrain.claims.result import number_text
+from memgrain.claims.result import rounded
 from memgrain.claims.verdict import FAILS, HOLDS, OPEN, Decided, verdict
 from memgrain.cli import call
 from memgrain.errors import MemgrainError
@@ -89,7 +89,7 @@ def test_verdicts() -> None:
 
 @pytest.mark.parametrize(("value", "text"), [(3300.4, "3,300"), (512.0, "512"), (0.3333, "0.333"), (2.5e7, "2.5e+07")])
 def test_numbers_have_three_digits(value: float, text: str) -> None:
-    assert number_text(value) == text
+    assert rounded(value) == text
 
 
 def test_every_claim_can_be_read() -> None:

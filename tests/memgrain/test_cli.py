@@ -146,7 +146,7 @@ def spoiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("sweep head_dim_by_ratio -o syntax.yaml", "cannot write"),
         ("sweep head_dim_by_ratio -j 0", "jobs is 0"),
         ("sweep head_dim_by_ratio -j x", "valid integer"),
-        ("plot nothing", "run 'memgrain sweep"),
+        ("plot nothing", "run a sweep with the folder nothing"),
         ("plot cut", "line 2 is cut off; run the sweep again"),
         ("plot broken", "line 2 is not a row"),
         ("chips toi", "did you mean 'toy'"),

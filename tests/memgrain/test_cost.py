@@ -365,7 +365,7 @@ def test_what_cannot_be_asked_is_one_line(
 
 def test_the_toy_needs_prices_of_its_own(small: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(["cost", "toy", small, "--context", "64"]) == 2
-    assert "with --prices" in capsys.readouterr().err
+    assert "as prices" in capsys.readouterr().err
     prices = str(FOLDER / "chips" / "mlu370_s4.yaml")
     assert call(["cost", "toy", small, "--context", "64", "--prices", prices, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["costs"]["name"] == "mlu370_s4"

@@ -56,11 +56,11 @@ def test_lines_of_the_figure_pass_through_the_table() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("mlu370_x4", "decode_topk"), "--line '128 B'"),
+        (("mlu370_x4", "decode_topk"), "line '128 B'"),
         (("mlu370_x4", "decode_topk", "--line", "100 B"), "power of two"),
-        (("mlu370_x4", "decode_topk", "--line", "128 B", "--axis", "ways"), "--sets 4096"),
-        (("toy", "decode_topk", "--line", "128"), "--line: expected a size"),
-        (("toy", "decode_topk", "--line", "128 B"), "--set l2.line"),
+        (("mlu370_x4", "decode_topk", "--line", "128 B", "--axis", "ways"), "its sets, 4096"),
+        (("toy", "decode_topk", "--line", "128"), "line: expected a size"),
+        (("toy", "decode_topk", "--line", "128 B"), "override l2.line"),
         (("toy", "decode_topk", "--axis", "size"), "capacity, ways"),
         (("toy", "decode_topk", "--sampled", "2"), "up to 1"),
     ],

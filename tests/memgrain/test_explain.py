@@ -1,14 +1,15 @@
-"""`explain` describes a number and finds the functions that read it."""
+"""`explain` describes a number and names the functions that read it."""
 
 from __future__ import annotations
 
 import pytest
 
 from memgrain.analysis.explain import explain
-from memgrain.analysis.readers import readers
+from memgrain.analysis.readers import TABLE, readers
 from memgrain.cli import call
-from memgrain.hwmodels import load_chip, read_chip
+from memgrain.hwmodels import read_chip
 from memgrain.workloads import Workload, known_keys
+from tests.readers_table import text
 
 
 def test_a_number_of_a_chip() -> None:
@@ -54,8 +55,7 @@ def test_a_key_of_a_workload_and_a_metric() -> None:
     assert explain("amplification").sentence == "Bytes read from DRAM for each useful byte."
 
 
-def test_every_number_of_a_chip_and_every_key_of_a_workload_can_be_explained(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("memgrain.analysis.explain.readers", lambda name, owners: [])
+def test_every_number_of_a_chip_and_every_key_of_a_workload_can_be_explained() -> None:
     for path in read_chip("toy").provenance:
         if "constraints" not in path:
             assert explain(path, "toy").sentence, path
@@ -63,10 +63,11 @@ def test_every_number_of_a_chip_and_every_key_of_a_workload_can_be_explained(mon
         assert explain(path).sentence or "." not in path, path
 
 
-def test_the_scan_tells_records_apart() -> None:
-    assert load_chip("toy").cache is not None
-    assert not any("scratchpad" in reader for reader in readers("fill_granule", frozenset({"Cache"})))
-    assert readers("no_such_number_anywhere", None) == []
+def test_the_table_of_readers_is_what_the_source_says() -> None:
+    assert TABLE.read_text(encoding="utf-8") == text(), "write it anew: python -m tests.readers_table"
+    assert explain("hbm.standard.timings.tRCD").readers == readers("DramStandard.timings.tRCD") != []
+    assert not any("scratchpad" in reader for reader in readers("Cache.fill_granule")), "records are told apart"
+    assert readers("no_such_number_anywhere") == []
 
 
 def test_the_command_prints_it(capsys: pytest.CaptureFixture[str]) -> None:

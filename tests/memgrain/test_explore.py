@@ -281,13 +281,13 @@ def test_a_folder_is_of_one_search(spec: dict[str, Any], tmp_path: Path, formula
     [
         ("sqlite://", "is lost when this process ends; give a file, sqlite:///study.db"),
         ("sqlite:///:memory:", "is lost when this process ends; give a file, sqlite:///study.db"),
-        ("nonsense", "--storage 'nonsense' is not the URL of a database"),
-        ("", "--storage '' is not the URL of a database"),
+        ("nonsense", "'nonsense' is not the URL of a database"),
+        ("", "'' is not the URL of a database"),
         ("postgresql://me:secret@host:port/x", "is not the URL of a database"),
         ("nonsense://me:secret@host/x", "the database nonsense://me:***@host/x failed"),
         ("postgresql://me:secret@127.0.0.1:1/x", "the database postgresql://me:***@127.0.0.1:1/x failed"),
-        ("mysql://me:secret@127.0.0.1:1/x", "check --storage and its driver"),
-        ("sqlite:////nowhere/at/all.db", "check --storage and its driver"),
+        ("mysql://me:secret@127.0.0.1:1/x", "check the URL and its driver"),
+        ("sqlite:////nowhere/at/all.db", "check the URL and its driver"),
         ("sqlite:///s.yaml", "file is not a database"),
     ],
 )

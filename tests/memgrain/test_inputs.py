@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import Annotated, Any, Literal
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -13,6 +14,15 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from memgrain.inputs.keys import closest, known_keys, validate
 from memgrain.inputs.quantities import DIMENSIONS, SIZE, Dimension, amount, dimension_of, parse_tokens, split
 from memgrain.inputs.spelling import did_you_mean, suggest
+from memgrain.inputs.yaml_file import Loader
+
+
+def test_a_key_stands_once_in_a_mapping_and_may_replace_a_merged_one() -> None:
+    merged = yaml.load("a: &a {k: 1, l: 2}\nb: {<<: *a, k: 3}\nc: [*a, yes, 'yes', 1_0]", Loader=Loader)
+    assert merged == {"a": {"k": 1, "l": 2}, "b": {"k": 3, "l": 2}, "c": [{"k": 1, "l": 2}, True, "yes", 10]}
+    for text in ("{k: 1, l: 2, k: 3}", "a: &a {k: 1, l: 2}\nb: {<<: *a, k: 3, k: 4}"):
+        with pytest.raises(yaml.YAMLError, match="key 'k' stands twice"):
+            yaml.load(text, Loader=Loader)
 
 
 class Closed(BaseModel):

@@ -153,7 +153,7 @@ def test_memory_holds_as_much_as_is_said() -> None:
         assert fits(**{key: most})
         assert not fits(**{key: most + 1})
     with pytest.raises(
-        MemgrainError, match=r"small does not fit toy: .*; --chips 2 would do, or shorten the context to"
+        MemgrainError, match=r"small does not fit toy: .*; share it among 2 chips, or shorten the context to"
     ):
         run_model(question(memory_share=0.01, batch=1, context=100_000))
 
@@ -337,9 +337,9 @@ def test_chips_that_are_proposed_would_do() -> None:
     chip = load_chip("h100_sxm")
     for name in ("llama31_70b", "deepseek_v3", "kimi_k2"):
         asked = ModelRequest.of(chip, load_model(name), "decode", 32768)
-        with pytest.raises(MemgrainError, match=r"--chips \d+ would do") as refused:
+        with pytest.raises(MemgrainError, match=r"among \d+ chips") as refused:
             run_model(asked)
-        chips = int(re.search(r"--chips (\d+)", str(refused.value)).group(1))  # type: ignore[union-attr]
+        chips = int(re.search(r"among (\d+) chips", str(refused.value)).group(1))  # type: ignore[union-attr]
         many = any(ffn.routed for ffn in asked.model.ffn.values())
 
         def held(chips: int, asked: ModelRequest = asked, many: bool = many) -> Capacity:
@@ -356,7 +356,7 @@ SHORT = ["--context", "512"]
     ("chip", "arguments", "said"),
     [
         ("toy", ["--context", "3000000"], "context 3000000 exceeds the 1048576 tokens that small is made for"),
-        ("toy", ["--context", "1048576", "--batch", "8"], r"small does not fit toy: .* --chips 2 would do, or shorten"),
+        ("toy", ["--context", "1048576", "--batch", "8"], r"small does not fit toy: .* among 2 chips, or shorten"),
         ("mlu370_s4", ["--context", "1048576", "--batch", "64"], r"does not fit mlu370_s4: .*; shorten the context to"),
         ("toy", [*SHORT, "--chips", "3"], "heads.q_heads 8 cannot be shared evenly by 3 chips; choose a divisor of 8"),
         ("toy", [*SHORT, "--chips", "4", "--groups", "3"], "4 chips cannot be 3 groups of as many"),
@@ -369,30 +369,30 @@ SHORT = ["--context", "512"]
         ("toy", [*SHORT, "--context-parts", "2"], "context 2 does not divide the 1 chips of tensor"),
         ("toy", [*SHORT, "--chips", "2", "--context-parts", "2", "--phase", "prefill"], "2 context parts in prefill"),
         ("toy", [*SHORT, "--phase", "prefill", "--batch", "2"], "batch 2 in prefill, must be 1 for each group"),
-        ("toy", [*SHORT, "--phase", "fill"], "--phase fill is none of decode, prefill"),
+        ("toy", [*SHORT, "--phase", "fill"], "phase fill is none of decode, prefill"),
         ("toy", [*SHORT, "--prompt"], "--prompt is for --phase prefill"),
         ("toy", [*SHORT, "--cache", "fp9"], "no cache 'fp9'; it has bf16"),
-        ("toy", [*SHORT, "--weights", "int3"], "--weights int3 is none of bf16, fp8"),
+        ("toy", [*SHORT, "--weights", "int3"], "weights int3 is none of bf16, fp8"),
         ("toy", ["--context", "0"], "'0' is not a number of tokens; write one such as 32768, 32K or 1M"),
         ("toy", [*SHORT, "--page", "0"], "expected page >= 1, got 0"),
         ("toy", [*SHORT, "--tokens", "17"], "tokens is 17 in decode, at most 16"),
         ("toy", [*SHORT, "--tokens", "2", "--batch", "2"], "batch is 2 with 2 new tokens of each, must be 1"),
         ("toy", [*SHORT, "--tokens", "2", "--accepted", "2"], "accepted 2.0 of 1 drafts"),
         ("toy", [*SHORT, "--memory-share", "nan"], "memory share nan must be above 0"),
-        ("toy", [*SHORT, "--fuse", "all"], "--fuse all is none of ffn, attention, layer"),
+        ("toy", [*SHORT, "--fuse", "all"], "fuse all is none of ffn, attention, layer"),
         (
             "toy",
             [*SHORT, "--fuse", "ffn", "--phase", "prefill", "--set", "smem.capacity=64 KiB"],
             "fuse less, or lower",
         ),
-        ("toy", [*SHORT, "--prefetch", "layers"], "--prefetch layers is none of weights, cache"),
+        ("toy", [*SHORT, "--prefetch", "layers"], "prefetch layers is none of weights, cache"),
         (
             "toy",
             [*SHORT, "--prefetch", "weights", "--prefetch-hit", "2"],
             "hit_probability is 2.0, must be from 0 to 1",
         ),
-        ("toy", [*SHORT, "--prefetch", "weights", "--prefetch-limit", "x"], "--prefetch-limit: expected a size"),
-        ("toy", [*SHORT, "--prefetch-hit", "0.5"], "--prefetch-hit says how, and nothing is fetched"),
+        ("toy", [*SHORT, "--prefetch", "weights", "--prefetch-limit", "x"], "prefetch limit: expected a size"),
+        ("toy", [*SHORT, "--prefetch-hit", "0.5"], "prefetch hit says how, and nothing is fetched"),
         ("toy", [*SHORT, "-o", "figure.txt"], r"-o figure.txt is none of \.png"),
         ("mlu370_s4", [*SHORT, "--chips", "2"], "mlu370_s4 has no interconnect"),
         ("mlu370_s4", [*SHORT, "--prefetch", "weights"], "mlu370_s4 has no cache to prefetch into"),

@@ -50,7 +50,7 @@ def test_reading_skips_a_cut_off_line_with_a_warning_or_refuses(tmp_path: Path) 
     path.write_bytes(before)
     with pytest.warns(UserWarning, match="line 3 is cut off; run the sweep again"):
         assert len(load_frame(tmp_path)) == 2
-    with pytest.raises(MemgrainError, match=r"line 3 is cut off; run the sweep again with the same -o .*2 whole rows"):
+    with pytest.raises(MemgrainError, match=r"line 3 is cut off; run the sweep again in the same folder .*2 whole"):
         load_frame(tmp_path, strict=True)
     assert path.read_bytes() == before
 
@@ -76,7 +76,7 @@ def test_two_writers_do_not_share_a_file(tmp_path: Path) -> None:
 
 
 def test_places_without_rows_say_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(MemgrainError, match="run 'memgrain sweep"):
+    with pytest.raises(MemgrainError, match="run a sweep with the folder"):
         load_frame(tmp_path)
     (tmp_path / "rows.jsonl").touch()
     with pytest.raises(MemgrainError, match="has no rows yet"):

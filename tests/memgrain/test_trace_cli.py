@@ -157,7 +157,7 @@ def test_a_mask_runs_as_a_recorded_selection(tmp_path: Path, capsys: pytest.Capt
         ("import good.din -o x.din", "end it in .parquet or .npz"),
         ("import good.din -o x.npz --format what", "format 'what' is none of"),
         ("import bad.din -o x.npz", "line 1 is 'hello there'"),
-        ("import bad.txt -o x.npz", "give --format"),
+        ("import bad.txt -o x.npz", "name the format"),
         ("import w1.lcs.zst -o x.npz", "make an oracleGeneral of it with libCacheSim's traceConv"),
         ("import bad.npz -o x.parquet", "not a saved trace"),
         ("import list.npy -o x.npz --kv-len 4", "token 4 is outside the context 0..3"),

@@ -14,7 +14,7 @@ from memgrain.errors import MemgrainError
 from memgrain.explore import explore, load_search
 from memgrain.runs.options import RunOptions
 from memgrain.runs.task import Task
-from memgrain.runs.tune import PLAIN_TIME, hold, keys_of, tune, tuned_values
+from memgrain.runs.tune import PLAIN_TIME, keys_of, tune, tune_tasks, tuned_values
 
 UNEVEN = {"shape.kv_len": 4096, "shape.kv_heads": 5, "shape.q_heads": 20}
 KEYS = ("splits", "block_kv")
@@ -78,7 +78,7 @@ def test_a_search_tunes_its_points_and_tells_how(tmp_path: Path) -> None:
 def test_draws_hold_the_values_that_the_files_numbers_make_best(tmp_path: Path) -> None:
     point = PointOf(chip="toy", workload="decode_dense", set=UNEVEN, tune=["splits"])
     task = point.task()
-    (fixed,) = hold([task], tmp_path, RunOptions(jobs=1))
+    (fixed,) = tune_tasks([task], tmp_path, RunOptions(jobs=1))
     assert fixed.tune == ()
     assert fixed.resolve().simulate().time == task.resolve().simulate().time
     options = ExperimentOptions(RunOptions(tmp_path, 1), draw=False)

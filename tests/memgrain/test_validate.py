@@ -197,7 +197,7 @@ def lacking(column: str, number: str = "219", name: str = "h100_attention.csv") 
         (lacking("family"), "", "column 'family' is missing"),
         (lacking("context"), "", "column 'context' is missing"),
         (lacking("order", "55", "h100_microbench.csv"), "", "column 'order' is missing"),
-        (lacking("device"), "", "name the chip with --chip"),
+        (lacking("device"), "", "name the chip"),
         (lacking("step_overlap", "388"), "", "row 388: l2_state is prev_step and step_overlap is empty"),
         (spoiled("device", "TPU"), "", "row 219: no chip is known for device 'TPU'"),
         (spoiled("family", "decod"), "", "did you mean 'decode'"),

@@ -188,8 +188,8 @@ def test_errors_are_what_their_names_say() -> None:
     [
         ({"cycles": "-"}, "", "column 'cycles' is missing"),
         ({"dram": "gddr9"}, "", "no DRAM standard is known for 'gddr9'; known: hbm2_8gb_x128_2gbps"),
-        ({"dram": ""}, "", "name a standard with --dram"),
-        ({"dram": "-"}, "", "name a standard with --dram"),
+        ({"dram": ""}, "", "or name a standard"),
+        ({"dram": "-"}, "", "or name a standard"),
         ({}, "--dram hbm7", "no DRAM standard 'hbm7'"),
         ({}, "--dram nothing.yaml", "nothing.yaml: cannot be read"),
         ({}, "--dram lpddr4", "row 1: burst_bytes is 64, a burst of lpddr4 has 128"),

@@ -22,7 +22,7 @@ import yaml
 from memgrain import MemgrainError, hwmodels
 from memgrain.runs.task import budget
 from memgrain.sim import SimulationError, simulate
-from memgrain.validation.calls import ASK, Gather
+from memgrain.validation.calls import CALL, Gather
 from memgrain.validation.records import Record
 from memgrain.workloads import (
     Kernel,
@@ -211,7 +211,7 @@ def cut(kernel: Kernel, asked: Asked) -> Gather | Workload:
     launch = Launch()
     if kernel.engine is None:  # compiled by Triton, which reports what the file leaves out
         launch = Launch(regs=24, shared=512)
-    found = ASK[kernel.phase](asked.record(kernel), kernel, launch, budget(chip_of(asked.chip)))[0]
+    found = CALL[kernel.phase](asked.record(kernel), kernel, launch, budget(chip_of(asked.chip)))[0]
     assert isinstance(found, Gather | Workload)
     return found
 

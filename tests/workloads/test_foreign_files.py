@@ -71,7 +71,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("a.txt", b"R 0,0,1,5\n", "ReadWriteTrace (DRAM coordinates) is not read here"),
         ("a.txt", b"0x1f40 R\n", "the first Ramulator (address R) is not read here"),
         ("a.txt", b"0 40\n1 80\n", "may be din or a trace of Ramulator's SimpleO3"),
-        ("a.txt", b"what is this\n", "give --format"),
+        ("a.txt", b"what is this\n", "name the format"),
     ],
 )
 def test_a_bad_file_says_why(name: str, content: bytes, message: str, tmp_path: Path) -> None:

@@ -90,10 +90,10 @@ def detect(path: Path) -> str:
     if len(fitting) == 1 and not foreign:
         return fitting[0]
     if fitting:
-        raise WorkloadError(f"{path.name}: its lines may be {' or '.join([*fitting, *foreign])}; give --format")
+        raise WorkloadError(f"{path.name}: its lines may be {' or '.join([*fitting, *foreign])}; name the format")
     for title, mend in foreign.items():
         raise WorkloadError(f"{path.name}: {title} is not read here; {mend}")
-    raise WorkloadError(f"{path.name}: neither name nor first line shows its format; give --format")
+    raise WorkloadError(f"{path.name}: neither name nor first line shows its format; name the format")
 
 
 def _text(path: Path) -> list[str]:

@@ -70,9 +70,7 @@ def read_lines(path: Path) -> Iterator[bytes]:
         *lines, tail = (tail + data).split(b"\n")
         yield from lines
         if len(tail) > _LINE:
-            raise WorkloadError(
-                f"{path.name}: has a line of over {_LINE} bytes, is no text; check its name and --format"
-            )
+            raise WorkloadError(f"{path.name}: has a line of over {_LINE} bytes, is no text; check its name and format")
     if tail:
         yield tail
 

@@ -89,7 +89,7 @@ def _records(path: Path) -> Iterator[Records]:
         if len(odd):
             raise WorkloadError(
                 f"{path.name}: record {first + odd[0] + 1} has next access {after[odd[0]]}, expected the number of an "
-                "access or -1: this is no oracleGeneral; check its name and --format"
+                "access or -1: this is no oracleGeneral; check its name and format"
             )
         first += len(records)
         if len(records):

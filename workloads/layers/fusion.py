@@ -92,7 +92,7 @@ def _one(group: Sequence[Stage], outside: Sequence[Stage], budget: Budget) -> tu
     if share + tile > budget.scratchpad_bytes:
         raise WorkloadError(
             f"fusing {name} keeps {size} B on the chip, {share} B a core, beside tiles of {tile} B; a core has "
-            f"{budget.scratchpad_bytes} B: fuse less, or lower the batch or the chunk (--batch, --tokens)"
+            f"{budget.scratchpad_bytes} B: fuse less, or lower the batch or the chunk"
         )
     found: list[Stage] = []
     for stage in group:

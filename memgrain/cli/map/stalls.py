@@ -11,7 +11,7 @@ import typer
 from memgrain.cli.options import AsJson, CacheState, ChipName
 
 if TYPE_CHECKING:
-    from memgrain.api.maps import Bar as Simulated
+    from memgrain.api.maps import SimulatedWorkload
     from memgrain.plots.stalls import Bar
 
 
@@ -53,7 +53,7 @@ def command(
     draw(bars(found, title), target, as_json)
 
 
-def _label(bar: Simulated, several: bool) -> str:
+def _label(bar: SimulatedWorkload, several: bool) -> str:
     """Label of a bar: the workload if there are several, and the settings of this bar."""
     from memgrain.runs.labels import setting
 

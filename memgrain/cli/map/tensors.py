@@ -60,10 +60,14 @@ def _causes(point: Point, before: str) -> dict[str, dict[str, int]]:
     """Bytes that the last cache read by tensor, then of all, and by cause."""
     from memgrain.api.maps import causes_by_tensor
     from memgrain.errors import MemgrainError
+    from memgrain.sim import SimulationError
 
     if before != "cold":
-        raise MemgrainError(f"causes are told from cold caches, not {before} ones; leave --before or --causes out")
-    return causes_by_tensor(point)
+        raise MemgrainError(f"causes are those of cold caches, not of {before} ones; leave --before or --causes out")
+    try:
+        return causes_by_tensor(point)
+    except SimulationError as error:
+        raise MemgrainError(f"{error}; leave --causes out") from None
 
 
 def _print_causes(why: dict[str, dict[str, int]]) -> None:

@@ -173,8 +173,8 @@ def _print_bytes(screen: Console, model: Model, form: str, what: str, lengths: t
     """A table of bytes by component for some lengths, with the sums for every form of the cache."""
     from memgrain.cli.tables import size_text, table
 
-    said = "kept" if what == "kept" else "read by a decode step"
-    first = f"{said}, cache {form}"
+    which = "kept" if what == "kept" else "read by a decode step"
+    first = f"{which}, cache {form}"
     columns = [_length(length, model.context) for length in lengths]
     longest = model.context or lengths[-1]
     at = _length(longest, None) if longest % KI == 0 else f"{longest:,}"

@@ -1,4 +1,4 @@
-"""`memgrain trace fit`: the dials of a local selection fitted to a recording, and what they give beside it."""
+"""`memgrain trace fit`: the parameters of a local selection fitted to a recording, and what they give beside it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def command(
     layer: Annotated[int | None, typer.Option(help="Fit this layer; the mean of all layers if left out.")] = None,
     as_json: AsJson = False,
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="YAML file for the dials; printed if left out.")
+        Path | None, typer.Option("-o", "--out", help="YAML file for the parameters; printed if left out.")
     ] = None,
 ) -> None:
     """Fit, and print measured beside generated, and whether each is within its bound; half a minute a fit."""
@@ -65,7 +65,7 @@ def figures(found: FittedSelection, layer: int | None) -> dict[str, Any]:
     within = found.within()
     return {
         "layer": "all" if layer is None else layer,
-        "selection": dials(found),
+        "selection": parameters(found),
         "measured": asdict(found.measured),
         "generated": asdict(found.generated),
         "errors": found.errors(),
@@ -74,7 +74,7 @@ def figures(found: FittedSelection, layer: int | None) -> dict[str, Any]:
     }
 
 
-def dials(found: FittedSelection) -> dict[str, Any]:
+def parameters(found: FittedSelection) -> dict[str, Any]:
     """The fitted parameters, with kind and seed."""
     kept = {
         "kind",
@@ -93,7 +93,7 @@ def dials(found: FittedSelection) -> dict[str, Any]:
 
 
 def written(found: FittedSelection, name: str, layer: int | None) -> str:
-    """YAML of the dials, to be put into a workload."""
+    """YAML of the parameters, to be put into a workload."""
     import yaml
 
     errors = found.errors()
@@ -104,7 +104,7 @@ def written(found: FittedSelection, name: str, layer: int | None) -> str:
         f"# Largest errors: overlap {worst['overlap']:.3f}, LRU misses {100 * worst['misses']:.0f} %, pages touched "
         f"{100 * worst['pages']:.0f} %.",
     ]
-    return "\n".join([*head, yaml.safe_dump({"selection": dials(found)}, sort_keys=False)])
+    return "\n".join([*head, yaml.safe_dump({"selection": parameters(found)}, sort_keys=False)])
 
 
 def table(found: FittedSelection) -> Table:

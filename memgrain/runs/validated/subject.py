@@ -88,11 +88,6 @@ class Subject:
         """All fields as a cell of a row; see `from_text`."""
         return json.dumps({name: value for name, value in asdict(self).items() if value})
 
-    @property
-    def unmodified(self) -> bool:
-        """Whether the chip has its shipped parameters."""
-        return CHANGED not in self.chip
-
 
 NUMBERS = ("head_dim", "value_dim", "tokens", "batch", "group", "bytes")
 """Numeric fields."""
