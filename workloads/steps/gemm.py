@@ -14,10 +14,10 @@ from memgrain.workloads.errors import WorkloadError
 from memgrain.workloads.layouts.layout import bases
 from memgrain.workloads.shape import DType, element_bytes
 from memgrain.workloads.steps.matrix import Size
-from memgrain.workloads.trace import PROGRAM, READ, RUN, STEP, WRITE, Chunk, Tensor, Trace
+from memgrain.workloads.trace import PROGRAM, READ, RUN, STEP, WRITE, Chunk, Cores, Tensor, Trace
 
-Place = tuple[int, int]
-"""First row and first column of a tile of C."""
+Place = tuple[int, int, int, int]
+"""A tile of C: its first row and first column, its rows and columns."""
 
 
 class Rectangles(BaseModel):
@@ -45,7 +45,8 @@ class Rectangles(BaseModel):
         for row in range(0, self.grid[0] * down, down):
             for column in range(0, self.grid[1] * across, across):
                 rows, columns = range(row, min(row + down, part), height), range(column, min(column + across, gemm.n))
-                found.append([(p * part + r, c) for p in range(self.row_parts) for c in columns[::width] for r in rows])
+                corners = [(p * part + r, c) for p in range(self.row_parts) for c in columns[::width] for r in rows]
+                found.append([gemm.tile(*corner) for corner in corners])
         return found
 
 
@@ -61,17 +62,77 @@ class RoundRobin(BaseModel):
     band: Size | None = None
     """Tiles of a row of C that are computed together, with alternating direction in successive bands ("swizzle");
     absent: whole rows, one after the other."""
+    bands_of: Literal["columns", "rows"] = "columns"
+    """Whether a band is some columns of C, computed row by row, or some rows, computed column by column."""
 
     def tiles(self, gemm: Gemm) -> list[list[Place]]:
         """The tiles of each core."""
-        (height, width), band = gemm.block, self.band
-        down, across = -(-gemm.m // height), -(-gemm.n // width)
-        order = []
-        for number, first in enumerate(range(0, across, band or across)):
-            rows = range(down) if number % 2 == 0 else range(down - 1, -1, -1)
-            order += [(r, c) for r in rows for c in range(first, min(first + (band or across), across))]
-        places = [(r * height, c * width) for r, c in order]
+        (height, width), along = gemm.block, self.bands_of == "columns"
+        down, across = gemm.grid if along else gemm.grid[::-1]
+        order, band = [], self.band or across
+        for number, first in enumerate(range(0, across, band)):
+            lines = range(down) if number % 2 == 0 else range(down - 1, -1, -1)
+            order += [(i, j) for i in lines for j in range(first, min(first + band, across))]
+        places = [gemm.tile(r * height, c * width) for r, c in (order if along else ((i, j) for j, i in order))]
         return [places[core :: self.programs] for core in range(self.programs)]
+
+
+class SlidingWindow(BaseModel):
+    """Tiles are dealt in turn, down the columns of a window of rows; where the last round has work for at most half of
+    the cores, its tiles are cut and shared by as many as there are ("adaptive sliding window tiling" of CATLASS,
+    github hicann/catlass@0dfcf9df include/catlass/gemm/block/block_scheduler_aswt.hpp)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["sliding_window"]
+    """Value of `kind` in the YAML."""
+    programs: Size
+    """Cores."""
+    window: Size = 4
+    """Rows of tiles in a window; what is left of them joins the last window."""
+
+    def tiles(self, gemm: Gemm) -> list[list[Place]]:
+        """The tiles of each core."""
+        (height, width), (down, across) = gemm.block, gemm.grid
+        window = min(self.window, down)
+        firsts = range(0, down // window * window, window)
+        order = []
+        for number, first in enumerate(firsts):
+            rows = range(first, first + window if number + 1 < len(firsts) else down)
+            columns = range(across) if number % 2 == 0 else range(across - 1, -1, -1)
+            order += [gemm.tile(row * height, column * width) for column in columns for row in rows]
+        left = len(order) % self.programs or self.programs
+        whole, rest = order[:-left], order[-left:]
+        cut = self._cut(gemm, self.programs // left)
+        dealt = [whole[core :: self.programs] for core in range(self.programs)]
+        for core, part in enumerate(part for place in rest for part in parts(place, cut)):
+            dealt[core].append(part)
+        return [[place for place in mine if place[2] and place[3]] for mine in dealt]
+
+    @staticmethod
+    def _cut(gemm: Gemm, shares: int) -> tuple[int, int]:
+        """Parts down and across of a tile of the last round, for which there are `shares` cores each."""
+        rows, columns = gemm.last
+        down, across = min(rows, shares), min(columns, shares)
+        while down * across > shares:
+            down, across = (down - 1, across) if down >= across else (down, across - 1)
+        return -(-rows // -(-rows // down)), -(-columns // -(-columns // across))
+
+
+def parts(place: Place, cut: tuple[int, int]) -> list[Place]:
+    """A tile in `cut` parts down and across, down first; the last ones may be smaller, or have no rows or columns."""
+    row, column, height, width = place
+    step_down, step_across = -(-height // cut[0]), -(-width // cut[1])
+    return [
+        (
+            row + i * step_down,
+            column + j * step_across,
+            max(0, min(step_down, height - i * step_down)),
+            max(0, min(step_across, width - j * step_across)),
+        )
+        for j in range(cut[1])
+        for i in range(cut[0])
+    ]
 
 
 class Gemm(BaseModel):
@@ -88,7 +149,7 @@ class Gemm(BaseModel):
     n: Size
     """Columns of B and C."""
     k: Size
-    """Columns of A and rows of B; a multiple of both of k_steps."""
+    """Columns of A and rows of B."""
     dtype: DType
     """Element type of A and B, in which the product runs."""
     out_dtype: DType
@@ -101,17 +162,35 @@ class Gemm(BaseModel):
     """Elements along k that a DMA command moves of A and of B; one a multiple of the other."""
     stages: Annotated[int, Field(ge=1, le=16)]
     """Steps (of the larger of k_steps) that may be loaded ahead, the one computed included: 2 is double buffering."""
-    deal: Annotated[Rectangles | RoundRobin, Field(discriminator="kind")]
+    one_result: bool = False
+    """Whether a core has room for one tile of C only, so that its next tile waits until the last one is stored."""
+    store: Cores = "matmul"
+    """Cores that write C: those that compute it, or the vector cores, which take it from them."""
+    deal: Annotated[Rectangles | RoundRobin | SlidingWindow, Field(discriminator="kind")]
     """Assignment of C's tiles to cores."""
 
     @model_validator(mode="after")
     def _whole(self) -> Gemm:
-        large, small = max(self.k_steps), min(self.k_steps)
-        if self.k % large or large % small:
-            raise WorkloadError(f"k {self.k} and k_steps {self.k_steps} must divide one another; change k_steps")
+        if max(self.k_steps) % min(self.k_steps):
+            raise WorkloadError(f"k_steps {self.k_steps}: one must be a multiple of the other; change one")
         if isinstance(self.deal, Rectangles) and self.m % self.deal.row_parts:
             raise WorkloadError(f"m {self.m} is no multiple of row_parts {self.deal.row_parts}; change it")
         return self
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Tiles of C down and across."""
+        return -(-self.m // self.block[0]), -(-self.n // self.block[1])
+
+    @property
+    def last(self) -> tuple[int, int]:
+        """Rows and columns of C's last tile."""
+        _, _, rows, columns = self.tile((self.grid[0] - 1) * self.block[0], (self.grid[1] - 1) * self.block[1])
+        return rows, columns
+
+    def tile(self, row: int, column: int) -> Place:
+        """The tile of C that begins at a row and a column."""
+        return row, column, min(self.block[0], self.m - row), min(self.block[1], self.n - column)
 
     def trace(self) -> Trace:
         """The trace."""
@@ -123,7 +202,11 @@ class Gemm(BaseModel):
         tensors = tuple(Tensor(name, base, sizes[name], sizes[name]) for name, base in at.items())
         held = self.stages * sum(edge * step for edge, step in zip(self.block, self.k_steps, strict=True)) * size
         chunks = GemmChunks(self, tuple(at.values()))
-        return Trace(self.name, tensors, self.dtype, held, self.stages, 1, read, 0, sizes["C"], chunks)
+        return Trace(
+            *(self.name, tensors, self.dtype, held, self.stages, 1, read, 0, sizes["C"], chunks),
+            one_result=self.one_result,
+            stores_by=self.store,
+        )
 
 
 @dataclass(frozen=True)
@@ -139,7 +222,7 @@ class GemmChunks:
         programs: list[tuple[int, ...]] = []
         steps: list[tuple[int, ...]] = []
         runs: list[tuple[int, ...]] = []
-        times = self.gemm.k // max(self.gemm.k_steps)
+        times = -(-self.gemm.k // max(self.gemm.k_steps))
         for tiles in self.gemm.deal.tiles(self.gemm):
             first = len(steps)
             for place in tiles:
@@ -152,25 +235,26 @@ class GemmChunks:
 
     def _step(self, place: Place, start: int, repeats: int, runs: list[tuple[int, ...]]) -> tuple[int, ...]:
         """A step from step `start` along k on, repeated; its runs are appended."""
-        gemm, (a, b, c), (row, column) = self.gemm, self.at, place
+        gemm, (a, b, c), (row, column, height, width) = self.gemm, self.at, place
         size, wide, whole = element_bytes(gemm.dtype), element_bytes(gemm.out_dtype), max(gemm.k_steps)
-        height, width = min(gemm.block[0], gemm.m - row), min(gemm.block[1], gemm.n - column)
-        first, loads = len(runs), 0
-        for part in range(0, whole, gemm.k_steps[0]):
-            k = start * whole + part
+        first, last = len(runs), (start + repeats) * whole >= gemm.k
+        depth = gemm.k - start * whole if last else whole
+        for k, deep in _cuts(start * whole, depth, gemm.k_steps[0]):
             base, pitch = a + (row * gemm.k + k) * size, gemm.k * size
-            runs.append((base, pitch, height, gemm.k_steps[0] * size, -1, whole * size, READ, 0))
-            loads += 1
-        for part in range(0, whole, gemm.k_steps[1]):
-            k = start * whole + part
+            runs.append((base, pitch, height, deep * size, -1, whole * size, READ, 0))
+        for k, deep in _cuts(start * whole, depth, gemm.k_steps[1]):
             if gemm.b_rows == "k":
                 base, pitch = b + (column * gemm.k + k) * size, gemm.k * size
-                runs.append((base, pitch, width, gemm.k_steps[1] * size, -1, whole * size, READ, 1))
+                runs.append((base, pitch, width, deep * size, -1, whole * size, READ, 1))
             else:
                 base, pitch = b + (k * gemm.n + column) * size, gemm.n * size
-                runs.append((base, pitch, gemm.k_steps[1], width * size, -1, whole * pitch, READ, 1))
-            loads += 1
-        last = start + repeats == gemm.k // whole
+                runs.append((base, pitch, deep, width * size, -1, whole * pitch, READ, 1))
+        loads = len(runs) - first
         if last:
             runs.append((c + (row * gemm.n + column) * wide, gemm.n * wide, height, width * wide, -1, 0, WRITE, 2))
-        return first, 0, loads, int(last), repeats, height, width, whole, 0, 0, 0, 0
+        return first, 0, loads, int(last), repeats, height, width, depth, 0, 0, 0, 0
+
+
+def _cuts(start: int, length: int, most: int) -> list[tuple[int, int]]:
+    """Beginnings and lengths of the pieces of `length` elements from `start` on, `most` at a time."""
+    return [(start + part, min(most, length - part)) for part in range(0, length, most)]
