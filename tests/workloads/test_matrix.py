@@ -99,7 +99,7 @@ def test_an_addition_reads_both_and_writes_one_evenly_shared() -> None:
         {"kind": "rectangles", "grid": [1, 2], "row_parts": 3},
         {"kind": "round_robin", "programs": 4, "band": 2},
         {"kind": "round_robin", "programs": 5},
-        {"kind": "round_robin", "programs": 4, "band": 2, "bands_of": "rows"},
+        {"kind": "round_robin", "programs": 4, "band": 2, "band_of": "rows"},
         {"kind": "sliding_window", "programs": 9, "window": 2},
     ],
 )
@@ -118,14 +118,14 @@ def test_a_product_makes_every_tile_once_from_its_rows_and_columns(b_rows: str, 
         assert np.array_equal(np.unique(covered), np.arange(size))
 
 
-def test_bands_of_tiles_are_walked_down_and_up_again() -> None:
+def test_band_of_tiles_are_walked_down_and_up_again() -> None:
     deal = {"kind": "round_robin", "programs": 1, "band": 2}
     asked = parse_any({**GEMM, "deal": deal})
     places = asked.deal.tiles(asked)[0]  # type: ignore[union-attr]
     walk = [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1), (2, 2), (1, 2), (0, 2)]
     assert [(r // 32, c // 32) for r, c, _, _ in places] == walk
     assert places[-1] == (0, 64, 32, 16)
-    turned = parse_any({**GEMM, "deal": {**deal, "bands_of": "rows"}})
+    turned = parse_any({**GEMM, "deal": {**deal, "band_of": "rows"}})
     assert [(c // 32, r // 32) for r, c, _, _ in turned.deal.tiles(turned)[0]] == walk  # type: ignore[union-attr]
 
 

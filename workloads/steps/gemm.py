@@ -14,10 +14,8 @@ from memgrain.workloads.errors import WorkloadError
 from memgrain.workloads.layouts.layout import bases
 from memgrain.workloads.shape import DType, element_bytes
 from memgrain.workloads.steps.matrix import Size
+from memgrain.workloads.steps.sliding_window import Place, SlidingWindow
 from memgrain.workloads.trace import PROGRAM, READ, RUN, STEP, WRITE, Chunk, Cores, Tensor, Trace
-
-Place = tuple[int, int, int, int]
-"""A tile of C: its first row and first column, its rows and columns."""
 
 
 class Rectangles(BaseModel):
@@ -62,12 +60,12 @@ class RoundRobin(BaseModel):
     band: Size | None = None
     """Tiles of a row of C that are computed together, with alternating direction in successive bands ("swizzle");
     absent: whole rows, one after the other."""
-    bands_of: Literal["columns", "rows"] = "columns"
+    band_of: Literal["columns", "rows"] = "columns"
     """Whether a band is some columns of C, computed row by row, or some rows, computed column by column."""
 
     def tiles(self, gemm: Gemm) -> list[list[Place]]:
         """The tiles of each core."""
-        (height, width), along = gemm.block, self.bands_of == "columns"
+        (height, width), along = gemm.block, self.band_of == "columns"
         down, across = gemm.grid if along else gemm.grid[::-1]
         order, band = [], self.band or across
         for number, first in enumerate(range(0, across, band)):
@@ -75,64 +73,6 @@ class RoundRobin(BaseModel):
             order += [(i, j) for i in lines for j in range(first, min(first + band, across))]
         places = [gemm.tile(r * height, c * width) for r, c in (order if along else ((i, j) for j, i in order))]
         return [places[core :: self.programs] for core in range(self.programs)]
-
-
-class SlidingWindow(BaseModel):
-    """Tiles are dealt in turn, down the columns of a window of rows; where the last round has work for at most half of
-    the cores, its tiles are cut and shared by as many as there are ("adaptive sliding window tiling" of CATLASS,
-    github hicann/catlass@0dfcf9df include/catlass/gemm/block/block_scheduler_aswt.hpp)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    kind: Literal["sliding_window"]
-    """Value of `kind` in the YAML."""
-    programs: Size
-    """Cores."""
-    window: Size = 4
-    """Rows of tiles in a window; what is left of them joins the last window."""
-
-    def tiles(self, gemm: Gemm) -> list[list[Place]]:
-        """The tiles of each core."""
-        (height, width), (down, across) = gemm.block, gemm.grid
-        window = min(self.window, down)
-        firsts = range(0, down // window * window, window)
-        order = []
-        for number, first in enumerate(firsts):
-            rows = range(first, first + window if number + 1 < len(firsts) else down)
-            columns = range(across) if number % 2 == 0 else range(across - 1, -1, -1)
-            order += [gemm.tile(row * height, column * width) for column in columns for row in rows]
-        left = len(order) % self.programs or self.programs
-        whole, rest = order[:-left], order[-left:]
-        cut = self._cut(gemm, self.programs // left)
-        dealt = [whole[core :: self.programs] for core in range(self.programs)]
-        for core, part in enumerate(part for place in rest for part in parts(place, cut)):
-            dealt[core].append(part)
-        return [[place for place in mine if place[2] and place[3]] for mine in dealt]
-
-    @staticmethod
-    def _cut(gemm: Gemm, shares: int) -> tuple[int, int]:
-        """Parts down and across of a tile of the last round, for which there are `shares` cores each."""
-        rows, columns = gemm.last
-        down, across = min(rows, shares), min(columns, shares)
-        while down * across > shares:
-            down, across = (down - 1, across) if down >= across else (down, across - 1)
-        return -(-rows // -(-rows // down)), -(-columns // -(-columns // across))
-
-
-def parts(place: Place, cut: tuple[int, int]) -> list[Place]:
-    """A tile in `cut` parts down and across, down first; the last ones may be smaller, or have no rows or columns."""
-    row, column, height, width = place
-    step_down, step_across = -(-height // cut[0]), -(-width // cut[1])
-    return [
-        (
-            row + i * step_down,
-            column + j * step_across,
-            max(0, min(step_down, height - i * step_down)),
-            max(0, min(step_across, width - j * step_across)),
-        )
-        for j in range(cut[1])
-        for i in range(cut[0])
-    ]
 
 
 class Gemm(BaseModel):
