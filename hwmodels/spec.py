@@ -179,6 +179,13 @@ class Requests(Spec):
         return self
 
 
+class SplitWrites(Spec):
+    """Rows that an engine writes piece by piece, because they do not begin where the memory's units do."""
+
+    piece: Bytes = Field(description="bytes of a piece; rows at multiples of it are written whole")
+    interval: Duration = Field(description="time that the writing engine takes for one piece")
+
+
 class Scratchpad(Spec):
     """Memory that software fills by DMA commands or asynchronous copies."""
 
@@ -201,6 +208,9 @@ class Scratchpad(Spec):
     )
     requests: Requests | None = Field(
         default=None, description="how rows are cut into requests; absent: only the bytes matter"
+    )
+    split_writes: SplitWrites | None = Field(
+        default=None, description="how rows are written at addresses that do not suit; absent: like all others"
     )
     alignment: Bytes = Field(description="multiple to which transfers are rounded up")
 

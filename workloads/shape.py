@@ -40,6 +40,7 @@ class AttentionShape(BaseModel):
     """Sizes of Q [batch, q_heads, q_len, head_dim], K [batch, kv_heads, kv_len, head_dim] and V [.., head_dim_v].
 
     Query i of q_len sits at absolute position `kv_len - q_len + i`: the queries are the last tokens of the context.
+    Only under the pattern dense, which gives them no position, may there be more queries than keys (cross attention).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,7 +54,7 @@ class AttentionShape(BaseModel):
     q_len: int = Field(ge=1, le=2**31 - 1)
     """Query tokens of a sequence: 1 in plain decoding, the prompt in prefill."""
     kv_len: int = Field(ge=1, le=2**31 - 1)
-    """Tokens of context, the query tokens included; token numbers are int32."""
+    """Tokens of context, the query tokens included where they have a position in it; token numbers are int32."""
     head_dim: int = Field(ge=1, le=2**16)
     """Elements of a row of Q and K."""
     head_dim_v: int | None = Field(default=None, ge=1, le=2**16)
@@ -68,8 +69,6 @@ class AttentionShape(BaseModel):
                 f"q_heads {self.q_heads} is no multiple of kv_heads {self.kv_heads}; "
                 f"use {self.q_heads // self.kv_heads * self.kv_heads or self.kv_heads} query heads"
             )
-        if self.q_len > self.kv_len:
-            raise WorkloadError(f"q_len {self.q_len} exceeds kv_len {self.kv_len}; the context holds the queries too")
         if self.v_in_k and self.value_dim > self.head_dim:
             raise WorkloadError(
                 f"head_dim_v {self.value_dim} exceeds head_dim {self.head_dim}, of whose rows V is the beginning; "

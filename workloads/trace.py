@@ -131,6 +131,10 @@ class Trace:
 
     cores: Cores = "matmul"
     """Kind of core of its programs; programs on vector cores have no products."""
+    one_result: bool = False
+    """Whether a program has room for one result only, so that it computes its next step when its last store is done."""
+    stores_by: Cores | None = None
+    """Kind of core whose ports its stores leave by, where that is another kind than `cores`; None: the same."""
     joined: bool = False
     """Whether it belongs to the kernel before it: its programs wait for all of that kernel's, without a launch."""
     macs: int | None = None

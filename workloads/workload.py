@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from memgrain.workloads.errors import WorkloadError
 from memgrain.workloads.kernels.tiling import Tiling
 from memgrain.workloads.layouts.layout import Layout, Placement
-from memgrain.workloads.patterns import EVICTING, BlockSparse, HeavyHitters, Pattern, Streaming, Visits, in_units
+from memgrain.workloads.patterns import EVICTING, BlockSparse, Dense, HeavyHitters, Pattern, Streaming, Visits, in_units
 from memgrain.workloads.selection import Selection
 from memgrain.workloads.shape import AttentionShape, DType, DTypes, Phase
 
@@ -100,6 +100,11 @@ class Workload(BaseModel):
     @model_validator(mode="after")
     def _agree(self) -> Workload:
         Placement(self.layout, self.shape, self.dtypes, None).check()
+        if self.shape.q_len > self.shape.kv_len and not isinstance(self.pattern, Dense):
+            raise WorkloadError(
+                f"q_len {self.shape.q_len} exceeds kv_len {self.shape.kv_len}, and under pattern {self.pattern.kind} "
+                "the context holds the queries too; lower q_len, or set pattern.kind: dense for more queries than keys"
+            )
         if self.pattern.needs_selection and self.selection is None:
             raise WorkloadError(
                 f"pattern {self.pattern.kind} chooses tokens and there is no selection; add "

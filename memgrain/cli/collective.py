@@ -126,14 +126,15 @@ def _show(chip: Chip, done: CollectiveRun) -> None:
 
 
 def _label(chip: Chip, done: CollectiveRun) -> str:
-    """The validation label of a collective: measured tables cover one node, and only some chips."""
-    from memgrain.validation.external import SYSTEMS
+    """The validation label of a collective: measured times cover one node, and only some chips."""
+    from memgrain.validation.collectives import measured_chips
 
     if "network" in done.tiers:
         return "not validated over nodes: no collective between nodes was compared on any chip"
-    if chip.name in SYSTEMS:
-        return "within a node: --validate gives the errors of this operation against measured tables, by size"
-    return f"not validated: no measured collectives of {chip.name}; {', '.join(SYSTEMS)} have some, see --validate"
+    if chip.name in measured_chips():
+        return "within a node: --validate gives the errors against measured times, by operation and size"
+    names = ", ".join(measured_chips())
+    return f"not validated: no measured collectives of {chip.name}; {names} have some, see --validate"
 
 
 def _compare(found: CollectiveValidation, as_json: bool) -> None:

@@ -6,6 +6,8 @@ int8, as nccl-tests measures them: out of place, some hundred operations in a ro
 (collector/collect_nccl.py). Its message_size is a number of elements. It also contains vLLM's own all-reduce of bf16,
 captured in a graph: every chip reads from all others at once, the whole message below a size and its own part above
 (github vllm-project/vllm, csrc/custom_all_reduce.cuh). From 8 MiB on NCCL runs instead, and these rows are omitted.
+
+Single published times of other chips are in `published_collectives.yaml` beside this file.
 """
 
 from __future__ import annotations
@@ -14,15 +16,20 @@ import importlib.util
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
 
 from memgrain.errors import MemgrainError
 from memgrain.hwmodels import Chip
+from memgrain.inputs.keys import validate
+from memgrain.inputs.yaml_file import read_mapping
 from memgrain.sim.network.collectives import AUTO, collective
 from memgrain.validation.external import SYSTEMS
+from memgrain.validation.points import Label
 
 OPS = {
     "all_gather": "all_gather",
@@ -62,6 +69,62 @@ COLUMNS = (
 )
 
 
+PUBLISHED = Path(__file__).with_name("published_collectives.yaml")
+"""Published times of single operations."""
+Text = Annotated[str, Field(min_length=1)]
+
+
+class PublishedRow(BaseModel):
+    """One published time."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    chip: Text
+    """A shipped chip."""
+    library: Text
+    """Library and kind of exchange, as rows are grouped."""
+    op: Text
+    """The operation, by our name."""
+    bytes: int = Field(ge=1)
+    """Its size, as `MAKERS` of `memgrain.sim.network.schedule` says."""
+    chips: int = Field(ge=2)
+    """How many chips take part."""
+    dtype: Text
+    """Element type."""
+    time_us: float = Field(gt=0)
+    """Measured time."""
+    source: Text
+    """A key of the file's sources."""
+    label: Label
+    """How it was timed; derived: from a published rate."""
+    conditions: Text
+    """What is known about the run."""
+    unknown: Text
+    """What the source does not say."""
+
+
+class PublishedFile(BaseModel):
+    """Published times, and where they are from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sources: dict[Text, Text]
+    """Full citations by key."""
+    rows: list[PublishedRow] = Field(min_length=1)
+    """The times."""
+
+
+@cache
+def published() -> PublishedFile:
+    """The shipped file of published times."""
+    return validate(PublishedFile, read_mapping(PUBLISHED, "list rows", MemgrainError), PUBLISHED.name, MemgrainError)
+
+
+def measured_chips() -> tuple[str, ...]:
+    """Names of the chips of which collectives were measured."""
+    return (*SYSTEMS, *dict.fromkeys(row.chip for row in published().rows))
+
+
 @dataclass(frozen=True)
 class CollectiveValidation:
     """Predictions compared with the tables' times."""
@@ -85,7 +148,16 @@ class CollectiveValidation:
 
 
 def validate_collectives(chip: Chip) -> CollectiveValidation:
-    """Predict every row of the newest tables of the chip. Raises MemgrainError if there is none."""
+    """Predict every row of the newest tables of the chip, or its published times. Raises MemgrainError if there is
+    none."""
+    rows = [row for row in published().rows if row.chip == chip.name]
+    if rows:
+        found = [
+            _predicted(chip, row.library, row.op, row.bytes, row.chips, row.dtype, row.time_us / 1000, AUTO, False)
+            for row in rows
+        ]
+        keys = ", ".join(dict.fromkeys(row.source for row in rows))
+        return CollectiveValidation(f"published times ({keys})", pd.DataFrame(found, columns=list(COLUMNS)))
     folder = _folder(chip)
     path = _newest(folder, "nccl/*/nccl_perf.parquet")
     if path is None:
@@ -132,7 +204,7 @@ def _folder(chip: Chip) -> Path:
             "pip install 'memgrain[external]'"
         )
     if chip.name not in SYSTEMS:
-        raise MemgrainError(f"no collectives of {chip.name} were measured; choose one of {', '.join(SYSTEMS)}")
+        raise MemgrainError(f"no collectives of {chip.name} were measured; choose one of {', '.join(measured_chips())}")
     return Path(package.origin).parent / "systems" / "data" / SYSTEMS[chip.name] / "comm"
 
 

@@ -84,6 +84,7 @@ class CompiledEngine:
             "max_programs": core.max_programs or 1,
             "score_bytes": SCORE_BYTES,
             "probability_bytes": PROBABILITY_BYTES,
+            "one_result": trace.one_result,
             "levels": len(self.levels.table),
         }.items():
             found[field] = value

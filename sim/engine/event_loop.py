@@ -133,6 +133,10 @@ def decide(number, core, programs, state):
     """Nothing more can be issued now: compute the step whose data are there, or wait."""
     slot, now = state.slots[number], state.progress.now
     load = state.loads[number, slot.first_load]
+    if slot.loads and load.done <= now and now < slot.stored:
+        slot.cause, slot.state, slot.began = slot.stored_cause, tb.WAITED, now
+        schedule(slot.stored, number, state)
+        return tb.WAIT
     if slot.loads and load.done <= now:
         step = programs.steps[state.positions[number, tb.COMPUTED].step]
         work = programs.computations[step.computation]
@@ -287,6 +291,8 @@ def advance(number, programs, state):
         return after_code(number, core, programs, state)
     elif slot.state == tb.STORE_SERVED:
         state.counts.end = max(state.counts.end, request.done)
+        if state.constants.one_result:
+            slot.stored, slot.stored_cause = request.done, request.cause
         slot.state = tb.AT_WORK
     elif slot.state == tb.WAITED:
         state.spent[slot.cause] += now - slot.began

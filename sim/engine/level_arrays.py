@@ -95,6 +95,8 @@ class LevelArrays:
                 "granule": level.granule,
                 "rows": level.spec.dma_rows or EVERY_ROW,
                 "startup": level.spec.dma_startup or 0,
+                "split_piece": level.split.piece if level.split else 0,
+                "split_interval": level.split.interval if level.split else 0,
             }
         if isinstance(level, Cache):
             return {

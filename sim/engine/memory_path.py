@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from memgrain.sim.cache import lookup
 from memgrain.sim.dram import bank_timing
 from memgrain.sim.dram.state import DramArrays
+from memgrain.sim.levels.dma_requests import count_pieces
 from memgrain.sim.levels.held_lines import hold_lines
 from memgrain.sim.levels.run_sizes import count_bytes, count_transfer
 from memgrain.sim.native.jit import inlined
@@ -37,6 +38,9 @@ LEVEL = record_type(
     "granule",
     "rows",
     "startup",
+    # of a scratchpad whose writes are split (0: they are not): see `SplitWrites` of `memgrain.hwmodels.spec`
+    "split_piece",
+    "split_interval",
     # of a cache: its number, its line as bits, and the time that a read past it holds a line (-1: it holds none)
     "cache",
     "line_bits",
@@ -121,7 +125,7 @@ def enter_link(level, core, size, writes, now, free):
 
 
 @inlined
-def enter_pad(level, core, size, runs, first, count, writes, now, free):
+def enter_pad(level, core, size, runs, indices, first, count, writes, now, free):
     """A request enters a scratchpad, which books a DMA engine and its banks."""
     moved, commands = count_transfer(runs, first, count, level.granule, level.rows)
     level.bytes += size
@@ -131,6 +135,8 @@ def enter_pad(level, core, size, runs, first, count, writes, now, free):
     engine = (level.writes_free if writes else level.reads_free) + core // level.share
     banks = level.banks_free + core // level.share
     free[engine] = max(now, free[engine]) + commands * level.startup
+    if level.split_piece and writes:
+        free[engine] += count_pieces(runs, indices, first, count, level.split_piece) * level.split_interval
     free[banks] = max(now, free[banks]) + duration(moved, level.read_rate)
     level.until, level.banks_until = free[engine], free[banks]
 
@@ -195,7 +201,7 @@ def serve(path, runs, indices, first, count, repeat, core, now, levels):
             enter_link(level, core, size, writes, now, free)
             core //= level.gathers
         elif level.kind == PAD:
-            enter_pad(level, core, size, runs, first, count, writes, now, free)
+            enter_pad(level, core, size, runs, indices, first, count, writes, now, free)
         elif level.kind == DRAM:
             done, begins, came = serve_dram(level, runs, indices, first, count, repeat, now, levels.dram)
         elif level.kind == CACHE:

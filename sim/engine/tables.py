@@ -73,6 +73,8 @@ CONSTANTS = record_type(
     "max_programs",
     "score_bytes",
     "probability_bytes",
+    # whether a program has room for one result only
+    "one_result",
     # levels of the machine, and the free entries that a cache must have for data under way
     "levels",
     "room",
@@ -138,6 +140,9 @@ SLOT = record_type(
     "end_of_work",
     "parts",
     "across",
+    # when its last result has left, and what it waits for, where it has room for one result only
+    "stored",
+    "stored_cause",
 )
 """A slot for a program on a core; slot number = resident program x cores + core."""
 POSITION = record_type("step", "times")

@@ -1,4 +1,4 @@
-"""Requests of a DMA engine for rows, where the address of a row decides the size of its requests."""
+"""Requests of a DMA engine for rows, where the address of a row decides how it is cut."""
 
 import numpy as np
 
@@ -26,4 +26,19 @@ def count_requests(runs, indices, first, count, largest, smallest):
             while piece > smallest and low & (piece - 1):
                 piece >>= 1
             total += (size + piece - 1) // piece
+    return total
+
+
+@compiled
+def count_pieces(runs, indices, first, count, piece):
+    """Pieces of `piece` bytes of the rows of `count` runs from `first` on, at their first repeat, whose address is no
+    multiple of it."""
+    total = 0
+    for r in range(first, first + count):
+        run = runs[r]
+        base, stride, index = np.int64(run["base"]), np.int64(run["stride"]), np.int64(run["index"])
+        of_row = (np.int64(run["bytes"]) + piece - 1) // piece
+        for i in range(np.int64(run["count"])):
+            if (base + (indices[index + i] if index >= 0 else i) * stride) % piece:
+                total += of_row
     return total

@@ -68,9 +68,23 @@ class Machine:
                 f"{trace.name} runs on the vector cores, and {chip.name} does not say how {self.core.name} runs "
                 f"programs; set {self.core.name}.max_programs, max_bytes_in_flight and program_start"
             )
+        self._prepare_stores(trace)
         near = (level for level in self.core.near if isinstance(level, ScratchpadSpec))
         self.scratchpad = next(near, chip.scratchpad)
         self.units = Units(chip, trace.dtype, trace)
+
+    def _prepare_stores(self, trace: Trace) -> None:
+        """Have stores leave by the ports that the trace says. Vector cores take results from the matrix cores at the
+        rate at which these write, and write rows at any address as they are."""
+        other = trace.stores_by not in (None, trace.cores)
+        if other and not (self.vectors_apart and self.chip.exchange == "direct"):
+            raise SimulationError(
+                f"{trace.name} stores by the {trace.stores_by} cores, to which results pass only through memory on "
+                f"{self.chip.name}; leave stores_by out, or choose a chip with exchange: direct"
+            )
+        for level in self.levels:
+            if isinstance(level, Scratchpad):
+                level.split = None if other else level.spec.split_writes
 
     def _vectors(self, trace: Trace) -> Level:
         """The levels of separate vector cores, which lead to memory, or, where scores pass directly, nowhere while the

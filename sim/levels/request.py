@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from memgrain.sim.levels.dma_requests import count_requests
+from memgrain.sim.levels.dma_requests import count_pieces, count_requests
 from memgrain.sim.levels.run_sizes import count_bytes, count_lines, count_transfer
 from memgrain.workloads.trace import UNCACHED, WRITE
 
@@ -23,7 +23,10 @@ class Request:
     requests that a cache sends to the DRAM are never needed.
     """
 
-    __slots__ = ("_lines", "_requests", "_transfer", "bytes", "count", "first", "indices", "runs", "uncached", "writes")
+    __slots__ = (
+        *("_lines", "_pieces", "_requests", "_transfer"),
+        *("bytes", "count", "first", "indices", "runs", "uncached", "writes"),
+    )
 
     bytes: int
     """Bytes of all runs."""
@@ -62,6 +65,12 @@ class Request:
         if key not in self._requests:
             self._requests[key] = count_requests(self.runs, self.indices, self.first, self.count, largest, smallest)
         return self._requests[key]
+
+    def pieces(self, size: int) -> int:
+        """Pieces of `size` bytes of the rows that do not begin at a multiple of it; see `count_pieces`."""
+        if size not in self._pieces:
+            self._pieces[size] = count_pieces(self.runs, self.indices, self.first, self.count, size)
+        return self._pieces[size]
 
     def lines(self, size: int) -> int:
         """Most lines of `size` bytes that the runs can touch."""

@@ -16,18 +16,21 @@ class Scratchpad:
     Reads and writes have an engine each (the MTE2 and MTE3 or FixPipe queues of an Ascend core).
 
     An engine starts one command every `dma_startup`; data of the last command is there one latency of the level below
-    after its start. Rows occupy whole bank words. The level below serves the request at once, not when the engine gets
-    to it, and the wait for the engine is added to the answer: a reservation in the future would keep others from the
-    time before it, since they would see idle servers as booked.
+    after its start. Rows occupy whole bank words. Where writes are split, rows at other addresses than multiples of a
+    piece also take the writing engine `split_writes.interval` for each piece. The level below serves the request at
+    once, not when the engine gets to it, and the wait for the engine is added to the answer: a reservation in the
+    future would keep others from the time before it, since they would see idle servers as booked.
     """
 
     def __init__(self, spec: ScratchpadSpec, shared: tuple[int, int], below: Level) -> None:
+        """Engines, banks and counts of a level; a machine says for each trace whether `split` holds."""
         self.name, self.spec, self.below = spec.name, spec, below
         self.latency, self.queue, self.first, self.came = below.latency, 0, 0, 0
         number, self.share = shared
         self.engine_free = [[0] * number, [0] * number]
         self.banks_free = [0] * number
         self.granule = max(spec.alignment, spec.bank_width)
+        self.split = spec.split_writes
         self.for_engine = False
         self.bytes = self.moved = self.commands = self.write_commands = 0
 
@@ -41,6 +44,8 @@ class Scratchpad:
         self.write_commands += commands if request.writes else 0
         engine = self.engine_free[request.writes]
         engine[i] = max(now, engine[i]) + commands * (self.spec.dma_startup or 0)
+        if self.split and request.writes:
+            engine[i] += request.pieces(self.split.piece) * self.split.interval
         self.banks_free[i] = max(now, self.banks_free[i]) + moved * PS // self.spec.bandwidth
         arrived = self.below.serve(request, repeat, core, now)
         started = engine[i] + self.latency

@@ -228,6 +228,7 @@ class ReferenceEngine:
         loaded: deque[tuple[int, str]] = deque()
         listed: deque[tuple[int, str]] = deque()
         issued = computed = 0
+        stored, stored_cause = 0, ""
         while computed < len(steps):
             now = int(env.now)
             wake, cause = 0, ""
@@ -254,13 +255,21 @@ class ReferenceEngine:
                     self._add_load(core, size, now, done, label)
                 loaded.append((done, label))
                 issued += 1
+            if loaded and loaded[0][0] <= now and now < stored:
+                yield env.timeout(stored - now)
+                self._note(core, slot, now, stored_cause)
+                continue
             if loaded and loaded[0][0] <= now:
                 part, repeat = steps[computed]
                 yield from self._compute(core, slot, part.work, part.scores, now)
                 if part.store or part.idle:
                     yield from self._compute(core, slot, part.once, (0, 0), int(env.now))
                 if part.store:
-                    self.end = max(self.end, self.machine.top.serve(part.store, repeat, core, int(env.now)))
+                    at = int(env.now)
+                    done = self._serve(self.machine.top, part.store, repeat, core, at)
+                    self.end = max(self.end, done)
+                    if self.trace.one_result:
+                        stored, stored_cause = done, self._cause(at, done)
                 loaded.popleft()
                 computed += 1
                 continue

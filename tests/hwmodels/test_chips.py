@@ -190,7 +190,7 @@ def test_memory(name: str, gigabytes: float, gibibytes: float, standard: str) ->
         ("b200", "smem", 227),
         ("tpu_v5p", "vmem", 64 * 1024),
         ("ascend_910b1", "l1", 512),
-        ("ascend_950pr", "l1", 511.75),
+        ("ascend_950pr", "l1", 512),
         ("mlu370_x4", "nram", 640),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 from memgrain.cli import call
 from memgrain.errors import MemgrainError
 from memgrain.hwmodels import load_chip
-from memgrain.validation.collectives import COLUMNS, FITTED, OPS, validate_collectives
+from memgrain.validation.collectives import COLUMNS, FITTED, OPS, published, validate_collectives
 
 needs_tables = pytest.mark.skipif(
     importlib.util.find_spec("aiconfigurator_core") is None, reason="aiconfigurator-core is not installed"
@@ -55,6 +55,22 @@ def test_numbers_follow_from_the_rows_that_they_are_said_to(name: str) -> None:
     share = links.node.protocols["ll128"].share * links.node.bandwidth
     grown = rows[2**21, 8] - rows[2**18, 8] - (2**21 - 2**18) / 8 / (links.copy_bandwidth or 1) * 1e6
     assert share == pytest.approx(7 / 8 * (2**21 - 2**18) / grown * 1e6, rel=0.01)
+
+
+@pytest.mark.parametrize("name", ["ascend_910b1", "ascend_910c_die"])
+def test_published_times_are_predicted_from_links_alone(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Links follow from copies between two chips, so that nothing but the exchange is predicted: hardly ever too slow,
+    and by a factor of three too fast at most, since the kernels do more."""
+    frame = validate_collectives(load_chip(name)).frame
+    rows = [row for row in published().rows if row.chip == name]
+    assert frame["measured_us"].tolist() == [row.time_us for row in rows]
+    assert not frame["fitted"].any()
+    assert frame["error"].between(-0.67, 0.05).all()
+    assert {row.source for row in rows} <= set(published().sources)
+    assert call(["collective", name, "--validate"]) == 0
+    assert "published times" in capsys.readouterr().out
+    assert call(["collective", name, "--bytes", "1MiB"]) == 0
+    assert "--validate gives the errors" in capsys.readouterr().out
 
 
 def test_without_measurements_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

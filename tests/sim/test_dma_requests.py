@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from memgrain import hwmodels
+from memgrain.hwmodels.spec import SplitWrites
 from memgrain.sim import SimulationError, simulate
 from memgrain.sim.levels.level import PS
 from memgrain.sim.levels.link import Link
 from memgrain.sim.levels.request import NO_INDEX, Request
+from memgrain.sim.levels.scratchpad import Scratchpad
 from memgrain.sim.levels.uncached import Uncached
 from memgrain.workloads import READ, WRITE, parse_any
 from memgrain.workloads.trace import RUN, UNCACHED
@@ -31,6 +33,51 @@ def test_the_address_of_a_row_decides_its_requests(base: int, stride: int, size:
     runs[0] = (base, stride, 6, size, -1, 0, READ, 0)
     rows = [(base + i * stride, size) for i in range(6)] if stride != size else [(base, 6 * size)]
     assert Request(runs, NO_INDEX, 0, 1).requests(512, 128) == sum(requests_of(*row) for row in rows)
+
+
+@pytest.mark.parametrize(("base", "stride", "size"), [(0, 1024, 1024), (0, 8152, 1000), (48, 128, 96), (128, 72, 64)])
+def test_rows_that_do_not_suit_are_written_piece_by_piece(base: int, stride: int, size: int) -> None:
+    """Eight rows through an engine that takes 5 ps a piece of 64 B; reads and rows at multiples of 64 take none."""
+    spec = hwmodels.load_chip("ascend_950pr").scratchpad
+    assert spec is not None
+    split = SplitWrites.model_validate({"piece": "64 B", "interval": "5 ps"})
+    plain = spec.model_copy(update={"dma_startup": 0, "banks": 1 << 30})
+    runs = np.zeros(1, RUN)
+    times = {}
+    for op in (READ, WRITE):
+        runs[0] = (base, stride, 8, size, -1, 0, op, 0)
+        pad = Scratchpad(plain.model_copy(update={"split_writes": split}), (1, 1), Sink())
+        times[op] = pad.serve(Request(runs, NO_INDEX, 0, 1), 0, 0, 0)
+    odd = [address for address in range(base, base + 8 * stride, stride) if address % 64]
+    assert times == {READ: 0, WRITE: 5 * len(odd) * -(-size // 64)}
+
+
+def test_a_core_with_room_for_one_result_computes_no_other_until_it_is_stored() -> None:
+    """Two tiles on one core, whose stores take longer than its products: with room for both they overlap."""
+    gemm = {"kind": "gemm", "name": "g", "m": 64, "n": 128, "k": 64, "dtype": "fp16", "out_dtype": "fp32"}
+    gemm |= {"b_rows": "n", "block": [64, 64], "k_steps": [64, 64], "stages": 2}
+    gemm |= {"deal": {"kind": "rectangles", "grid": [1, 1]}}
+    chip = hwmodels.load_chip("ascend_950pr", {"aic.write_bandwidth": "1 GB/s"})
+    apart, together = (
+        simulate(chip, parse_any({**gemm, "one_result": one}).trace())  # type: ignore[union-attr]
+        for one in (False, True)
+    )
+    products = 64 * 64 * 64 * PS // (4096 * 1_650_000_000)
+    assert together.time - apart.time == pytest.approx(products, abs=400_000)
+    assert together.time - apart.time >= products
+    assert together.breakdown["stall.port"] > 10 * products
+    assert "stall.port" not in apart.breakdown
+
+
+def test_results_pass_to_the_vector_cores_only_where_there_is_a_way() -> None:
+    gemm = {"kind": "gemm", "name": "g", "m": 256, "n": 250, "k": 64, "dtype": "fp16", "out_dtype": "fp32"}
+    gemm |= {"b_rows": "n", "block": [256, 256], "k_steps": [64, 64], "stages": 2}
+    gemm |= {"deal": {"kind": "rectangles", "grid": [1, 1]}}
+    direct, across = (parse_any({**gemm, "store": store}).trace() for store in ("matmul", "vector"))  # type: ignore[union-attr]
+    chip = hwmodels.load_chip("ascend_950pr")
+    assert simulate(chip, across).time < 0.8 * simulate(chip, direct).time
+    with pytest.raises(SimulationError, match="results pass only through memory on ascend_910b1"):
+        simulate(hwmodels.load_chip("ascend_910b1"), across)
 
 
 def test_uncached_reads_of_one_line_take_turns() -> None:

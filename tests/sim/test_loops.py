@@ -14,6 +14,7 @@ from memgrain import hwmodels
 from memgrain.runs.task import Task
 from memgrain.sim import LOOPS, SimulationError, simulate, simulate_sequence
 from memgrain.sim.result import Result
+from memgrain.workloads import parse_any
 from memgrain.workloads.trace import PROGRAM, READ, RUN, STEP, WRITE, Chunk, Tensor, Trace
 
 SHORT = {"shape.kv_len": 3000}
@@ -90,6 +91,7 @@ def any_trace(data: st.DataObject) -> Trace:
         lists_ahead=data.draw(st.integers(0, 2)),
         engine=data.draw(st.sampled_from(engines)),
         joined=data.draw(st.booleans()),
+        one_result=data.draw(st.booleans()),
     )
 
 
@@ -111,7 +113,7 @@ def _run(rng: np.random.Generator, part: int) -> tuple[int, ...]:
 @given(st.data())
 def test_any_trace(data: st.DataObject) -> None:
     chip = hwmodels.load_chip(
-        data.draw(st.sampled_from(["toy", "h100_sxm", "ascend_910b2"])),
+        data.draw(st.sampled_from(["toy", "h100_sxm", "ascend_910b2", "ascend_950pr"])),
     )
     before = data.draw(st.sampled_from(["cold", "dirty", "warm"]))
     trace, at_a_time = any_trace(data), data.draw(st.sampled_from([1, 1 << 17]))
@@ -120,6 +122,15 @@ def test_any_trace(data: st.DataObject) -> None:
             compiled, simpy = (simulate_sequence(chip, [trace, trace], before, loop=loop) for loop in LOOPS)
         else:
             compiled, simpy = (simulate(chip, trace, before, loop=loop) for loop in LOOPS)
+    assert compiled == simpy
+
+
+@pytest.mark.parametrize("store", ["matmul", "vector"])
+def test_a_product_with_rows_that_do_not_suit(store: str) -> None:
+    gemm = {"kind": "gemm", "name": "g", "m": 300, "n": 203, "k": 200, "dtype": "fp16", "out_dtype": "fp32"}
+    gemm |= {"b_rows": "n", "block": [64, 64], "k_steps": [64, 64], "stages": 2, "one_result": True, "store": store}
+    trace = parse_any({**gemm, "deal": {"kind": "sliding_window", "programs": 8}}).trace()  # type: ignore[union-attr]
+    compiled, simpy = (simulate(hwmodels.load_chip("ascend_950pr"), trace, loop=loop) for loop in LOOPS)
     assert compiled == simpy
 
 

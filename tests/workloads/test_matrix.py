@@ -99,6 +99,8 @@ def test_an_addition_reads_both_and_writes_one_evenly_shared() -> None:
         {"kind": "rectangles", "grid": [1, 2], "row_parts": 3},
         {"kind": "round_robin", "programs": 4, "band": 2},
         {"kind": "round_robin", "programs": 5},
+        {"kind": "round_robin", "programs": 4, "band": 2, "band_of": "rows"},
+        {"kind": "sliding_window", "programs": 9, "window": 2},
     ],
 )
 def test_a_product_makes_every_tile_once_from_its_rows_and_columns(b_rows: str, deal: dict[str, Any]) -> None:
@@ -116,13 +118,43 @@ def test_a_product_makes_every_tile_once_from_its_rows_and_columns(b_rows: str, 
         assert np.array_equal(np.unique(covered), np.arange(size))
 
 
-def test_bands_of_tiles_are_walked_down_and_up_again() -> None:
+def test_band_of_tiles_are_walked_down_and_up_again() -> None:
     deal = {"kind": "round_robin", "programs": 1, "band": 2}
     asked = parse_any({**GEMM, "deal": deal})
     places = asked.deal.tiles(asked)[0]  # type: ignore[union-attr]
-    assert [(r // 32, c // 32) for r, c in places] == [
-        (0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1), (2, 2), (1, 2), (0, 2),
+    walk = [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1), (2, 2), (1, 2), (0, 2)]
+    assert [(r // 32, c // 32) for r, c, _, _ in places] == walk
+    assert places[-1] == (0, 64, 32, 16)
+    turned = parse_any({**GEMM, "deal": {**deal, "band_of": "rows"}})
+    assert [(c // 32, r // 32) for r, c, _, _ in turned.deal.tiles(turned)[0]] == walk  # type: ignore[union-attr]
+
+
+def test_the_last_round_is_cut_and_shared_where_few_tiles_are_left() -> None:
+    """Nine tiles on six cores: in turn down windows of two rows, of which the last takes the third row too. Three are
+    left for six cores, so each is halved, along the rows of C's last tile (16 wide) as CATLASS does."""
+    asked = parse_any({**GEMM, "m": 96, "n": 80, "deal": {"kind": "sliding_window", "programs": 6, "window": 2}})
+    dealt = asked.deal.tiles(asked)  # type: ignore[union-attr]
+    assert [place for (place, *_) in dealt] == [
+        (0, 0, 32, 32), (32, 0, 32, 32), (64, 0, 32, 32), (0, 32, 32, 32), (32, 32, 32, 32), (64, 32, 32, 32),
     ]  # fmt: skip
+    assert [place for (_, place) in dealt] == [
+        (0, 64, 32, 8), (0, 72, 32, 8), (32, 64, 32, 8), (32, 72, 32, 8), (64, 64, 32, 8), (64, 72, 32, 8),
+    ]  # fmt: skip
+    whole = parse_any({**GEMM, "deal": {"kind": "sliding_window", "programs": 5, "window": 2}})
+    assert [len(mine) for mine in whole.deal.tiles(whole)] == [2, 2, 2, 2, 1]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("b_rows", ["k", "n"])
+@pytest.mark.parametrize("k", [9, 33, 71, 96])
+def test_the_last_step_takes_what_is_left_of_k(k: int, b_rows: str) -> None:
+    trace = parse_any({**GEMM, "k": k, "b_rows": b_rows}).trace()  # type: ignore[union-attr]
+    pieces = expand(trace)
+    for tensor, edge in ((0, 96), (1, 80)):
+        covered = elements(pieces[pieces["tensor"] == tensor], trace.tensors[tensor].base, 2)
+        assert np.array_equal(np.unique(covered), np.arange(edge * k))
+        assert len(covered) == 3 * edge * k
+    assert count_macs(trace) == 96 * 80 * k
+    assert count_steps(trace) == 9 * -(-k // 32)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +164,7 @@ def test_bands_of_tiles_are_walked_down_and_up_again() -> None:
         ({**READ_OF, "bands": 3}, "columns 40 is no multiple of bands 3; change bands"),
         ({**READ_OF, "cores": "scalar"}, "expected 'matmul' or 'vector', got 'scalar' @ cores"),
         ({**READ_OF, "tiles": 3}, "unknown key 'tiles' @ tiles; did you mean 'tile'?"),
-        ({**GEMM, "k_steps": [24, 16]}, "must divide one another; change k_steps"),
+        ({**GEMM, "k_steps": [24, 16]}, "k_steps (24, 16): one must be a multiple of the other; change one"),
         ({**GEMM, "deal": {"kind": "rectangles", "grid": [2, 2], "row_parts": 5}}, "no multiple of row_parts 5"),
     ],
 )
