@@ -133,11 +133,10 @@ def decide(number, core, programs, state):
     """Nothing more can be issued now: compute the step whose data are there, or wait."""
     slot, now = state.slots[number], state.progress.now
     load = state.loads[number, slot.first_load]
-    if slot.loads and load.done <= now and now < slot.stored:
-        slot.cause, slot.state, slot.began = slot.stored_cause, tb.WAITED, now
-        schedule(slot.stored, number, state)
-        return tb.WAIT
-    if slot.loads and load.done <= now:
+    ready, cause = load.done, load.cause
+    if slot.stored > ready:
+        ready, cause = slot.stored, slot.stored_cause
+    if slot.loads and ready <= now:
         step = programs.steps[state.positions[number, tb.COMPUTED].step]
         work = programs.computations[step.computation]
         slot.state = tb.PRODUCTS_DONE
@@ -150,8 +149,8 @@ def decide(number, core, programs, state):
             schedule(slot.end_of_work, number, state)
             return tb.WAIT
         return tb.GO_ON
-    if slot.loads and (not slot.wake or load.done < slot.wake):
-        slot.wake, slot.cause = load.done, load.cause
+    if slot.loads and (not slot.wake or ready < slot.wake):
+        slot.wake, slot.cause = ready, cause
     slot.state, slot.began = tb.WAITED, now
     schedule(slot.wake, number, state)
     return tb.WAIT

@@ -6,6 +6,7 @@ import heapq
 from collections import defaultdict, deque
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -228,7 +229,7 @@ class ReferenceEngine:
         loaded: deque[tuple[int, str]] = deque()
         listed: deque[tuple[int, str]] = deque()
         issued = computed = 0
-        stored, stored_cause = 0, ""
+        stored = (0, "")
         while computed < len(steps):
             now = int(env.now)
             wake, cause = 0, ""
@@ -255,11 +256,8 @@ class ReferenceEngine:
                     self._add_load(core, size, now, done, label)
                 loaded.append((done, label))
                 issued += 1
-            if loaded and loaded[0][0] <= now and now < stored:
-                yield env.timeout(stored - now)
-                self._note(core, slot, now, stored_cause)
-                continue
-            if loaded and loaded[0][0] <= now:
+            ready = max(loaded[0], stored, key=itemgetter(0)) if loaded else None
+            if ready and ready[0] <= now:
                 part, repeat = steps[computed]
                 yield from self._compute(core, slot, part.work, part.scores, now)
                 if part.store or part.idle:
@@ -269,12 +267,12 @@ class ReferenceEngine:
                     done = self._serve(self.machine.top, part.store, repeat, core, at)
                     self.end = max(self.end, done)
                     if self.trace.one_result:
-                        stored, stored_cause = done, self._cause(at, done)
+                        stored = done, self._cause(at, done)
                 loaded.popleft()
                 computed += 1
                 continue
-            if loaded and (not wake or loaded[0][0] < wake):
-                wake, cause = loaded[0]
+            if ready and (not wake or ready[0] < wake):
+                wake, cause = ready
             yield env.timeout(wake - now)
             self._note(core, slot, now, cause)
 
