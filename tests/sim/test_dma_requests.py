@@ -43,9 +43,11 @@ def test_rows_that_do_not_suit_are_written_piece_by_piece(base: int, stride: int
     split = SplitWrites.model_validate({"piece": "64 B", "interval": "5 ps"})
     plain = spec.model_copy(update={"dma_startup": 0, "banks": 1 << 30})
     runs = np.zeros(1, RUN)
+    for field, value in {"base": base, "stride": stride, "count": 8, "bytes": size, "index": -1}.items():
+        runs[field] = value
     times = {}
     for op in (READ, WRITE):
-        runs[0] = (base, stride, 8, size, -1, 0, op, 0)
+        runs["op"] = op
         pad = Scratchpad(plain.model_copy(update={"split_writes": split}), (1, 1), Sink())
         times[op] = pad.serve(Request(runs, NO_INDEX, 0, 1), 0, 0, 0)
     odd = [address for address in range(base, base + 8 * stride, stride) if address % 64]

@@ -164,7 +164,7 @@ def test_the_last_step_takes_what_is_left_of_k(k: int, b_rows: str) -> None:
         ({**READ_OF, "bands": 3}, "columns 40 is no multiple of bands 3; change bands"),
         ({**READ_OF, "cores": "scalar"}, "expected 'matmul' or 'vector', got 'scalar' @ cores"),
         ({**READ_OF, "tiles": 3}, "unknown key 'tiles' @ tiles; did you mean 'tile'?"),
-        ({**GEMM, "k_steps": [24, 16]}, "k_steps (24, 16): one must be a multiple of the other; change one"),
+        ({**GEMM, "k_steps": [24, 16]}, "must divide one another; change one of them"),
         ({**GEMM, "deal": {"kind": "rectangles", "grid": [2, 2], "row_parts": 5}}, "no multiple of row_parts 5"),
     ],
 )

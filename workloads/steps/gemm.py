@@ -112,7 +112,7 @@ class Gemm(BaseModel):
     @model_validator(mode="after")
     def _whole(self) -> Gemm:
         if max(self.k_steps) % min(self.k_steps):
-            raise WorkloadError(f"k_steps {self.k_steps}: one must be a multiple of the other; change one")
+            raise WorkloadError(f"k_steps {self.k_steps} must divide one another; change one of them")
         if isinstance(self.deal, Rectangles) and self.m % self.deal.row_parts:
             raise WorkloadError(f"m {self.m} is no multiple of row_parts {self.deal.row_parts}; change it")
         return self
