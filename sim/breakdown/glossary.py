@@ -75,6 +75,11 @@ CAUSES = {
         "commands x dma_startup / engines.",
         "Fewer, larger commands: wider rows (selection.unit, layout.page, head dimension) or tiles (tiling.block_kv).",
     ),
+    "store": Meaning(
+        "A program whose copies are synchronous waits until its store is in the first level that keeps it: a "
+        "write-back cache, or the memory where there is none.",
+        "Stores that run beside the next loads; fewer bytes stored.",
+    ),
     "exchange": Meaning(
         "A step waits until its scores have crossed from the matrix to the vector cores and probabilities have come "
         "back.",

@@ -56,8 +56,9 @@ def limits(
     if pads:
         found[COMMANDS] = max(commands_time(level) for level in pads)
     found[IN_FLIGHT] = min(_in_flight(machine, counters), time)
-    units, number = machine.units, machine.chip.matmul_core.count
+    units, number = machine.units, machine.core.count
     vector = counts.issued_exps * (PS / units.exps_per_second + OPS_PER_SCORE * PS / units.ops_per_second)
+    vector += counts.issued_ops * PS / units.ops_per_second
     macs = counters["core.issued_macs"] * PS
     if units.instruction == "fma":
         found |= {"matmul": 0, "vector": int((vector + macs / units.ops_per_second) / number)}

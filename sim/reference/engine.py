@@ -13,7 +13,7 @@ import simpy
 from numpy.typing import NDArray
 
 from memgrain.sim.breakdown.launch import break_down, launch_time
-from memgrain.sim.engine_protocol import CAUSES, COMMANDS, IN_FLIGHT, LATENCY, Execution, Interval
+from memgrain.sim.engine_protocol import CAUSES, COMMANDS, IN_FLIGHT, LATENCY, STORE, Execution, Interval
 from memgrain.sim.levels.compute import Computation
 from memgrain.sim.levels.level import Level
 from memgrain.sim.levels.machine import PROBABILITY_BYTES, SCORE_BYTES, WORKSPACE, Machine
@@ -41,6 +41,11 @@ class PreparedStep:
     """What it computes."""
     scores: tuple[int, int]
     """Rows and columns of the score tile."""
+
+    @property
+    def closing(self) -> bool:
+        """Whether it does more than load, see `Trace.synchronous`."""
+        return bool(self.store or self.work.alone)
 
     @property
     def idle(self) -> bool:
@@ -222,12 +227,14 @@ class ReferenceEngine:
         steps = [(part, repeat) for part in parts for repeat in range(part.repeats)]
         loaded: deque[tuple[int, str]] = deque()
         listed: deque[tuple[int, str]] = deque()
-        issued = computed = 0
+        issued = computed = open_steps = 0
         while computed < len(steps):
             now = int(env.now)
             wake, cause = 0, ""
             while issued < len(steps) and issued - computed < self.trace.stages:
                 part, repeat = steps[issued]
+                if self.trace.synchronous and open_steps == self.trace.synchronous:
+                    break
                 while len(listed) <= self.trace.lists_ahead and issued + len(listed) < len(steps):
                     ahead, again = steps[issued + len(listed)]
                     listed.append(self._load(ahead.lists, again, core, now))
@@ -249,20 +256,32 @@ class ReferenceEngine:
                     self._add_load(core, size, now, done, label)
                 loaded.append((done, label))
                 issued += 1
+                open_steps += part.closing
             if loaded and loaded[0][0] <= now:
                 part, repeat = steps[computed]
                 yield from self._compute(core, slot, part.work, part.scores, now)
                 if part.store or part.idle:
                     yield from self._compute(core, slot, part.once, (0, 0), int(env.now))
                 if part.store:
-                    self.end = max(self.end, self.machine.top.serve(part.store, repeat, core, int(env.now)))
+                    yield from self._store(part.store, repeat, core, slot)
                 loaded.popleft()
                 computed += 1
+                open_steps -= part.closing
                 continue
             if loaded and (not wake or loaded[0][0] < wake):
                 wake, cause = loaded[0]
             yield env.timeout(wake - now)
             self._note(core, slot, now, cause)
+
+    def _store(self, request: Request, repeat: int, core: int, slot: int) -> Generator[simpy.Event, None, None]:
+        """Store a step's results; the kernel ends when they are in the first level that keeps them, a write-back cache
+        or the memory, and the program waits for that if its copies are synchronous."""
+        now = int(self.env.now)
+        done = self.machine.top.serve(request, repeat, core, now)
+        self.end = max(self.end, done)
+        if self.trace.synchronous and done > now:
+            yield self.env.timeout(done - now)
+            self._note(core, slot, now, STORE)
 
     def _room(self, core: int, size: int, now: int) -> bool:
         """Whether the core may have `size` more bytes in flight; loads that have arrived by now make room."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from memgrain.workloads import READ, WRITE, WorkloadError, count_bytes, count_macs, count_steps, expand, parse_any
-from memgrain.workloads.trace import UNCACHED
+from memgrain.workloads.trace import UNCACHED, count
 
 READ_OF: dict[str, Any] = {
     "kind": "matrix_read",
@@ -91,6 +91,42 @@ def test_an_addition_reads_both_and_writes_one_evenly_shared() -> None:
         assert mine["bytes"].max() == 40
 
 
+NORM: dict[str, Any] = {
+    **{"kind": "elementwise", "name": "norm", "inputs": 1, "rows": 6, "columns": 20000, "dtype": "fp16"},
+    **{"piece": 9000, "buffers": 1, "programs": 3, "cores": "vector", "operations": 2.5, "exps": 1},
+}
+
+
+@pytest.mark.parametrize("synchronous", [False, True])
+def test_a_first_pass_reads_its_share_and_writes_a_sum_for_each_piece(synchronous: bool) -> None:
+    raw = {**NORM, "in_place": True, "first_pass": {"share": 0.5, "operations": 1}, "synchronous": synchronous}
+    trace = parse_any(raw).trace()  # type: ignore[union-attr]
+    sampled, operation = trace.chunks()
+    assert (sampled.barrier, operation.barrier) == (False, True)
+    pieces = 3 * 3  # of 20,000 elements of a program, of which it has 40,000
+    assert count_bytes(trace) == {"X0": (3 * 120000, 240000), "sums": (0, 4 * pieces)}
+    every = expand(trace)
+    written = every[(every["op"] == WRITE) & (every["tensor"] == 0)]
+    assert elements(written, 0, 2).tolist() == list(range(120000))
+    assert elements(every[every["tensor"] == 1], trace.tensors[1].base, 4).tolist() == list(range(pieces))
+    assert count(trace).issued_exps == 120000
+    assert count(trace).issued_ops == 120000 * 2.5 / 2 + 60000 / 2
+    assert trace.synchronous == int(synchronous)
+
+
+def test_a_synchronous_piece_is_loaded_in_requests_and_stored_whole() -> None:
+    trace = parse_any({**NORM, "synchronous": True}).trace()  # type: ignore[union-attr]
+    first = expand(trace)[:4]
+    assert first["bytes"].tolist() == [16384, 18000 - 16384, 18000, 16384]
+    assert first["op"].tolist() == [READ, READ, WRITE, READ]
+
+
+def test_a_fill_reads_nothing() -> None:
+    trace = parse_any({**NORM, "inputs": 0, "synchronous": True}).trace()  # type: ignore[union-attr]
+    assert count_bytes(trace) == {"O": (0, 240000)}
+    assert trace.useful_bytes == 0
+
+
 @pytest.mark.parametrize("b_rows", ["k", "n"])
 @pytest.mark.parametrize(
     "deal",
@@ -129,6 +165,8 @@ def test_bands_of_tiles_are_walked_down_and_up_again() -> None:
     ("raw", "says"),
     [
         ({**READ_OF, "programs": 5}, "no multiple of the tile's 4 rows; change programs or tile"),
+        ({**NORM, "inputs": 0, "in_place": True}, "inputs 0 is a fill, which reads nothing; remove in_place"),
+        ({**NORM, "first_pass": {"share": 1.5}}, "first_pass.share"),
         ({**READ_OF, "bands": 3}, "columns 40 is no multiple of bands 3; change bands"),
         ({**READ_OF, "cores": "scalar"}, "expected 'matmul' or 'vector', got 'scalar' @ cores"),
         ({**READ_OF, "tiles": 3}, "unknown key 'tiles' @ tiles; did you mean 'tile'?"),
