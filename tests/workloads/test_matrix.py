@@ -152,6 +152,34 @@ def test_a_product_makes_every_tile_once_from_its_rows_and_columns(b_rows: str, 
         assert np.array_equal(np.unique(covered), np.arange(size))
 
 
+SERIES: dict[str, Any] = {**GEMM, "k_steps": [32, 32], "stages": 1, "b_rows": "n"}
+
+
+@pytest.mark.parametrize(("a_rows", "b_rows", "parts"), [("k", "n", 1), ("m", "k", 2)])
+def test_a_product_in_series_loads_b_once_a_step_and_a_part_by_part(a_rows: str, b_rows: str, parts: int) -> None:
+    series = {"row_parts": parts, "operations": [1, 2, 3], "a_rows": a_rows}
+    trace = parse_any({**SERIES, "b_rows": b_rows, "in_series": series}).trace()  # type: ignore[union-attr]
+    pieces, tiles_across, tiles_down, steps = expand(trace), 3, 3, 2
+    assert count_macs(trace) == 96 * 80 * 64
+    a, b = 96 * 64 * tiles_across, 80 * 64 * tiles_down
+    assert count_bytes(trace) == {"A": (2 * a, 0), "B": (2 * b, 0), "C": (0, 4 * 96 * 80)}
+    assert count(trace).issued_ops == a * 1 / 2 + b * 2 / 2 + 96 * 80 * steps * 3
+    for tensor, size, count_of in ((0, 2, 96 * 64), (1, 2, 80 * 64), (2, 4, 96 * 80)):
+        covered = elements(pieces[pieces["tensor"] == tensor], trace.tensors[tensor].base, size)
+        assert np.array_equal(np.unique(covered), np.arange(count_of))
+    first = pieces[pieces["program"] == 0]
+    order = first["tensor"][np.flatnonzero(np.diff(first["tensor"], prepend=9))].tolist()
+    assert order[:2] == [1, 0]
+
+
+def test_b_stays_for_the_next_tile_of_the_same_columns_where_k_is_one_step() -> None:
+    deal = {"kind": "round_robin", "programs": 3}  # three columns of tiles: a program keeps to one
+    raw = {**SERIES, "k_steps": [64, 64], "deal": deal, "in_series": {"buffers": 2}}
+    trace = parse_any(raw).trace()  # type: ignore[union-attr]
+    assert count_bytes(trace)["B"] == (80 * 64 * 2, 0)
+    assert trace.synchronous == 2
+
+
 def test_bands_of_tiles_are_walked_down_and_up_again() -> None:
     deal = {"kind": "round_robin", "programs": 1, "band": 2}
     asked = parse_any({**GEMM, "deal": deal})
@@ -170,6 +198,7 @@ def test_bands_of_tiles_are_walked_down_and_up_again() -> None:
         ({**READ_OF, "bands": 3}, "columns 40 is no multiple of bands 3; change bands"),
         ({**READ_OF, "cores": "scalar"}, "expected 'matmul' or 'vector', got 'scalar' @ cores"),
         ({**READ_OF, "tiles": 3}, "unknown key 'tiles' @ tiles; did you mean 'tile'?"),
+        ({**SERIES, "k_steps": [32, 16], "in_series": {}}, "k_steps (32, 16) must be equal and stages 1 must be 1"),
         ({**GEMM, "k_steps": [24, 16]}, "must divide one another; change k_steps"),
         ({**GEMM, "deal": {"kind": "rectangles", "grid": [2, 2], "row_parts": 5}}, "no multiple of row_parts 5"),
     ],

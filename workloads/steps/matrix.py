@@ -28,7 +28,8 @@ OPERATION_BYTES = 4
 REQUEST = 16384
 """Bytes of a request, of which a DMA engine has several under way for one synchronous command."""
 IN_FLIGHT = 64
-"""Most steps of a read in flight: more than a core's window holds, so that the window is the limit."""
+"""Most steps in flight of a read, or of a program with synchronous copies: more than a core's window holds, so that the
+window or the program's buffers are the limit."""
 
 
 class MatrixRead(BaseModel):
