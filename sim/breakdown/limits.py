@@ -97,10 +97,11 @@ def _refreshing(standard: DramStandard) -> float:
 
 
 def commands_time(level: Scratchpad) -> int:
-    """What the DMA engines of a scratchpad need to start their commands, in ps; those that write work beside those
-    that read."""
-    most = max(level.commands - level.write_commands, level.write_commands)
-    return most * (level.spec.dma_startup or 0) // len(level.banks_free)
+    """What the DMA engines of a scratchpad need for their commands, in ps; those that write work beside those that
+    read."""
+    start, (reads, writes) = level.spec.dma_startup or 0, level.row_times
+    reads += (level.commands - level.write_commands) * start
+    return max(reads, writes + level.write_commands * start) // len(level.banks_free)
 
 
 def latency(machine: Machine, counters: Mapping[str, int]) -> int:

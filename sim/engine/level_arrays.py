@@ -95,6 +95,9 @@ class LevelArrays:
                 "granule": level.granule,
                 "rows": level.spec.dma_rows or EVERY_ROW,
                 "startup": level.spec.dma_startup or 0,
+                "row_time": level.spec.dma_row or 0,
+                "merge_time": level.spec.dma_merge or 0,
+                "access": level.access,
             }
         if isinstance(level, Cache):
             return {
@@ -148,6 +151,7 @@ class LevelArrays:
             elif isinstance(level, Scratchpad):
                 level.bytes, level.moved = int(row.bytes), int(row.moved)
                 level.commands, level.write_commands = int(row.commands), int(row.write_commands)
+                level.row_times = [int(row.read_row_times), int(row.write_row_times)]
             elif isinstance(level, Cache):
                 level.waits = len(level.arrivals) - 1 - int(level.state.next_wait)
 

@@ -51,6 +51,25 @@ def test_synchronous_copies_follow_each_other(buffers: int, pieces: int) -> None
     assert run("mlu370_x4", {**few, "buffers": buffers}).time < result.time
 
 
+def test_rows_apart_and_rows_to_be_merged_occupy_the_engine() -> None:
+    """A strided copy takes dma_row a row, a contiguous one does not, and stores below an access take dma_merge each."""
+    chip = hwmodels.load_chip("mlu370_x4")
+    pad = chip.scratchpad
+    assert pad is not None
+    assert pad.dma_startup is not None
+    read = {"kind": "matrix_read", "name": "rows", "rows": 512, "columns": 513, "read_columns": 1, "dtype": "fp16"}
+    read |= {"tile": [512, 1], "programs": 1, "cores": "vector", "order": "own", "rows_per_step": 512}
+    apart = run("mlu370_x4", read).time - chip.launch_overhead
+    engine = pad.dma_startup + 511 * (pad.dma_row or 0)
+    assert apart == pytest.approx(engine + chip.dram.latency, rel=0.05)
+    assert run("mlu370_x4", {**read, "columns": 1}).time - chip.launch_overhead < apart / 5
+    assert run("mlu370_x4", read, {"nram.dma_row": "100 ns"}).limits["dma_commands"] > engine / 32
+    single = {**FILL, "rows": 1, "columns": 1024, "piece": 256, "programs": 1, "stored": 1, "synchronous": True}
+    merged = run("mlu370_x4", single).time - chip.launch_overhead
+    assert merged == pytest.approx(1024 * (pad.dma_merge or 0) + 4 * (pad.dma_startup + chip.dram.latency), rel=0.05)
+    assert run("mlu370_x4", {**single, "stored": 32}).time < run("mlu370_x4", single).time / 10
+
+
 def test_operations_of_a_vector_core_take_its_own_time() -> None:
     """Two vector cores of an Ascend core each have half of its rate; halves take half the time of floats."""
     chip = hwmodels.load_chip("ascend_910b2")

@@ -121,6 +121,22 @@ def test_a_synchronous_piece_is_loaded_in_requests_and_stored_whole() -> None:
     assert first["op"].tolist() == [READ, READ, WRITE, READ]
 
 
+def test_stores_may_have_rows_of_a_few_elements() -> None:
+    raw = {**NORM, "piece": 5000, "stored": 10}
+    trace = parse_any(raw).trace()  # type: ignore[union-attr]
+    written = expand(trace)
+    written = written[written["op"] == WRITE]
+    assert set(written["bytes"].tolist()) == {20}
+    assert elements(written, trace.tensors[1].base, 2).tolist() == list(range(120000))
+
+
+def test_a_part_of_the_columns_is_read_at_the_pitch_of_all() -> None:
+    trace = parse_any({**READ_OF, "read_columns": 20, "tile": [4, 16]}).trace()  # type: ignore[union-attr]
+    covered = elements(expand(trace), 0, 2)
+    assert np.array_equal(np.sort(covered), np.arange(48 * 40).reshape(48, 40)[:, :20].ravel())
+    assert trace.useful_bytes == 48 * 20 * 2
+
+
 def test_a_fill_reads_nothing() -> None:
     trace = parse_any({**NORM, "inputs": 0, "synchronous": True}).trace()  # type: ignore[union-attr]
     assert count_bytes(trace) == {"O": (0, 240000)}
@@ -195,6 +211,8 @@ def test_bands_of_tiles_are_walked_down_and_up_again() -> None:
         ({**READ_OF, "programs": 5}, "no multiple of the tile's 4 rows; change programs or tile"),
         ({**NORM, "inputs": 0, "in_place": True}, "inputs 0 is a fill, which reads nothing; remove in_place"),
         ({**NORM, "first_pass": {"share": 1.5}}, "first_pass.share"),
+        ({**NORM, "stored": 7}, "stored 7 must divide piece 9000 and columns 20000; change stored"),
+        ({**READ_OF, "read_columns": 50}, "read_columns 50 exceeds columns 40; lower it"),
         ({**READ_OF, "bands": 3}, "columns 40 is no multiple of bands 3; change bands"),
         ({**READ_OF, "cores": "scalar"}, "expected 'matmul' or 'vector', got 'scalar' @ cores"),
         ({**READ_OF, "tiles": 3}, "unknown key 'tiles' @ tiles; did you mean 'tile'?"),

@@ -45,6 +45,8 @@ class MatrixRead(BaseModel):
     """Rows of the matrix; a multiple of programs."""
     columns: Size
     """Elements of a row; rows follow each other without a gap, so that an odd number misaligns them."""
+    read_columns: Size | None = None
+    """Columns that are read, from the first on; absent: all."""
     dtype: DType
     """Element type."""
     tile: tuple[Size, Size]
@@ -74,8 +76,10 @@ class MatrixRead(BaseModel):
                 f"rows {self.rows} over programs {self.programs} is no multiple of the tile's {tile} rows; "
                 "change programs or tile"
             )
-        if self.columns % self.bands:
-            raise WorkloadError(f"columns {self.columns} is no multiple of bands {self.bands}; change bands")
+        if self.width > self.columns:
+            raise WorkloadError(f"read_columns {self.width} exceeds columns {self.columns}; lower it")
+        if self.width % self.bands:
+            raise WorkloadError(f"columns {self.width} is no multiple of bands {self.bands}; change bands")
         if self.rows_per_step > tile and (block // tile * self.tiles_across) % (self.rows_per_step // tile):
             raise WorkloadError(
                 f"rows_per_step {self.rows_per_step} joins {self.rows_per_step // tile} tiles, which does not divide "
@@ -84,15 +88,22 @@ class MatrixRead(BaseModel):
         return self
 
     @property
+    def width(self) -> int:
+        """Columns that are read."""
+        return self.read_columns or self.columns
+
+    @property
     def tiles_across(self) -> int:
         """Tiles of a band, side by side."""
-        return -(-self.columns // self.bands // self.tile[1])
+        return -(-self.width // self.bands // self.tile[1])
 
     def trace(self) -> Trace:
         """The trace."""
         size = self.rows * self.columns * element_bytes(self.dtype)
-        tensors = (Tensor("X", 0, size, size),)
-        return Trace(self.name, tensors, self.dtype, 0, IN_FLIGHT, None, size, 0, 0, ReadChunks(self), cores=self.cores)
+        useful = size // self.columns * self.width
+        tensors = (Tensor("X", 0, size, useful),)
+        chunks = ReadChunks(self)
+        return Trace(self.name, tensors, self.dtype, 0, IN_FLIGHT, None, useful, 0, 0, chunks, cores=self.cores)
 
 
 @dataclass(frozen=True)
@@ -128,7 +139,8 @@ class ReadChunks:
         runs["base"] = (tiles[:, 0] * pitch + tiles[:, 1] * size)[:, None] + parts * pitch
         runs["stride"], runs["index"] = pitch, -1
         runs["count"] = np.minimum(rows, height - parts)
-        end = (tiles[:, 1] // (workload.columns // workload.bands) + 1) * (workload.columns // workload.bands)
+        band = workload.width // workload.bands
+        end = (tiles[:, 1] // band + 1) * band
         runs["bytes"] = (np.minimum(width, end - tiles[:, 1]) * size)[:, None]
         runs["op"] = READ if workload.cached else UNCACHED
         return runs.ravel(), max(1, workload.rows_per_step // height)
@@ -137,7 +149,7 @@ class ReadChunks:
         """First row and first column of the program's tiles, in order."""
         workload = self.workload
         height, width = workload.tile
-        block, across = workload.rows // workload.programs, workload.columns // workload.bands
+        block, across = workload.rows // workload.programs, workload.width // workload.bands
         blocks = np.array([number]) if workload.order == "own" else np.arange(workload.programs)
         if workload.order == "rotated":
             blocks = (blocks + number) % workload.programs
@@ -199,6 +211,9 @@ class Elementwise(BaseModel):
     """Exponentials of each element, each with the operations of a softmax: maximum, difference, sum and scale."""
     first_pass: FirstPass | None = None
     """A kernel before it that reads the inputs; absent: there is none."""
+    stored: Size | None = None
+    """Elements of a row of the stores, which a memory merges where they are less than its accesses; absent: whole
+    pieces."""
     synchronous: bool = False
     """Whether a program waits for the store of a piece before it goes on, so that with one buffer load, operation and
     store follow each other; false: stores run beside what follows. Commands of such programs are cut into requests,
@@ -211,6 +226,10 @@ class Elementwise(BaseModel):
         if not self.inputs and (self.in_place or self.first_pass):
             raise WorkloadError(
                 "inputs 0 is a fill, which reads nothing; remove in_place and first_pass, or raise inputs"
+            )
+        if self.stored and (self.piece % self.stored or self.columns % self.stored):
+            raise WorkloadError(
+                f"stored {self.stored} must divide piece {self.piece} and columns {self.columns}; change stored"
             )
         if self.programs > self.rows:
             raise WorkloadError(f"programs {self.programs} exceeds rows {self.rows}; lower programs")
@@ -273,12 +292,13 @@ class ElementwiseChunks:
                     work = (round(operations * piece / OPERATION_BYTES), 0, exps * piece // size)
                     steps.append((len(runs), 0, workload.inputs, piece > 0, times, 0, 0, 0, 1, *work))
                     for tensor in range(workload.inputs):
-                        runs.append((self.at[tensor] + at, load, read, tensor))
+                        runs.append((self.at[tensor] + at, load, load, read, tensor))
                     at += load * times
                     if piece:
                         stored = SUM_BYTES if sums else piece
                         base = self.at[output] + (pieces * SUM_BYTES if sums else at - load * (times - 1) - piece)
-                        runs.append((base, stored, WRITE, output))
+                        row = workload.stored * size if workload.stored and not sums else stored
+                        runs.append((base, stored, row, WRITE, output))
                         pieces += times
             start += own
             programs.append((first, len(steps) - first, 0, 0))
@@ -299,10 +319,11 @@ class ElementwiseChunks:
 
 
 def _contiguous(pieces: list[tuple[int, ...]]) -> Records:
-    """Runs of one piece each, given as (base, bytes, op, tensor), whose repeats follow each other without a gap."""
+    """Runs given as (base, bytes, bytes of a row, op, tensor), whose rows and repeats follow each other without a
+    gap."""
     runs = np.zeros(len(pieces), RUN)
-    runs["base"], runs["bytes"], runs["op"], runs["tensor"] = np.array(pieces, np.int64).T
-    runs["advance"], runs["count"], runs["index"] = runs["bytes"], 1, -1
+    runs["base"], runs["advance"], runs["bytes"], runs["op"], runs["tensor"] = np.array(pieces, np.int64).T
+    runs["count"], runs["stride"], runs["index"] = runs["advance"] // runs["bytes"], runs["bytes"], -1
     return runs
 
 
