@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from memgrain.workloads.errors import WorkloadError
 from memgrain.workloads.layouts.layout import bases
 from memgrain.workloads.shape import DType, element_bytes
-from memgrain.workloads.steps.matrix import IN_FLIGHT, Size
-from memgrain.workloads.steps.serial_product import InSeries, SerialChunks
+from memgrain.workloads.steps.matrix import Size
+from memgrain.workloads.steps.serial_product import InSeries, serial_trace
 from memgrain.workloads.trace import PROGRAM, READ, RUN, STEP, WRITE, Chunk, Tensor, Trace
 
 Place = tuple[int, int]
@@ -109,21 +109,27 @@ class Gemm(BaseModel):
     ahead by `stages`."""
 
     @model_validator(mode="after")
-    def _whole(self) -> Gemm:
-        large, small = max(self.k_steps), min(self.k_steps)
-        if self.k % large or large % small:
-            raise WorkloadError(f"k {self.k} and k_steps {self.k_steps} must divide one another; change k_steps")
+    def _one_by_one(self) -> Gemm:
         if self.in_series and (self.k_steps[0] != self.k_steps[1] or self.stages > 1):
             raise WorkloadError(
                 f"in_series loads equal steps one by one: k_steps {self.k_steps} must be equal and stages "
                 f"{self.stages} must be 1; change them"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _whole(self) -> Gemm:
+        large, small = max(self.k_steps), min(self.k_steps)
+        if self.k % large or large % small:
+            raise WorkloadError(f"k {self.k} and k_steps {self.k_steps} must divide one another; change k_steps")
         if isinstance(self.deal, Rectangles) and self.m % self.deal.row_parts:
             raise WorkloadError(f"m {self.m} is no multiple of row_parts {self.deal.row_parts}; change it")
         return self
 
     def trace(self) -> Trace:
         """The trace."""
+        if self.in_series:
+            return serial_trace(self, self.in_series)
         size = element_bytes(self.dtype)
         sizes = {"A": self.m * self.k * size, "B": self.k * self.n * size}
         read = sum(sizes.values())
@@ -131,10 +137,8 @@ class Gemm(BaseModel):
         at = bases(sizes)
         tensors = tuple(Tensor(name, base, sizes[name], sizes[name]) for name, base in at.items())
         held = self.stages * sum(edge * step for edge, step in zip(self.block, self.k_steps, strict=True)) * size
-        addresses, series = tuple(at.values()), self.in_series
-        chunks = SerialChunks(self, series, addresses) if series else GemmChunks(self, addresses)
-        stages, buffers = (IN_FLIGHT, series.buffers) if series else (self.stages, 0)
-        return Trace(self.name, tensors, self.dtype, held, stages, 1, read, 0, sizes["C"], chunks, synchronous=buffers)
+        chunks = GemmChunks(self, tuple(at.values()))
+        return Trace(self.name, tensors, self.dtype, held, self.stages, 1, read, 0, sizes["C"], chunks)
 
 
 @dataclass(frozen=True)

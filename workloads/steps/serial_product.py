@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from memgrain.workloads.layouts.layout import bases
 from memgrain.workloads.shape import element_bytes
-from memgrain.workloads.steps.matrix import OPERATION_BYTES, Operations, Size
+from memgrain.workloads.steps.matrix import IN_FLIGHT, OPERATION_BYTES, Operations, Size
 from memgrain.workloads.steps.writer import Pieces, Writer
-from memgrain.workloads.trace import READ, WRITE, Chunk
+from memgrain.workloads.trace import READ, WRITE, Chunk, Tensor, Trace
 
 if TYPE_CHECKING:
     from memgrain.workloads.steps.gemm import Gemm
@@ -45,6 +46,27 @@ class InSeries(BaseModel):
     """Dimension along a row of A in memory: k ([m, k]) or m (A is stored transposed: [k, m])."""
 
 
+def serial_trace(gemm: Gemm, series: InSeries) -> Trace:
+    """The trace of a product in series. In the scratchpad lie the part of A's rows and C's tile."""
+    size, wide, (height, width) = element_bytes(gemm.dtype), element_bytes(gemm.out_dtype), gemm.block
+    sizes = {"A": gemm.m * gemm.k * size, "B": gemm.k * gemm.n * size, "C": gemm.m * gemm.n * wide}
+    at = bases(sizes)
+    part = series.buffers * -(-height // series.row_parts) * max(gemm.k_steps) * size
+    return Trace(
+        gemm.name,
+        tuple(Tensor(name, base, sizes[name], sizes[name]) for name, base in at.items()),
+        gemm.dtype,
+        part + height * width * ACCUMULATOR_BYTES,
+        IN_FLIGHT,
+        1,
+        sizes["A"] + sizes["B"],
+        0,
+        sizes["C"],
+        SerialChunks(gemm, series, tuple(at.values())),
+        synchronous=series.buffers,
+    )
+
+
 @dataclass(frozen=True)
 class SerialChunks:
     """The chunk stream of such a product; `at` are the addresses of A, B and C."""
@@ -63,29 +85,31 @@ class SerialChunks:
             held = None
             for row, column in tiles:
                 for k in range(0, gemm.k, step):
+                    depth = min(step, gemm.k - k)
                     if held != (k, column):
-                        self._load_b(writer, column, k)
+                        self._load_b(writer, column, (k, depth))
                         held = k, column
-                    self._multiply(writer, row, column, k)
+                    self._multiply(writer, row, column, (k, depth))
         yield from writer.chunks()()
 
-    def _load_b(self, writer: Writer, column: int, k: int) -> None:
+    def _load_b(self, writer: Writer, column: int, along: tuple[int, int]) -> None:
+        """Load B's tile of a step, which is from `along[0]` on and `along[1]` long, and rearrange it."""
         gemm, size = self.gemm, element_bytes(self.gemm.dtype)
-        width, depth = min(gemm.block[1], gemm.n - column), max(gemm.k_steps)
-        pieces = _operand(self.at[1], gemm.n, gemm.k, (column, width), (k, depth), gemm.b_rows == "k", size, 1)
-        writer.step([pieces], [], operations=self._work(1, width * depth, size))
+        width = min(gemm.block[1], gemm.n - column)
+        pieces = _operand(self.at[1], gemm.n, gemm.k, (column, width), along, gemm.b_rows == "k", size, 1)
+        writer.step([pieces], [], operations=self._work(1, width * along[1], size))
 
-    def _multiply(self, writer: Writer, row: int, column: int, k: int) -> None:
+    def _multiply(self, writer: Writer, row: int, column: int, along: tuple[int, int]) -> None:
         """Load, rearrange and multiply each part of A's rows; behind the last step, store that part of C."""
-        gemm, size, depth = self.gemm, element_bytes(self.gemm.dtype), max(self.gemm.k_steps)
+        gemm, size, depth = self.gemm, element_bytes(self.gemm.dtype), along[1]
         width, wide = min(gemm.block[1], gemm.n - column), element_bytes(gemm.out_dtype)
         height = -(-gemm.block[0] // self.series.row_parts)
         for first in range(row, min(row + gemm.block[0], gemm.m), height):
             rows = min(height, min(row + gemm.block[0], gemm.m) - first)
-            pieces = _operand(self.at[0], gemm.m, gemm.k, (first, rows), (k, depth), self.series.a_rows == "k", size, 0)
+            pieces = _operand(self.at[0], gemm.m, gemm.k, (first, rows), along, self.series.a_rows == "k", size, 0)
             work = self._work(0, rows * depth, size) + self._work(2, rows * width, ACCUMULATOR_BYTES)
             place = self.at[2] + (first * gemm.n + column) * wide
-            stores = [Pieces(place, gemm.n * wide, rows, width * wide, WRITE, 2)] if k + depth == gemm.k else []
+            stores = [Pieces(place, gemm.n * wide, rows, width * wide, WRITE, 2)] if sum(along) == gemm.k else []
             writer.step([pieces], stores, product=(rows, width, depth), operations=work)
 
     def _work(self, operand: int, elements: int, size: int) -> int:
