@@ -206,6 +206,19 @@ class Scratchpad(Spec):
     dma_rows: Count | None = Field(
         default=None, description="with dma_startup: equidistant rows that one command can move"
     )
+    dma_row: Duration | None = Field(
+        default=None,
+        description=(
+            "with dma_startup: time of the engine for each further row of a command whose rows are apart; absent: none"
+        ),
+    )
+    dma_merge: Duration | None = Field(
+        default=None,
+        description=(
+            "with dma_startup: time of the engine for each row that it writes of less than an access of the memory, "
+            "which reads, merges and writes it; absent: none"
+        ),
+    )
     requests: Requests | None = Field(
         default=None, description="how rows are cut into requests; absent: only the bytes matter"
     )
@@ -223,6 +236,9 @@ class Scratchpad(Spec):
     def _consistent(self) -> Scratchpad:
         if (self.dma_startup is None) != (self.dma_rows is None):
             raise ValueError("dma_startup and dma_rows describe one engine; give both or neither")
+        for key in ("dma_row", "dma_merge"):
+            if getattr(self, key) is not None and self.dma_startup is None:
+                raise ValueError(f"{key} is a time of a DMA engine, and dma_startup is absent; add it or remove {key}")
         return self
 
 

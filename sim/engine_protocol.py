@@ -12,7 +12,7 @@ from typing import Protocol
 from memgrain.sim.breakdown.census import Census
 from memgrain.workloads.trace import Counts
 
-LATENCY, IN_FLIGHT, COMMANDS = "stall.latency", "stall.in_flight", "stall.dma_commands"
+LATENCY, IN_FLIGHT, COMMANDS, STORE = "stall.latency", "stall.in_flight", "stall.dma_commands", "stall.store"
 CAUSES = (
     LATENCY,
     "stall.index",
@@ -25,6 +25,7 @@ CAUSES = (
     "stall.compute",
     "stall.exchange",
     COMMANDS,
+    STORE,
 )
 """What time is spent on beside the stalls for each level."""
 

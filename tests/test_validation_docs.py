@@ -45,6 +45,7 @@ SAMPLE = {
     "h200_microbench": ["50"],
     "dramsim3": ["2", "6", "16"],
     "ascend_910b": ["M12-6", "G7-1536", "G6-4096", "F-1024", "A1-128"],
+    "mlu370": ["hard-tanh", "trace", "softmax", "product-square"],
     "h100_layers": ["L70-1-1K", "P3-1-8K-parts"],
     "ascend_950dt": ["F-8K"],
 }

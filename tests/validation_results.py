@@ -93,6 +93,11 @@ twice as long. *From 8K to 1M* Flash grows by 1.49 ms from token to token, the m
 0.72 GB more take 0.18 ms at 4 TB/s. What is missing is the selection's arithmetic: by the guide's own estimate a
 histogram takes 111 cycles for 256 scores, 69 us for 262,144 in one vector core, where the model has 46 us for reading
 them."""
+CONTEST = """\
+All copies of these kernels but those of the product with k = 32 are synchronous, so a product is loads, rearrangement
+and multiplication one after the other. Each row of a strided copy is charged 50 ns, as a copy of single elements takes;
+in the product with both operands transposed, whose loads are rows of 256 bytes alone, that is too much. A fill of
+0.5 MB is predicted 0.9 us too fast; whether launching 32 tasks costs more than launching one is not known."""
 GENERIC_NOTE = """\
 A generic tiling has no code: a tile takes as long as the units take for its products and exponentials. In decode, which
 waits for memory, that costs little. In prefill it describes a kernel that keeps the tensor units busy all the time,
@@ -149,6 +154,13 @@ SOURCES = [
         "points",
         "Ascend 950, published points",
         "Numbers of the chip were fitted to the family memory; nothing to the products.",
+    ),
+    Source(
+        "mlu370.yaml",
+        "points",
+        "Cambricon MLU370-X4, kernels of a contest",
+        "Numbers of the chip were fitted to fills and elementwise kernels; nothing to norms, softmax and products.",
+        CONTEST,
     ),
     Source("h100_layers.yaml", "points", "H100, whole layers", "Nothing was fitted to these points.", LAYERS),
     Source("ascend_950dt.yaml", "points", "Ascend 950DT, DeepSeek V4", "Nothing was fitted to these points.", ANCHORS),

@@ -38,6 +38,7 @@ STEP = np.dtype(
         ("exps", "u8"),
     ]
 )
+"""Where `k2` is 0 there is no second product, and m2 x n2 are elementwise operations on 4 bytes each."""
 RUN = np.dtype(
     [
         ("base", "u8"),
@@ -135,6 +136,11 @@ class Trace:
     """Whether a program has room for one result only, so that it computes its next step when its last store is done."""
     stores_by: Cores | None = None
     """Kind of core whose ports its stores leave by, where that is another kind than `cores`; None: the same."""
+    synchronous: int = 0
+    """Where a program's copies are synchronous: steps that compute or store whose loads may be issued before the first
+    of them is done, its store included, for which the program waits. 1: load, computation and store one after the
+    other; 2: double buffering. Steps that only load belong to the next one that does not. 0: stores run beside what
+    follows."""
     joined: bool = False
     """Whether it belongs to the kernel before it: its programs wait for all of that kernel's, without a launch."""
     macs: int | None = None
@@ -164,6 +170,8 @@ class Counts:
     """Multiply-accumulates of all matrix products, with the kernel's padding and without the chip's."""
     issued_exps: int
     """Exponentials, those of padding included."""
+    issued_ops: int
+    """Elementwise operations of steps that need no second product, see `STEP`."""
     steps: int
     """Steps executed."""
 
@@ -174,13 +182,14 @@ class Counts:
             self.written + other.written,
             self.issued_macs + other.issued_macs,
             self.issued_exps + other.issued_exps,
+            self.issued_ops + other.issued_ops,
             self.steps + other.steps,
         )
 
 
 def nothing(tensors: int) -> Counts:
     """Zero counts for a trace with `tensors` tensors."""
-    return Counts(np.zeros(tensors, np.int64), np.zeros(tensors, np.int64), 0, 0, 0)
+    return Counts(np.zeros(tensors, np.int64), np.zeros(tensors, np.int64), 0, 0, 0, 0)
 
 
 def count_chunk(chunk: Chunk, tensors: int) -> Counts:
@@ -191,7 +200,9 @@ def count_chunk(chunk: Chunk, tensors: int) -> Counts:
     sums = np.zeros((2, tensors), np.int64)
     np.add.at(sums, ((runs["op"] == WRITE).astype(np.intp), runs["tensor"]), moved)
     macs = s["m1"] * s["n1"] * s["k1"] + s["m2"] * s["n2"] * s["k2"]
-    return Counts(sums[READ], sums[WRITE], int(np.dot(times, macs)), int(np.dot(times, s["exps"])), int(times.sum()))
+    ops = s["m2"] * s["n2"] * (s["k2"] == 0)
+    issued = [int(np.dot(times, each)) for each in (macs, s["exps"], ops)]
+    return Counts(sums[READ], sums[WRITE], issued[0], issued[1], issued[2], int(times.sum()))
 
 
 def count(trace: Trace) -> Counts:

@@ -225,6 +225,12 @@ def _exchange(run: KernelRun, spent: int) -> Advice:
     return Advice(facts, f"half as many steps{_block(run)}", spent // 2)
 
 
+def _store(run: KernelRun, spent: int) -> Advice:
+    written = run.trace.written_bytes
+    facts = f"each program waits for its stores, {size(written)} in all"
+    return Advice(facts, "stores that run beside the next loads (more buffers), or fewer bytes stored", spent // 2)
+
+
 def _idle(run: KernelRun, spent: int) -> Advice:
     census, slots = run.census, run.slots
     merging = max(0, run.merge - (run.machine.chip.barrier or 0))
@@ -342,6 +348,7 @@ _TEXTS = {
     "in_flight": _in_flight,
     "latency": _latency,
     "exchange": _exchange,
+    "store": _store,
     "idle": _idle,
     "launch": _launch,
     "start": _start,

@@ -71,9 +71,14 @@ CAUSE_MEANINGS = {
         "More bytes in flight on the chip; rows aligned to its DMA requests, which count whole; less latency.",
     ),
     "dma_commands": Meaning(
-        "Loads or scores wait while a DMA engine starts the commands before them, one each dma_startup. As a limit: "
-        "commands x dma_startup / engines.",
+        "Loads or scores wait while a DMA engine starts the commands before them, one each dma_startup, and works off "
+        "rows that take it dma_row or dma_merge. As a limit: that time / engines.",
         "Fewer, larger commands: wider rows (selection.unit, layout.page, head dimension) or tiles (tiling.block_kv).",
+    ),
+    "store": Meaning(
+        "A program whose copies are synchronous waits until its store is in the first level that keeps it: a "
+        "write-back cache, or the memory where there is none.",
+        "Stores that run beside the next loads; fewer bytes stored.",
     ),
     "exchange": Meaning(
         "A step waits until its scores have crossed from the matrix to the vector cores and probabilities have come "

@@ -54,8 +54,9 @@ def limits(machine: Machine, counts: Counts, counters: Mapping[str, int], launch
     if pads:
         found[DMA_COMMANDS] = max(commands_time(level) for level in pads)
     found[IN_FLIGHT] = min(_in_flight(machine, counters), time)
-    units, number = machine.units, machine.chip.matmul_core.count
+    units, number = machine.units, machine.core.count
     vector = counts.issued_exps * (PS / units.exps_per_second + OPS_PER_SCORE * PS / units.ops_per_second)
+    vector += counts.issued_ops * PS / units.ops_per_second
     macs = counters["core.issued_macs"] * PS
     if units.instruction == "fma":
         found |= {"matmul": 0, "vector": int((vector + macs / units.ops_per_second) / number)}
@@ -94,10 +95,11 @@ def _refreshing(standard: DramStandard) -> float:
 
 
 def commands_time(level: Scratchpad) -> int:
-    """Time that the DMA engines of a scratchpad need to start their commands, in ps; engines that write work beside
-    engines that read."""
-    most = max(level.commands - level.write_commands, level.write_commands)
-    return most * (level.spec.dma_startup or 0) // len(level.banks_free)
+    """What the DMA engines of a scratchpad need for their commands, in ps; those that write work beside those that
+    read."""
+    start, (reads, writes) = level.spec.dma_startup or 0, level.row_times
+    reads += (level.commands - level.write_commands) * start
+    return max(reads, writes + level.write_commands * start) // len(level.banks_free)
 
 
 def load_latency(machine: Machine, counters: Mapping[str, int]) -> int:

@@ -61,6 +61,7 @@ def begin_request(now, lanes, config):
     for i in range(4):
         lanes[bk.LATEST + i] = now - config.read_latency
         lanes[bk.EARLIEST + i] = bk.FOREVER - config.read_latency
+        lanes[bk.DRAINED + i] = now - config.write_latency
         lanes[bk.LONGEST + i] = lanes[bk.OPENED + i] = lanes[bk.REPLACED + i] = 0
 
 
@@ -68,12 +69,14 @@ def begin_request(now, lanes, config):
 def end_request(came, lanes, config, counts, answer):
     """Count what a request that read `came` bytes accumulated, and answer it."""
     latest, earliest, longest = lanes[bk.LATEST], lanes[bk.EARLIEST], lanes[bk.LONGEST]
+    drained = lanes[bk.DRAINED]
     for i in range(4):
         latest, earliest = max(latest, lanes[bk.LATEST + i]), min(earliest, lanes[bk.EARLIEST + i])
-        longest = max(longest, lanes[bk.LONGEST + i])
+        longest, drained = max(longest, lanes[bk.LONGEST + i]), max(drained, lanes[bk.DRAINED + i])
         counts.activates += lanes[bk.OPENED + i]
         counts.conflicts += lanes[bk.REPLACED + i]
-    answer.done, answer.first = latest + config.read_latency, earliest + config.read_latency
+    answer.done = latest + config.read_latency if came else drained + config.write_latency
+    answer.first = earliest + config.read_latency
     answer.queue, answer.came = longest, came
 
 

@@ -43,7 +43,7 @@ class Dram:
         self.forget()
 
     def serve(self, request: Request, repeat: int, core: int, now: int) -> int:
-        """See `Level.serve`; writes are posted: a request waits for its reads only."""
+        """See `Level.serve`; a request that reads waits for its reads only: its writes are posted."""
         serve_runs(request.runs, request.indices, request.first, request.count, repeat, now, *self.arrays)
         ((done, self.queue, self.first, self.came),) = self.arrays.answer.tolist()
         return int(done)
@@ -158,6 +158,7 @@ def _times(spec: DramSpec) -> dict[str, int]:
         "row_cycle": cycle,
         "act_to_column": standard.delay("bank", "ACT", "RD"),
         "read_latency": standard.timings["tCL"],
+        "write_latency": standard.timings["tCWL"],
         "read_to_pre": standard.delay("bank", "RD", "PRE"),
         "write_to_pre": standard.delay("bank", "WR", "PRE"),
         "pre_to_act": standard.delay("bank", "PRE", "ACT"),

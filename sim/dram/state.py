@@ -42,6 +42,7 @@ CONFIG = record_type(
     "row_cycle",
     "act_to_column",
     "read_latency",
+    "write_latency",
     "read_to_pre",
     "write_to_pre",
     "pre_to_act",
@@ -80,16 +81,16 @@ COUNTS = record_type("reads", "writes", "activates", "conflicts", "refreshes")
 TENSOR_COUNTS = record_type("read_bytes", "write_bytes")
 """What it counts of a tensor."""
 ANSWER = record_type("done", "queue", "first", "came")
-"""Of the request served last: when its last read's data are there, its longest wait in a queue, when its first read's
-data are there, and the bytes read."""
+"""Of the request served last: when its last read's data are there (of one that only writes: when its last write is in
+the banks), its longest wait in a queue, when its first read's data are there, and the bytes read."""
 
 QUEUED = 64
 """Entries that the queue holds; behind them lie those of a round of a long run."""
 PITCH = 4
 """Words of a row of `lanes`."""
-LATEST, EARLIEST, LONGEST, OPENED, REPLACED = range(0, 20, 4)
+LATEST, EARLIEST, LONGEST, OPENED, REPLACED, DRAINED = range(0, 24, 4)
 """Words of `lanes` that a request accumulates, four each: when its last and its first read leave the banks, its longest
-wait in a queue, activations, and those among them that displaced an open row."""
+wait in a queue, activations, those among them that displaced an open row, and when its last write enters the banks."""
 PARTS = 32
 """Word of `lanes` from which the parts of the state lie."""
 BUS, ACTS, NEXT_REFRESH, LAST_RANK, REFRESH_ORDER, CHANNEL_ROWS = range(6)

@@ -55,6 +55,8 @@ def repeat_round(arrival, channel, first, number, rounds, dram):
     if reads:
         store(lanes, bk.LATEST, later(load(lanes, bk.LATEST, arrival), end))
         store(lanes, bk.LONGEST, later(load(lanes, bk.LONGEST, arrival), end - arrival - bus_time))
+    else:
+        store(lanes, bk.DRAINED, later(load(lanes, bk.DRAINED, arrival), end))
     return True
 
 

@@ -183,12 +183,14 @@ def visit(arrival, channel, older, address, times, dram):
     if older < 0:
         store(lanes, bank_at + bk.LAST * PITCH, later(last, after))
     store(lanes, bank_at + bk.NEXT_ACT * PITCH, later(next_act, after + to_act))
+    end = later(first + later(bus_times, columns), later(bus, group_columns))
     if reads:
-        end = later(first + later(bus_times, columns), later(bus, group_columns))
         store(lanes, bk.LATEST, later(load(lanes, bk.LATEST, arrival), end))
         earliest = load(lanes, bk.EARLIEST, arrival)
         store(lanes, bk.EARLIEST, pick(end > earliest, earliest, end))
         store(lanes, bk.LONGEST, later(load(lanes, bk.LONGEST, arrival), end - unloaded - bus_times))
+    else:
+        store(lanes, bk.DRAINED, later(load(lanes, bk.DRAINED, arrival), end))
     return True
 
 

@@ -51,7 +51,7 @@ def take_program(number, programs, state):
     total = np.int64(0)
     for step in range(first, last):
         total += steps[step].repeats
-    slot.steps, slot.issued, slot.computed, slot.stored = total, 0, 0, 0
+    slot.steps, slot.issued, slot.computed, slot.open_steps, slot.stored = total, 0, 0, 0, 0
     slot.first_load, slot.loads, slot.first_list, slot.lists = 0, 0, 0, 0
     for i in range(tb.POSITIONS):
         position = state.positions[number, i]

@@ -76,6 +76,7 @@ class CompiledEngine:
             "top_latency": machine.top.latency,
             "dispatch": machine.chip.dispatch or 0,
             "program_start": core.program_start or 0,
+            "synchronous": trace.synchronous,
             "exchanges": machine.vectors_apart,
             "direct": machine.chip.exchange == "direct",
             "vector_cores": machine.vectors_per_core,

@@ -63,7 +63,9 @@ def issue(number, core, programs, state):
     Afterwards the slot's `wake` (0: nothing) and `cause` say what keeps the program from issuing more.
     """
     slot, progress, constants, steps = state.slots[number], state.progress, state.constants, programs.steps
-    if slot.issued == slot.steps or slot.issued - slot.computed >= constants.stages:
+    enough = slot.issued - slot.computed >= constants.stages
+    enough = enough or (constants.synchronous > 0 and slot.open_steps == constants.synchronous)
+    if slot.issued == slot.steps or enough:
         slot.state = tb.DECIDING
         return tb.GO_ON
     if slot.lists <= constants.lists_ahead and slot.lists < slot.steps - slot.issued:
@@ -96,6 +98,12 @@ def issue(number, core, programs, state):
 
 
 @inlined
+def does_more_than_load(step, programs):
+    """Whether a step computes or stores."""
+    return np.int64(step.store_runs > 0 or programs.computations[step.computation].alone > 0)
+
+
+@inlined
 def note_list(number, done, programs, state):
     """Enter an index list that will be there at `done`."""
     slot = state.slots[number]
@@ -124,6 +132,7 @@ def note_load(number, core, done, cause, programs, state):
     load.done, load.cause = done, cause
     slot.loads += 1
     slot.issued += 1
+    slot.open_steps += does_more_than_load(programs.steps[position.step], programs)
     next_repeat(position, slot.last_step, programs.steps)
     slot.state = tb.ISSUING
 
@@ -238,10 +247,26 @@ def after_code(number, core, programs, state):
     slot.first_load = (slot.first_load + 1) % state.loads.shape[1]
     slot.loads -= 1
     slot.computed += 1
+    slot.open_steps -= does_more_than_load(step, programs)
     next_repeat(position, slot.last_step, programs.steps)
     if step.store_runs:
         first = step.first_run + step.index_runs + step.load_runs
         return request_runs(state.constants.path, first, step.store_runs, times, core, slot, tb.STORE_SERVED, state)
+    slot.state = tb.AT_WORK
+    return tb.GO_ON
+
+
+@inlined
+def after_store(number, state):
+    """A store has been served: wait for it if the kernel's copies are synchronous."""
+    slot, request, now = state.slots[number], state.request, state.progress.now
+    state.counts.end = max(state.counts.end, request.done)
+    if state.constants.one_result:
+        slot.stored, slot.stored_cause = request.done, request.cause
+    if state.constants.synchronous and request.done > now:
+        slot.state, slot.began, slot.cause = tb.WAITED, now, state.constants.levels + tb.STORE
+        schedule(request.done, number, state)
+        return tb.WAIT
     slot.state = tb.AT_WORK
     return tb.GO_ON
 
@@ -289,10 +314,7 @@ def advance(number, programs, state):
     elif slot.state == tb.CODE_DONE:
         return after_code(number, core, programs, state)
     elif slot.state == tb.STORE_SERVED:
-        state.counts.end = max(state.counts.end, request.done)
-        if state.constants.one_result:
-            slot.stored, slot.stored_cause = request.done, request.cause
-        slot.state = tb.AT_WORK
+        return after_store(number, state)
     elif slot.state == tb.WAITED:
         state.spent[slot.cause] += now - slot.began
         slot.state = tb.AT_WORK

@@ -97,6 +97,9 @@ class LevelArrays:
                 "startup": level.spec.dma_startup or 0,
                 "split_piece": level.split.piece if level.split else 0,
                 "split_interval": level.split.interval if level.split else 0,
+                "row_time": level.spec.dma_row or 0,
+                "merge_time": level.spec.dma_merge or 0,
+                "access": level.access,
             }
         if isinstance(level, Cache):
             return {
@@ -150,6 +153,7 @@ class LevelArrays:
             elif isinstance(level, Scratchpad):
                 level.bytes, level.moved = int(row.bytes), int(row.moved)
                 level.commands, level.write_commands = int(row.commands), int(row.write_commands)
+                level.row_times = [int(row.read_row_times), int(row.write_row_times)]
             elif isinstance(level, Cache):
                 level.waits = len(level.arrivals) - 1 - int(level.state.next_wait)
 

@@ -14,7 +14,7 @@ from memgrain.sim.dram import bank_timing
 from memgrain.sim.dram.state import DramArrays
 from memgrain.sim.levels.dma_requests import count_pieces
 from memgrain.sim.levels.held_lines import hold_lines
-from memgrain.sim.levels.run_sizes import count_bytes, count_transfer
+from memgrain.sim.levels.run_sizes import count_bytes, count_slow_rows, count_transfer
 from memgrain.sim.native.jit import inlined
 from memgrain.sim.native.records import record_type
 
@@ -34,13 +34,17 @@ LEVEL = record_type(
     "reads_free",
     "writes_free",
     "banks_free",
-    # of a scratchpad: bytes that rows are rounded up to, rows of a command, and the time that a command takes
+    # of a scratchpad: bytes that rows are rounded up to, rows of a command, and the times that a command, a row apart
+    # and a row to be merged take, the last one if it is smaller than an access of the memory
     "granule",
     "rows",
     "startup",
     # of a scratchpad whose writes are split (0: they are not): see `SplitWrites` of `memgrain.hwmodels.spec`
     "split_piece",
     "split_interval",
+    "row_time",
+    "merge_time",
+    "access",
     # of a cache: its number, its line as bits, and the time that a read past it holds a line (-1: it holds none)
     "cache",
     "line_bits",
@@ -51,6 +55,8 @@ LEVEL = record_type(
     "commands",
     "written",
     "write_commands",
+    "read_row_times",
+    "write_row_times",
     # of the request served last: the longest wait here, whether for a DMA engine; when what it fetched is there
     "queue",
     "for_engine",
@@ -134,7 +140,15 @@ def enter_pad(level, core, size, runs, indices, first, count, writes, now, free)
     level.write_commands += commands if writes else 0
     engine = (level.writes_free if writes else level.reads_free) + core // level.share
     banks = level.banks_free + core // level.share
-    free[engine] = max(now, free[engine]) + commands * level.startup
+    slow = np.int64(0)
+    if level.row_time or level.merge_time:
+        apart, partial = count_slow_rows(runs, first, count, level.rows, level.access)
+        slow = apart * level.row_time + partial * level.merge_time
+        if writes:
+            level.write_row_times += slow
+        else:
+            level.read_row_times += slow
+    free[engine] = max(now, free[engine]) + commands * level.startup + slow
     if level.split_piece and writes:
         free[engine] += count_pieces(runs, indices, first, count, level.split_piece) * level.split_interval
     free[banks] = max(now, free[banks]) + duration(moved, level.read_rate)

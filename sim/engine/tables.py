@@ -33,7 +33,21 @@ request; the slot waits for an event; it goes on at once."""
     WAITED,
 ) = range(15)
 """States of a slot: what it does when it is advanced."""
-LATENCY, INDEX, IN_FLIGHT, BARRIER, START, MATMUL, VECTOR, CODE, COMPUTE, EXCHANGE, COMMANDS, CAUSES = range(12)
+(
+    LATENCY,
+    INDEX,
+    IN_FLIGHT,
+    BARRIER,
+    START,
+    MATMUL,
+    VECTOR,
+    CODE,
+    COMPUTE,
+    EXCHANGE,
+    COMMANDS,
+    STORE,
+    CAUSES,
+) = range(13)
 """What time is spent on, from entry `levels` of `spent` on, in the order of
 `memgrain.sim.engine_protocol.CAUSES`; the entries before are the stalls for each level."""
 ISSUE, AHEAD, COMPUTED, POSITIONS = range(4)
@@ -63,6 +77,8 @@ CONSTANTS = record_type(
     "top_latency",
     "dispatch",
     "program_start",
+    # steps that may be open where a program waits for its stores; 0: it does not wait
+    "synchronous",
     # exchange of scores: whether there is one, whether it passes no memory, vector cores of a matrix core, and
     # where the workspaces of the slots lie
     "exchanges",
@@ -128,10 +144,12 @@ SLOT = record_type(
     "wake",
     "cause",
     "begin",
-    # steps of its program with their repeats: all, issued and computed; first entry and number of its rings
+    # steps of its program with their repeats: all, issued and computed, and those issued and not yet done that do more
+    # than load; first entry and number of its rings
     "steps",
     "issued",
     "computed",
+    "open_steps",
     "first_load",
     "loads",
     "first_list",

@@ -62,7 +62,8 @@ class Units:
             )
         self.tile = core.matmul.tile
         self.macs_per_second = core.matmul.macs_per_cycle[dtype] * core.clock
-        share = companion.count / core.count * companion.clock
+        running = companion if trace and trace.cores == "vector" else core
+        share = companion.count / running.count * companion.clock
         self.exps_per_second = companion.vector.exps_per_cycle * share
         self.ops_per_second = companion.vector.ops_per_cycle * share
         self.element = ELEMENT_BYTES[dtype]
@@ -77,10 +78,10 @@ class Units:
         if self.instruction == "mma" and core.matmul.sync_share is not None:
             self.macs_per_second *= core.matmul.sync_share
         self.operand_bandwidth = chip.scratchpad.bandwidth if chip.scratchpad else 0
-        self.matmul_free = [0] * core.count
-        self.vector_free = [0] * core.count
-        self.issue_free = [0] * core.count
-        self.computing: list[list[int]] = [[] for _ in range(core.count)]
+        self.matmul_free = [0] * running.count
+        self.vector_free = [0] * running.count
+        self.issue_free = [0] * running.count
+        self.computing: list[list[int]] = [[] for _ in range(running.count)]
         self.work = lru_cache(maxsize=4096)(self._work)
 
     def code(self, cycles: tuple[int, int]) -> Computation:

@@ -109,7 +109,7 @@ class Machine:
             elif isinstance(spec, LinkSpec):
                 below = Link(spec.name, shared, spec.bandwidth, spec.latency, below)
             elif not isinstance(spec, DramSpec):
-                below = Scratchpad(spec, shared, below)
+                below = Scratchpad(spec, shared, below, self.chip.dram.smallest_access)
             self.levels.append(below)
         return below
 

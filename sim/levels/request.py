@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memgrain.sim.levels.dma_requests import count_pieces, count_requests
-from memgrain.sim.levels.run_sizes import count_bytes, count_lines, count_transfer
+from memgrain.sim.levels.run_sizes import count_bytes, count_lines, count_slow_rows, count_transfer
 from memgrain.workloads.trace import UNCACHED, WRITE
 
 NO_INDEX = np.zeros(1, np.int64)
@@ -24,7 +24,7 @@ class Request:
     """
 
     __slots__ = (
-        *("_lines", "_pieces", "_requests", "_transfer"),
+        *("_lines", "_pieces", "_requests", "_slow_rows", "_transfer"),
         *("bytes", "count", "first", "indices", "runs", "uncached", "writes"),
     )
 
@@ -58,6 +58,13 @@ class Request:
         if key not in self._transfer:
             self._transfer[key] = count_transfer(self.runs, self.first, self.count, granule, rows_per_command)
         return self._transfer[key]
+
+    def slow_rows(self, rows_per_command: int, access: int) -> tuple[int, int]:
+        """See `count_slow_rows`."""
+        key = (rows_per_command, access)
+        if key not in self._slow_rows:
+            self._slow_rows[key] = count_slow_rows(self.runs, self.first, self.count, rows_per_command, access)
+        return self._slow_rows[key]
 
     def requests(self, largest: int, smallest: int) -> int:
         """Pieces that a DMA engine requests one by one; see `count_requests`."""

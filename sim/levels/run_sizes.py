@@ -1,6 +1,7 @@
 """Sizes of a transfer, counted without a lookup of lines: bytes, lines, DMA commands."""
 
 from memgrain.sim.native.jit import compiled
+from memgrain.workloads.trace import WRITE
 
 
 @compiled
@@ -15,6 +16,20 @@ def count_transfer(runs, first, count, alignment, rows_per_command):
         moved += rows * ((size + alignment - 1) // alignment * alignment)
         commands += rows if runs[r]["index"] >= 0 else (rows + rows_per_command - 1) // rows_per_command
     return moved, commands
+
+
+@compiled
+def count_slow_rows(runs, first, count, rows_per_command, access):
+    """Rows of strided commands beyond their first, where rows are apart, and rows written of less than `access` bytes,
+    of `count` runs from `first` on."""
+    apart, partial = 0, 0
+    for r in range(first, first + count):
+        rows, size = int(runs[r]["count"]), int(runs[r]["bytes"])
+        if runs[r]["index"] < 0 and int(runs[r]["stride"]) != size:
+            apart += rows - (rows + rows_per_command - 1) // rows_per_command
+        if runs[r]["op"] == WRITE and size < access:
+            partial += rows
+    return apart, partial
 
 
 @compiled

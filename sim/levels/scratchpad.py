@@ -15,15 +15,17 @@ class Scratchpad:
 
     Reads and writes have an engine each (the MTE2 and MTE3 or FixPipe queues of an Ascend core).
 
-    An engine starts one command every `dma_startup`; data of the last command is there one latency of the level below
-    after its start. Rows occupy whole bank words. Where writes are split, rows at other addresses than multiples of a
-    piece also take the writing engine `split_writes.interval` for each piece. The level below serves the request at
-    once, not when the engine gets to it, and the wait for the engine is added to the answer: a reservation in the
-    future would keep others from the time before it, since they would see idle servers as booked.
+    An engine starts one command every `dma_startup`, and takes longer for rows that are apart or that the memory has to
+    merge, where the spec says so; data of the last command is there one latency of the level below after its start.
+    Rows occupy whole bank words. Where writes are split, rows at other addresses than multiples of a piece also take
+    the writing engine `split_writes.interval` for each piece. The level below serves the request at once, not when the
+    engine gets to it, and the wait for the engine is added to the answer: a reservation in the future would keep others
+    from the time before it, since they would see idle servers as booked.
     """
 
-    def __init__(self, spec: ScratchpadSpec, shared: tuple[int, int], below: Level) -> None:
-        """Engines, banks and counts of a level; a machine says for each trace whether `split` holds."""
+    def __init__(self, spec: ScratchpadSpec, shared: tuple[int, int], below: Level, access: int = 1) -> None:
+        """`access` is the smallest access of the memory, in bytes; a machine says for each trace whether `split`
+        holds."""
         self.name, self.spec, self.below = spec.name, spec, below
         self.latency, self.queue, self.first, self.came = below.latency, 0, 0, 0
         number, self.share = shared
@@ -31,8 +33,9 @@ class Scratchpad:
         self.banks_free = [0] * number
         self.granule = max(spec.alignment, spec.bank_width)
         self.split = spec.split_writes
-        self.for_engine = False
+        self.for_engine, self.access = False, access
         self.bytes = self.moved = self.commands = self.write_commands = 0
+        self.row_times = [0, 0]
 
     def serve(self, request: Request, repeat: int, core: int, now: int) -> int:
         """See `Level.serve`."""
@@ -43,7 +46,9 @@ class Scratchpad:
         self.commands += commands
         self.write_commands += commands if request.writes else 0
         engine = self.engine_free[request.writes]
-        engine[i] = max(now, engine[i]) + commands * (self.spec.dma_startup or 0)
+        slow = self._slow_rows(request)
+        self.row_times[request.writes] += slow
+        engine[i] = max(now, engine[i]) + commands * (self.spec.dma_startup or 0) + slow
         if self.split and request.writes:
             engine[i] += request.pieces(self.split.piece) * self.split.interval
         self.banks_free[i] = max(now, self.banks_free[i]) + moved * PS // self.spec.bandwidth
@@ -53,6 +58,14 @@ class Scratchpad:
         self.for_engine = bool(self.spec.dma_startup) and started == done
         self.queue, self.first, self.came = done - arrived, self.below.first, self.below.came
         return done
+
+    def _slow_rows(self, request: Request) -> int:
+        """Time (ps) of an engine for the rows of a request that are apart or that the memory merges."""
+        row, merge = self.spec.dma_row or 0, self.spec.dma_merge or 0
+        if not row and not merge:
+            return 0
+        apart, partial = request.slow_rows(self.spec.dma_rows or EVERY_ROW, self.access)
+        return apart * row + partial * merge
 
     def counters(self) -> dict[str, int]:
         """Bytes as requested and as rounded up, and commands to DMA engines: all of them, and those that write to
@@ -65,3 +78,4 @@ class Scratchpad:
         self.engine_free = [[0] * len(self.banks_free) for _ in range(2)]
         self.banks_free = [0] * len(self.banks_free)
         self.bytes = self.moved = self.commands = self.write_commands = 0
+        self.row_times = [0, 0]

@@ -14,7 +14,7 @@ import simpy
 from numpy.typing import NDArray
 
 from memgrain.sim.breakdown.launch import break_down, launch_time
-from memgrain.sim.engine_protocol import CAUSES, COMMANDS, IN_FLIGHT, LATENCY, Activity, Execution
+from memgrain.sim.engine_protocol import CAUSES, COMMANDS, IN_FLIGHT, LATENCY, STORE, Activity, Execution
 from memgrain.sim.levels.compute import Computation
 from memgrain.sim.levels.level import Level
 from memgrain.sim.levels.machine import PROBABILITY_BYTES, SCORE_BYTES, WORKSPACE, Machine
@@ -42,6 +42,11 @@ class PreparedStep:
     """What it computes."""
     scores: tuple[int, int]
     """Rows and columns of the score tile."""
+
+    @property
+    def closing(self) -> bool:
+        """Whether it does more than load, see `Trace.synchronous`."""
+        return bool(self.store or self.work.alone)
 
     @property
     def idle(self) -> bool:
@@ -228,13 +233,15 @@ class ReferenceEngine:
         steps = [(part, repeat) for part in parts for repeat in range(part.repeats)]
         loaded: deque[tuple[int, str]] = deque()
         listed: deque[tuple[int, str]] = deque()
-        issued = computed = 0
+        issued = computed = open_steps = 0
         stored = (0, "")
         while computed < len(steps):
             now = int(env.now)
             wake, cause = 0, ""
             while issued < len(steps) and issued - computed < self.trace.stages:
                 part, repeat = steps[issued]
+                if self.trace.synchronous and open_steps == self.trace.synchronous:
+                    break
                 while len(listed) <= self.trace.lists_ahead and issued + len(listed) < len(steps):
                     ahead, again = steps[issued + len(listed)]
                     listed.append(self._load(ahead.lists, again, core, now))
@@ -256,6 +263,7 @@ class ReferenceEngine:
                     self._add_load(core, size, now, done, label)
                 loaded.append((done, label))
                 issued += 1
+                open_steps += part.closing
             ready = max(loaded[0], stored, key=itemgetter(0)) if loaded else None
             if ready and ready[0] <= now:
                 part, repeat = steps[computed]
@@ -263,18 +271,32 @@ class ReferenceEngine:
                 if part.store or part.idle:
                     yield from self._compute(core, slot, part.once, (0, 0), int(env.now))
                 if part.store:
-                    at = int(env.now)
-                    done = self._serve(self.machine.top, part.store, repeat, core, at)
-                    self.end = max(self.end, done)
+                    left = yield from self._store(part.store, repeat, core, slot)
                     if self.trace.one_result:
-                        stored = done, self._cause(at, done)
+                        stored = left
                 loaded.popleft()
                 computed += 1
+                open_steps -= part.closing
                 continue
             if ready and (not wake or ready[0] < wake):
                 wake, cause = ready
             yield env.timeout(wake - now)
             self._note(core, slot, now, cause)
+
+    def _store(
+        self, request: Request, repeat: int, core: int, slot: int
+    ) -> Generator[simpy.Event, None, tuple[int, str]]:
+        """Store a step's results; returns when they have left, and what they waited for. The kernel ends when they are
+        in the first level that keeps them, a write-back cache or the memory, and the program waits for that if its
+        copies are synchronous."""
+        now = int(self.env.now)
+        done = self._serve(self.machine.top, request, repeat, core, now)
+        cause = self._cause(now, done)
+        self.end = max(self.end, done)
+        if self.trace.synchronous and done > now:
+            yield self.env.timeout(done - now)
+            self._note(core, slot, now, STORE)
+        return done, cause
 
     def _room(self, core: int, size: int, now: int) -> bool:
         """Whether the core may have `size` more bytes in flight; loads that have arrived by now make room."""

@@ -191,7 +191,7 @@ def test_memory(name: str, gigabytes: float, gibibytes: float, standard: str) ->
         ("tpu_v5p", "vmem", 64 * 1024),
         ("ascend_910b1", "l1", 512),
         ("ascend_950pr", "l1", 512),
-        ("mlu370_x4", "nram", 640),
+        ("mlu370_x4", "nram", 736),
     ],
 )
 def test_scratchpad(name: str, level: str, kibibytes: float) -> None:

@@ -38,7 +38,8 @@ DIRECTIONS = {
         FASTER,
     ),
     **dict.fromkeys(
-        ("latency", "far_latency", "program_start", "launch_overhead", "dispatch", "barrier", "dma_startup", "tRP",
+        ("latency", "far_latency", "program_start", "launch_overhead", "dispatch", "barrier", "dma_startup",
+         "dma_row", "dma_merge", "tRP",
          "tRAS", "tCWL", "tCCD_L", "tRRD_S", "tRRD_L", "tFAW", "tRTP", "tWR", "tRTW", "tWTR_S", "tWTR_L", "tRFC",
          "tRTRS", "startup", "fence"),
         SLOWER,

@@ -210,7 +210,7 @@ def moves(
     """Whether another value changes the time or a counter of some probe, or is refused; or none can be had alone."""
     level, _, key = path.rpartition(".")
     beside = {f"{level}.{item}": it for item, it in COMPANIONS.get(key, {}).items()}
-    context = {f"{level}.{item}": it for item, it in CONTEXT.get(key, {}).items()}
+    context = {item if "." in item else f"{level}.{item}": it for item, it in CONTEXT.get(key, {}).items()}
     if context:
         base = {**base, **context}
         usual = {probe: outcome(hwmodels.load_chip(name, base), *case) for probe, case in traces.items()}
@@ -240,8 +240,9 @@ ELSEWHERE = {
 """Numbers of a chip that move no probe here, and the test in which they move an answer."""
 COMPANIONS = {"partitions": {"replicate": True, "far_latency": "1 us"}}
 """What has to be said beside another value of a number."""
-CONTEXT = {"banks": {"clock": "10 MHz"}}
-"""What is changed first, so that a number comes to bear that is far from binding otherwise."""
+CONTEXT = {"banks": {"clock": "10 MHz"}, "cores_per_cluster": {"port.bandwidth": "8 GB/s"}}
+"""What is changed first, of the same level or, with a dot, of another one, so that a number comes to bear that is far
+from binding otherwise."""
 
 
 def test_pages_are_those_of_a_models_step() -> None:

@@ -161,12 +161,13 @@ class Reference:
         last = max(first + max(bus, columns), channel.bus, channel.group_columns[rank, group])
         to_pre = t.WRITE_TO_PRE if writes else t.READ_TO_PRE
         bank.next_act = max(bank.next_act, entry.column - t.GROUP_TIME + to_pre + t.PRE_TO_ACT)
-        return last + t.READ_LATENCY, last - unloaded - bus
+        return last + (t.WRITE_LATENCY if writes else t.READ_LATENCY), last - unloaded - bus
 
     def serve(self, request: Request, repeat: int, now: int) -> tuple[int, int, int, int]:
-        """When the last and the first read's data are there, the bytes read, the longest wait."""
+        """When the last and the first read's data are there (of writes alone, when the last is done), the bytes read,
+        the longest wait."""
         size, interleave = self.spec.smallest_access, self.spec.interleave
-        done, begins, came, queue = now, FOREVER, 0, 0
+        done, drained, begins, came, queue = now, now, FOREVER, 0, 0
         for run in request.runs[request.first : request.first + request.count].tolist():
             base, stride, count, width, index, advance, op, tensor = run
             for i in range(count):
@@ -179,16 +180,18 @@ class Reference:
                     way = "write" if op == WRITE else "read"
                     self.counts[f"{way}_bytes"] += stop - position
                     self.counts[f"{'ABC'[tensor]}.{way}_bytes"] += stop - position
-                    if op != WRITE:
+                    if op == WRITE:
+                        drained = max(drained, end)
+                    else:
                         done, begins, queue = max(done, end), min(begins, end), max(queue, wait)
                         came += stop - position
                     position = stop
-        return done, begins, came, queue
+        return done if came else drained, begins, came, queue
 
 
 TIMES = (
     "LEAD", "BUS_TIME", "GROUP_TIME", "WRITE_EXTRA", "ACT_RANK", "ACT_GROUP", "ACT_CHANNEL", "ROW_CYCLE",
-    "ACT_TO_COLUMN", "READ_LATENCY", "READ_TO_PRE", "WRITE_TO_PRE", "PRE_TO_ACT", "RANK_SWITCH", "REFRESH_INTERVAL",
-    "REFRESH_TIME",
+    "ACT_TO_COLUMN", "READ_LATENCY", "WRITE_LATENCY", "READ_TO_PRE", "WRITE_TO_PRE", "PRE_TO_ACT", "RANK_SWITCH",
+    "REFRESH_INTERVAL", "REFRESH_TIME",
 )  # fmt: skip
 """Delays and services that the reference takes as they are; `test_dram` looks after them."""

@@ -92,6 +92,7 @@ def any_trace(data: st.DataObject) -> Trace:
         engine=data.draw(st.sampled_from(engines)),
         joined=data.draw(st.booleans()),
         one_result=data.draw(st.booleans()),
+        synchronous=data.draw(st.integers(0, 2)),
     )
 
 
@@ -113,7 +114,7 @@ def _run(rng: np.random.Generator, part: int) -> tuple[int, ...]:
 @given(st.data())
 def test_any_trace(data: st.DataObject) -> None:
     chip = hwmodels.load_chip(
-        data.draw(st.sampled_from(["toy", "h100_sxm", "ascend_910b2", "ascend_950pr"])),
+        data.draw(st.sampled_from(["toy", "h100_sxm", "ascend_910b2", "ascend_950pr", "mlu370_x8"])),
     )
     before = data.draw(st.sampled_from(["cold", "dirty", "warm"]))
     trace, at_a_time = any_trace(data), data.draw(st.sampled_from([1, 1 << 17]))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from memgrain.workloads import READ, WRITE, WorkloadError, count_bytes, count_macs, count_steps, expand, parse_any
-from memgrain.workloads.trace import UNCACHED
+from memgrain.workloads.trace import UNCACHED, count
 
 READ_OF: dict[str, Any] = {
     "kind": "matrix_read",
@@ -91,6 +91,58 @@ def test_an_addition_reads_both_and_writes_one_evenly_shared() -> None:
         assert mine["bytes"].max() == 40
 
 
+NORM: dict[str, Any] = {
+    **{"kind": "elementwise", "name": "norm", "inputs": 1, "rows": 6, "columns": 20000, "dtype": "fp16"},
+    **{"piece": 9000, "buffers": 1, "programs": 3, "cores": "vector", "operations": 2.5, "exps": 1},
+}
+
+
+@pytest.mark.parametrize("synchronous", [False, True])
+def test_a_first_pass_reads_its_share_and_writes_a_sum_for_each_piece(synchronous: bool) -> None:
+    raw = {**NORM, "in_place": True, "first_pass": {"share": 0.5, "operations": 1}, "synchronous": synchronous}
+    trace = parse_any(raw).trace()  # type: ignore[union-attr]
+    sampled, operation = trace.chunks()
+    assert (sampled.barrier, operation.barrier) == (False, True)
+    pieces = 3 * 3  # of 20,000 elements of a program, of which it has 40,000
+    assert count_bytes(trace) == {"X0": (3 * 120000, 240000), "sums": (0, 4 * pieces)}
+    every = expand(trace)
+    written = every[(every["op"] == WRITE) & (every["tensor"] == 0)]
+    assert elements(written, 0, 2).tolist() == list(range(120000))
+    assert elements(every[every["tensor"] == 1], trace.tensors[1].base, 4).tolist() == list(range(pieces))
+    assert count(trace).issued_exps == 120000
+    assert count(trace).issued_ops == 120000 * 2.5 / 2 + 60000 / 2
+    assert trace.synchronous == int(synchronous)
+
+
+def test_a_synchronous_piece_is_loaded_in_requests_and_stored_whole() -> None:
+    trace = parse_any({**NORM, "synchronous": True}).trace()  # type: ignore[union-attr]
+    first = expand(trace)[:4]
+    assert first["bytes"].tolist() == [16384, 18000 - 16384, 18000, 16384]
+    assert first["op"].tolist() == [READ, READ, WRITE, READ]
+
+
+def test_stores_may_have_rows_of_a_few_elements() -> None:
+    raw = {**NORM, "piece": 5000, "stored": 10}
+    trace = parse_any(raw).trace()  # type: ignore[union-attr]
+    written = expand(trace)
+    written = written[written["op"] == WRITE]
+    assert set(written["bytes"].tolist()) == {20}
+    assert elements(written, trace.tensors[1].base, 2).tolist() == list(range(120000))
+
+
+def test_a_part_of_the_columns_is_read_at_the_pitch_of_all() -> None:
+    trace = parse_any({**READ_OF, "read_columns": 20, "tile": [4, 16]}).trace()  # type: ignore[union-attr]
+    covered = elements(expand(trace), 0, 2)
+    assert np.array_equal(np.sort(covered), np.arange(48 * 40).reshape(48, 40)[:, :20].ravel())
+    assert trace.useful_bytes == 48 * 20 * 2
+
+
+def test_a_fill_reads_nothing() -> None:
+    trace = parse_any({**NORM, "inputs": 0, "synchronous": True}).trace()  # type: ignore[union-attr]
+    assert count_bytes(trace) == {"O": (0, 240000)}
+    assert trace.useful_bytes == 0
+
+
 @pytest.mark.parametrize("b_rows", ["k", "n"])
 @pytest.mark.parametrize(
     "deal",
@@ -116,6 +168,34 @@ def test_a_product_makes_every_tile_once_from_its_rows_and_columns(b_rows: str, 
     for tensor, size in ((0, 96 * 64), (1, 80 * 64)):
         covered = elements(pieces[pieces["tensor"] == tensor], trace.tensors[tensor].base, 2)
         assert np.array_equal(np.unique(covered), np.arange(size))
+
+
+SERIES: dict[str, Any] = {**GEMM, "k_steps": [32, 32], "stages": 1, "b_rows": "n"}
+
+
+@pytest.mark.parametrize(("a_rows", "b_rows", "parts"), [("k", "n", 1), ("m", "k", 2)])
+def test_a_product_in_series_loads_b_once_a_step_and_a_part_by_part(a_rows: str, b_rows: str, parts: int) -> None:
+    series = {"row_parts": parts, "operations": [1, 2, 3], "a_rows": a_rows}
+    trace = parse_any({**SERIES, "b_rows": b_rows, "in_series": series}).trace()  # type: ignore[union-attr]
+    pieces, tiles_across, tiles_down, steps = expand(trace), 3, 3, 2
+    assert count_macs(trace) == 96 * 80 * 64
+    a, b = 96 * 64 * tiles_across, 80 * 64 * tiles_down
+    assert count_bytes(trace) == {"A": (2 * a, 0), "B": (2 * b, 0), "C": (0, 4 * 96 * 80)}
+    assert count(trace).issued_ops == a * 1 / 2 + b * 2 / 2 + 96 * 80 * steps * 3
+    for tensor, size, count_of in ((0, 2, 96 * 64), (1, 2, 80 * 64), (2, 4, 96 * 80)):
+        covered = elements(pieces[pieces["tensor"] == tensor], trace.tensors[tensor].base, size)
+        assert np.array_equal(np.unique(covered), np.arange(count_of))
+    first = pieces[pieces["program"] == 0]
+    order = first["tensor"][np.flatnonzero(np.diff(first["tensor"], prepend=9))].tolist()
+    assert order[:2] == [1, 0]
+
+
+def test_b_stays_for_the_next_tile_of_the_same_columns_where_k_is_one_step() -> None:
+    deal = {"kind": "round_robin", "programs": 3}  # three columns of tiles: a program keeps to one
+    raw = {**SERIES, "k_steps": [64, 64], "deal": deal, "in_series": {"buffers": 2}}
+    trace = parse_any(raw).trace()  # type: ignore[union-attr]
+    assert count_bytes(trace)["B"] == (80 * 64 * 2, 0)
+    assert trace.synchronous == 2
 
 
 def test_band_of_tiles_are_walked_down_and_up_again() -> None:
@@ -161,9 +241,14 @@ def test_the_last_step_takes_what_is_left_of_k(k: int, b_rows: str) -> None:
     ("raw", "says"),
     [
         ({**READ_OF, "programs": 5}, "no multiple of the tile's 4 rows; change programs or tile"),
+        ({**NORM, "inputs": 0, "in_place": True}, "inputs 0 is a fill, which reads nothing; remove in_place"),
+        ({**NORM, "first_pass": {"share": 1.5}}, "first_pass.share"),
+        ({**NORM, "stored": 7}, "stored 7 must divide piece 9000 and columns 20000; change stored"),
+        ({**READ_OF, "read_columns": 50}, "read_columns 50 exceeds columns 40; lower it"),
         ({**READ_OF, "bands": 3}, "columns 40 is no multiple of bands 3; change bands"),
         ({**READ_OF, "cores": "scalar"}, "expected 'matmul' or 'vector', got 'scalar' @ cores"),
         ({**READ_OF, "tiles": 3}, "unknown key 'tiles' @ tiles; did you mean 'tile'?"),
+        ({**SERIES, "k_steps": [32, 16], "in_series": {}}, "k_steps (32, 16) must be equal and stages 1 must be 1"),
         ({**GEMM, "k_steps": [24, 16]}, "must divide one another; change one of them"),
         ({**GEMM, "deal": {"kind": "rectangles", "grid": [2, 2], "row_parts": 5}}, "no multiple of row_parts 5"),
     ],

@@ -14,6 +14,7 @@ from memgrain.workloads.errors import WorkloadError
 from memgrain.workloads.layouts.layout import bases
 from memgrain.workloads.shape import DType, element_bytes
 from memgrain.workloads.steps.matrix import Size
+from memgrain.workloads.steps.serial_product import InSeries, serial_trace
 from memgrain.workloads.steps.sliding_window import SlidingWindow, Tile
 from memgrain.workloads.trace import PROGRAM, READ, RUN, STEP, WRITE, Chunk, Cores, Tensor, Trace
 
@@ -108,6 +109,18 @@ class Gemm(BaseModel):
     """Cores that write C: those that compute it, or the vector cores, which take it from them."""
     deal: Annotated[Rectangles | RoundRobin | SlidingWindow, Field(discriminator="kind")]
     """Assignment of C's tiles to cores."""
+    in_series: InSeries | None = None
+    """Synchronous copies, with which a program loads, rearranges and multiplies one after the other; absent: loads run
+    ahead by `stages`."""
+
+    @model_validator(mode="after")
+    def _one_by_one(self) -> Gemm:
+        if self.in_series and (self.k_steps[0] != self.k_steps[1] or self.stages > 1):
+            raise WorkloadError(
+                f"in_series loads equal steps one by one: k_steps {self.k_steps} must be equal and stages "
+                f"{self.stages} must be 1; change them"
+            )
+        return self
 
     @model_validator(mode="after")
     def _whole(self) -> Gemm:
@@ -134,6 +147,8 @@ class Gemm(BaseModel):
 
     def trace(self) -> Trace:
         """The trace."""
+        if self.in_series:
+            return serial_trace(self, self.in_series)
         size = element_bytes(self.dtype)
         sizes = {"A": self.m * self.k * size, "B": self.k * self.n * size}
         read = sum(sizes.values())

@@ -81,12 +81,13 @@ class Writer:
         repeats: int = 1,
         product: tuple[int, int, int] = (0, 0, 0),
         lists: Sequence[Move | Pieces] = (),
+        operations: int = 0,
     ) -> None:
-        """Add a step to the program begun last: its loads and stores, its repeats, and its m x n x k product; `lists`
-        must arrive before anything is loaded."""
+        """Add a step to the program begun last: its loads and stores, its repeats, its m x n x k product, and its
+        elementwise operations on 4 bytes each; `lists` must arrive before anything is loaded."""
         first = len(self._runs)
         self._runs += [_run(move) for move in (*lists, *loads, *stores)]
-        self._steps.append((first, len(lists), len(loads), len(stores), repeats, *product, 0, 0, 0, 0))
+        self._steps.append((first, len(lists), len(loads), len(stores), repeats, *product, 1, operations, 0, 0))
 
     def chunks(self) -> OneChunk:
         """The collected chunk."""
