@@ -48,8 +48,12 @@ RUN = np.dtype(
         ("advance", "i8"),
         ("op", "u1"),
         ("tensor", "u1"),
+        ("block", "u4"),
     ]
 )
+JOINED = (1 << 32) - 1
+"""`block` of a run whose pieces belong to the DMA commands of the run before it: further pieces of the same rows, such
+as the 32-byte pieces of a token in NZ."""
 ACCESS = np.dtype([("program", "u4"), ("address", "u8"), ("bytes", "u4"), ("op", "u1"), ("tensor", "u1")])
 """One piece of an expanded trace."""
 
@@ -224,6 +228,14 @@ def count_exps(trace: Trace) -> int:
 def count_steps(trace: Trace) -> int:
     """Steps executed, repeats included."""
     return count(trace).steps
+
+
+def count_commands(runs: Records, rows_per_command: int) -> NDArray[np.int64]:
+    """DMA commands of each run, of up to `rows_per_command` rows at a regular distance each."""
+    rows, block = runs["count"].astype(np.int64), runs["block"].astype(np.int64)
+    gathered = runs["index"] >= 0
+    most = np.where(gathered, np.clip(block, 1, rows_per_command), rows_per_command)
+    return np.where(block == JOINED, 0, -(-rows // most))
 
 
 def run_times(chunk: Chunk) -> NDArray[np.int64]:

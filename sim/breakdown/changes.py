@@ -174,7 +174,7 @@ def _dma(run: Run, spent: int) -> Advice:
     needed, table = commands_time(pad), run.census.commands
     entries = table if run.machine.scratchpad is not None and run.machine.scratchpad.name == pad.name else table[:0]
     alike = entries[entries[:, COMMANDS] == entries[:, COMMANDS].max(initial=0)]
-    count, moved, gathered = (int(entry) for entry in alike.sum(axis=0))
+    count, moved, gathered, fewest = (int(entry) for entry in alike.sum(axis=0))
     facts = f"commands of {span(start)} each on {many(engines, 'engine')} take {span(needed)} of {span(run.time)}"
     times = run.times(needed, {DMA, "in_flight"})
     tiles = f"tiles of {times} times the size would take {1 / times:.0%} of that{_block(run, times)}"
@@ -182,6 +182,8 @@ def _dma(run: Run, spent: int) -> Advice:
         return Advice(f"{max(reads, writes):,} {pad.name} {facts}", tiles, int(needed * (1 - 1 / times)))
     facts = f"{count:,} of {max(reads, writes):,} {pad.name} commands move {size(round(moved / count))}; {facts}"
     share = count / max(reads, writes)
+    if fewest < count:
+        facts += f"; rows at one regular distance would need {fewest:,}"
     if 2 * gathered >= count:
         wider = f"rows of {size(2 * round(moved / count))} would halve them"
         return Advice(facts, f"{wider} (selection.unit, layout.page, wider heads)", int(needed * share / 2))

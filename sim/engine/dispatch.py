@@ -52,7 +52,7 @@ def take_program(number, programs, state):
     for step in range(first, last):
         total += steps[step].repeats
     slot.steps, slot.issued, slot.computed = total, 0, 0
-    slot.first_load, slot.loads, slot.first_list, slot.lists = 0, 0, 0, 0
+    slot.first_load, slot.loads, slot.first_list, slot.lists, slot.part = 0, 0, 0, 0, 0
     for i in range(tb.POSITIONS):
         position = state.positions[number, i]
         position.step, position.times = first, 0

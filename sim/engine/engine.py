@@ -54,7 +54,7 @@ class CompiledEngine:
             loads=np.zeros((slots, stages), tables.LOAD),
             lists=np.zeros((slots, trace.lists_ahead + 1), np.int64),
             cores=np.zeros(core.count, tables.CORE),
-            outstanding=np.zeros((core.count, 1 + self.resident * stages), OUTSTANDING_LOAD),
+            outstanding=np.zeros((core.count, 1 + self.resident * stages + self.machine.most_parts), OUTSTANDING_LOAD),
             round_ends=np.zeros((core.count, self.resident + 1), np.int64),
             events=events,
             waiting=np.zeros(slots, tables.WAITING),

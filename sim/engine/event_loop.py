@@ -66,7 +66,7 @@ def issue(number, core, programs, state):
     if slot.issued == slot.steps or slot.issued - slot.computed >= constants.stages:
         slot.state = tb.DECIDING
         return tb.GO_ON
-    if slot.lists <= constants.lists_ahead and slot.lists < slot.steps - slot.issued:
+    if slot.lists <= constants.lists_ahead and slot.lists < slot.steps - slot.issued - (slot.part > 0):
         ahead = state.positions[number, tb.AHEAD]
         step = steps[ahead.step]
         if step.index_runs:
@@ -76,21 +76,24 @@ def issue(number, core, programs, state):
         note_list(number, progress.now, programs, state)
         return tb.GO_ON
     listed = state.lists[number, slot.first_list]
-    if listed > progress.now:
+    if not slot.part and listed > progress.now:
         slot.wake, slot.cause, slot.state = listed, constants.levels + tb.INDEX, tb.DECIDING
         return tb.GO_ON
     position = state.positions[number, tb.ISSUE]
     step = steps[position.step]
-    if not has_room(core, step.in_flight, state):
+    part = programs.parts[step.first_part + slot.part]
+    if not has_room(core, part.in_flight, state):
         slot.wake, slot.cause = state.outstanding[core, 0].arrival, cause_of_full_core(core, state)
         slot.state = tb.DECIDING
         return tb.GO_ON
-    slot.first_list = (slot.first_list + 1) % state.lists.shape[1]
-    slot.lists -= 1
-    if step.load_runs:
-        state.counts.tiles += 1
-        first, count, times = step.first_run + step.index_runs, step.load_runs, position.times
-        return request_runs(constants.path, first, count, times, core, slot, tb.LOAD_SERVED, state)
+    if not slot.part:
+        slot.first_list = (slot.first_list + 1) % state.lists.shape[1]
+        slot.lists -= 1
+        slot.part_done, slot.part_cause = progress.now, -1
+        state.counts.tiles += step.load_runs > 0
+    if part.count:
+        times = position.times
+        return request_runs(constants.path, part.first, part.count, times, core, slot, tb.LOAD_SERVED, state)
     note_load(number, core, progress.now, -1, programs, state)
     return tb.GO_ON
 
@@ -107,10 +110,12 @@ def note_list(number, done, programs, state):
 
 @inlined
 def note_load(number, core, done, cause, programs, state):
-    """Enter a load whose data will be there at `done`, after a wait for `cause`."""
+    """Enter a part of a load whose data will be there at `done`, after a wait for `cause`; with its last part the load
+    is issued."""
     slot, counts, constants, now = state.slots[number], state.counts, state.constants, state.progress.now
     position = state.positions[number, tb.ISSUE]
-    size = programs.steps[position.step].in_flight
+    step = programs.steps[position.step]
+    size = programs.parts[step.first_part + slot.part].in_flight
     if size > constants.most_in_flight and done > now:
         counts.oversize_bytes += size
         piecewise = now + constants.top_latency * size // constants.most_in_flight
@@ -120,12 +125,18 @@ def note_load(number, core, done, cause, programs, state):
         counts.flight_bytes += size
         counts.flight_byte_ns += size * (done - now) // 1000
         add_load(core, done, cause, size, state)
+    if done > slot.part_done:
+        slot.part_done, slot.part_cause = done, cause
+    slot.part += 1
+    slot.state = tb.ISSUING
+    if slot.part < step.last_part - step.first_part:
+        return
     load = state.loads[number, (slot.first_load + slot.loads) % state.loads.shape[1]]
-    load.done, load.cause = done, cause
+    load.done, load.cause = slot.part_done, slot.part_cause
+    slot.part = 0
     slot.loads += 1
     slot.issued += 1
     next_repeat(position, slot.last_step, programs.steps)
-    slot.state = tb.ISSUING
 
 
 @inlined

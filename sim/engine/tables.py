@@ -46,10 +46,20 @@ CHUNK = record_type("barrier", "costs", "once", "opens", "running", "left", "beg
 """A chunk: whether it waits for the earlier ones, what that costs in ps, the computation outside its programs' steps,
 when it opens (-1: not known yet), how many of its programs run, how many have not ended, whether one has begun."""
 STEP = record_type(
-    "first_run", "index_runs", "load_runs", "store_runs", "repeats", "computation", "rows", "columns", "in_flight"
+    "first_run",
+    "index_runs",
+    "load_runs",
+    "store_runs",
+    "repeats",
+    "computation",
+    "rows",
+    "columns",
+    "first_part",
+    "last_part",
 )
-"""A step: its runs, its repeats, its computation, rows and columns of its score tile, and what its load counts for
-among the bytes in flight."""
+"""A step: its runs, its repeats, its computation, rows and columns of its score tile, and the parts of its load."""
+PART = record_type("first", "count", "in_flight")
+"""A part of a load, which is requested at once: its runs, and what it counts for among the bytes in flight."""
 
 CONSTANTS = record_type(
     "cores",
@@ -134,6 +144,10 @@ SLOT = record_type(
     "loads",
     "first_list",
     "lists",
+    # of the load that is issued: parts issued, when the last of them is there, and what it waits for
+    "part",
+    "part_done",
+    "part_cause",
     # when its computation ends; of an exchange of scores, how many parts were issued, when the last one is across
     "end_of_work",
     "parts",
@@ -160,8 +174,10 @@ class ProgramTables(NamedTuple):
     """[chunk] of CHUNK."""
     steps: NDArray[np.void]
     """[step] of STEP."""
+    parts: NDArray[np.void]
+    """[part] of PART."""
     runs: NDArray[np.void]
-    """RUN records of all steps."""
+    """RUN records of all steps, and of the parts of their loads."""
     indices: NDArray[np.int64]
     """What gathered runs point to."""
     computations: NDArray[np.void]

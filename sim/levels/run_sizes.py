@@ -1,19 +1,26 @@
 """Sizes of a transfer, counted without a lookup of lines: bytes, lines, DMA commands."""
 
 from memgrain.sim.native.jit import compiled
+from memgrain.workloads.trace import JOINED
 
 
 @compiled
 def count_transfer(runs, first, count, alignment, rows_per_command):
     """Bytes rounded up row by row to `alignment`, and DMA commands, of `count` runs from `first` on.
 
-    A strided run moves up to `rows_per_command` rows with one command; gathered rows need a command each.
+    A strided run moves up to `rows_per_command` rows with one command, a gathered one up to its `block`; see
+    `memgrain.workloads.trace.count_commands`.
     """
     moved, commands = 0, 0
     for r in range(first, first + count):
         rows, size = int(runs[r]["count"]), int(runs[r]["bytes"])
         moved += rows * ((size + alignment - 1) // alignment * alignment)
-        commands += rows if runs[r]["index"] >= 0 else (rows + rows_per_command - 1) // rows_per_command
+        block = int(runs[r]["block"])
+        most = rows_per_command
+        if runs[r]["index"] >= 0:
+            most = max(1, min(block, rows_per_command))
+        if block != JOINED:
+            commands += (rows + most - 1) // most
     return moved, commands
 
 

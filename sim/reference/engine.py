@@ -31,8 +31,9 @@ class PreparedStep:
     """Times that it is executed in a row."""
     lists: Request | None
     """Index lists, which must have arrived before the load is issued."""
-    load: Request | None
-    """Tiles that the computation waits for."""
+    loads: tuple[tuple[Request | None, int], ...]
+    """Tiles that the computation waits for: parts that are requested one after the other, each with what it counts for
+    among the bytes in flight."""
     store: Request | None
     """What is written afterwards."""
     once: Computation
@@ -45,7 +46,7 @@ class PreparedStep:
     @property
     def idle(self) -> bool:
         """Whether it is all of a program that finds nothing to do."""
-        return not (self.lists or self.load or self.store or self.work.alone)
+        return not (self.lists or self.loads[0][0] or self.store or self.work.alone)
 
 
 class Load(NamedTuple):
@@ -154,16 +155,20 @@ class ReferenceEngine:
         def request(first: int, count: int) -> Request | None:
             return Request(chunk.runs, indices, first, count) if count else None
 
-        units = self.machine.units
+        first, index, load = (chunk.steps[name].astype(np.int64) for name in ("first_run", "index_runs", "load_runs"))
+        runs, cut, ends = self.machine.load_parts(chunk.runs, indices, first + index, load)
+        cut_loads = [(Request(runs, indices, a, n) if n else None, size) for a, n, size in cut.tolist()]
+        begins, units = [0, *ends.tolist()], self.machine.units
         parts, once = [], units.code(chunk.once_cycles) if chunk.barrier else units.once
-        for first, index, load, store, repeats, m1, n1, k1, m2, n2, k2, exps in chunk.steps.tolist():
+        for number, step in enumerate(chunk.steps.tolist()):
+            first, index, load, store, repeats, m1, n1, k1, m2, n2, k2, exps = step
             work = units.work(m1, n1, k1, m2, n2, k2, exps)
             self.machine.check_scores(m1, n1)
             parts.append(
                 PreparedStep(
                     repeats,
                     request(first, index),
-                    request(first + index, load),
+                    tuple(cut_loads[begins[number] : begins[number + 1]]),
                     request(first + index + load, store),
                     once,
                     work,
@@ -222,24 +227,30 @@ class ReferenceEngine:
         steps = [(part, repeat) for part in parts for repeat in range(part.repeats)]
         loaded: deque[tuple[int, str]] = deque()
         listed: deque[tuple[int, str]] = deque()
-        issued = computed = 0
+        issued = computed = number = 0
+        ready: tuple[int, str] = 0, ""
         while computed < len(steps):
             now = int(env.now)
             wake, cause = 0, ""
             while issued < len(steps) and issued - computed < self.trace.stages:
                 part, repeat = steps[issued]
-                while len(listed) <= self.trace.lists_ahead and issued + len(listed) < len(steps):
-                    ahead, again = steps[issued + len(listed)]
+                begun = issued + (number > 0)
+                while len(listed) <= self.trace.lists_ahead and begun + len(listed) < len(steps):
+                    ahead, again = steps[begun + len(listed)]
+                    self.tiles += ahead.lists is not None
                     listed.append(self._load(ahead.lists, again, core, now))
-                if listed[0][0] > now:
+                if not number and listed[0][0] > now:
                     wake, cause = listed[0][0], "stall.index"
                     break
-                size = self.machine.in_flight(part.load)
+                request, size = part.loads[number]
                 if not self._room(core, size, now):
                     wake, cause = self._waits_for_room(core)
                     break
-                listed.popleft()
-                done, label = self._load(part.load, repeat, core, now)
+                if not number:
+                    listed.popleft()
+                    ready = now, ""
+                    self.tiles += request is not None
+                done, label = self._load(request, repeat, core, now)
                 if size > self.most_in_flight and done > now:
                     self.oversize_bytes += size
                     piecewise = now + self.machine.top.latency * size // self.most_in_flight
@@ -247,8 +258,12 @@ class ReferenceEngine:
                         done, label = piecewise, IN_FLIGHT
                 if size:
                     self._add_load(core, size, now, done, label)
-                loaded.append((done, label))
-                issued += 1
+                if done > ready[0]:
+                    ready = done, label
+                number += 1
+                if number == len(part.loads):
+                    loaded.append(ready)
+                    issued, number = issued + 1, 0
             if loaded and loaded[0][0] <= now:
                 part, repeat = steps[computed]
                 yield from self._compute(core, slot, part.work, part.scores, now)
@@ -288,7 +303,6 @@ class ReferenceEngine:
         """When the data of a request will be there, and what they will have waited for."""
         if request is None:
             return now, ""
-        self.tiles += 1
         done = self._serve(self.machine.top, request, repeat, core, now)
         return done, self._cause(now, done)
 
@@ -366,6 +380,6 @@ class ReferenceEngine:
                 ours = []
             for level, number, first, pieces, op in [*ours, *theirs] if outward else [*theirs, *ours]:
                 runs = np.zeros(1, RUN)
-                runs[0] = (first, width, pieces, width, -1, 0, op, len(self.trace.tensors))
+                runs[0] = (first, width, pieces, width, -1, 0, op, len(self.trace.tensors), 1)
                 found.append((level, number, Request(runs, NO_INDEX, 0, 1)))
         return found

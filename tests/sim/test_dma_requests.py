@@ -28,7 +28,7 @@ def requests_of(address: int, size: int) -> int:
 @pytest.mark.parametrize(("stride", "size"), [(24576, 2048), (24574, 512), (1024, 128), (256, 256), (130, 96)])
 def test_the_address_of_a_row_decides_its_requests(base: int, stride: int, size: int) -> None:
     runs = np.zeros(1, RUN)
-    runs[0] = (base, stride, 6, size, -1, 0, READ, 0)
+    runs[0] = (base, stride, 6, size, -1, 0, READ, 0, 1)
     rows = [(base + i * stride, size) for i in range(6)] if stride != size else [(base, 6 * size)]
     assert Request(runs, NO_INDEX, 0, 1).requests(512, 128) == sum(requests_of(*row) for row in rows)
 

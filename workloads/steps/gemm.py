@@ -159,18 +159,18 @@ class GemmChunks:
         for part in range(0, whole, gemm.k_steps[0]):
             k = start * whole + part
             base, pitch = a + (row * gemm.k + k) * size, gemm.k * size
-            runs.append((base, pitch, height, gemm.k_steps[0] * size, -1, whole * size, READ, 0))
+            runs.append((base, pitch, height, gemm.k_steps[0] * size, -1, whole * size, READ, 0, 1))
             loads += 1
         for part in range(0, whole, gemm.k_steps[1]):
             k = start * whole + part
             if gemm.b_rows == "k":
                 base, pitch = b + (column * gemm.k + k) * size, gemm.k * size
-                runs.append((base, pitch, width, gemm.k_steps[1] * size, -1, whole * size, READ, 1))
+                runs.append((base, pitch, width, gemm.k_steps[1] * size, -1, whole * size, READ, 1, 1))
             else:
                 base, pitch = b + (k * gemm.n + column) * size, gemm.n * size
-                runs.append((base, pitch, gemm.k_steps[1], width * size, -1, whole * pitch, READ, 1))
+                runs.append((base, pitch, gemm.k_steps[1], width * size, -1, whole * pitch, READ, 1, 1))
             loads += 1
         last = start + repeats == gemm.k // whole
         if last:
-            runs.append((c + (row * gemm.n + column) * wide, gemm.n * wide, height, width * wide, -1, 0, WRITE, 2))
+            runs.append((c + (row * gemm.n + column) * wide, gemm.n * wide, height, width * wide, -1, 0, WRITE, 2, 1))
         return first, 0, loads, int(last), repeats, height, width, whole, 0, 0, 0, 0

@@ -217,7 +217,7 @@ class ElementwiseChunks:
                 steps.append((len(runs), 0, workload.inputs, 1, repeats, 0, 0, 0, 0, 0, 0, 0))
                 for i, base in enumerate(self.at):
                     op = WRITE if i == workload.inputs else READ if workload.cached else UNCACHED
-                    runs.append((base + start * size, 0, 1, length * size, -1, length * size, op, i))
+                    runs.append((base + start * size, 0, 1, length * size, -1, length * size, op, i, 1))
                 start += repeats * length
             programs.append((first, len(steps) - first, 0, 0))
         yield Chunk(np.array(programs, PROGRAM), np.array(steps, STEP), np.array(runs, RUN), np.zeros(0, np.int32))
