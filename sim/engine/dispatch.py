@@ -53,6 +53,7 @@ def take_program(number, programs, state):
         total += steps[step].repeats
     slot.steps, slot.issued, slot.computed = total, 0, 0
     slot.first_load, slot.loads, slot.first_list, slot.lists, slot.part = 0, 0, 0, 0, 0
+    slot.busy_until = -1
     for i in range(tb.POSITIONS):
         position = state.positions[number, i]
         position.step, position.times = first, 0

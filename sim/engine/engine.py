@@ -73,6 +73,7 @@ class CompiledEngine:
             "stages": max(1, trace.stages),
             "lists_ahead": trace.lists_ahead,
             "most_in_flight": core.max_bytes_in_flight or 0,
+            "in_parts": machine.most_parts > 0,
             "top_latency": machine.top.latency,
             "dispatch": machine.chip.dispatch or 0,
             "program_start": core.program_start or 0,

@@ -140,9 +140,33 @@ def note_load(number, core, done, cause, programs, state):
 
 
 @inlined
+def compute_until(end, number, after, state):
+    """A slot computes until `end`, and goes on in state `after`."""
+    slot = state.slots[number]
+    if state.constants.in_parts:
+        slot.busy_until, slot.after, slot.state = end, after, tb.BUSY
+        return tb.GO_ON
+    slot.state = after
+    schedule(end, number, state)
+    return tb.WAIT
+
+
+@inlined
+def go_on_computing(slot, state):
+    """A slot that computes is awake: it has ended, or issues more parts of loads."""
+    slot.state, slot.wake = tb.ISSUING, 0
+    if state.progress.now >= slot.busy_until:
+        slot.state, slot.busy_until = slot.after, -1
+
+
+@inlined
 def decide(number, core, programs, state):
     """Nothing more can be issued now: compute the step whose data are there, or wait."""
     slot, now = state.slots[number], state.progress.now
+    if slot.busy_until >= 0:
+        slot.state = tb.BUSY
+        schedule(min(slot.busy_until, slot.wake) if slot.wake else slot.busy_until, number, state)
+        return tb.WAIT
     load = state.loads[number, slot.first_load]
     if slot.loads and load.done <= now:
         step = programs.steps[state.positions[number, tb.COMPUTED].step]
@@ -154,8 +178,7 @@ def decide(number, core, programs, state):
                 slot.state, slot.parts = tb.EXCHANGING, 0
                 slot.across, slot.cause = now, state.constants.levels + tb.EXCHANGE
                 return tb.GO_ON
-            schedule(slot.end_of_work, number, state)
-            return tb.WAIT
+            return compute_until(slot.end_of_work, number, tb.PRODUCTS_DONE, state)
         return tb.GO_ON
     if slot.loads and (not slot.wake or load.done < slot.wake):
         slot.wake, slot.cause = load.done, load.cause
@@ -188,9 +211,7 @@ def exchange(number, core, resident, programs, state):
     if part == 2 * (share + 1):
         end = max(slot.end_of_work, slot.across + programs.computations[step.computation].alone)
         state.spent[slot.cause] += end - slot.end_of_work
-        slot.state = tb.PRODUCTS_DONE
-        schedule(end, number, state)
-        return tb.WAIT
+        return compute_until(end, number, tb.PRODUCTS_DONE, state)
     inward, order = part // (share + 1), part % (share + 1)
     ours = order == (share if inward else 0)
     slot.parts += 1
@@ -232,8 +253,7 @@ def after_products(number, core, programs, state):
     once = programs.computations[programs.chunks[slot.chunk].once]
     if (step.store_runs or idle) and once.alone:
         begin_computation(slot, core, once, programs, state)
-        schedule(slot.end_of_work, number, state)
-        return tb.WAIT
+        return compute_until(slot.end_of_work, number, tb.CODE_DONE, state)
     return tb.GO_ON
 
 
@@ -302,6 +322,8 @@ def advance(number, programs, state):
     elif slot.state == tb.WAITED:
         state.spent[slot.cause] += now - slot.began
         slot.state = tb.AT_WORK
+    elif slot.state == tb.BUSY:
+        go_on_computing(slot, state)
     elif slot.state == tb.IDLE:
         return begin_program(number, programs, state)
     elif slot.state == tb.AT_BARRIER:

@@ -31,7 +31,8 @@ a request; the slot waits for an event; it goes on at once."""
     CODE_DONE,
     STORE_SERVED,
     WAITED,
-) = range(15)
+    BUSY,
+) = range(16)
 """States of a slot: what it does when it is advanced."""
 LATENCY, INDEX, IN_FLIGHT, BARRIER, START, MATMUL, VECTOR, CODE, COMPUTE, EXCHANGE, COMMANDS, CAUSES = range(12)
 """What time is spent on, from entry `levels` of `spent` on, in the order of
@@ -66,10 +67,12 @@ CONSTANTS = record_type(
     # memory paths of the cores that run programs, and of the separate vector cores
     "path",
     "vector_path",
-    # how far ahead loads and index lists are issued; bytes in flight of a core (0: no limit is reached)
+    # how far ahead loads and index lists are issued; bytes in flight of a core (0: no limit is reached); whether an
+    # engine requests loads in parts, and so goes on while the core computes
     "stages",
     "lists_ahead",
     "most_in_flight",
+    "in_parts",
     "top_latency",
     "dispatch",
     "program_start",
@@ -148,6 +151,9 @@ SLOT = record_type(
     "part",
     "part_done",
     "part_cause",
+    # until when it computes while it issues parts of loads (-1: it does not), and the state that follows
+    "busy_until",
+    "after",
     # when its computation ends; of an exchange of scores, how many parts were issued, when the last one is across
     "end_of_work",
     "parts",

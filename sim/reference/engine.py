@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections import defaultdict, deque
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -60,6 +60,35 @@ class Load(NamedTuple):
     """What it counts for among the bytes in flight."""
     cause: str
     """What it waits for."""
+
+
+@dataclass
+class ProgramLoads:
+    """How far the loads of a program are."""
+
+    steps: list[tuple[PreparedStep, int]]
+    """Its steps, each with its repeat, in order."""
+    issued: int = 0
+    """Steps whose load was issued."""
+    computed: int = 0
+    """Steps that were computed."""
+    part: int = 0
+    """Parts that were issued of the next step's load."""
+    ready: tuple[int, str] = (0, "")
+    """When the last of these parts is there, and what it waits for."""
+    loaded: deque[tuple[int, str]] = field(default_factory=deque)
+    """The same for loads that were issued and are not computed yet."""
+    listed: deque[tuple[int, str]] = field(default_factory=deque)
+    """The same for index lists whose loads are not issued yet."""
+
+    def enter(self, done: int, cause: str, last: bool) -> None:
+        """Enter a part that will be there at `done`; with the last one, the load is issued."""
+        if done > self.ready[0]:
+            self.ready = done, cause
+        self.part += 1
+        if last:
+            self.loaded.append(self.ready)
+            self.issued, self.part = self.issued + 1, 0
 
 
 class ReferenceEngine:
@@ -224,60 +253,55 @@ class ReferenceEngine:
         """One program: rows are loaded up to `stages` steps ahead of the computation, and index lists as far ahead of
         their rows as the kernel does."""
         env = self.env
-        steps = [(part, repeat) for part in parts for repeat in range(part.repeats)]
-        loaded: deque[tuple[int, str]] = deque()
-        listed: deque[tuple[int, str]] = deque()
-        issued = computed = number = 0
-        ready: tuple[int, str] = 0, ""
-        while computed < len(steps):
+        loads = ProgramLoads([(part, repeat) for part in parts for repeat in range(part.repeats)])
+        while loads.computed < len(loads.steps):
             now = int(env.now)
-            wake, cause = 0, ""
-            while issued < len(steps) and issued - computed < self.trace.stages:
-                part, repeat = steps[issued]
-                begun = issued + (number > 0)
-                while len(listed) <= self.trace.lists_ahead and begun + len(listed) < len(steps):
-                    ahead, again = steps[begun + len(listed)]
-                    self.tiles += ahead.lists is not None
-                    listed.append(self._load(ahead.lists, again, core, now))
-                if not number and listed[0][0] > now:
-                    wake, cause = listed[0][0], "stall.index"
-                    break
-                request, size = part.loads[number]
-                if not self._room(core, size, now):
-                    wake, cause = self._waits_for_room(core)
-                    break
-                if not number:
-                    listed.popleft()
-                    ready = now, ""
-                    self.tiles += request is not None
-                done, label = self._load(request, repeat, core, now)
-                if size > self.most_in_flight and done > now:
-                    self.oversize_bytes += size
-                    piecewise = now + self.machine.top.latency * size // self.most_in_flight
-                    if piecewise > done:
-                        done, label = piecewise, IN_FLIGHT
-                if size:
-                    self._add_load(core, size, now, done, label)
-                if done > ready[0]:
-                    ready = done, label
-                number += 1
-                if number == len(part.loads):
-                    loaded.append(ready)
-                    issued, number = issued + 1, 0
-            if loaded and loaded[0][0] <= now:
-                part, repeat = steps[computed]
-                yield from self._compute(core, slot, part.work, part.scores, now)
+            wake, cause = self._issue(core, loads, now)
+            if loads.loaded and loads.loaded[0][0] <= now:
+                part, repeat = loads.steps[loads.computed]
+                yield from self._compute(core, slot, part.work, part.scores, now, loads)
                 if part.store or part.idle:
-                    yield from self._compute(core, slot, part.once, (0, 0), int(env.now))
+                    yield from self._compute(core, slot, part.once, (0, 0), int(env.now), loads)
                 if part.store:
                     self.end = max(self.end, self.machine.top.serve(part.store, repeat, core, int(env.now)))
-                loaded.popleft()
-                computed += 1
+                loads.loaded.popleft()
+                loads.computed += 1
                 continue
-            if loaded and (not wake or loaded[0][0] < wake):
-                wake, cause = loaded[0]
+            if loads.loaded and (not wake or loads.loaded[0][0] < wake):
+                wake, cause = loads.loaded[0]
             yield env.timeout(wake - now)
             self._note(core, slot, now, cause)
+
+    def _issue(self, core: int, loads: ProgramLoads, now: int) -> tuple[int, str]:
+        """Issue index lists and loads as far ahead as the kernel does; returns until when, and for what, the next one
+        waits (0: for nothing)."""
+        steps, listed = loads.steps, loads.listed
+        while loads.issued < len(steps) and loads.issued - loads.computed < self.trace.stages:
+            part, repeat = steps[loads.issued]
+            begun = loads.issued + (loads.part > 0)
+            while len(listed) <= self.trace.lists_ahead and begun + len(listed) < len(steps):
+                ahead, again = steps[begun + len(listed)]
+                self.tiles += ahead.lists is not None
+                listed.append(self._load(ahead.lists, again, core, now))
+            if not loads.part and listed[0][0] > now:
+                return listed[0][0], "stall.index"
+            request, size = part.loads[loads.part]
+            if not self._room(core, size, now):
+                return self._waits_for_room(core)
+            if not loads.part:
+                listed.popleft()
+                loads.ready = now, ""
+                self.tiles += request is not None
+            done, label = self._load(request, repeat, core, now)
+            if size > self.most_in_flight and done > now:
+                self.oversize_bytes += size
+                piecewise = now + self.machine.top.latency * size // self.most_in_flight
+                if piecewise > done:
+                    done, label = piecewise, IN_FLIGHT
+            if size:
+                self._add_load(core, size, now, done, label)
+            loads.enter(done, label, last=loads.part + 1 == len(part.loads))
+        return 0, ""
 
     def _room(self, core: int, size: int, now: int) -> bool:
         """Whether the core may have `size` more bytes in flight; loads that have arrived by now make room."""
@@ -323,9 +347,10 @@ class ReferenceEngine:
         return cause
 
     def _compute(
-        self, core: int, slot: int, work: Computation, scores: tuple[int, int], now: int
+        self, core: int, slot: int, work: Computation, scores: tuple[int, int], now: int, loads: ProgramLoads
     ) -> Generator[simpy.Event, None, None]:
-        """The products and the softmax of a step; where scores pass between cores, their exchange too."""
+        """The products and the softmax of a step; where scores pass between cores, their exchange too. A DMA engine that
+        requests loads in parts goes on meanwhile."""
         if not work.alone:
             return
         self.macs += work.macs
@@ -336,7 +361,11 @@ class ReferenceEngine:
         if scores[1] and self.machine.vectors_apart:
             across, cause = self._exchange(core, slot, *scores, now)
             end = max(end, across + alone)
-        yield self.env.timeout(end - now)
+        while self.machine.most_parts and (time := int(self.env.now)) < end:
+            wake, _ = self._issue(core, loads, time)
+            yield self.env.timeout(min(end, wake or end) - time)
+        if not self.machine.most_parts:
+            yield self.env.timeout(end - now)
         waits = (("stall.compute", computed - now - alone), (cause, end - computed))
         code = ("code", alone - work.matmul - work.vector)
         for what, time in (("matmul", work.matmul), ("vector", work.vector), code, *waits):
