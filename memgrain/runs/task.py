@@ -25,6 +25,7 @@ from memgrain.workloads import (
     AnyWorkload,
     Budget,
     Layers,
+    Gemm,
     Linear,
     Pace,
     RecordedSelection,
@@ -83,6 +84,8 @@ class Point:
             return self.workload.kernels(budget(self.chip))
         if isinstance(self.workload, Layers):
             return self.workload.traces(budget(self.chip))
+        if isinstance(self.workload, Gemm):
+            return self.workload.kernels()
         if isinstance(self.workload, Linear):
             return (self.workload.trace(budget(self.chip)),)
         return (self.workload.trace(),)

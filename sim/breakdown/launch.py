@@ -17,6 +17,12 @@ def launch_time(chip: Chip, trace: Trace, further: bool) -> int:
     return chip.launch_overhead if not further or chip.barrier is None else chip.barrier
 
 
+def dispatch_time(chip: Chip, trace: Trace) -> int:
+    """Time in ps between the starts of two programs; 0 for a kernel that belongs to the one before it, whose programs
+    were started with that one."""
+    return 0 if trace.joined else chip.dispatch or 0
+
+
 def break_down(
     launch: int, trace: Trace, core: Core, launched: int, spent: Mapping[str, int], slots: int, end: int
 ) -> dict[str, int]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from memgrain.hwmodels.standard import DramStandard
+from memgrain.sim.breakdown.launch import dispatch_time
 from memgrain.sim.cache.cache import Cache
 from memgrain.sim.dram.dram import Dram
 from memgrain.sim.levels.compute import OPS_PER_SCORE
@@ -64,7 +65,7 @@ def limits(
     else:
         found |= {"matmul": int(macs / (units.macs_per_second * number)), "vector": int(vector / number)}
     found[ISSUE] = counters["core.issue_ps"] // machine.core.count
-    found["start"] = counters["core.programs"] * (machine.chip.dispatch or 0)
+    found["start"] = counters["core.programs"] * dispatch_time(machine.chip, trace)
     return {name: limit for name, limit in (found | {"launch": launch}).items() if limit}
 
 

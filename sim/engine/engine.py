@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from memgrain.sim.breakdown.launch import break_down, launch_time
+from memgrain.sim.breakdown.launch import break_down, dispatch_time, launch_time
 from memgrain.sim.engine import event_loop, tables
 from memgrain.sim.engine.event_queue import EVENT
 from memgrain.sim.engine.level_arrays import LevelArrays
@@ -75,7 +75,7 @@ class CompiledEngine:
             "most_in_flight": core.max_bytes_in_flight or 0,
             "in_parts": machine.most_parts > 0,
             "top_latency": machine.top.latency,
-            "dispatch": machine.chip.dispatch or 0,
+            "dispatch": dispatch_time(machine.chip, trace),
             "program_start": core.program_start or 0,
             "exchanges": machine.vectors_apart,
             "direct": machine.chip.exchange == "direct",

@@ -12,7 +12,7 @@ import numpy as np
 import simpy
 from numpy.typing import NDArray
 
-from memgrain.sim.breakdown.launch import break_down, launch_time
+from memgrain.sim.breakdown.launch import break_down, dispatch_time, launch_time
 from memgrain.sim.engine_protocol import CAUSES, COMMANDS, IN_FLIGHT, LATENCY, Execution, Interval
 from memgrain.sim.levels.compute import Computation
 from memgrain.sim.levels.level import Level
@@ -236,7 +236,7 @@ class ReferenceEngine:
                 yield env.timeout(max(0, opens - int(env.now)))
             self._note(core, slot, start, "stall.barrier")
             start = int(env.now)
-            self.dispatched = max(self.dispatched, start) + (self.machine.chip.dispatch or 0)
+            self.dispatched = max(self.dispatched, start) + dispatch_time(self.machine.chip, self.trace)
             wait = self.dispatched - start + begin
             begin = self.core.program_start or 0
             if wait:

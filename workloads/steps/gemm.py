@@ -3,21 +3,16 @@ order."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from memgrain.workloads.errors import WorkloadError
-from memgrain.workloads.layouts.layout import bases
 from memgrain.workloads.shape import DType, element_bytes
+from memgrain.workloads.steps.gemm_trace import BLOCK_BYTES, Place, kernels_of
 from memgrain.workloads.steps.matrix import Size
-from memgrain.workloads.trace import PROGRAM, READ, RUN, STEP, WRITE, Chunk, Tensor, Trace
+from memgrain.workloads.trace import Trace
 
-Place = tuple[int, int]
-"""First row and first column of a tile of C."""
 
 
 class Rectangles(BaseModel):
@@ -61,17 +56,26 @@ class RoundRobin(BaseModel):
     band: Size | None = None
     """Tiles of a row of C that are computed together, with alternating direction in successive bands ("swizzle");
     absent: whole rows, one after the other."""
+    band_of: Literal["columns", "rows"] = "columns"
+    """What a band consists of: columns of tiles, passed row by row, or rows of tiles, passed column by column."""
+    consecutive: bool = False
+    """Whether a core's tiles follow one another in that order; false: they are dealt one by one."""
 
     def tiles(self, gemm: Gemm) -> list[list[Place]]:
         """The tiles of each core."""
         (height, width), band = gemm.block, self.band
-        down, across = -(-gemm.m // height), -(-gemm.n // width)
+        counts = -(-gemm.m // height), -(-gemm.n // width)
+        along, across = counts if self.band_of == "columns" else counts[::-1]
         order = []
         for number, first in enumerate(range(0, across, band or across)):
-            rows = range(down) if number % 2 == 0 else range(down - 1, -1, -1)
-            order += [(r, c) for r in rows for c in range(first, min(first + (band or across), across))]
-        places = [(r * height, c * width) for r, c in order]
-        return [places[core :: self.programs] for core in range(self.programs)]
+            lines = range(along) if number % 2 == 0 else range(along - 1, -1, -1)
+            order += [(a, b) for a in lines for b in range(first, min(first + (band or across), across))]
+        turned = order if self.band_of == "columns" else [(b, a) for a, b in order]
+        places = [(r * height, c * width) for r, c in turned]
+        if not self.consecutive:
+            return [places[core :: self.programs] for core in range(self.programs)]
+        ends = [len(places) * core // self.programs for core in range(self.programs + 1)]
+        return [places[a:b] for a, b in zip(ends, ends[1:], strict=False)]
 
 
 class Gemm(BaseModel):
@@ -88,17 +92,26 @@ class Gemm(BaseModel):
     n: Size
     """Columns of B and C."""
     k: Size
-    """Columns of A and rows of B; a multiple of both of k_steps."""
+    """Columns of A and rows of B; the last step along k has what is left."""
     dtype: DType
     """Element type of A and B, in which the product runs."""
     out_dtype: DType
     """Element type of C."""
-    b_rows: Literal["n", "k"]
-    """Dimension along a row of B in memory: k (B is stored transposed: [n, k]) or n ([k, n])."""
+    b_rows: Literal["n", "k", "blocks"]
+    """Dimension along a row of B in memory: k (B is stored transposed: [n, k]) or n ([k, n]); blocks: B is stored in
+    columns of 32 bytes, [n / 16, k, 16] for elements of two bytes (zN of the Ascend)."""
     block: tuple[Size, Size]
     """Rows and columns of a tile of C, which a core computes at once."""
     k_steps: tuple[Size, Size]
     """Elements along k that a DMA command moves of A and of B; one a multiple of the other."""
+    splits: Size = 1
+    """Parts of k that different cores multiply; vector cores add their results."""
+    finish: Literal["cube", "vector"] = "cube"
+    """What writes C: the matrix cores, or the vector cores, which read a tile's sums of four bytes from a workspace and
+    convert them (as in a product with dequantisation). The vector cores work beside the products, so that the last
+    tile of each core, or all of C where k is split, comes behind them."""
+    keep_a: bool = False
+    """Whether a core keeps all of A's rows in its scratchpad while it computes tiles of one row of C."""
     stages: Annotated[int, Field(ge=1, le=16)]
     """Steps (of the larger of k_steps) that may be loaded ahead, the one computed included: 2 is double buffering."""
     deal: Annotated[Rectangles | RoundRobin, Field(discriminator="kind")]
@@ -107,70 +120,45 @@ class Gemm(BaseModel):
     @model_validator(mode="after")
     def _whole(self) -> Gemm:
         large, small = max(self.k_steps), min(self.k_steps)
-        if self.k % large or large % small:
-            raise WorkloadError(f"k {self.k} and k_steps {self.k_steps} must divide one another; change k_steps")
+        if large % small:
+            raise WorkloadError(f"k_steps {self.k_steps} must divide one another; change one of them")
+        if self.splits > self.steps:
+            raise WorkloadError(f"splits {self.splits} of {self.steps} steps along k; lower splits")
+        if self.splits > 1 and (self.finish == "cube" or self.keep_a or isinstance(self.deal, Rectangles)):
+            raise WorkloadError(
+                f"splits {self.splits} needs finish: vector, deal.kind: round_robin, and no keep_a; change them"
+            )
+        if self.b_rows == "blocks" and self.block[1] * element_bytes(self.dtype) % BLOCK_BYTES:
+            raise WorkloadError(f"block {self.block} has no whole columns of {BLOCK_BYTES} B; change block")
         if isinstance(self.deal, Rectangles) and self.m % self.deal.row_parts:
             raise WorkloadError(f"m {self.m} is no multiple of row_parts {self.deal.row_parts}; change it")
         return self
 
+    @property
+    def steps(self) -> int:
+        """Steps along k, of the larger of k_steps."""
+        return -(-self.k // max(self.k_steps))
+
+    def part(self, split: int) -> tuple[int, int]:
+        """The range of k of a split: whole steps, of which the first splits have one more."""
+        each, more = divmod(self.steps, self.splits)
+        first, last = (i * each + min(i, more) for i in (split, split + 1))
+        return first * max(self.k_steps), min(last * max(self.k_steps), self.k)
+
+    def tasks(self) -> list[list[tuple[Place, int]]]:
+        """The tiles of each core, each with its split."""
+        cores = self.deal.tiles(self)
+        if self.splits == 1:
+            return [[(place, 0) for place in places] for places in cores]
+        tiles = sum(map(len, cores))
+        order = [cores[i % len(cores)][i // len(cores)] for i in range(tiles)]
+        every = [(place, split) for split in range(self.splits) for place in order]
+        return [every[core :: self.deal.programs] for core in range(self.deal.programs)]
+
     def trace(self) -> Trace:
-        """The trace."""
-        size = element_bytes(self.dtype)
-        sizes = {"A": self.m * self.k * size, "B": self.k * self.n * size}
-        read = sum(sizes.values())
-        sizes["C"] = self.m * self.n * element_bytes(self.out_dtype)
-        at = bases(sizes)
-        tensors = tuple(Tensor(name, base, sizes[name], sizes[name]) for name, base in at.items())
-        held = self.stages * sum(edge * step for edge, step in zip(self.block, self.k_steps, strict=True)) * size
-        chunks = GemmChunks(self, tuple(at.values()))
-        return Trace(self.name, tensors, self.dtype, held, self.stages, 1, read, 0, sizes["C"], chunks)
+        """The trace of the products."""
+        return self.kernels()[0]
 
-
-@dataclass(frozen=True)
-class GemmChunks:
-    """The chunk stream of a product; `at` are the addresses of A, B and C."""
-
-    gemm: Gemm
-    at: tuple[int, ...]
-
-    def __call__(self) -> Iterator[Chunk]:
-        """One chunk: for each tile of C, the steps along k except the last, as repeats, and the last, which stores
-        it."""
-        programs: list[tuple[int, ...]] = []
-        steps: list[tuple[int, ...]] = []
-        runs: list[tuple[int, ...]] = []
-        times = self.gemm.k // max(self.gemm.k_steps)
-        for tiles in self.gemm.deal.tiles(self.gemm):
-            first = len(steps)
-            for place in tiles:
-                for start, repeats in ((0, times - 1), (times - 1, 1)):
-                    if repeats:
-                        steps.append(self._step(place, start, repeats, runs))
-            if len(steps) > first:
-                programs.append((first, len(steps) - first, 0, 0))
-        yield Chunk(np.array(programs, PROGRAM), np.array(steps, STEP), np.array(runs, RUN), np.zeros(0, np.int32))
-
-    def _step(self, place: Place, start: int, repeats: int, runs: list[tuple[int, ...]]) -> tuple[int, ...]:
-        """A step from step `start` along k on, repeated; its runs are appended."""
-        gemm, (a, b, c), (row, column) = self.gemm, self.at, place
-        size, wide, whole = element_bytes(gemm.dtype), element_bytes(gemm.out_dtype), max(gemm.k_steps)
-        height, width = min(gemm.block[0], gemm.m - row), min(gemm.block[1], gemm.n - column)
-        first, loads = len(runs), 0
-        for part in range(0, whole, gemm.k_steps[0]):
-            k = start * whole + part
-            base, pitch = a + (row * gemm.k + k) * size, gemm.k * size
-            runs.append((base, pitch, height, gemm.k_steps[0] * size, -1, whole * size, READ, 0, 1))
-            loads += 1
-        for part in range(0, whole, gemm.k_steps[1]):
-            k = start * whole + part
-            if gemm.b_rows == "k":
-                base, pitch = b + (column * gemm.k + k) * size, gemm.k * size
-                runs.append((base, pitch, width, gemm.k_steps[1] * size, -1, whole * size, READ, 1, 1))
-            else:
-                base, pitch = b + (k * gemm.n + column) * size, gemm.n * size
-                runs.append((base, pitch, gemm.k_steps[1], width * size, -1, whole * pitch, READ, 1, 1))
-            loads += 1
-        last = start + repeats == gemm.k // whole
-        if last:
-            runs.append((c + (row * gemm.n + column) * wide, gemm.n * wide, height, width * wide, -1, 0, WRITE, 2, 1))
-        return first, 0, loads, int(last), repeats, height, width, whole, 0, 0, 0, 0
+    def kernels(self) -> tuple[Trace, ...]:
+        """The traces of the products, and of what vector cores do behind them."""
+        return kernels_of(self)
