@@ -270,6 +270,7 @@ def attention(workload: Workload, budget: Budget) -> Trace:
         workload.tiling.launch_cycles,
         workload.tiling.lists_ahead,
         workload.tiling.engine.plain() if workload.tiling.engine else None,
+        mixed=True,
         macs=pairs * (shape.head_dim + shape.value_dim),
         exps=pairs,
     )

@@ -134,6 +134,8 @@ class Trace:
 
     cores: Cores = "matmul"
     """Kind of core of its programs; programs on vector cores have no products."""
+    mixed: bool = False
+    """Whether the kernel runs on matrix and vector cores, where these are apart."""
     joined: bool = False
     """Whether it belongs to the kernel before it: its programs wait for all of that kernel's, without a launch."""
     macs: int | None = None

@@ -15,6 +15,12 @@ def piece_of(low, largest, smallest):
 
 
 @compiled
+def requests_of(low, size, piece):
+    """Requests of `piece` bytes for a row: the aligned units of them that it touches."""
+    return (low + size - 1) // piece - low // piece + 1 if size else np.int64(0)
+
+
+@compiled
 def count_requests(runs, indices, first, count, largest, smallest):
     """Requests of `count` runs from `first` on, at their first repeat.
 
@@ -31,5 +37,5 @@ def count_requests(runs, indices, first, count, largest, smallest):
         for i in range(rows):
             low = base + (indices[index + i] if index >= 0 else i) * stride
             piece = piece_of(low, largest, smallest)
-            total += (size + piece - 1) // piece
+            total += requests_of(low, size, piece)
     return total

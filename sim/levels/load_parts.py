@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from memgrain.sim.levels.dma_requests import piece_of
+from memgrain.sim.levels.dma_requests import piece_of, requests_of
 from memgrain.sim.levels.run_sizes import count_bytes
 from memgrain.sim.native.jit import compiled
 from memgrain.workloads.trace import JOINED
@@ -36,19 +36,19 @@ def cut_loads(runs, indices, firsts, counts, cut, most, rows_per_command, ends, 
             while row < rows:
                 low = base + (indices[index + row] if index >= 0 else row) * stride + at
                 piece = piece_of(low, cut[0], cut[1])
-                requests = (size - at + piece - 1) // piece
+                requests = requests_of(low, size - at, piece)
                 if used and (used == most or (used + requests > most and requests <= most)):
                     number = _enter(parts, number, begun, written, used)
                     used, begun = np.int64(0), written
                 taken, wide = np.int64(1), size - at
                 if requests > most - used:
                     requests = most - used
-                    wide = requests * piece
+                    wide = requests * piece - low % piece
                 elif not at:
                     while row + taken < rows:
                         following = base + (indices[index + row + taken] if index >= 0 else row + taken) * stride
                         piece = piece_of(following, cut[0], cut[1])
-                        more = (size + piece - 1) // piece
+                        more = requests_of(following, size, piece)
                         if used + requests + more > most:
                             break
                         requests += more

@@ -50,7 +50,17 @@ def kernels_of(gemm: Gemm) -> tuple[Trace, ...]:
     held = (kept + gemm.stages * edges[1]) * size
     written = sizes["C"] if gemm.finish == "cube" else 0
     products = Trace(
-        gemm.name, tensors, gemm.dtype, held, gemm.stages, 1, read, 0, written, GemmChunks(gemm, tuple(at.values()))
+        gemm.name,
+        tensors,
+        gemm.dtype,
+        held,
+        gemm.stages,
+        1,
+        read,
+        0,
+        written,
+        GemmChunks(gemm, tuple(at.values())),
+        mixed=gemm.finish == "vector",
     )
     behind = ([_reduce(gemm, tensors)] if gemm.splits > 1 else []) + ([_convert(gemm, tensors)] if not written else [])
     return products, *behind
