@@ -24,8 +24,8 @@ from memgrain.sim import BEFORE, Before, Result, simulate, simulate_sequence
 from memgrain.workloads import (
     AnyWorkload,
     Budget,
-    Layers,
     Gemm,
+    Layers,
     Linear,
     Pace,
     RecordedSelection,

@@ -203,7 +203,10 @@ def _in_flight(run: Run, spent: int) -> Advice:
         less = 1 - requested / counted
         return Advice(facts, f"{whole}: rows aligned to that would need {less:.0%} less", int(spent * less))
     half = run.limits.get("in_flight", 0) // 2
-    return Advice(facts, f"{core.name}.max_bytes_in_flight={size(2 * most)} would double that", max(half, spent - half))
+    saves = max(half, spent - half)
+    if run.machine.most_parts:
+        saves = min(saves, run.room({"in_flight"}) // 2)  # loads go on while cores compute: another limit is near
+    return Advice(facts, f"{core.name}.max_bytes_in_flight={size(2 * most)} would double that", saves)
 
 
 def _latency(run: Run, spent: int) -> Advice:
@@ -224,7 +227,11 @@ def _latency(run: Run, spent: int) -> Advice:
 def _exchange(run: Run, spent: int) -> Advice:
     through = run.machine.chip.memory[0].name if run.machine.chip.exchange == "memory" else "the vector cores' ports"
     facts = f"each step's tile of {run.census.columns} keys waits for its scores to cross {through} and come back"
-    return Advice(facts, f"half as many steps{_block(run)}", spent // 2)
+    saves = spent // 2
+    if run.machine.most_parts:  # loads go on meanwhile, and take most of the time where the memory is busy
+        busy = run.time - run.breakdown["launch"]
+        saves = int(saves * (1 - run.limits.get(run.largest({"exchange"}), 0) / busy))
+    return Advice(facts, f"half as many steps{_block(run)}", saves)
 
 
 def _idle(run: Run, spent: int) -> Advice:

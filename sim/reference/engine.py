@@ -349,8 +349,8 @@ class ReferenceEngine:
     def _compute(
         self, core: int, slot: int, work: Computation, scores: tuple[int, int], now: int, loads: ProgramLoads
     ) -> Generator[simpy.Event, None, None]:
-        """The products and the softmax of a step; where scores pass between cores, their exchange too. A DMA engine that
-        requests loads in parts goes on meanwhile."""
+        """The products and the softmax of a step; where scores pass between cores, their exchange too. A DMA engine
+        that requests loads in parts goes on meanwhile."""
         if not work.alone:
             return
         self.macs += work.macs

@@ -61,7 +61,9 @@ def traces(draw: st.DrawFn) -> Trace:
                 count, size = draw(st.integers(0, 5)), draw(st.integers(0, 300))
                 stride = draw(st.integers(-200, 400))
                 if draw(st.booleans()):
-                    runs.append((0, abs(stride), count, size, draw(st.integers(0, 8)), 5, op, 0, draw(st.integers(0, 4))))
+                    runs.append(
+                        (0, abs(stride), count, size, draw(st.integers(0, 8)), 5, op, 0, draw(st.integers(0, 4)))
+                    )
                 else:
                     runs.append((5000, stride, count, size, -1, draw(st.integers(-500, 500)), op, 1, 1))
             steps.append((first, 0, loads, stores, repeats, 0, 0, 0, 0, 0, 0, 0))

@@ -221,8 +221,8 @@ class ProgramWriter:
             rows, on = StridedRows(one.offset, unit, whole, one.bytes), step * (size // piece)
             self._run(slot.name, slot.tensor, rows, READ, at, on, JOINED if i else block)
         for i, one in enumerate(slot.adjoining(rest) if rest else ()):
-            last = StridedRows(one.offset, unit, 1, one.bytes)
-            self._run(slot.name, slot.tensor, last, READ, at + whole, block=JOINED if i else 1)
+            end = StridedRows(one.offset, unit, 1, one.bytes)
+            self._run(slot.name, slot.tensor, end, READ, at + whole, block=JOINED if i else 1)
 
 
 def shares(

@@ -3,6 +3,7 @@ order."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -12,7 +13,6 @@ from memgrain.workloads.shape import DType, element_bytes
 from memgrain.workloads.steps.gemm_trace import BLOCK_BYTES, Place, kernels_of
 from memgrain.workloads.steps.matrix import Size
 from memgrain.workloads.trace import Trace
-
 
 
 class Rectangles(BaseModel):
@@ -75,7 +75,7 @@ class RoundRobin(BaseModel):
         if not self.consecutive:
             return [places[core :: self.programs] for core in range(self.programs)]
         ends = [len(places) * core // self.programs for core in range(self.programs + 1)]
-        return [places[a:b] for a, b in zip(ends, ends[1:], strict=False)]
+        return [places[a:b] for a, b in pairwise(ends)]
 
 
 class Gemm(BaseModel):
