@@ -8,8 +8,8 @@ from memgrain.sim.native.jit import compiled
 from memgrain.workloads.trace import JOINED
 
 SHARE = 6
-"""Parts of the bytes in flight of a core: small enough that the engine requests more before all of them have
-arrived."""
+"""Parts of the bytes in flight of a core. 16 requests of an Ascend's 96 are a part: as large as the steps of the copies
+from which those 96 were derived, so that both belong together."""
 FIELDS = 3
 """Entries of a part: its first run, its runs, its requests or bytes."""
 
