@@ -334,6 +334,9 @@ class Chip(Spec):
     pages: Pages = Field(default_factory=Pages, description="pages in which the chip's serving framework keeps K and V")
     note: str = Field(description="caveats of the numbers")
     launch_overhead: Duration = Field(description="time of a kernel that does nothing, start to end")
+    mixed_launch: Duration | None = Field(
+        default=None, description="what a kernel that runs on separate matrix and vector cores takes longer to launch"
+    )
     dispatch: Duration | None = Field(
         default=None, description="time between program starts, if programs start one by one"
     )

@@ -165,6 +165,22 @@ def bytes_in_flight(result: Result) -> Value:
     return result.counters["core.flight_byte_ns"] * 1000 // result.time if result.time else None
 
 
+@metric("", "DMA commands for the tensors of the kernel; none where cores load without DMA.", "less")
+def dma_commands(result: Result) -> Value:
+    return _summed(result, ".commands")
+
+
+@metric("", "DMA commands that would do for the same tiles, if the rows of each load lay at one regular distance.")
+def fewest_dma_commands(result: Result) -> Value:
+    return _summed(result, ".fewest_commands")
+
+
+def _summed(result: Result, ending: str) -> int | None:
+    """Sum of the counters of a tensor (LEVEL.TENSOR.NAME) with that ending; None where there are none."""
+    found = [value for name, value in result.counters.items() if name.endswith(ending) and name.count(".") == 2]
+    return sum(found) if found else None
+
+
 @metric("name", "The cause that would give most time back, were it gone; 'memgrain explain' says what it is.")
 def bottleneck(result: Result) -> Value:
     return next(iter(result.causes), None)

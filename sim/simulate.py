@@ -9,7 +9,7 @@ from typing import Literal
 from memgrain.hwmodels.spec import Chip
 from memgrain.sim.breakdown.bounds import bounds, work
 from memgrain.sim.breakdown.causes import causes
-from memgrain.sim.breakdown.census import BYTES, COMMANDS, Census
+from memgrain.sim.breakdown.census import BYTES, COMMANDS, FEWEST, Census
 from memgrain.sim.breakdown.changes import KernelRun
 from memgrain.sim.breakdown.limits import floors, limits
 from memgrain.sim.cache.cache import Cache
@@ -212,7 +212,7 @@ def _run(
         "core.resident": machine.resident(trace),
     }
     counters |= _commands(machine, trace, ran.census)
-    found = limits(machine, ran.counts, counters, ran.breakdown["launch"], ran.time)
+    found = limits(machine, trace, ran.counts, counters, ran.breakdown["launch"], ran.time)
     kernel = KernelRun(machine, trace, ran.census, macs, counters, ran.breakdown, found, ran.time)
     return Result(
         chip=chip.name,
@@ -233,10 +233,12 @@ def _run(
 
 
 def _commands(machine: Machine, trace: Trace, census: Census) -> dict[str, int]:
-    """DMA commands of each tensor, and the bytes that they move, as counters of the scratchpad that they fill."""
+    """DMA commands of each tensor, the bytes that they move, and the commands that would do if the rows of a run lay
+    at one distance, as counters of the scratchpad that they fill."""
     found, pad = dict[str, int](), machine.scratchpad
     for tensor, entries in zip(trace.tensors, census.commands.tolist(), strict=True):
         if pad is not None and entries[COMMANDS]:
             found[f"{pad.name}.{tensor.name}.commands"] = entries[COMMANDS]
             found[f"{pad.name}.{tensor.name}.command_bytes"] = entries[BYTES]
+            found[f"{pad.name}.{tensor.name}.fewest_commands"] = entries[FEWEST]
     return found

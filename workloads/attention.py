@@ -193,13 +193,13 @@ class AttentionChunks:
             begin, end = (0, size) if whole else (size * (part[0] + i) // part[1] for i in (0, 1))
             base = origins[name] + first * stride + 4 * own.start * wide + begin
             joined = (0, 1, count * stride) if end - begin == stride else (stride, count, end - begin)
-            return base, *joined, -1, 0, READ, partial
+            return base, *joined, -1, 0, READ, partial, 1
 
         stores: list[tuple[int, ...]] = []
         for written in self.geometry.place.packed("O", own.start, own.stop, heads):
             begin, end = (written.bytes * (part[0] + i) // part[1] for i in (0, 1))
             base = origins["O"] + written.offset + begin
-            stores.append((base, written.stride, written.count, end - begin, -1, 0, WRITE, output))
+            stores.append((base, written.stride, written.count, end - begin, -1, 0, WRITE, output, 1))
         for split in range(0, splits, ahead):
             count = min(ahead, splits - split)
             loads = [rows("partial", split, count, shape.value_dim, False)]
@@ -237,6 +237,8 @@ def attention(workload: Workload, budget: Budget) -> Trace:
         workload.tiling.cluster if len(parts) % workload.tiling.cluster == 0 else 1,
         placed.piece(gcd(workload.unit, fitted.block_kv)),
         placed.piece(fitted.block_kv),
+        placed.block(gcd(workload.unit, fitted.block_kv)),
+        placed.block(fitted.block_kv),
         tuple(sizes),
     )
     if dealt:
@@ -268,6 +270,7 @@ def attention(workload: Workload, budget: Budget) -> Trace:
         workload.tiling.launch_cycles,
         workload.tiling.lists_ahead,
         workload.tiling.engine.plain() if workload.tiling.engine else None,
+        mixed=True,
         macs=pairs * (shape.head_dim + shape.value_dim),
         exps=pairs,
     )
@@ -292,11 +295,11 @@ def walked(workload: Workload) -> int:
 
 
 def _pieces(workload: Workload) -> float:
-    """Pieces of memory per token of a tensor: one for each selected unit or each page."""
+    """Parts of memory per token of a tensor, whose rows one DMA command can move: selected units or pages."""
     placed = Placement(workload.layout, workload.shape, workload.dtypes, None)
     if workload.selection is not None:
-        return 1 / placed.piece(workload.unit)
-    return 1 / placed.piece(workload.layout.page) if isinstance(workload.layout, Paged) else 0
+        return 1 / placed.block(workload.unit)
+    return 1 / workload.layout.page if isinstance(workload.layout, Paged) else 0
 
 
 def _all_parts(workload: Workload, fitted: FittedTiling) -> tuple[list[list[TokenRange]], int]:

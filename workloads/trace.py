@@ -49,8 +49,12 @@ RUN = np.dtype(
         ("advance", "i8"),
         ("op", "u1"),
         ("tensor", "u1"),
+        ("block", "u4"),
     ]
 )
+JOINED = (1 << 32) - 1
+"""`block` of a run whose pieces belong to the DMA commands of the run before it: further pieces of the same rows, such
+as the 32-byte pieces of a token in NZ."""
 ACCESS = np.dtype([("program", "u4"), ("address", "u8"), ("bytes", "u4"), ("op", "u1"), ("tensor", "u1")])
 """One piece of an expanded trace."""
 
@@ -141,6 +145,8 @@ class Trace:
     of them is done, its store included, for which the program waits. 1: load, computation and store one after the
     other; 2: double buffering. Steps that only load belong to the next one that does not. 0: stores run beside what
     follows."""
+    mixed: bool = False
+    """Whether the kernel runs on matrix and vector cores, where these are apart."""
     joined: bool = False
     """Whether it belongs to the kernel before it: its programs wait for all of that kernel's, without a launch."""
     macs: int | None = None
@@ -240,6 +246,14 @@ def count_exps(trace: Trace) -> int:
 def count_steps(trace: Trace) -> int:
     """Steps executed, repeats included."""
     return count(trace).steps
+
+
+def count_commands(runs: Records, rows_per_command: int) -> NDArray[np.int64]:
+    """DMA commands of each run, of up to `rows_per_command` rows at a regular distance each."""
+    rows, block = runs["count"].astype(np.int64), runs["block"].astype(np.int64)
+    gathered = runs["index"] >= 0
+    most = np.where(gathered, np.clip(block, 1, rows_per_command), rows_per_command)
+    return np.where(block == JOINED, 0, -(-rows // most))
 
 
 def run_times(chunk: Chunk) -> NDArray[np.int64]:

@@ -68,6 +68,9 @@ def load_trace(path: str | Path) -> Trace:
         with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             meta: dict[str, Any] = json.loads(str(file["meta"]))
             arrays = {name: file[name] for name in _ARRAYS}
+            other = [name for name, dtype in _ARRAYS.items() if arrays[name].dtype != dtype]
+            if other:
+                raise ValueError(f"{other[0]} of another version")
             stored = StoredChunks(arrays, file["ends"], file["barriers"], file["once_cycles"])
         tensors = tuple(Tensor(**tensor) for tensor in meta.pop("tensors"))
         meta |= {name: tuple(meta[name]) for name in ("step_cycles", "once_cycles", "launch_cycles")}

@@ -70,6 +70,7 @@ def chip_keys(chip: Chip) -> list[str]:
         "architecture",
         "pages",
         "launch_overhead",
+        "mixed_launch",
         "dispatch",
         "barrier",
         "exchange",

@@ -26,6 +26,7 @@ from memgrain.sim import BEFORE, Before, Result, simulate, simulate_sequence
 from memgrain.workloads import (
     AnyWorkload,
     Budget,
+    Gemm,
     Layers,
     Linear,
     Pace,
@@ -85,6 +86,8 @@ class Point:
             return self.workload.kernels(budget(self.chip))
         if isinstance(self.workload, Layers):
             return self.workload.traces(budget(self.chip))
+        if isinstance(self.workload, Gemm):
+            return self.workload.kernels()
         if isinstance(self.workload, Linear):
             return (self.workload.trace(budget(self.chip)),)
         return (self.workload.trace(),)

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from memgrain.workloads.trace import Chunk, run_times
+from memgrain.workloads.trace import Chunk, count_commands, run_times
 
-COMMANDS, BYTES, GATHERED, ENTRIES = range(4)
-"""Entries of a tensor: DMA commands, the bytes that they move, and those of the commands that move one gathered row."""
+COMMANDS, BYTES, GATHERED, FEWEST, ENTRIES = range(5)
+"""Entries of a tensor: DMA commands, the bytes that they move, those of the commands that move gathered rows, and the
+commands that would do if the rows of each run lay at one regular distance."""
 
 
 @dataclass
@@ -48,8 +49,9 @@ class Census:
     def _add_commands(self, chunk: Chunk) -> None:
         runs, times = chunk.runs, run_times(chunk)
         rows, gathered = runs["count"].astype(np.int64), runs["index"] >= 0
-        commands = np.where(gathered, rows, -(-rows // self.rows_per_command)) * times
-        found = np.column_stack([commands, rows * runs["bytes"] * times, commands * gathered])
+        commands = count_commands(runs, self.rows_per_command) * times
+        fewest = np.minimum(commands, -(-rows // self.rows_per_command) * times)
+        found = np.column_stack([commands, rows * runs["bytes"] * times, commands * gathered, fewest])
         np.add.at(self.commands, runs["tensor"].astype(np.intp), found)
 
     @property

@@ -174,7 +174,7 @@ def _dma(run: KernelRun, spent: int) -> Advice:
     needed, table = commands_time(pad), run.census.commands
     entries = table if run.machine.scratchpad is not None and run.machine.scratchpad.name == pad.name else table[:0]
     alike = entries[entries[:, COMMANDS] == entries[:, COMMANDS].max(initial=0)]
-    count, moved, gathered = (int(entry) for entry in alike.sum(axis=0))
+    count, moved, gathered, fewest = (int(entry) for entry in alike.sum(axis=0))
     facts = f"commands of {span(start)} each on {many(engines, 'engine')} take {span(needed)} of {span(run.time)}"
     times = run.times(needed, {DMA_COMMANDS, "in_flight"})
     tiles = f"tiles of {times} times the size would take {1 / times:.0%} of that{_block(run, times)}"
@@ -182,6 +182,8 @@ def _dma(run: KernelRun, spent: int) -> Advice:
         return Advice(f"{max(reads, writes):,} {pad.name} {facts}", tiles, int(needed * (1 - 1 / times)))
     facts = f"{count:,} of {max(reads, writes):,} {pad.name} commands move {size(round(moved / count))}; {facts}"
     share = count / max(reads, writes)
+    if fewest < count:
+        facts += f"; rows at one regular distance would need {fewest:,}"
     if 2 * gathered >= count:
         wider = f"rows of {size(2 * round(moved / count))} would halve them"
         return Advice(facts, f"{wider} (selection.unit, layout.page, wider heads)", int(needed * share / 2))
@@ -201,7 +203,10 @@ def _in_flight(run: KernelRun, spent: int) -> Advice:
         less = 1 - requested / counted
         return Advice(facts, f"{whole}: rows aligned to that would need {less:.0%} less", int(spent * less))
     half = run.limits.get("in_flight", 0) // 2
-    return Advice(facts, f"{core.name}.max_bytes_in_flight={size(2 * most)} would double that", max(half, spent - half))
+    saves = max(half, spent - half)
+    if run.machine.most_parts:
+        saves = min(saves, run.room({"in_flight"}) // 2)  # loads go on while cores compute: another limit is near
+    return Advice(facts, f"{core.name}.max_bytes_in_flight={size(2 * most)} would double that", saves)
 
 
 def _latency(run: KernelRun, spent: int) -> Advice:
@@ -222,7 +227,11 @@ def _latency(run: KernelRun, spent: int) -> Advice:
 def _exchange(run: KernelRun, spent: int) -> Advice:
     through = run.machine.chip.memory[0].name if run.machine.chip.exchange == "memory" else "the vector cores' ports"
     facts = f"each step's tile of {run.census.columns} keys waits for its scores to cross {through} and come back"
-    return Advice(facts, f"half as many steps{_block(run)}", spent // 2)
+    saves = spent // 2
+    if run.machine.most_parts:  # loads go on meanwhile, and take most of the time where the memory is busy
+        busy = run.time - run.breakdown["launch"]
+        saves = int(saves * (1 - run.limits.get(run.largest({"exchange"}), 0) / busy))
+    return Advice(facts, f"half as many steps{_block(run)}", saves)
 
 
 def _store(run: KernelRun, spent: int) -> Advice:

@@ -152,9 +152,11 @@ _OF_LEVEL = {
     "bytes": "Bytes that crossed the level.",
     "written_bytes": "Bytes that crossed the link towards the memory.",
     "moved_bytes": "Bytes moved with rows rounded up to the alignment.",
-    "commands": "Transfers that are a command of their own to a DMA engine: a gathered row, or a block of rows.",
+    "commands": "Transfers that are a command of their own to a DMA engine: rows at a regular distance, or a gathered "
+    "row.",
     "write_commands": "Those of them that write to memory.",
     "command_bytes": "Bytes that the commands move.",
+    "fewest_commands": "Commands that would do if the rows of each load lay at one regular distance.",
 }
 
 

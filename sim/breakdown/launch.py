@@ -14,7 +14,15 @@ def launch_time(chip: Chip, trace: Trace, further: bool) -> int:
     kernel before it, costs the chip's barrier."""
     if trace.joined:
         return chip.barrier or 0
-    return chip.launch_overhead if not further or chip.barrier is None else chip.barrier
+    if further and chip.barrier is not None:
+        return chip.barrier
+    return chip.launch_overhead + ((chip.mixed_launch or 0) if trace.mixed else 0)
+
+
+def dispatch_time(chip: Chip, trace: Trace) -> int:
+    """Time in ps between the starts of two programs; 0 for a kernel that belongs to the one before it, whose programs
+    were started with that one."""
+    return 0 if trace.joined else chip.dispatch or 0
 
 
 def break_down(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from memgrain.hwmodels.standard import DramStandard
+from memgrain.sim.breakdown.launch import dispatch_time
 from memgrain.sim.cache.cache import Cache
 from memgrain.sim.dram.dram import Dram
 from memgrain.sim.levels.compute import OPS_PER_SCORE
@@ -46,7 +47,9 @@ def _instances(machine: Machine, name: str) -> int:
     )
 
 
-def limits(machine: Machine, counts: Counts, counters: Mapping[str, int], launch: int, time: int) -> dict[str, int]:
+def limits(
+    machine: Machine, trace: Trace, counts: Counts, counters: Mapping[str, int], launch: int, time: int
+) -> dict[str, int]:
     """Times in ps by resource: levels, ports, `dma_commands`, `in_flight`, `matmul`, `vector`, `issue`, `start` and
     `launch`, which takes `launch` ps of the whole `time`."""
     found = {level.name: _level(level, counters) for level in machine.levels}
@@ -63,7 +66,7 @@ def limits(machine: Machine, counts: Counts, counters: Mapping[str, int], launch
     else:
         found |= {"matmul": int(macs / (units.macs_per_second * number)), "vector": int(vector / number)}
     found[ISSUE] = counters["core.issue_ps"] // machine.core.count
-    found["start"] = counters["core.programs"] * (machine.chip.dispatch or 0)
+    found["start"] = counters["core.programs"] * dispatch_time(machine.chip, trace)
     return {name: limit for name, limit in (found | {"launch": launch}).items() if limit}
 
 

@@ -52,7 +52,8 @@ def take_program(number, programs, state):
     for step in range(first, last):
         total += steps[step].repeats
     slot.steps, slot.issued, slot.computed, slot.open_steps, slot.stored = total, 0, 0, 0, 0
-    slot.first_load, slot.loads, slot.first_list, slot.lists = 0, 0, 0, 0
+    slot.first_load, slot.loads, slot.first_list, slot.lists, slot.part = 0, 0, 0, 0, 0
+    slot.busy_until = -1
     for i in range(tb.POSITIONS):
         position = state.positions[number, i]
         position.step, position.times = first, 0

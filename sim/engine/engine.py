@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from memgrain.sim.breakdown.launch import break_down, launch_time
+from memgrain.sim.breakdown.launch import break_down, dispatch_time, launch_time
 from memgrain.sim.engine import event_loop, tables
 from memgrain.sim.engine.event_queue import EVENT
 from memgrain.sim.engine.level_arrays import LevelArrays
@@ -54,7 +54,7 @@ class CompiledEngine:
             loads=np.zeros((slots, stages), tables.LOAD),
             lists=np.zeros((slots, trace.lists_ahead + 1), np.int64),
             cores=np.zeros(core.count, tables.CORE),
-            outstanding=np.zeros((core.count, 1 + self.resident * stages), OUTSTANDING_LOAD),
+            outstanding=np.zeros((core.count, 1 + self.resident * stages + self.machine.most_parts), OUTSTANDING_LOAD),
             round_ends=np.zeros((core.count, self.resident + 1), np.int64),
             events=events,
             waiting=np.zeros(slots, tables.WAITING),
@@ -73,8 +73,9 @@ class CompiledEngine:
             "stages": max(1, trace.stages),
             "lists_ahead": trace.lists_ahead,
             "most_in_flight": core.max_bytes_in_flight or 0,
+            "in_parts": machine.most_parts > 0,
             "top_latency": machine.top.latency,
-            "dispatch": machine.chip.dispatch or 0,
+            "dispatch": dispatch_time(machine.chip, trace),
             "program_start": core.program_start or 0,
             "synchronous": trace.synchronous,
             "exchanges": machine.vectors_apart,

@@ -68,7 +68,7 @@ def issue(number, core, programs, state):
     if slot.issued == slot.steps or enough:
         slot.state = tb.DECIDING
         return tb.GO_ON
-    if slot.lists <= constants.lists_ahead and slot.lists < slot.steps - slot.issued:
+    if slot.lists <= constants.lists_ahead and slot.lists < slot.steps - slot.issued - (slot.part > 0):
         ahead = state.positions[number, tb.AHEAD]
         step = steps[ahead.step]
         if step.index_runs:
@@ -78,21 +78,24 @@ def issue(number, core, programs, state):
         note_list(number, progress.now, programs, state)
         return tb.GO_ON
     listed = state.lists[number, slot.first_list]
-    if listed > progress.now:
+    if not slot.part and listed > progress.now:
         slot.wake, slot.cause, slot.state = listed, constants.levels + tb.INDEX, tb.DECIDING
         return tb.GO_ON
     position = state.positions[number, tb.ISSUE]
     step = steps[position.step]
-    if not has_room(core, step.in_flight, state):
+    part = programs.parts[step.first_part + slot.part]
+    if not has_room(core, part.in_flight, state):
         slot.wake, slot.cause = state.outstanding[core, 0].arrival, cause_of_full_core(core, state)
         slot.state = tb.DECIDING
         return tb.GO_ON
-    slot.first_list = (slot.first_list + 1) % state.lists.shape[1]
-    slot.lists -= 1
-    if step.load_runs:
-        state.counts.tiles += 1
-        first, count, times = step.first_run + step.index_runs, step.load_runs, position.times
-        return request_runs(constants.path, first, count, times, core, slot, tb.LOAD_SERVED, state)
+    if not slot.part:
+        slot.first_list = (slot.first_list + 1) % state.lists.shape[1]
+        slot.lists -= 1
+        slot.part_done, slot.part_cause = progress.now, -1
+        state.counts.tiles += step.load_runs > 0
+    if part.count:
+        times = position.times
+        return request_runs(constants.path, part.first, part.count, times, core, slot, tb.LOAD_SERVED, state)
     note_load(number, core, progress.now, -1, programs, state)
     return tb.GO_ON
 
@@ -115,10 +118,12 @@ def note_list(number, done, programs, state):
 
 @inlined
 def note_load(number, core, done, cause, programs, state):
-    """Enter a load whose data will be there at `done`, after a wait for `cause`."""
+    """Enter a part of a load whose data will be there at `done`, after a wait for `cause`; with its last part the load
+    is issued."""
     slot, counts, constants, now = state.slots[number], state.counts, state.constants, state.progress.now
     position = state.positions[number, tb.ISSUE]
-    size = programs.steps[position.step].in_flight
+    step = programs.steps[position.step]
+    size = programs.parts[step.first_part + slot.part].in_flight
     if size > constants.most_in_flight and done > now:
         counts.oversize_bytes += size
         piecewise = now + constants.top_latency * size // constants.most_in_flight
@@ -128,19 +133,49 @@ def note_load(number, core, done, cause, programs, state):
         counts.flight_bytes += size
         counts.flight_byte_ns += size * (done - now) // 1000
         add_load(core, done, cause, size, state)
+    if done > slot.part_done:
+        slot.part_done, slot.part_cause = done, cause
+    slot.part += 1
+    slot.state = tb.ISSUING
+    if slot.part < step.last_part - step.first_part:
+        return
     load = state.loads[number, (slot.first_load + slot.loads) % state.loads.shape[1]]
-    load.done, load.cause = done, cause
+    load.done, load.cause = slot.part_done, slot.part_cause
+    slot.part = 0
     slot.loads += 1
     slot.issued += 1
     slot.open_steps += does_more_than_load(programs.steps[position.step], programs)
     next_repeat(position, slot.last_step, programs.steps)
-    slot.state = tb.ISSUING
+
+
+@inlined
+def compute_until(end, number, after, state):
+    """A slot computes until `end`, and goes on in state `after`."""
+    slot = state.slots[number]
+    if state.constants.in_parts:
+        slot.busy_until, slot.after, slot.state = end, after, tb.BUSY
+        return tb.GO_ON
+    slot.state = after
+    schedule(end, number, state)
+    return tb.WAIT
+
+
+@inlined
+def go_on_computing(slot, state):
+    """A slot that computes is awake: it has ended, or issues more parts of loads."""
+    slot.state, slot.wake = tb.ISSUING, 0
+    if state.progress.now >= slot.busy_until:
+        slot.state, slot.busy_until = slot.after, -1
 
 
 @inlined
 def decide(number, core, programs, state):
     """Nothing more can be issued now: compute the step whose data are there, or wait."""
     slot, now = state.slots[number], state.progress.now
+    if slot.busy_until >= 0:
+        slot.state = tb.BUSY
+        schedule(min(slot.busy_until, slot.wake) if slot.wake else slot.busy_until, number, state)
+        return tb.WAIT
     load = state.loads[number, slot.first_load]
     ready, cause = load.done, load.cause
     if slot.stored > ready:
@@ -155,8 +190,7 @@ def decide(number, core, programs, state):
                 slot.state, slot.parts = tb.EXCHANGING, 0
                 slot.across, slot.cause = now, state.constants.levels + tb.EXCHANGE
                 return tb.GO_ON
-            schedule(slot.end_of_work, number, state)
-            return tb.WAIT
+            return compute_until(slot.end_of_work, number, tb.PRODUCTS_DONE, state)
         return tb.GO_ON
     if slot.loads and (not slot.wake or ready < slot.wake):
         slot.wake, slot.cause = ready, cause
@@ -189,9 +223,7 @@ def exchange(number, core, resident, programs, state):
     if part == 2 * (share + 1):
         end = max(slot.end_of_work, slot.across + programs.computations[step.computation].alone)
         state.spent[slot.cause] += end - slot.end_of_work
-        slot.state = tb.PRODUCTS_DONE
-        schedule(end, number, state)
-        return tb.WAIT
+        return compute_until(end, number, tb.PRODUCTS_DONE, state)
     inward, order = part // (share + 1), part % (share + 1)
     ours = order == (share if inward else 0)
     slot.parts += 1
@@ -233,8 +265,7 @@ def after_products(number, core, programs, state):
     once = programs.computations[programs.chunks[slot.chunk].once]
     if (step.store_runs or idle) and once.alone:
         begin_computation(slot, core, once, programs, state)
-        schedule(slot.end_of_work, number, state)
-        return tb.WAIT
+        return compute_until(slot.end_of_work, number, tb.CODE_DONE, state)
     return tb.GO_ON
 
 
@@ -318,6 +349,8 @@ def advance(number, programs, state):
     elif slot.state == tb.WAITED:
         state.spent[slot.cause] += now - slot.began
         slot.state = tb.AT_WORK
+    elif slot.state == tb.BUSY:
+        go_on_computing(slot, state)
     elif slot.state == tb.IDLE:
         return begin_program(number, programs, state)
     elif slot.state == tb.AT_BARRIER:

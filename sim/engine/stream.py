@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memgrain.sim.engine import tables, units
-from memgrain.sim.engine.measure import measure
+from memgrain.sim.engine.measure import most_lines
 from memgrain.sim.engine.tables import ProgramTables
 from memgrain.sim.levels.compute import Computation
 from memgrain.sim.levels.machine import SCORE_BYTES, Machine
@@ -25,6 +25,7 @@ class _Part:
     """The tables of one chunk."""
 
     steps: NDArray[np.void]
+    parts: NDArray[np.void]
     runs: NDArray[np.void]
     indices: NDArray[np.int64]
 
@@ -58,8 +59,6 @@ class ProgramStream:
         self.rounds: list[int] = []
         self.slots = self.machine.resident(self.trace)
         self.table = np.zeros(0, tables.CHUNK)
-        cut = self.machine.scratchpad.requests if self.machine.scratchpad else None
-        self.cut = (cut.largest, cut.smallest) if cut else (0, 0)
         cache = self.machine.chip.cache
         self.line = cache.line if cache else 1 << 62
 
@@ -98,7 +97,7 @@ class ProgramStream:
     def _make_ready(self, number: int, chunk: Chunk) -> NDArray[np.void]:
         """Add a chunk; returns its programs."""
         indices = chunk.indices.astype(np.int64)
-        self.parts.append(_Part(self._steps(chunk, indices), chunk.runs, indices))
+        self.parts.append(self._part(chunk, indices))
         chip, units_ = self.machine.chip, self.machine.units
         row = np.zeros(1, tables.CHUNK)
         row["barrier"] = chunk.barrier
@@ -113,7 +112,17 @@ class ProgramStream:
         found["chunk"] = len(self.parts) - 1
         return found
 
-    def _steps(self, chunk: Chunk, indices: NDArray[np.int64]) -> NDArray[np.void]:
+    def _part(self, chunk: Chunk, indices: NDArray[np.int64]) -> _Part:
+        """The tables of a chunk, whose entries count within it."""
+        steps = self._steps(chunk)
+        loads = steps["first_run"] + steps["index_runs"]
+        runs, found, ends = self.machine.load_parts(chunk.runs, indices, loads, steps["load_runs"])
+        steps["last_part"], steps["first_part"][1:] = ends, ends[:-1]
+        parts = np.zeros(len(found), tables.PART)
+        parts["first"], parts["count"], parts["in_flight"] = found.T
+        return _Part(steps, parts, runs, indices)
+
+    def _steps(self, chunk: Chunk) -> NDArray[np.void]:
         """A chunk's steps, their runs counted within the chunk."""
         given = chunk.steps
         found = np.zeros(len(given), tables.STEP)
@@ -127,8 +136,7 @@ class ProgramStream:
         scored = given["exps"] > 0
         found["rows"] = given["m1"] * scored
         found["columns"] = given["n1"] * scored
-        lines = measure(chunk.runs, indices, found, *self.cut, self.line)
-        self.most_lines = max(self.most_lines, int(lines))
+        self.most_lines = max(self.most_lines, int(most_lines(chunk.runs, found, self.line)))
         return found
 
     def _computation(self, products: tuple[int, ...]) -> int:
@@ -154,12 +162,18 @@ class ProgramStream:
     def _join(self, ready: list[NDArray[np.void]]) -> ProgramTables:
         """The tables of the chunks at hand joined to one of each kind, and the programs that are ready."""
         steps, runs, indices = [np.zeros(0, tables.STEP)], [np.zeros(0, RUN)], [np.zeros(0, np.int64)]
+        parts, first_part = [np.zeros(0, tables.PART)], 0
         first_step, first_run, first_index = [], 0, 0
         at = 0
         for part in self.parts:
             first_step.append(at)
             steps.append(part.steps.copy())
             steps[-1]["first_run"] += first_run
+            steps[-1]["first_part"] += first_part
+            steps[-1]["last_part"] += first_part
+            parts.append(part.parts.copy())
+            parts[-1]["first"] += first_run
+            first_part += len(part.parts)
             runs.append(part.runs.copy())
             runs[-1]["index"] += first_index * (part.runs["index"] >= 0)
             indices.append(part.indices)
@@ -174,6 +188,7 @@ class ProgramStream:
             found,
             self.table,
             np.concatenate(steps),
+            np.concatenate(parts),
             np.concatenate(runs),
             np.concatenate(indices),
             np.array(self.rows, units.COMPUTATION),

@@ -31,7 +31,8 @@ request; the slot waits for an event; it goes on at once."""
     CODE_DONE,
     STORE_SERVED,
     WAITED,
-) = range(15)
+    BUSY,
+) = range(16)
 """States of a slot: what it does when it is advanced."""
 (
     LATENCY,
@@ -60,20 +61,32 @@ CHUNK = record_type("barrier", "costs", "once", "opens", "running", "left", "beg
 """A chunk: whether it waits for the earlier ones, what that costs in ps, the computation outside its programs' steps,
 when it opens (-1: not known yet), how many of its programs run, how many have not ended, whether one has begun."""
 STEP = record_type(
-    "first_run", "index_runs", "load_runs", "store_runs", "repeats", "computation", "rows", "columns", "in_flight"
+    "first_run",
+    "index_runs",
+    "load_runs",
+    "store_runs",
+    "repeats",
+    "computation",
+    "rows",
+    "columns",
+    "first_part",
+    "last_part",
 )
-"""A step: its runs, its repeats, its computation, rows and columns of its score tile, and what its load counts for
-among the bytes in flight."""
+"""A step: its runs, its repeats, its computation, rows and columns of its score tile, and the parts of its load."""
+PART = record_type("first", "count", "in_flight")
+"""A part of a load, which is requested at once: its runs, and what it counts for among the bytes in flight."""
 
 CONSTANTS = record_type(
     "cores",
     # memory paths of the cores that run programs, and of the separate vector cores
     "path",
     "vector_path",
-    # how far ahead loads and index lists are issued; bytes in flight of a core (0: no limit is reached)
+    # how far ahead loads and index lists are issued; bytes in flight of a core (0: no limit is reached); whether an
+    # engine requests loads in parts, and so goes on while the core computes
     "stages",
     "lists_ahead",
     "most_in_flight",
+    "in_parts",
     "top_latency",
     "dispatch",
     "program_start",
@@ -154,6 +167,13 @@ SLOT = record_type(
     "loads",
     "first_list",
     "lists",
+    # of the load that is issued: parts issued, when the last of them is there, and what it waits for
+    "part",
+    "part_done",
+    "part_cause",
+    # until when it computes while it issues parts of loads (-1: it does not), and the state that follows
+    "busy_until",
+    "after",
     # when its computation ends; of an exchange of scores, how many parts were issued, when the last one is across
     "end_of_work",
     "parts",
@@ -183,8 +203,10 @@ class ProgramTables(NamedTuple):
     """[chunk] of CHUNK."""
     steps: NDArray[np.void]
     """[step] of STEP."""
+    parts: NDArray[np.void]
+    """[part] of PART."""
     runs: NDArray[np.void]
-    """RUN records of all steps."""
+    """RUN records of all steps, and of the parts of their loads."""
     indices: NDArray[np.int64]
     """What gathered runs point to."""
     computations: NDArray[np.void]

@@ -6,11 +6,25 @@ from memgrain.sim.native.jit import compiled
 
 
 @compiled
+def piece_of(low, largest, smallest):
+    """The largest power of two, `largest` at most and `smallest` at least, that address `low` is a multiple of."""
+    piece = largest
+    while piece > smallest and low & (piece - 1):
+        piece >>= 1
+    return piece
+
+
+@compiled
+def requests_of(low, size, piece):
+    """Requests of `piece` bytes for a row: the aligned units of them that it touches."""
+    return (low + size - 1) // piece - low // piece + 1 if size else np.int64(0)
+
+
+@compiled
 def count_requests(runs, indices, first, count, largest, smallest):
     """Requests of `count` runs from `first` on, at their first repeat.
 
-    A row is cut into pieces of the largest power of two, `largest` at most and `smallest` at least, that its address is
-    a multiple of. Rows without a gap between them are one row.
+    A row is cut into pieces by its address, see `piece_of`. Rows without a gap between them are one row.
     """
     total = 0
     for r in range(first, first + count):
@@ -22,10 +36,8 @@ def count_requests(runs, indices, first, count, largest, smallest):
             size, rows = size * rows, np.int64(1)
         for i in range(rows):
             low = base + (indices[index + i] if index >= 0 else i) * stride
-            piece = largest
-            while piece > smallest and low & (piece - 1):
-                piece >>= 1
-            total += (size + piece - 1) // piece
+            piece = piece_of(low, largest, smallest)
+            total += requests_of(low, size, piece)
     return total
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from memgrain.hwmodels.main_memory import Dram as DramSpec
 from memgrain.hwmodels.spec import Cache as CacheSpec
 from memgrain.hwmodels.spec import Chip, Core
@@ -17,9 +20,9 @@ from memgrain.sim.errors import SimulationError
 from memgrain.sim.levels.compute import Units
 from memgrain.sim.levels.level import Level, instances
 from memgrain.sim.levels.link import Link, Wire
-from memgrain.sim.levels.request import Request
+from memgrain.sim.levels.load_parts import FIELDS, SHARE, cut_loads, enter_whole_loads
 from memgrain.sim.levels.scratchpad import Scratchpad
-from memgrain.workloads.trace import Trace
+from memgrain.workloads.trace import RUN, Trace
 
 PORT = "port"
 """Name of the link between a core and the first shared level; that of separate vector cores is `<kind>_port`."""
@@ -113,12 +116,35 @@ class Machine:
             self.levels.append(below)
         return below
 
-    def in_flight(self, request: Request | None) -> int:
-        """Bytes in flight for which a load counts."""
-        if request is None:
-            return 0
+    @property
+    def most_parts(self) -> int:
+        """Most parts of loads that a core can have in flight, where loads are requested in parts."""
         cut = self.scratchpad.requests if self.scratchpad else None
-        return request.requests(cut.largest, cut.smallest) * cut.largest if cut else request.bytes
+        return (self.core.max_bytes_in_flight or 0) // cut.largest if cut else 0
+
+    def load_parts(
+        self, runs: NDArray[np.void], indices: NDArray[np.int64], firsts: NDArray[np.int64], counts: NDArray[np.int64]
+    ) -> tuple[NDArray[np.void], NDArray[np.int64], NDArray[np.int64]]:
+        """The parts in which loads of `counts` runs from `firsts` on are requested: runs, with further ones behind
+        them; [part, (first run, runs, bytes in flight)]; the end of each load's parts.
+
+        Where a DMA engine cuts rows into requests, a part is a share of the bytes that may be in flight, and each
+        request counts as the largest; elsewhere a load is requested at once.
+        """
+        pad, ends = self.scratchpad, np.arange(1, len(firsts) + 1)
+        if pad is None or pad.requests is None:
+            parts = np.zeros((len(firsts), FIELDS), np.int64)
+            enter_whole_loads(runs, firsts, counts, parts)
+            return runs, parts, ends
+        largest = pad.requests.largest
+        most = max(1, (self.core.max_bytes_in_flight or 0) // largest // SHARE)
+        call = (runs, indices, firsts, counts, (largest, pad.requests.smallest), most, pad.dma_rows or 1, ends)
+        sizes = cut_loads(*call, np.zeros((0, FIELDS), np.int64), np.zeros(0, RUN))
+        parts, found = np.zeros((sizes[0], FIELDS), np.int64), np.zeros(sizes[1], RUN)
+        cut_loads(*call, parts, found)
+        parts[:, 0] += len(runs)
+        parts[:, 2] *= largest
+        return np.concatenate([runs, found]), parts, ends
 
     def resident(self, trace: Trace) -> int:
         """Programs that a core holds at a time: the chip's limit, the kernel's, and what its scratchpad can hold."""

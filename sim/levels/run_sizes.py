@@ -1,20 +1,26 @@
 """Sizes of a transfer, counted without a lookup of lines: bytes, lines, DMA commands."""
 
 from memgrain.sim.native.jit import compiled
-from memgrain.workloads.trace import WRITE
+from memgrain.workloads.trace import JOINED, WRITE
 
 
 @compiled
 def count_transfer(runs, first, count, alignment, rows_per_command):
     """Bytes rounded up row by row to `alignment`, and DMA commands, of `count` runs from `first` on.
 
-    A strided run moves up to `rows_per_command` rows with one command; gathered rows need a command each.
+    A strided run moves up to `rows_per_command` rows with one command, a gathered one up to its `block`; see
+    `memgrain.workloads.trace.count_commands`.
     """
     moved, commands = 0, 0
     for r in range(first, first + count):
         rows, size = int(runs[r]["count"]), int(runs[r]["bytes"])
         moved += rows * ((size + alignment - 1) // alignment * alignment)
-        commands += rows if runs[r]["index"] >= 0 else (rows + rows_per_command - 1) // rows_per_command
+        block = int(runs[r]["block"])
+        most = rows_per_command
+        if runs[r]["index"] >= 0:
+            most = max(1, min(block, rows_per_command))
+        if block != JOINED:
+            commands += (rows + most - 1) // most
     return moved, commands
 
 
@@ -25,8 +31,11 @@ def count_slow_rows(runs, first, count, rows_per_command, access):
     apart, partial = 0, 0
     for r in range(first, first + count):
         rows, size = int(runs[r]["count"]), int(runs[r]["bytes"])
-        if runs[r]["index"] < 0 and int(runs[r]["stride"]) != size:
-            apart += rows - (rows + rows_per_command - 1) // rows_per_command
+        gathered, most = runs[r]["index"] >= 0, rows_per_command
+        if gathered:
+            most = max(1, min(int(runs[r]["block"]), rows_per_command))
+        if gathered or int(runs[r]["stride"]) != size:
+            apart += rows - (rows + most - 1) // most
         if runs[r]["op"] == WRITE and size < access:
             partial += rows
     return apart, partial

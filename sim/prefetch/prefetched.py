@@ -252,5 +252,5 @@ def reads(stretches: Sequence[tuple[int, int]], tensor: int) -> NDArray[np.void]
             found.append([low, 0, 1, size])
     runs = np.zeros(len(found), RUN)
     for i, (low, stride, count, size) in enumerate(found):
-        runs[i] = (low, stride, count, size, -1, 0, READ, tensor)
+        runs[i] = (low, stride, count, size, -1, 0, READ, tensor, 1)
     return runs

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections import defaultdict, deque
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ import numpy as np
 import simpy
 from numpy.typing import NDArray
 
-from memgrain.sim.breakdown.launch import break_down, launch_time
+from memgrain.sim.breakdown.launch import break_down, dispatch_time, launch_time
 from memgrain.sim.engine_protocol import CAUSES, COMMANDS, IN_FLIGHT, LATENCY, STORE, Activity, Execution
 from memgrain.sim.levels.compute import Computation
 from memgrain.sim.levels.level import Level
@@ -32,8 +32,9 @@ class PreparedStep:
     """Times that it is executed in a row."""
     lists: Request | None
     """Index lists, which must have arrived before the load is issued."""
-    load: Request | None
-    """Tiles that the computation waits for."""
+    loads: tuple[tuple[Request | None, int], ...]
+    """Tiles that the computation waits for: parts that are requested one after the other, each with what it counts for
+    among the bytes in flight."""
     store: Request | None
     """What is written afterwards."""
     once: Computation
@@ -51,7 +52,7 @@ class PreparedStep:
     @property
     def idle(self) -> bool:
         """Whether it is all of a program that finds nothing to do."""
-        return not (self.lists or self.load or self.store or self.work.alone)
+        return not (self.lists or self.loads[0][0] or self.store or self.work.alone)
 
 
 class OutstandingLoad(NamedTuple):
@@ -65,6 +66,37 @@ class OutstandingLoad(NamedTuple):
     """What it counts for among the bytes in flight."""
     cause: str
     """What it waits for."""
+
+
+@dataclass
+class ProgramLoads:
+    """How far the loads of a program are."""
+
+    steps: list[tuple[PreparedStep, int]]
+    """Its steps, each with its repeat, in order."""
+    issued: int = 0
+    """Steps whose load was issued."""
+    computed: int = 0
+    """Steps that were computed."""
+    open_steps: int = 0
+    """Steps whose load was issued and that are to compute or store."""
+    part: int = 0
+    """Parts that were issued of the next step's load."""
+    ready: tuple[int, str] = (0, "")
+    """When the last of these parts is there, and what it waits for."""
+    loaded: deque[tuple[int, str]] = field(default_factory=deque)
+    """The same for loads that were issued and are not computed yet."""
+    listed: deque[tuple[int, str]] = field(default_factory=deque)
+    """The same for index lists whose loads are not issued yet."""
+
+    def enter(self, done: int, cause: str, last: bool) -> None:
+        """Enter a part that will be there at `done`; with the last one, the load is issued."""
+        if done > self.ready[0]:
+            self.ready = done, cause
+        self.part += 1
+        if last:
+            self.loaded.append(self.ready)
+            self.issued, self.part = self.issued + 1, 0
 
 
 class ReferenceEngine:
@@ -165,16 +197,20 @@ class ReferenceEngine:
         def request(first: int, count: int) -> Request | None:
             return Request(chunk.runs, indices, first, count) if count else None
 
-        units = self.machine.units
+        first, index, load = (chunk.steps[name].astype(np.int64) for name in ("first_run", "index_runs", "load_runs"))
+        runs, cut, ends = self.machine.load_parts(chunk.runs, indices, first + index, load)
+        cut_loads = [(Request(runs, indices, a, n) if n else None, size) for a, n, size in cut.tolist()]
+        begins, units = [0, *ends.tolist()], self.machine.units
         parts, once = [], units.code(chunk.once_cycles) if chunk.barrier else units.once
-        for first, index, load, store, repeats, m1, n1, k1, m2, n2, k2, exps in chunk.steps.tolist():
+        for number, step in enumerate(chunk.steps.tolist()):
+            first, index, load, store, repeats, m1, n1, k1, m2, n2, k2, exps = step
             work = units.work(m1, n1, k1, m2, n2, k2, exps)
             self.machine.check_scores(m1, n1)
             parts.append(
                 PreparedStep(
                     repeats,
                     request(first, index),
-                    request(first + index, load),
+                    tuple(cut_loads[begins[number] : begins[number + 1]]),
                     request(first + index + load, store),
                     once,
                     work,
@@ -213,7 +249,7 @@ class ReferenceEngine:
                 yield env.timeout(max(0, opens - int(env.now)))
             self._note(core, slot, start, "stall.barrier")
             start = int(env.now)
-            self.dispatched = max(self.dispatched, start) + (self.machine.chip.dispatch or 0)
+            self.dispatched = max(self.dispatched, start) + dispatch_time(self.machine.chip, self.trace)
             wait = self.dispatched - start + begin
             begin = self.core.program_start or 0
             if wait:
@@ -230,53 +266,24 @@ class ReferenceEngine:
         """One program: rows are loaded up to `stages` steps ahead of the computation, and index lists as far ahead of
         their rows as the kernel does."""
         env = self.env
-        steps = [(part, repeat) for part in parts for repeat in range(part.repeats)]
-        loaded: deque[tuple[int, str]] = deque()
-        listed: deque[tuple[int, str]] = deque()
-        issued = computed = open_steps = 0
+        loads = ProgramLoads([(part, repeat) for part in parts for repeat in range(part.repeats)])
         stored = (0, "")
-        while computed < len(steps):
+        while loads.computed < len(loads.steps):
             now = int(env.now)
-            wake, cause = 0, ""
-            while issued < len(steps) and issued - computed < self.trace.stages:
-                part, repeat = steps[issued]
-                if self.trace.synchronous and open_steps == self.trace.synchronous:
-                    break
-                while len(listed) <= self.trace.lists_ahead and issued + len(listed) < len(steps):
-                    ahead, again = steps[issued + len(listed)]
-                    listed.append(self._load(ahead.lists, again, core, now))
-                if listed[0][0] > now:
-                    wake, cause = listed[0][0], "stall.index"
-                    break
-                size = self.machine.in_flight(part.load)
-                if not self._room(core, size, now):
-                    wake, cause = self._waits_for_room(core)
-                    break
-                listed.popleft()
-                done, label = self._load(part.load, repeat, core, now)
-                if size > self.most_in_flight and done > now:
-                    self.oversize_bytes += size
-                    piecewise = now + self.machine.top.latency * size // self.most_in_flight
-                    if piecewise > done:
-                        done, label = piecewise, IN_FLIGHT
-                if size:
-                    self._add_load(core, size, now, done, label)
-                loaded.append((done, label))
-                issued += 1
-                open_steps += part.closing
-            ready = max(loaded[0], stored, key=itemgetter(0)) if loaded else None
+            wake, cause = self._issue(core, loads, now)
+            ready = max(loads.loaded[0], stored, key=itemgetter(0)) if loads.loaded else None
             if ready and ready[0] <= now:
-                part, repeat = steps[computed]
-                yield from self._compute(core, slot, part.work, part.scores, now)
+                part, repeat = loads.steps[loads.computed]
+                yield from self._compute(core, slot, part.work, part.scores, now, loads)
                 if part.store or part.idle:
-                    yield from self._compute(core, slot, part.once, (0, 0), int(env.now))
+                    yield from self._compute(core, slot, part.once, (0, 0), int(env.now), loads)
                 if part.store:
                     left = yield from self._store(part.store, repeat, core, slot)
                     if self.trace.one_result:
                         stored = left
-                loaded.popleft()
-                computed += 1
-                open_steps -= part.closing
+                loads.loaded.popleft()
+                loads.computed += 1
+                loads.open_steps -= part.closing
                 continue
             if ready and (not wake or ready[0] < wake):
                 wake, cause = ready
@@ -297,6 +304,41 @@ class ReferenceEngine:
             yield self.env.timeout(done - now)
             self._note(core, slot, now, STORE)
         return done, cause
+
+    def _issue(self, core: int, loads: ProgramLoads, now: int) -> tuple[int, str]:
+        """Issue index lists and loads as far ahead as the kernel does; returns until when, and for what, the next one
+        waits (0: for nothing)."""
+        steps, listed = loads.steps, loads.listed
+        while loads.issued < len(steps) and loads.issued - loads.computed < self.trace.stages:
+            if self.trace.synchronous and loads.open_steps == self.trace.synchronous:
+                break
+            part, repeat = steps[loads.issued]
+            begun = loads.issued + (loads.part > 0)
+            while len(listed) <= self.trace.lists_ahead and begun + len(listed) < len(steps):
+                ahead, again = steps[begun + len(listed)]
+                self.tiles += ahead.lists is not None
+                listed.append(self._load(ahead.lists, again, core, now))
+            if not loads.part and listed[0][0] > now:
+                return listed[0][0], "stall.index"
+            request, size = part.loads[loads.part]
+            if not self._room(core, size, now):
+                return self._waits_for_room(core)
+            if not loads.part:
+                listed.popleft()
+                loads.ready = now, ""
+                self.tiles += request is not None
+            done, label = self._load(request, repeat, core, now)
+            if size > self.most_in_flight and done > now:
+                self.oversize_bytes += size
+                piecewise = now + self.machine.top.latency * size // self.most_in_flight
+                if piecewise > done:
+                    done, label = piecewise, IN_FLIGHT
+            if size:
+                self._add_load(core, size, now, done, label)
+            last = loads.part + 1 == len(part.loads)
+            loads.enter(done, label, last)
+            loads.open_steps += last and part.closing
+        return 0, ""
 
     def _room(self, core: int, size: int, now: int) -> bool:
         """Whether the core may have `size` more bytes in flight; loads that have arrived by now make room."""
@@ -322,7 +364,6 @@ class ReferenceEngine:
         """When the data of a request will be there, and what they will have waited for."""
         if request is None:
             return now, ""
-        self.tiles += 1
         done = self._serve(self.machine.top, request, repeat, core, now)
         return done, self._cause(now, done)
 
@@ -343,9 +384,10 @@ class ReferenceEngine:
         return cause
 
     def _compute(
-        self, core: int, slot: int, work: Computation, scores: tuple[int, int], now: int
+        self, core: int, slot: int, work: Computation, scores: tuple[int, int], now: int, loads: ProgramLoads
     ) -> Generator[simpy.Event, None, None]:
-        """The products and the softmax of a step; where scores pass between cores, their exchange too."""
+        """The products and the softmax of a step; where scores pass between cores, their exchange too. A DMA engine
+        that requests loads in parts goes on meanwhile."""
         if not work.alone:
             return
         self.macs += work.macs
@@ -356,7 +398,11 @@ class ReferenceEngine:
         if scores[1] and self.machine.vectors_apart:
             across, cause = self._exchange(core, slot, *scores, now)
             end = max(end, across + alone)
-        yield self.env.timeout(end - now)
+        while self.machine.most_parts and (time := int(self.env.now)) < end:
+            wake, _ = self._issue(core, loads, time)
+            yield self.env.timeout(min(end, wake or end) - time)
+        if not self.machine.most_parts:
+            yield self.env.timeout(end - now)
         waits = (("stall.compute", computed - now - alone), (cause, end - computed))
         code = ("code", alone - work.matmul - work.vector)
         for what, time in (("matmul", work.matmul), ("vector", work.vector), code, *waits):
@@ -400,6 +446,6 @@ class ReferenceEngine:
                 ours = []
             for level, number, first, pieces, op in [*ours, *theirs] if outward else [*theirs, *ours]:
                 runs = np.zeros(1, RUN)
-                runs[0] = (first, width, pieces, width, -1, 0, op, len(self.trace.tensors))
+                runs[0] = (first, width, pieces, width, -1, 0, op, len(self.trace.tensors), 1)
                 found.append((level, number, Request(runs, NO_INDEX, 0, 1)))
         return found

@@ -86,10 +86,10 @@ def requests(kind: str) -> list[Request]:
     for first in range(0, COUNT, TILE):
         runs = np.zeros(1, RUN)
         if kind == "stream":
-            runs[0] = (int(numbers[first]) * LINE, LINE, TILE, LINE, -1, 0, READ, 0)
+            runs[0] = (int(numbers[first]) * LINE, LINE, TILE, LINE, -1, 0, READ, 0, 1)
             found.append(Request(runs, NO_INDEX, 0, 1))
         else:
-            runs[0] = (0, LINE, TILE, LINE, first, 0, READ, 0)
+            runs[0] = (0, LINE, TILE, LINE, first, 0, READ, 0, 1)
             found.append(Request(runs, numbers, 0, 1))
     return found
 
@@ -159,9 +159,9 @@ def test_line_rate_on_a_chip(name: str, footprint: int, gathered: bool, report: 
     for first in range(0, footprint, CHIP_TILE):
         runs = np.zeros(1, RUN)
         if gathered:
-            runs[0] = (0, PIECE, CHIP_TILE // PIECE, PIECE, first // PIECE, 0, READ, 0)
+            runs[0] = (0, PIECE, CHIP_TILE // PIECE, PIECE, first // PIECE, 0, READ, 0, 1)
         else:
-            runs[0] = (first, 0, 1, CHIP_TILE, -1, 0, READ, 0)
+            runs[0] = (first, 0, 1, CHIP_TILE, -1, 0, READ, 0, 1)
         asked.append(Request(runs, rows, 0, 1))
 
     def walk() -> None:

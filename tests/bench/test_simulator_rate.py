@@ -63,7 +63,7 @@ def test_dram_rate(kind: str, report: Report) -> None:
     runs = np.zeros(1, RUN)
     indices = NO_INDEX
     if kind == "stream":
-        runs[0] = (0, size * rows, 1, size * rows, -1, 0, READ, 0)
+        runs[0] = (0, size * rows, 1, size * rows, -1, 0, READ, 0, 1)
     else:
         indices = np.random.default_rng(3).integers(0, (8 << 30) // size, rows)
         runs[0] = (0, size, rows, size, 0, 0, READ, 0)

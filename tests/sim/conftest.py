@@ -36,7 +36,7 @@ def pieces(accesses) -> np.ndarray:
     """Runs of one piece each from (address, bytes, op[, tensor])."""
     runs = np.zeros(len(accesses), RUN)
     for i, (address, size, op, *tensor) in enumerate(accesses):
-        runs[i] = (address, 0, 1, size, -1, 0, op, tensor[0] if tensor else 0)
+        runs[i] = (address, 0, 1, size, -1, 0, op, tensor[0] if tensor else 0, 1)
     return runs
 
 

@@ -169,7 +169,7 @@ class Reference:
         size, interleave = self.spec.smallest_access, self.spec.interleave
         done, drained, begins, came, queue = now, now, FOREVER, 0, 0
         for run in request.runs[request.first : request.first + request.count].tolist():
-            base, stride, count, width, index, advance, op, tensor = run
+            base, stride, count, width, index, advance, op, tensor, _ = run
             for i in range(count):
                 step = i if index < 0 else int(request.indices[index + repeat * advance + i])
                 low = base + step * stride + (repeat * advance if index < 0 else 0)

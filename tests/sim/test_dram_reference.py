@@ -74,7 +74,7 @@ def requests(draw: st.DrawFn, longest: int) -> tuple[Request, int, int]:
         op = draw(st.sampled_from([READ, READ, WRITE, UNCACHED]))
         base, stride = draw(st.integers(0, SPAN)), draw(st.sampled_from([64, 256, 4096]))
         index, advance, tensor = draw(st.integers(0, 4)) if gathered else -1, draw(st.integers(0, 3)), i % 3
-        runs[i] = (base, stride, count, width, index, advance, op, tensor)
+        runs[i] = (base, stride, count, width, index, advance, op, tensor, 1)
     return Request(runs, indices, 0, len(runs)), draw(st.integers(0, 1)), draw(st.integers(-3000, 200_000))
 
 
@@ -111,7 +111,7 @@ def test_long_streams_are_products(interval: int, op: int) -> None:
     spec = hwmodels.load_chip("h100_sxm").dram
     dram = Dram(spec.model_copy(update={"channels": 10, "standard": standard}), ("A", "B", "C"))
     runs = np.zeros(1, RUN)
-    runs[0] = (768, 0, 1, 5 * int(dram.arrays.config[0].row_chunks) * spec.interleave, -1, 0, op, 0)
+    runs[0] = (768, 0, 1, 5 * int(dram.arrays.config[0].row_chunks) * spec.interleave, -1, 0, op, 0, 1)
     request = Request(runs, np.zeros(1, np.int64), 0, 1)
     agree(dram, [(request, 0, 0), (request, 0, 2_000_000)])
 

@@ -85,24 +85,25 @@ def specs(draw: st.DrawFn) -> dict[str, object]:
 
 
 @st.composite
-def run(draw: st.DrawFn, lines: int) -> tuple[int, int, int, int, int, int, int, int]:
+def run(draw: st.DrawFn, lines: int) -> tuple[int, ...]:
     """A run over so many lines of memory, mostly of whole aligned stretches of lines."""
     size = draw(st.sampled_from([1, 2, 8, 32, 64])) * LINE
     first = draw(st.integers(0, lines * LINE // size)) * size
     shape = draw(st.sampled_from(["tile", "tile", "rows", "gathered", "odd"]))
     op, tensor = draw(st.sampled_from([READ, READ, READ, WRITE])), draw(st.integers(0, 1))
     if shape == "tile":
-        return (first, 0, 1, size * draw(st.integers(1, 6)), -1, size, op, tensor)
+        return (first, 0, 1, size * draw(st.integers(1, 6)), -1, size, op, tensor, 1)
     if shape == "rows":
-        return (first, 2 * size, draw(st.integers(1, 6)), size, -1, 32 * LINE, op, tensor)
+        return (first, 2 * size, draw(st.integers(1, 6)), size, -1, 32 * LINE, op, tensor, 1)
     if shape == "gathered":
-        return (0, size, 4, size, draw(st.integers(0, 20)), 2, op, tensor)
+        return (0, size, 4, size, draw(st.integers(0, 20)), 2, op, tensor, 1)
     return (
         *draw(st.tuples(st.integers(0, lines * LINE), st.just(0), st.just(1), st.integers(1, 700))),
         -1,
         32,
         op,
         tensor,
+        1,
     )
 
 

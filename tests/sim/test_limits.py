@@ -64,10 +64,10 @@ def test_bytes_in_flight_limit_as_little_says() -> None:
 
 @pytest.mark.parametrize("chip", ["ascend_910b1", "mlu370_x8"])
 def test_a_gather_row_by_row_is_limited_by_commands_and_wider_rows_halve_them(chip: str) -> None:
-    short = {"shape.kv_len": 32768}
+    short = {"shape.kv_len": 65536}
     result = run(chip, "decode_topk", short)
     assert result.metrics()["limit"] == result.metrics()["bottleneck"] == "dma_commands"
-    assert result.breakdown["stall.dma_commands"] > 0.4 * result.time
+    assert result.breakdown["stall.dma_commands"] > 0.25 * result.time
     assert "stall.l1" not in result.breakdown
     cause = result.causes["dma_commands"]
     assert "rows of 512 B would halve them" in str(cause)

@@ -284,8 +284,8 @@ def test_runs_are_what_their_pieces_are() -> None:
     """Strided, gathered and repeated runs, over and under the lines that the loop takes at a time."""
     indices = np.random.default_rng(3).integers(0, 2000, 600)
     runs = np.zeros(2, RUN)
-    runs[0] = (96, 160, 500, 96, -1, 32, READ, 0)
-    runs[1] = (0, 192, 600, 192, 0, 0, READ, 1)
+    runs[0] = (96, 160, 500, 96, -1, 32, READ, 0, 1)
+    runs[1] = (0, 192, 600, 192, 0, 0, READ, 1, 1)
     (whole, sent), (parts, sent_by_piece) = cache_of(slices=1), cache_of(slices=1)
     for repeat in range(2):
         whole.serve(Request(runs, indices, 0, 2), repeat, 0, 0)

@@ -15,7 +15,7 @@ from memgrain.runs.task import Task
 from memgrain.sim import LOOPS, SimulationError, simulate, simulate_sequence
 from memgrain.sim.result import Result
 from memgrain.workloads import parse_any
-from memgrain.workloads.trace import PROGRAM, READ, RUN, STEP, WRITE, Chunk, Tensor, Trace
+from memgrain.workloads.trace import JOINED, PROGRAM, READ, RUN, STEP, WRITE, Chunk, Tensor, Trace
 
 SHORT = {"shape.kv_len": 3000}
 CHIPS = ("toy", "h100_sxm", "ascend_910b2", "mlu370_x8", "mlu370_article", "tpu_v5p")
@@ -107,7 +107,8 @@ def _run(rng: np.random.Generator, part: int) -> tuple[int, ...]:
         index = int(rng.integers(0, 100))
     op, advance = WRITE if part == 2 else READ, int(rng.integers(0, 3)) * (size if index < 0 else 1)
     base = (int(rng.integers(3)) << 20) + 32 * int(rng.integers(0, 1 << 10))
-    return (base, size * int(rng.integers(1, 3)), int(rng.integers(1, 7)), size, index, advance, op, base >> 20)
+    shape = base, size * int(rng.integers(1, 3)), int(rng.integers(1, 7)), size
+    return (*shape, index, advance, op, base >> 20, int(rng.choice([0, 1, 3, JOINED])))
 
 
 @settings(max_examples=60, deadline=None)

@@ -277,7 +277,7 @@ def _shared() -> Iterator[Chunk]:
     programs, step, runs = np.zeros(3, PROGRAM), np.zeros(1, STEP), np.zeros(1, RUN)
     programs["steps"] = 1
     step["load_runs"], step["repeats"] = 1, 2
-    runs[0] = (0, 1024, 4, 1024, -1, 4096, READ, 0)
+    runs[0] = (0, 1024, 4, 1024, -1, 4096, READ, 0, 1)
     yield Chunk(programs, step, runs, np.zeros(0, np.int32))
 
 

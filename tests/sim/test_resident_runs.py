@@ -46,7 +46,7 @@ def test_resident_runs_change_nothing(keys: dict[str, object], data: st.DataObje
     answers, counts, what goes down, bookings and what the sets hold at the end are those of single lines."""
     plain, plain_below, cache, below = caches(keys, data.draw(st.sampled_from([4, 24, 32])))
     runs = [
-        (first * 64, stride, rows, size, -1, 0, READ, i % 2)
+        (first * 64, stride, rows, size, -1, 0, READ, i % 2, 1)
         for i, ((first, size, stride), rows) in enumerate(
             data.draw(st.lists(st.tuples(ROW, st.integers(2, 12)), min_size=2, max_size=5))
         )
@@ -56,7 +56,7 @@ def test_resident_runs_change_nothing(keys: dict[str, object], data: st.DataObje
         st.sampled_from(runs),
         st.sampled_from(runs),
         st.tuples(st.integers(0, 8000), st.sampled_from([32, 128, 300]), st.sampled_from([READ, WRITE])).map(
-            lambda piece: (piece[0], 0, 1, piece[1], -1, 0, piece[2], 0)
+            lambda piece: (piece[0], 0, 1, piece[1], -1, 0, piece[2], 0, 1)
         ),
     )
     for _ in range(data.draw(st.integers(1, 2))):
@@ -79,7 +79,7 @@ def test_resident_runs_change_nothing(keys: dict[str, object], data: st.DataObje
 def test_a_run_that_is_read_again_is_resident_until_a_line_of_it_goes() -> None:
     """It is fetched, then found line by line and registered, then read at once; one foreign line ends that."""
     _, _, cache, _ = caches({"ways": 2, "partitions": 1}, 32)
-    tile = Request(np.array([(0, 2 * LINE, 8, LINE, -1, 0, READ, 0)], RUN), np.zeros(1, np.int64), 0, 1)
+    tile = Request(np.array([(0, 2 * LINE, 8, LINE, -1, 0, READ, 0, 1)], RUN), np.zeros(1, np.int64), 0, 1)
     clocks = []
     for request in (tile, tile, tile, ask(pieces([(i * 32 * LINE, LINE, READ) for i in (1, 2)])), tile, tile):
         cache.serve(request, 0, 0, 0)

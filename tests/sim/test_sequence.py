@@ -9,7 +9,7 @@ import pytest
 
 from memgrain import hwmodels
 from memgrain.sim import SimulationError, simulate, simulate_sequence
-from memgrain.workloads import MatrixRead, Trace, WorkloadError, expand, in_one_memory
+from memgrain.workloads import MatrixRead, Trace, WorkloadError, expand, in_one_memory, parse_any
 from memgrain.workloads.steps import synthetic
 
 TOY = hwmodels.load_chip("toy", {"barrier": "1 us"})
@@ -55,6 +55,19 @@ def test_kernels_on_matrix_and_on_vector_cores_follow_one_another() -> None:
     found = simulate_sequence(chip, in_one_memory(traces)).kernels
     assert [result.counters["hbm.read_bytes"] for result in found] == [960 * 2048 * 2, 0]
     assert found[1].counters["core.programs"] == 24
+
+
+def test_a_kernel_on_both_kinds_of_cores_is_launched_once_and_takes_longer_for_that() -> None:
+    """A product whose sums vector cores convert: their programs began with the kernel, so nothing starts behind it."""
+    raw = {"kind": "gemm", "name": "g", "m": 128, "n": 256, "k": 512, "dtype": "int8", "out_dtype": "bf16"}
+    raw |= {"b_rows": "k", "block": [128, 256], "k_steps": [512, 512], "stages": 2, "finish": "vector"}
+    chip = hwmodels.load_chip("ascend_910b1")
+    product = parse_any({**raw, "deal": {"kind": "round_robin", "programs": 1}})
+    found = {result.workload: result for result in simulate_sequence(chip, product.kernels()).kernels}  # type: ignore[union-attr]
+    assert found["g"].breakdown["launch"] == chip.launch_overhead + chip.mixed_launch
+    assert found["g, convert"].breakdown["launch"] == 0
+    assert "start" not in found["g, convert"].breakdown
+    assert found["g, convert"].counters["aiv_port.written_bytes"] == 128 * 256 * 2
 
 
 def test_what_is_no_sequence_is_refused_in_one_line() -> None:

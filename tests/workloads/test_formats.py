@@ -61,9 +61,11 @@ def traces(draw: st.DrawFn) -> Trace:
                 count, size = draw(st.integers(0, 5)), draw(st.integers(0, 300))
                 stride = draw(st.integers(-200, 400))
                 if draw(st.booleans()):
-                    runs.append((0, abs(stride), count, size, draw(st.integers(0, 8)), 5, op, 0))
+                    runs.append(
+                        (0, abs(stride), count, size, draw(st.integers(0, 8)), 5, op, 0, draw(st.integers(0, 4)))
+                    )
                 else:
-                    runs.append((5000, stride, count, size, -1, draw(st.integers(-500, 500)), op, 1))
+                    runs.append((5000, stride, count, size, -1, draw(st.integers(-500, 500)), op, 1, 1))
             steps.append((first, 0, loads, stores, repeats, 0, 0, 0, 0, 0, 0, 0))
         programs = [(at, 1, 0, 0) for at in range(len(steps))] + [(0, len(steps), 0, 0)]
         chunks.append(Chunk(np.array(programs, PROGRAM), np.array(steps, STEP), np.array(runs, RUN), indices))

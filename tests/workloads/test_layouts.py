@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from memgrain.workloads import Budget, Trace, Workload, WorkloadError, attention, count_bytes, expand, parse_workload
 from memgrain.workloads.layouts.layout import place
 from memgrain.workloads.selection import list_of
+from memgrain.workloads.trace import count_commands, run_times
 
 Bytes = NDArray[np.int64]
 """Offsets in a tensor of the bytes of rows, [context, head, token, byte]."""
@@ -290,6 +291,32 @@ def test_nz_takes_a_page_in_one_piece_and_a_token_in_36() -> None:
     starts = {int(address) - base for address in pieces_of(gathered, "K")["address"]}
     firsts = {start for start in starts if start % (128 * 1152) < 4096}
     assert starts == {first + 128 * 32 * piece for first in firsts for piece in range(36)}
+
+
+@pytest.mark.parametrize(
+    ("layout", "selected", "commands"),
+    [
+        ({"kind": "paged", "page": 16, "inner": "nhd"}, None, 16),  # a command a page: its rows are at one distance
+        ({"kind": "paged", "page": 16, "inner": "hnd"}, None, 16),
+        ({"kind": "paged", "page": 64, "inner": "nhd"}, None, 8),  # and a tile of 32 tokens is half a page
+        ({"kind": "paged", "page": 16, "inner": "nhd"}, 1, 256),  # single tokens
+        ({"kind": "paged", "page": 16, "inner": "nhd"}, 8, 32),  # selected units
+        ({"kind": "paged", "page": 16, "inner": "nz"}, 1, 256),  # the pieces of a token in NZ are one command
+        ({"kind": "bsnd"}, 8, 32),
+        ({"kind": "bsnd"}, None, 8),
+    ],
+)
+def test_dma_commands_move_rows_at_one_distance(layout: dict[str, Any], selected: int | None, commands: int) -> None:
+    """Of K, for two heads of a sequence of 128 tokens, all of them selected, in tiles of 32."""
+    shape = {**SHAPE, "batch": 1, "q_heads": 2, "kv_len": 128, "head_dim": 128}
+    chosen = {"kind": "random", "ratio": 1.0, "unit": selected, "share": "head", "order": "random"}
+    asked = workload(layout, block_kv=32, shape=shape, **({"selection": chosen} if selected else {}))
+    trace = attention(asked, BUDGET)
+    number = [tensor.name for tensor in trace.tensors].index("K")
+    found = 0
+    for chunk in trace.chunks():
+        found += int((count_commands(chunk.runs, 4095) * run_times(chunk))[chunk.runs["tensor"] == number].sum())
+    assert found == commands
 
 
 def test_latent_and_rope_lie_in_tensors_of_their_own() -> None:

@@ -198,7 +198,45 @@ def test_b_stays_for_the_next_tile_of_the_same_columns_where_k_is_one_step() -> 
     assert trace.synchronous == 2
 
 
-def test_band_of_tiles_are_walked_down_and_up_again() -> None:
+def test_the_last_step_has_what_is_left_of_k_and_blocks_hold_the_same_elements() -> None:
+    """B in blocks [n / 16, k, 16]: its rows are runs of 32 bytes of a column of blocks."""
+    asked = {**GEMM, "k": 72, "b_rows": "blocks", "deal": {"kind": "round_robin", "programs": 4}}
+    trace = parse_any(asked).trace()  # type: ignore[union-attr]
+    assert count_macs(trace) == 96 * 80 * 72
+    assert count_bytes(trace) == {"A": (96 * 72 * 2 * 3, 0), "B": (80 * 72 * 2 * 3, 0), "C": (0, 96 * 80 * 4)}
+    pieces = expand(trace)
+    own = pieces[(pieces["tensor"] == 1) & (pieces["program"] == 1)]
+    blocks = np.arange(80 * 72).reshape(5, 72, 16)[2:4]  # the second tile: columns 32 to 64
+    first = np.concatenate([blocks[:, k : k + 16].ravel() for k in (0, 16, 32, 48)] + [blocks[:, 64:].ravel()])
+    assert elements(own, trace.tensors[1].base, 2)[: len(first)].tolist() == first.tolist()
+
+
+@pytest.mark.parametrize("splits", [1, 2])
+def test_vector_cores_finish_what_matrix_cores_have_summed(splits: int) -> None:
+    """Sums of each split are read once, and every element of C is converted once; without splits, the last tile of a
+    core comes behind the products."""
+    deal = {"kind": "round_robin", "programs": 9}
+    asked = parse_any({**GEMM, "out_dtype": "fp16", "finish": "vector", "splits": splits, "deal": deal})
+    products, *behind = asked.kernels()  # type: ignore[union-attr]
+    assert [trace.cores for trace in behind] == ["vector"] * splits
+    assert all(trace.joined for trace in behind)
+    assert products.mixed
+    assert count_macs(products) == 96 * 80 * 64
+    assert count_bytes(products)["sums"] == (0, 96 * 80 * 4 * splits)
+    assert count_bytes(behind[0])["sums"] == (96 * 80 * 4 * splits, 0)
+    written = expand(behind[-1])
+    written = elements(written[written["op"] == WRITE], products.tensors[2].base, 2)
+    assert np.array_equal(np.sort(written), np.arange(96 * 80))
+
+
+def test_rows_of_a_are_kept_while_a_core_stays_in_their_row_of_tiles() -> None:
+    deal = {"kind": "round_robin", "programs": 2, "consecutive": True}
+    trace = parse_any({**GEMM, "keep_a": True, "deal": deal}).trace()  # type: ignore[union-attr]
+    assert count_bytes(trace)["A"] == (32 * 64 * 2 * 4, 0)  # tiles 0 1 2 3, of rows 0 0 0 1, and 4 5 6 7 8: 1 1 2 2 2
+    assert trace.scratchpad_bytes == (32 * 64 + 2 * 32 * 16) * 2
+
+
+def test_bands_of_tiles_are_walked_down_and_up_again() -> None:
     deal = {"kind": "round_robin", "programs": 1, "band": 2}
     asked = parse_any({**GEMM, "deal": deal})
     places = asked.deal.tiles(asked)[0]  # type: ignore[union-attr]
@@ -250,6 +288,8 @@ def test_the_last_step_takes_what_is_left_of_k(k: int, b_rows: str) -> None:
         ({**READ_OF, "tiles": 3}, "unknown key 'tiles' @ tiles; did you mean 'tile'?"),
         ({**SERIES, "k_steps": [32, 16], "in_series": {}}, "k_steps (32, 16) must be equal and stages 1 must be 1"),
         ({**GEMM, "k_steps": [24, 16]}, "must divide one another; change one of them"),
+        ({**GEMM, "splits": 3}, "splits 3 of 2 steps along k; lower splits"),
+        ({**GEMM, "splits": 2}, "splits 2 needs finish: vector, deal.kind: round_robin, and no keep_a"),
         ({**GEMM, "deal": {"kind": "rectangles", "grid": [2, 2], "row_parts": 5}}, "no multiple of row_parts 5"),
     ],
 )

@@ -30,7 +30,7 @@ from memgrain.workloads.formats.files import cause
 from memgrain.workloads.trace import PROGRAM, RUN, STEP, Chunk, Records, Tensor, Trace
 
 KEY = b"memgrain.trace"
-VERSION = 1
+VERSION = 2
 """Version of this form; a file of another one is refused."""
 _RECORDS = {"programs": PROGRAM, "steps": STEP, "runs": RUN}
 _CYCLES = ("step_cycles", "once_cycles", "launch_cycles")

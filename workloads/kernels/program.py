@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memgrain.workloads.layouts.layout import Paged, Placement, Slot, StridedRows
-from memgrain.workloads.trace import PROGRAM, READ, RUN, STEP, WRITE, Records
+from memgrain.workloads.trace import JOINED, PROGRAM, READ, RUN, STEP, WRITE, Records
 
 ORIGINS = ("Q", "K", "V", "O", "indices", "table", "partial", "lse")
 """Names of run bases; the chunk of a row of programs adds the addresses of its head. Further parts of rows of K and V
@@ -69,6 +69,10 @@ class Geometry:
     """Tokens of a piece gathered through an index list."""
     page_piece: int
     """Tokens of a piece gathered through the block table."""
+    list_block: int
+    """Tokens of an aligned part of a gathered tile whose rows lie at one regular distance: of the selected units."""
+    page_block: int
+    """The same of a tile streamed through the block table: of the pages."""
     tensors: tuple[str, ...]
     """Tensor names in the order of the trace."""
 
@@ -166,9 +170,11 @@ class ProgramWriter:
             tiles,
         )
 
-    def _run(self, origin: str, tensor: str, rows: StridedRows, op: int, index: int = -1, advance: int = 0) -> None:
+    def _run(
+        self, origin: str, tensor: str, rows: StridedRows, op: int, index: int = -1, advance: int = 0, block: int = 1
+    ) -> None:
         number = self.geometry.tensors.index(tensor)
-        self._runs.append((rows.offset, rows.stride, rows.count, rows.bytes, index, advance, op, number))
+        self._runs.append((rows.offset, rows.stride, rows.count, rows.bytes, index, advance, op, number, block))
         self._origins.append(self.geometry.origins.index(origin))
         self._sequences.append(self._sequence)
 
@@ -210,11 +216,13 @@ class ProgramWriter:
             at, held = (token - self.first_entry) // piece, self.entries // piece
         at += held * geometry.place.grids(piece).index(slot.grid(piece, paged))
         unit, (whole, rest) = slot.unit(piece, paged), divmod(tokens, piece)
-        for one in slot.adjoining(piece) if whole else ():
-            rows = StridedRows(one.offset, unit, whole, one.bytes)
-            self._run(slot.name, slot.tensor, rows, READ, index=at, advance=step * (size // piece))
-        for one in slot.adjoining(rest) if rest else ():
-            self._run(slot.name, slot.tensor, StridedRows(one.offset, unit, 1, one.bytes), READ, index=at + whole)
+        block = (geometry.list_block if part.selected else geometry.page_block) // piece
+        for i, one in enumerate(slot.adjoining(piece) if whole else ()):
+            rows, on = StridedRows(one.offset, unit, whole, one.bytes), step * (size // piece)
+            self._run(slot.name, slot.tensor, rows, READ, at, on, JOINED if i else block)
+        for i, one in enumerate(slot.adjoining(rest) if rest else ()):
+            end = StridedRows(one.offset, unit, 1, one.bytes)
+            self._run(slot.name, slot.tensor, end, READ, at + whole, block=JOINED if i else 1)
 
 
 def shares(

@@ -201,6 +201,10 @@ class Placement:
         memory."""
         if not self.slots["K"][0].adjacent:
             return 1
+        return self.block(unit)
+
+    def block(self, unit: int) -> int:
+        """Tokens of an aligned unit of `unit` tokens that lie in one page, so that their rows are at one distance."""
         return math.gcd(unit, self._tokens) if self.paged else unit
 
     def grids(self, piece: int) -> tuple[Grid, ...]:

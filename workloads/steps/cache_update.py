@@ -14,7 +14,7 @@ from memgrain.workloads.patterns import HeavyHitters, Streaming
 from memgrain.workloads.steps.indexer import IndexRows
 from memgrain.workloads.steps.matrix import Size
 from memgrain.workloads.steps.token_selection import SCORE_BYTES, STAGES
-from memgrain.workloads.steps.writer import Move, Writer
+from memgrain.workloads.steps.writer import Move, Writer, joined
 from memgrain.workloads.trace import READ, WRITE, Tensor, Trace
 from memgrain.workloads.workload import Workload
 
@@ -67,7 +67,7 @@ def write(workload: Workload, index: IndexRows | None) -> Trace:
                 stores.append(index.row(number, newest, WRITE, target))
         reads, writes = reads + sum(size for _, size, *_ in loads), writes + sum(size for _, size, *_ in stores)
         writer.program(batch)
-        writer.step(loads, stores)
+        writer.step(joined(loads), joined(stores))
     tensors = tuple(Tensor(name, at[name], bytes_, 0) for name, bytes_ in sizes.items())
     return Trace("write", tensors, workload.dtypes.q, 0, 1, 1, reads, 0, writes, writer.chunks())
 
@@ -101,7 +101,7 @@ def compress(workload: Workload, compressor: Compressor, index: IndexRows | None
             stores += [index.row(number, index.rows - 1, WRITE, target) for number in own]
         written += sum(size for _, size, *_ in stores)
         writer.program(batch)
-        writer.step(loads, stores)
+        writer.step(joined(loads), joined(stores))
     read = sizes["state"] if whole else 0
     tensors = tuple(Tensor(name, at[name], size, read if name == "state" else 0) for name, size in sizes.items())
     return Trace("compress", tensors, workload.dtypes.q, 0, 1, 1, read, 0, written, writer.chunks())

@@ -3,20 +3,18 @@ order."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from itertools import pairwise
 from typing import Annotated, Literal
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from memgrain.workloads.errors import WorkloadError
-from memgrain.workloads.layouts.layout import bases
 from memgrain.workloads.shape import DType, element_bytes
+from memgrain.workloads.steps.gemm_trace import BLOCK_BYTES, Tile, kernels_of
 from memgrain.workloads.steps.matrix import Size
 from memgrain.workloads.steps.serial_product import InSeries, serial_trace
-from memgrain.workloads.steps.sliding_window import SlidingWindow, Tile
-from memgrain.workloads.trace import PROGRAM, READ, RUN, STEP, WRITE, Chunk, Cores, Tensor, Trace
+from memgrain.workloads.steps.sliding_window import SlidingWindow
+from memgrain.workloads.trace import Cores, Trace
 
 
 class Rectangles(BaseModel):
@@ -62,7 +60,9 @@ class RoundRobin(BaseModel):
     """Tiles of a row of C that are computed together, with alternating direction in successive bands ("swizzle");
     absent: whole rows, one after the other."""
     band_of: Literal["columns", "rows"] = "columns"
-    """Whether a band is some columns of C, computed row by row, or some rows, computed column by column."""
+    """What a band consists of: columns of tiles, passed row by row, or rows of tiles, passed column by column."""
+    consecutive: bool = False
+    """Whether a core's tiles follow one another in that order; false: they are dealt one by one."""
 
     def tiles(self, gemm: Gemm) -> list[list[Tile]]:
         """The tiles of each core."""
@@ -72,8 +72,11 @@ class RoundRobin(BaseModel):
         for number, first in enumerate(range(0, across, band)):
             lines = range(down) if number % 2 == 0 else range(down - 1, -1, -1)
             order += [(i, j) for i in lines for j in range(first, min(first + band, across))]
-        places = [gemm.tile(r * height, c * width) for r, c in (order if along else ((i, j) for j, i in order))]
-        return [places[core :: self.programs] for core in range(self.programs)]
+        tiles = [gemm.tile(r * height, c * width) for r, c in (order if along else ((i, j) for j, i in order))]
+        if not self.consecutive:
+            return [tiles[core :: self.programs] for core in range(self.programs)]
+        ends = [len(tiles) * core // self.programs for core in range(self.programs + 1)]
+        return [tiles[first:end] for first, end in pairwise(ends)]
 
 
 class Gemm(BaseModel):
@@ -90,23 +93,32 @@ class Gemm(BaseModel):
     n: Size
     """Columns of B and C."""
     k: Size
-    """Columns of A and rows of B."""
+    """Columns of A and rows of B; the last step along k has what is left."""
     dtype: DType
     """Element type of A and B, in which the product runs."""
     out_dtype: DType
     """Element type of C."""
-    b_rows: Literal["n", "k"]
-    """Dimension along a row of B in memory: k (B is stored transposed: [n, k]) or n ([k, n])."""
+    b_rows: Literal["n", "k", "blocks"]
+    """Dimension along a row of B in memory: k (B is stored transposed: [n, k]) or n ([k, n]); blocks: B is stored in
+    columns of 32 bytes, [n / 16, k, 16] for elements of two bytes (zN of the Ascend)."""
     block: tuple[Size, Size]
     """Rows and columns of a tile of C, which a core computes at once."""
     k_steps: tuple[Size, Size]
     """Elements along k that a DMA command moves of A and of B; one a multiple of the other."""
+    splits: Size = 1
+    """Parts of k that different cores multiply; vector cores add their results."""
+    finish: Literal["cube", "vector"] = "cube"
+    """What writes C: the matrix cores, or the vector cores, which read a tile's sums of four bytes from a workspace and
+    convert them (as in a product with dequantisation). The vector cores work beside the products, so that the last
+    tile of each core, or all of C where k is split, comes behind them."""
+    keep_a: bool = False
+    """Whether a core keeps all of A's rows in its scratchpad while it computes tiles of one row of C."""
     stages: Annotated[int, Field(ge=1, le=16)]
     """Steps (of the larger of k_steps) that may be loaded ahead, the one computed included: 2 is double buffering."""
     one_result: bool = False
     """Whether a core has room for one tile of C only, so that its next tile waits until the last one is stored."""
     store: Cores = "matmul"
-    """Cores that write C: those that compute it, or the vector cores, which take it from them."""
+    """Cores whose ports C leaves by: those that compute it, or the vector cores, which take it from them directly."""
     deal: Annotated[Rectangles | RoundRobin | SlidingWindow, Field(discriminator="kind")]
     """Assignment of C's tiles to cores."""
     in_series: InSeries | None = None
@@ -120,12 +132,27 @@ class Gemm(BaseModel):
                 f"in_series loads equal steps one by one: k_steps {self.k_steps} must be equal and stages "
                 f"{self.stages} must be 1; change them"
             )
+        if self.in_series and (self.finish == "vector" or self.keep_a or self.b_rows == "blocks"):
+            raise WorkloadError("in_series goes with finish: cube, rows of B and no keep_a; change them")
+        if self.store == "vector" and self.finish == "vector":
+            raise WorkloadError(
+                "store and finish are both vector; with finish: vector these cores write C anyway, drop store"
+            )
         return self
 
     @model_validator(mode="after")
     def _whole(self) -> Gemm:
-        if max(self.k_steps) % min(self.k_steps):
+        large, small = max(self.k_steps), min(self.k_steps)
+        if large % small:
             raise WorkloadError(f"k_steps {self.k_steps} must divide one another; change one of them")
+        if self.splits > self.steps:
+            raise WorkloadError(f"splits {self.splits} of {self.steps} steps along k; lower splits")
+        if self.splits > 1 and (self.finish == "cube" or self.keep_a or not isinstance(self.deal, RoundRobin)):
+            raise WorkloadError(
+                f"splits {self.splits} needs finish: vector, deal.kind: round_robin, and no keep_a; change them"
+            )
+        if self.b_rows == "blocks" and self.block[1] * element_bytes(self.dtype) % BLOCK_BYTES:
+            raise WorkloadError(f"block {self.block} has no whole columns of {BLOCK_BYTES} B; change block")
         if isinstance(self.deal, Rectangles) and self.m % self.deal.row_parts:
             raise WorkloadError(f"m {self.m} is no multiple of row_parts {self.deal.row_parts}; change it")
         return self
@@ -145,71 +172,31 @@ class Gemm(BaseModel):
         """The tile of C that begins at a row and a column."""
         return row, column, min(self.block[0], self.m - row), min(self.block[1], self.n - column)
 
+    @property
+    def steps(self) -> int:
+        """Steps along k, of the larger of k_steps."""
+        return -(-self.k // max(self.k_steps))
+
+    def part(self, split: int) -> tuple[int, int]:
+        """The range of k of a split: whole steps, of which the first splits have one more."""
+        each, more = divmod(self.steps, self.splits)
+        first, last = (i * each + min(i, more) for i in (split, split + 1))
+        return first * max(self.k_steps), min(last * max(self.k_steps), self.k)
+
+    def tasks(self) -> list[list[tuple[Tile, int]]]:
+        """The tiles of each core, each with its split."""
+        cores = self.deal.tiles(self)
+        if self.splits == 1:
+            return [[(tile, 0) for tile in mine] for mine in cores]
+        tiles = sum(map(len, cores))
+        order = [cores[i % len(cores)][i // len(cores)] for i in range(tiles)]
+        every = [(tile, split) for split in range(self.splits) for tile in order]
+        return [every[core :: self.deal.programs] for core in range(self.deal.programs)]
+
     def trace(self) -> Trace:
-        """The trace."""
-        if self.in_series:
-            return serial_trace(self, self.in_series)
-        size = element_bytes(self.dtype)
-        sizes = {"A": self.m * self.k * size, "B": self.k * self.n * size}
-        read = sum(sizes.values())
-        sizes["C"] = self.m * self.n * element_bytes(self.out_dtype)
-        at = bases(sizes)
-        tensors = tuple(Tensor(name, base, sizes[name], sizes[name]) for name, base in at.items())
-        held = self.stages * sum(edge * step for edge, step in zip(self.block, self.k_steps, strict=True)) * size
-        chunks = GemmChunks(self, tuple(at.values()))
-        return Trace(
-            *(self.name, tensors, self.dtype, held, self.stages, 1, read, 0, sizes["C"], chunks),
-            one_result=self.one_result,
-            stores_by=self.store,
-        )
+        """The trace of the products."""
+        return self.kernels()[0]
 
-
-@dataclass(frozen=True)
-class GemmChunks:
-    """The chunk stream of a product; `at` are the addresses of A, B and C."""
-
-    gemm: Gemm
-    at: tuple[int, ...]
-
-    def __call__(self) -> Iterator[Chunk]:
-        """One chunk: for each tile of C, the steps along k except the last, as repeats, and the last, which stores
-        it."""
-        programs: list[tuple[int, ...]] = []
-        steps: list[tuple[int, ...]] = []
-        runs: list[tuple[int, ...]] = []
-        times = -(-self.gemm.k // max(self.gemm.k_steps))
-        for tiles in self.gemm.deal.tiles(self.gemm):
-            first = len(steps)
-            for tile in tiles:
-                for start, repeats in ((0, times - 1), (times - 1, 1)):
-                    if repeats:
-                        steps.append(self._step(tile, start, repeats, runs))
-            if len(steps) > first:
-                programs.append((first, len(steps) - first, 0, 0))
-        yield Chunk(np.array(programs, PROGRAM), np.array(steps, STEP), np.array(runs, RUN), np.zeros(0, np.int32))
-
-    def _step(self, tile: Tile, start: int, repeats: int, runs: list[tuple[int, ...]]) -> tuple[int, ...]:
-        """A step from step `start` along k on, repeated; its runs are appended."""
-        gemm, (a, b, c), (row, column, height, width) = self.gemm, self.at, tile
-        size, wide, whole = element_bytes(gemm.dtype), element_bytes(gemm.out_dtype), max(gemm.k_steps)
-        first, last = len(runs), (start + repeats) * whole >= gemm.k
-        depth = gemm.k - start * whole if last else whole
-        for k, deep in _cuts(start * whole, depth, gemm.k_steps[0]):
-            base, pitch = a + (row * gemm.k + k) * size, gemm.k * size
-            runs.append((base, pitch, height, deep * size, -1, whole * size, READ, 0))
-        for k, deep in _cuts(start * whole, depth, gemm.k_steps[1]):
-            if gemm.b_rows == "k":
-                base, pitch = b + (column * gemm.k + k) * size, gemm.k * size
-                runs.append((base, pitch, width, deep * size, -1, whole * size, READ, 1))
-            else:
-                base, pitch = b + (k * gemm.n + column) * size, gemm.n * size
-                runs.append((base, pitch, deep, width * size, -1, whole * pitch, READ, 1))
-        loads = len(runs) - first
-        if last:
-            runs.append((c + (row * gemm.n + column) * wide, gemm.n * wide, height, width * wide, -1, 0, WRITE, 2))
-        return first, 0, loads, int(last), repeats, height, width, depth, 0, 0, 0, 0
-
-
-def _cuts(start: int, length: int, most: int) -> list[tuple[int, int]]:
-    """Beginnings and lengths of the pieces of `length` elements from `start` on, `most` at a time."""
-    return [(start + part, min(most, length - part)) for part in range(0, length, most)]
+    def kernels(self) -> tuple[Trace, ...]:
+        """The traces of the products, and of what vector cores do behind them."""
+        return (serial_trace(self, self.in_series),) if self.in_series else kernels_of(self)

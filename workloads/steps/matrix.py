@@ -324,6 +324,7 @@ def _contiguous(pieces: list[tuple[int, ...]]) -> Records:
     runs = np.zeros(len(pieces), RUN)
     runs["base"], runs["advance"], runs["bytes"], runs["op"], runs["tensor"] = np.array(pieces, np.int64).T
     runs["count"], runs["stride"], runs["index"] = runs["advance"] // runs["bytes"], runs["bytes"], -1
+    runs["block"] = 1
     return runs
 
 

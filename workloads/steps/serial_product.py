@@ -20,7 +20,7 @@ from memgrain.workloads.trace import READ, WRITE, Chunk, Tensor, Trace
 
 if TYPE_CHECKING:
     from memgrain.workloads.steps.gemm import Gemm
-    from memgrain.workloads.steps.sliding_window import Tile
+    from memgrain.workloads.steps.gemm_trace import Tile
 
 ACCUMULATOR_BYTES = 4
 """Bytes of an element of C while its products are added up."""

@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from memgrain.workloads.steps.gemm_trace import Tile
 from memgrain.workloads.steps.matrix import Size
 
 if TYPE_CHECKING:
     from memgrain.workloads.steps.gemm import Gemm
-
-Tile = tuple[int, int, int, int]
-"""A tile of C: its first row and first column, its rows and columns."""
 
 
 class SlidingWindow(BaseModel):

@@ -34,6 +34,8 @@ class Pieces:
     """Position of the numbers of gathered pieces in the chunk's indices (`Writer.numbers`); -1: strided."""
     advance: int = 0
     """Bytes by which each repeat advances; gathered: numbers."""
+    block: int = 1
+    """`RUN.block`, for gathered pieces."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,10 +99,27 @@ class Writer:
         return OneChunk(np.array(programs, PROGRAM), np.array(self._steps, STEP), np.array(self._runs, RUN), indices)
 
 
+def joined(moves: Sequence[Move]) -> list[Move | Pieces]:
+    """The same pieces with those in a row that have one size, tensor and distance as one strided run, which is one DMA
+    command; only for moves that no repeat moves on."""
+    found: list[Move | Pieces] = []
+    first = 0
+    while first < len(moves):
+        base, size, on, op, tensor = moves[first]
+        apart = moves[first + 1][0] - base if first + 1 < len(moves) else 0
+        last = first + 1
+        while last < len(moves) and moves[last] == (base + (last - first) * apart, size, on, op, tensor):
+            last += 1
+        strided = last - first > 1 and not on
+        found.append(Pieces(base, apart, last - first, size, op, tensor) if strided else moves[first])
+        first = last if strided else first + 1
+    return found
+
+
 def _run(move: Move | Pieces) -> tuple[int, ...]:
     """The RUN record of a run."""
     if isinstance(move, Pieces):
         shape = move.base, move.stride, move.count, move.bytes
-        return *shape, move.index, move.advance, move.op, move.tensor
+        return *shape, move.index, move.advance, move.op, move.tensor, move.block
     base, size, on, op, tensor = move
-    return base, 0, 1, size, -1, on, op, tensor
+    return base, 0, 1, size, -1, on, op, tensor, 1
