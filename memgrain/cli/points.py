@@ -33,12 +33,12 @@ def show(found: Compared, alternatives: bool, as_json: bool) -> None:
 def _print(found: Compared, alternatives: bool) -> None:
     screen = console()
     table = Table(title=found.file.title, title_justify="left", title_style="bold", box=None)
-    for title in ("id", "point", "quantity", "measured", "predicted", "error"):
-        table.add_column(
-            title, justify="left" if title in ("id", "point", "quantity") else "right", no_wrap=title != "point"
-        )
+    words = ("id", "point", "label", "quantity")
+    for title in (*words, "measured", "predicted", "error"):
+        table.add_column(title, justify="left" if title in words else "right", no_wrap=title != "point")
     for row in found.own.to_dict("records"):
-        table.add_row(row["id"] + ("*" if row["fitted"] else ""), row["what"], row["quantity"], *_numbers(row))
+        name = row["id"] + ("*" if row["fitted"] else "")
+        table.add_row(name, row["what"], row["label"], row["quantity"], *_numbers(row))
     screen.print(table)
     screen.print("* the chip's numbers were fitted to these; errors of rates are in points")
     screen.print()

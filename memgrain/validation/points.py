@@ -15,6 +15,9 @@ points:
     workload: {kind: matrix_read, ...} # as in a workload's file, or kind: model_run (a step of a whole model)
     measured: {time_us: 215.82}        # metrics or counters of a result
     source: KEY
+    label: task                        # how it was timed (optional; see Label)
+    conditions: warm-up, clock, driver, as far as they are known (optional)
+    unknown: what the source does not say about the run (optional)
 left_out:                              # measurements that are not compared
   - {id: G3, what: ..., reason: ..., source: KEY}
 alternatives:                          # other hypotheses: the same points with other parameters of the chip
@@ -46,8 +49,13 @@ from memgrain.workloads import WorkloadError
 Name = Annotated[str, Field(min_length=1)]
 RATES = ("l2_hit_rate", "l2_sector_hit_rate", "dram_row_hit_rate", "bound_share", "effective_bandwidth_share")
 """Quantities between 0 and 1, whose errors are differences; errors of all others are relative."""
-COLUMNS = ("id", "family", "what", "chip", "fitted", "quantity", "measured", "predicted", "error", "source")
+COLUMNS = ("id", "family", "what", "chip", "fitted", "label", "quantity", "measured", "predicted", "error", "source")
 """Columns of points.csv."""
+
+Label = Literal["event", "task", "notifier", "target", "derived"]
+"""How a time was taken: events of a stream around a loop (the host's launch is in it), a profiler's device time of a
+task, device time between two notifiers in the queue, a rounded figure that its authors state as a target, or computed
+from other published figures."""
 
 
 class MeasuredPoint(BaseModel):
@@ -75,6 +83,12 @@ class MeasuredPoint(BaseModel):
     """Measured values by metric or counter."""
     source: Name
     """A key of the file's sources."""
+    label: Label | None = None
+    """How it was timed; absent: the source says it."""
+    conditions: Name | None = None
+    """Conditions of the run that the source states: repetitions, state of the caches, clock, software."""
+    unknown: Name | None = None
+    """Conditions of the run that the source does not state."""
 
 
 class LeftOut(BaseModel):
@@ -230,6 +244,7 @@ def _cells(path: Path, point: MeasuredPoint, quantity: str, value: float, row: d
         raise MemgrainError(f"{path.name}: point {point.id}: no result has a number '{quantity}'; name one of {known}")
     error = predicted - value if quantity in RATES else predicted / value - 1
     cells = {name: getattr(point, name) for name in ("id", "family", "what", "chip", "fitted", "source")}
+    cells["label"] = point.label or ""
     return {**cells, "quantity": quantity, "measured": value, "predicted": float(predicted), "error": error}
 
 

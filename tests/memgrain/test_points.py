@@ -40,6 +40,9 @@ TOY: dict[str, Any] = {
             "workload": READ,
             "measured": {"time_us": 6.0},
             "source": "T",
+            "label": "task",
+            "conditions": "mean of 50 runs",
+            "unknown": "state of the caches",
         },
         {
             "id": "twice",
@@ -71,6 +74,7 @@ def test_points_are_simulated_with_their_overrides_and_compared(tmp_path: Path) 
     assert own.loc[("twice", "l2_hit_rate"), "predicted"] == 1
     assert own.loc[("twice", "l2_hit_rate"), "error"] == pytest.approx(0.1)
     assert own.loc[("twice", "hbm.read_bytes"), "predicted"] == 0
+    assert list(found.own["label"].unique()) == ["task", ""]
     other = found.frame[found.frame["alternative"] == "no cache to speak of"].set_index("quantity")
     assert other.loc["l2_hit_rate", "predicted"] == 0
     summary = found.summary()
@@ -85,7 +89,7 @@ def test_points_are_simulated_with_their_overrides_and_compared(tmp_path: Path) 
 def test_the_command_prints_points_sums_and_hypotheses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(["validate", str(write(tmp_path)), "--alternatives", "-j", "1"]) == 0
     shown = capsys.readouterr().out
-    for words in ("Toy points", "once*", "and again", "nothing fitted", "left out: thrice", "no cache to", "excluded"):
+    for words in ("Toy points", "once*", "task", "and again", "nothing fitted", "left out: thrice", "no cache to", "excluded"):
         assert words in shown
     assert call(["validate", str(write(tmp_path)), "--json", "-j", "1"]) == 0
     assert {"families", "predicted", "overall", "points"} <= set(json.loads(capsys.readouterr().out))
@@ -100,6 +104,7 @@ def test_the_command_prints_points_sums_and_hypotheses(tmp_path: Path, capsys: p
         ({"points": [TOY["points"][0]] * 2}, "the id 'once' occurs twice; rename one"),
         ({"alternatives": [{"name": "x", "set": {"l2.ways": 1}, "points": ["none"]}]}, "names no point 'none'"),
         ({"points": [{**TOY["points"][0], "chip": "tyo"}], "alternatives": []}, "point once: "),
+        ({"points": [{**TOY["points"][0], "label": "guess"}], "alternatives": []}, "points.0.label"),
         (
             {"points": [{**TOY["points"][0], "measured": {"hits": 1}}], "alternatives": []},
             "no result has a number 'hits'",
