@@ -68,8 +68,6 @@ class AttentionShape(BaseModel):
                 f"q_heads {self.q_heads} is no multiple of kv_heads {self.kv_heads}; "
                 f"use {self.q_heads // self.kv_heads * self.kv_heads or self.kv_heads} query heads"
             )
-        if self.q_len > self.kv_len:
-            raise WorkloadError(f"q_len {self.q_len} exceeds kv_len {self.kv_len}; the context holds the queries too")
         if self.v_in_k and self.value_dim > self.head_dim:
             raise WorkloadError(
                 f"head_dim_v {self.value_dim} exceeds head_dim {self.head_dim}, of whose rows V is the beginning; "

@@ -124,7 +124,7 @@ class Trace:
     """Cycles of a launch besides its programs: (of the launch, for each program that begins with it)."""
     lists_ahead: int = 1
     """Steps by which index-list requests run ahead of the rows that they name; 0: when the rows have a buffer."""
-    engine: tuple[str, int, str, int] | None = None
+    engine: tuple[str, int, str, int, int] | None = None
     """How the kernel feeds the units: instruction, groups, shares, convert_cycles of
     `memgrain.workloads.kernels.engine.Engine`; None: products at the unit's own rate, then the softmax."""
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from memgrain.workloads.errors import WorkloadError
 from memgrain.workloads.kernels.tiling import Tiling
 from memgrain.workloads.layouts.layout import Layout, Placement
-from memgrain.workloads.patterns import EVICTING, BlockSparse, HeavyHitters, Pattern, Streaming, Visits, in_units
+from memgrain.workloads.patterns import EVICTING, BlockSparse, Dense, HeavyHitters, Pattern, Streaming, Visits, in_units
 from memgrain.workloads.selection import Selection
 from memgrain.workloads.shape import AttentionShape, DType, DTypes, Phase
 
@@ -99,6 +99,12 @@ class Workload(BaseModel):
 
     @model_validator(mode="after")
     def _agree(self) -> Workload:
+        shape, crosses = self.shape, self.phase == "prefill" and isinstance(self.pattern, Dense) and not self.selection
+        if shape.q_len > shape.kv_len and not crosses:
+            raise WorkloadError(
+                f"q_len {shape.q_len} exceeds kv_len {shape.kv_len}; the context holds the queries too, unless each "
+                "query of a prefill reads all of it (pattern: {kind: dense})"
+            )
         Placement(self.layout, self.shape, self.dtypes, None).check()
         if self.pattern.needs_selection and self.selection is None:
             raise WorkloadError(

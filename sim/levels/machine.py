@@ -38,7 +38,8 @@ class Machine:
     """The components of one chip, ready to run traces one after the other.
 
     `core` is the kind that runs the trace's programs. Their transfers enter the level `top`, those of separate vector
-    cores `vector_top`.
+    cores `vector_top`. A pipelined kernel computes while tiles of earlier steps pass between matrix and vector cores;
+    `tiles_under_way` is how many, or 0.
     """
 
     def __init__(self, chip: Chip, trace: Trace, prefetches: bool = False, *, fast_paths: bool = True) -> None:
@@ -71,6 +72,8 @@ class Machine:
         near = (level for level in self.core.near if isinstance(level, ScratchpadSpec))
         self.scratchpad = next(near, chip.scratchpad)
         self.units = Units(chip, trace.dtype, trace)
+        pipelined = self.vectors_apart and chip.exchange == "memory" and self.units.instruction == "cube"
+        self.tiles_under_way = self.units.groups if pipelined else 0
 
     def _vectors(self, trace: Trace) -> Level:
         """The levels of separate vector cores, which lead to memory, or, where scores pass directly, nowhere while the
@@ -105,6 +108,11 @@ class Machine:
             return 0
         cut = self.scratchpad.requests if self.scratchpad else None
         return request.requests(cut.largest, cut.smallest) * cut.largest if cut else request.bytes
+
+    def loads_ahead(self, trace: Trace) -> int:
+        """Steps whose loads may be issued and not computed. A pipelined kernel multiplies with K so many tiles before
+        it multiplies with V, which are half of each tile's bytes."""
+        return trace.stages + max(0, self.tiles_under_way - 1) // 2
 
     def resident(self, trace: Trace) -> int:
         """Programs that a core holds at a time: the chip's limit, the kernel's, and what its scratchpad can hold."""

@@ -89,7 +89,16 @@ def test_points_are_simulated_with_their_overrides_and_compared(tmp_path: Path) 
 def test_the_command_prints_points_sums_and_hypotheses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(["validate", str(write(tmp_path)), "--alternatives", "-j", "1"]) == 0
     shown = capsys.readouterr().out
-    for words in ("Toy points", "once*", "task", "and again", "nothing fitted", "left out: thrice", "no cache to", "excluded"):
+    for words in (
+        "Toy points",
+        "once*",
+        "task",
+        "and again",
+        "nothing fitted",
+        "left out: thrice",
+        "no cache to",
+        "excluded",
+    ):
         assert words in shown
     assert call(["validate", str(write(tmp_path)), "--json", "-j", "1"]) == 0
     assert {"families", "predicted", "overall", "points"} <= set(json.loads(capsys.readouterr().out))
