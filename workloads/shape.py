@@ -40,6 +40,7 @@ class AttentionShape(BaseModel):
     """Sizes of Q [batch, q_heads, q_len, head_dim], K [batch, kv_heads, kv_len, head_dim] and V [.., head_dim_v].
 
     Query i of q_len sits at absolute position `kv_len - q_len + i`: the queries are the last tokens of the context.
+    Only under the pattern dense, which gives them no position, may there be more queries than keys (cross attention).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,7 +54,7 @@ class AttentionShape(BaseModel):
     q_len: int = Field(ge=1, le=2**31 - 1)
     """Query tokens of a sequence: 1 in plain decoding, the prompt in prefill."""
     kv_len: int = Field(ge=1, le=2**31 - 1)
-    """Tokens of context, the query tokens included; token numbers are int32."""
+    """Tokens of context, the query tokens included where they have a position in it; token numbers are int32."""
     head_dim: int = Field(ge=1, le=2**16)
     """Elements of a row of Q and K."""
     head_dim_v: int | None = Field(default=None, ge=1, le=2**16)

@@ -99,13 +99,12 @@ class Workload(BaseModel):
 
     @model_validator(mode="after")
     def _agree(self) -> Workload:
-        shape, crosses = self.shape, self.phase == "prefill" and isinstance(self.pattern, Dense) and not self.selection
-        if shape.q_len > shape.kv_len and not crosses:
-            raise WorkloadError(
-                f"q_len {shape.q_len} exceeds kv_len {shape.kv_len}; the context holds the queries too, unless each "
-                "query of a prefill reads all of it (pattern: {kind: dense})"
-            )
         Placement(self.layout, self.shape, self.dtypes, None).check()
+        if self.shape.q_len > self.shape.kv_len and not isinstance(self.pattern, Dense):
+            raise WorkloadError(
+                f"q_len {self.shape.q_len} exceeds kv_len {self.shape.kv_len}, and under pattern {self.pattern.kind} "
+                "the context holds the queries too; lower q_len, or set pattern.kind: dense for more queries than keys"
+            )
         if self.pattern.needs_selection and self.selection is None:
             raise WorkloadError(
                 f"pattern {self.pattern.kind} chooses tokens and there is no selection; add "

@@ -55,8 +55,8 @@ LEVEL = record_type(
     # for lines read past the cache (-1: it was looked up), and how many of its lines wait for data
     "until",
     "banks_until",
-    # of a link: how long the request occupies it, and its time if nothing else did; of a scratchpad: the same with its
-    # copies one after the other, and where in `free` the engine's time is
+    # how long the request occupies a link, or starts commands of a scratchpad's engine; its time if nothing else
+    # occupied the scratchpad's engine and port, with its copies one after the other; where in `free` the engine's time is
     "transfer",
     "alone",
     "engine",
@@ -136,7 +136,8 @@ def enter_pad(level, core, size, runs, first, count, writes, now, free):
     level.write_commands += commands if writes else 0
     engine = (level.writes_free if writes else level.reads_free) + core // level.share
     banks = level.banks_free + core // level.share
-    free[engine] = max(now, free[engine]) + commands * level.startup
+    level.transfer = commands * level.startup
+    free[engine] = max(now, free[engine]) + level.transfer
     free[banks] = max(now, free[banks]) + duration(moved, level.read_rate)
     level.until, level.banks_until, level.engine = free[engine], free[banks], engine
 
@@ -238,8 +239,9 @@ def climb(path, depth, done, begins, came, copies, now, levels):
         elif level.kind == PAD:
             if alone < 0:
                 alone = arrived - now
+            alone = max(alone, level.transfer + level.latency)
             alone += max(0, copies - 1) * (begins - now if came else level.latency)
-            started = level.until + (alone if copies else level.latency)
+            started = level.until + (alone - level.transfer if copies else level.latency)
             done = max(arrived, started, level.banks_until)
             if copies:
                 levels.free[level.engine] = done

@@ -59,9 +59,9 @@ STEP = record_type(
     "tile_copies",
     "in_flight",
 )
-"""A step: its runs, its repeats, its computation, rows and columns of its score tile and columns of the second product's
-result, copies of its load and of a tile of scores that follow one another (0: copies overlap), and what its load counts
-for among the bytes in flight."""
+"""A step: its runs, its repeats, its computation, rows and columns of its score tile and columns of the second
+product's result, copies of its load and of a tile of scores that follow one another (0: copies overlap), and what its
+load counts for among the bytes in flight."""
 
 CONSTANTS = record_type(
     "cores",
@@ -75,8 +75,8 @@ CONSTANTS = record_type(
     "top_latency",
     "dispatch",
     "program_start",
-    # exchange of scores: whether there is one, whether it passes no memory, tiles under way of a pipelined kernel (0: it
-    # is none), vector cores of a matrix core, and where the workspaces of the slots lie
+    # exchange of scores: whether there is one, whether it passes no memory, tiles under way of a pipelined kernel (0:
+    # it is none), vector cores of a matrix core, and where the workspaces of the slots lie
     "exchanges",
     "direct",
     "tiles",

@@ -112,7 +112,7 @@ class Units:
         if self.instruction == "fma":
             matmul, vector = 0, vector + round(macs * PS / self.ops_per_second)
         demands = self._demands(matmul, vector, self._operands(m1, n1, k1, m2, n2, k2))
-        alone = max(self.alone, response(demands, self.groups))
+        alone = max(self.alone, matmul, response(demands, self.groups))
         return Computation(matmul, min(vector, alone - matmul), macs, alone, self.issue, demands, self.groups)
 
     def _operands(self, m1: int, n1: int, k1: int, m2: int, n2: int, k2: int) -> int:

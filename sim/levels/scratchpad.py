@@ -45,11 +45,12 @@ class Scratchpad:
         self.commands += commands
         self.write_commands += commands if request.writes else 0
         engine = self.engine_free[request.writes]
-        engine[i] = max(now, engine[i]) + commands * (self.spec.dma_startup or 0)
+        start, startups = max(now, engine[i]), commands * (self.spec.dma_startup or 0)
+        engine[i] = start + startups
         self.banks_free[i] = max(now, self.banks_free[i]) + moved * PS // self.spec.bandwidth
         arrived = self.below.serve(request, repeat, core, now)
-        self.alone = self._alone(request.flags, now, arrived)
-        started = engine[i] + (self.alone if request.flags else self.latency)
+        self.alone = self._alone(request.flags, startups, now, arrived)
+        started = start + self.alone if request.flags else engine[i] + self.latency
         done = max(arrived, started, self.banks_free[i])
         if request.flags:
             engine[i] = done
@@ -57,11 +58,13 @@ class Scratchpad:
         self.queue, self.first, self.came = done - arrived, self.below.first, self.below.came
         return done
 
-    def _alone(self, copies: int, now: int, arrived: int) -> int:
+    def _alone(self, copies: int, startups: int, now: int, arrived: int) -> int:
         """Time of the request that the level below has just served if it had engine and port to itself, as so many
         copies one after the other."""
         alone = self.below.alone if isinstance(self.below, Link) else arrived - now
-        return alone + max(0, copies - 1) * (self.below.first - now if self.below.came else self.latency)
+        return max(startups + self.latency, alone) + max(0, copies - 1) * (
+            self.below.first - now if self.below.came else self.latency
+        )
 
     def counters(self) -> dict[str, int]:
         """Bytes as requested and as rounded up, and commands to DMA engines: all of them, and those that write to

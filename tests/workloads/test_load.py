@@ -106,7 +106,10 @@ def test_held_width_decides_query_heads(tmp_path: Path) -> None:
         ({"pattern.window": "4"}, "unknown key 'window' @ pattern.window; leave it out"),
         ({"layout.kind": "paged"}, "expected a value, got nothing @ layout.page; add page:"),
         ({"shape.q_heads": "60"}, "q_heads 60 is no multiple of kv_heads 8; use 56 query heads @ shape"),
-        ({"shape.q_len": "200000"}, "q_len 200000 exceeds kv_len 131072"),
+        (
+            {"shape.q_len": "200000", "pattern.kind": "causal"},
+            "q_len 200000 exceeds kv_len 131072, and under pattern causal",
+        ),
         ({"shape.kv_len": "many"}, "got 'many' @ shape.kv_len"),
         ({"selection": "null", "pattern": "{kind: hierarchical, window: 8}"}, "there is no selection; add selection:"),
         ({"pattern": "{kind: block_sparse, block: 8}"}, "selection unit 1 is not the pattern's block of 8"),
