@@ -55,8 +55,8 @@ LEVEL = record_type(
     # for lines read past the cache (-1: it was looked up), and how many of its lines wait for data
     "until",
     "banks_until",
-    # how long the request occupies a link, or starts commands of a scratchpad's engine; its time if nothing else
-    # occupied the scratchpad's engine and port, with its copies one after the other; where in `free` the engine's time is
+    # how long it occupies a link, or starts commands of a scratchpad's engine; its time if nothing else occupied the
+    # engine and the port, with its copies one after the other; where in `free` the time of the engine is
     "transfer",
     "alone",
     "engine",

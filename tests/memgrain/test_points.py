@@ -130,7 +130,7 @@ def test_what_is_wrong_with_a_file_is_said_in_one_line(changes: dict[str, Any], 
 def test_the_vendors_file_says_where_each_point_comes_from_and_fits_to_memory_alone() -> None:
     file = load_points(VENDOR)
     assert {point.family for point in file.points if point.fitted} == {"memory"}
-    assert {point.family for point in file.points} == {"memory", "gemm", "attention"}
+    assert {point.family for point in file.points} == {"memory", "gemm", "attention", "sparse attention"}
     assert len(file.points) >= 40
     assert len(file.left_out) > 10
 
