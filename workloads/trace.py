@@ -130,8 +130,8 @@ class Trace:
     lists_ahead: int = 1
     """Steps by which index-list requests run ahead of the rows that they name; 0: they are issued when the rows have a
     buffer."""
-    engine: tuple[str, int, str, int] | None = None
-    """How the kernel feeds the units: instruction, groups, shares, convert_cycles of
+    engine: tuple[str, int, str, int, int] | None = None
+    """How the kernel feeds the units: instruction, groups, shares, convert_cycles, copy_rows of
     `memgrain.workloads.kernels.unit_feed.UnitFeed`; None: products at the unit's own rate, then the softmax."""
 
     cores: Cores = "matmul"

@@ -36,7 +36,7 @@ class CompiledEngine:
     def _begin(self) -> tables.LoopState:
         """The state in which nothing has begun: all slots are advanced at time 0, in order."""
         trace, core = self.trace, self.core
-        slots, stages = self.resident * core.count, max(1, trace.stages)
+        slots, stages = self.resident * core.count, max(1, self.machine.loads_ahead(trace))
         progress = np.zeros(1, tables.PROGRESS)[0]
         progress.order = progress.events = slots
         progress.slot = progress.waking = -1
@@ -52,6 +52,7 @@ class CompiledEngine:
             slots=np.zeros(slots, tables.SLOT),
             positions=np.zeros((slots, tables.POSITIONS), tables.POSITION),
             loads=np.zeros((slots, stages), tables.LOAD),
+            tile_ends=np.zeros((slots, max(1, self.machine.tiles_under_way)), np.int64),
             lists=np.zeros((slots, trace.lists_ahead + 1), np.int64),
             cores=np.zeros(core.count, tables.CORE),
             outstanding=np.zeros((core.count, 1 + self.resident * stages + self.machine.most_parts), OUTSTANDING_LOAD),
@@ -70,7 +71,7 @@ class CompiledEngine:
             "cores": core.count,
             "path": self.levels.path_of(machine.top),
             "vector_path": self.levels.path_of(machine.vector_top),
-            "stages": max(1, trace.stages),
+            "stages": max(1, machine.loads_ahead(trace)),
             "lists_ahead": trace.lists_ahead,
             "most_in_flight": core.max_bytes_in_flight or 0,
             "in_parts": machine.most_parts > 0,
@@ -80,6 +81,7 @@ class CompiledEngine:
             "synchronous": trace.synchronous,
             "exchanges": machine.vectors_apart,
             "direct": machine.chip.exchange == "direct",
+            "tiles": machine.tiles_under_way,
             "vector_cores": machine.vectors_per_core,
             "workspace_base": max((tensor.base + tensor.bytes for tensor in trace.tensors), default=0),
             "workspace": WORKSPACE,

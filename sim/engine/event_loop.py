@@ -38,10 +38,11 @@ def longest_wait(issued, done, levels):
 
 
 @inlined
-def request_runs(path, first, count, times, core, slot, after, state):
+def request_runs(path, first, count, times, core, copies, slot, after, state):
     """Have the levels of a memory path serve `count` runs from `first` on; the slot goes on in state `after`."""
     request = state.request
     request.path, request.first, request.number, request.times, request.core = path, first, count, times, core
+    request.copies = copies
     slot.state = after
     return tb.SERVE
 
@@ -74,7 +75,7 @@ def issue(number, core, programs, state):
         if step.index_runs:
             state.counts.tiles += 1
             first, count, times = step.first_run, step.index_runs, ahead.times
-            return request_runs(constants.path, first, count, times, core, slot, tb.LIST_SERVED, state)
+            return request_runs(constants.path, first, count, times, core, 0, slot, tb.LIST_SERVED, state)
         note_list(number, progress.now, programs, state)
         return tb.GO_ON
     listed = state.lists[number, slot.first_list]
@@ -95,7 +96,9 @@ def issue(number, core, programs, state):
         state.counts.tiles += step.load_runs > 0
     if part.count:
         times = position.times
-        return request_runs(constants.path, part.first, part.count, times, core, slot, tb.LOAD_SERVED, state)
+        return request_runs(
+            constants.path, part.first, part.count, times, core, step.load_copies, slot, tb.LOAD_SERVED, state
+        )
     note_load(number, core, progress.now, -1, programs, state)
     return tb.GO_ON
 
@@ -189,6 +192,7 @@ def decide(number, core, programs, state):
             if state.constants.exchanges and step.columns:
                 slot.state, slot.parts = tb.EXCHANGING, 0
                 slot.across, slot.cause = now, state.constants.levels + tb.EXCHANGE
+                slot.longest, slot.probabilities, slot.products = 0, 0, 0
                 return tb.GO_ON
             return compute_until(slot.end_of_work, number, tb.PRODUCTS_DONE, state)
         return tb.GO_ON
@@ -215,43 +219,98 @@ def begin_computation(slot, core, work, programs, state):
 
 @inlined
 def exchange(number, core, resident, programs, state):
-    """Issue the next part of an exchange of scores and probabilities between matrix and vector cores, or wait until
-    the last part is across and computed."""
+    """Issue the next part of an exchange of tiles between matrix and vector cores, or wait until enough is across and
+    computed.
+
+    Scores go outward, probabilities inward, and those of a pipelined kernel outward again, as products with V. The one
+    matrix core writes or reads a tile before or after its vector cores do."""
     slot, constants = state.slots[number], state.constants
     step = programs.steps[state.positions[number, tb.COMPUTED].step]
     share, part = constants.vector_cores, slot.parts
-    if part == 2 * (share + 1):
-        end = max(slot.end_of_work, slot.across + programs.computations[step.computation].alone)
+    tile, order = part // (share + 1), part % (share + 1)
+    if tile == (3 if constants.tiles and step.width else 2):
+        end = end_of_step(number, programs.computations[step.computation].alone, state)
         state.spent[slot.cause] += end - slot.end_of_work
         return compute_until(end, number, tb.PRODUCTS_DONE, state)
-    inward, order = part // (share + 1), part % (share + 1)
+    inward = np.int64(tile == 1)
     ours = order == (share if inward else 0)
     slot.parts += 1
     if ours and constants.direct:
         return tb.GO_ON
     other, rows = order - 1 + inward, (step.rows + share - 1) // share
     address = constants.workspace_base + (core * constants.max_programs + resident) * constants.workspace
-    width = step.columns * constants.score_bytes
-    if inward:
+    width, copies = step.columns * constants.score_bytes, step.tile_copies
+    if tile == 1:
         address += constants.workspace // 2
         width = step.columns * constants.probability_bytes
+    elif tile == 2:
+        address += constants.workspace // 4 * 3
+        width = step.width * constants.score_bytes
+    if tile == 2 or (ours and not inward):
+        copies = min(copies, 1)
     run = state.exchange[0]
     run["base"] = np.uint64(address if ours else address + other * rows * width)
     run["stride"], run["count"] = width, np.uint32(step.rows if ours else rows)
     run["bytes"], run["op"] = np.uint32(width), np.uint8(ours != (inward == 1))
     if ours:
-        return request_runs(constants.path, -1, 1, 0, core, slot, tb.EXCHANGE_SERVED, state)
-    return request_runs(constants.vector_path, -1, 1, 0, core * share + other, slot, tb.EXCHANGE_SERVED, state)
+        return request_runs(constants.path, -1, 1, 0, core, copies, slot, tb.EXCHANGE_SERVED, state)
+    at = core * share + other
+    return request_runs(constants.vector_path, -1, 1, 0, at, copies, slot, tb.EXCHANGE_SERVED, state)
 
 
 @inlined
 def note_exchange(slot, state):
     """Enter the part of an exchange that was served."""
-    request, levels = state.request, state.constants.levels
+    request, constants = state.request, state.constants
     if request.done > slot.across:
         slot.across = request.done
-        slot.cause = levels + tb.EXCHANGE if request.cause == levels + tb.LATENCY else request.cause
+        latency = constants.levels + tb.LATENCY
+        slot.cause = constants.levels + tb.EXCHANGE if request.cause == latency else request.cause
     slot.state = tb.EXCHANGING
+    if not constants.tiles:
+        return
+    share = constants.vector_cores
+    tile, order = (slot.parts - 1) // (share + 1), (slot.parts - 1) % (share + 1)
+    slot.longest = max(slot.longest, request.alone)
+    if order == share or order == (share - 1 if tile == 1 else 0):
+        if tile == 2:
+            slot.products += slot.longest
+        else:
+            slot.probabilities += slot.longest
+        slot.longest = 0
+
+
+@inlined
+def end_of_step(number, alone, state):
+    """When a step whose tile has been exchanged ends. A pipelined kernel's tile joins those under way: the first waits
+    for its probabilities, and the oldest leaves when they are as many as there may be."""
+    slot, constants, now = state.slots[number], state.constants, state.progress.now
+    if not constants.tiles:
+        return max(slot.end_of_work, slot.across + alone)
+    end, ends = slot.end_of_work, state.tile_ends
+    if not slot.tiles:
+        end = max(end, now + slot.probabilities + alone)
+    last = max(slot.across, now + slot.probabilities + slot.products) + alone
+    ends[number, (slot.first_tile + slot.tiles) % ends.shape[1]] = last
+    slot.tiles += 1
+    if slot.tiles == constants.tiles:
+        end = max(end, ends[number, slot.first_tile])
+        slot.first_tile = (slot.first_tile + 1) % ends.shape[1]
+        slot.tiles -= 1
+    slot.tail = slot.products
+    return end
+
+
+@inlined
+def finish_tiles(number, state):
+    """Wait until the products of the program's last tile are with the vector cores."""
+    slot, tail = state.slots[number], state.slots[number].tail
+    slot.first_tile, slot.tiles = 0, 0
+    if not tail:
+        return tb.GO_ON
+    spend(tb.EXCHANGE, tail, state)
+    schedule(state.progress.now + tail, number, state)
+    return tb.WAIT
 
 
 @inlined
@@ -259,6 +318,8 @@ def after_products(number, core, programs, state):
     """The products of a step are done: run the code outside the steps where it belongs."""
     slot = state.slots[number]
     step = programs.steps[state.positions[number, tb.COMPUTED].step]
+    if slot.tiles and (step.store_runs or slot.computed + 1 == slot.steps):
+        return finish_tiles(number, state)
     idle = not (step.index_runs or step.load_runs or step.store_runs)
     idle = idle and not programs.computations[step.computation].alone
     slot.state = tb.CODE_DONE
@@ -282,7 +343,8 @@ def after_code(number, core, programs, state):
     next_repeat(position, slot.last_step, programs.steps)
     if step.store_runs:
         first = step.first_run + step.index_runs + step.load_runs
-        return request_runs(state.constants.path, first, step.store_runs, times, core, slot, tb.STORE_SERVED, state)
+        path = state.constants.path
+        return request_runs(path, first, step.store_runs, times, core, 0, slot, tb.STORE_SERVED, state)
     slot.state = tb.AT_WORK
     return tb.GO_ON
 
@@ -393,9 +455,11 @@ def run(programs, state, levels):
         if first < 0:
             runs, first = state.exchange, np.int64(0)
         now, path, number, times, core = state.progress.now, request.path, request.number, request.times, request.core
-        done = memory_path.serve(path, runs, programs.indices, first, number, times, core, now, levels)
+        copies = request.copies
+        done = memory_path.serve(path, runs, programs.indices, first, number, times, core, copies, now, levels)
         if done == memory_path.NEVER:
             return tb.BEYOND
         request.done, request.cause = done, longest_wait(now, done, levels)
+        request.alone = levels.table[levels.paths[path, 0]].alone
         if memory_path.room_left(levels) < state.constants.room:
             return tb.MORE_ROOM

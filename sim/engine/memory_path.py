@@ -65,6 +65,11 @@ LEVEL = record_type(
     # for lines read past the cache (-1: it was looked up), and how many of its lines wait for data
     "until",
     "banks_until",
+    # how long it occupies a link, or starts commands of a scratchpad's engine; its time if nothing else occupied the
+    # engine and the port, with its copies one after the other; where in `free` the time of the engine is
+    "transfer",
+    "alone",
+    "engine",
     "writes",
     "waited",
     "waits",
@@ -126,7 +131,8 @@ def enter_link(level, core, size, writes, now, free):
     at = (level.writes_free if writes else level.reads_free) + core // level.share
     level.bytes += size
     level.written += size if writes else 0
-    free[at] = max(now, free[at]) + duration(size, level.write_rate if writes else level.read_rate)
+    level.transfer = duration(size, level.write_rate if writes else level.read_rate)
+    free[at] = max(now, free[at]) + level.transfer
     level.until = free[at]
 
 
@@ -148,11 +154,12 @@ def enter_pad(level, core, size, runs, indices, first, count, writes, now, free)
             level.write_row_times += slow
         else:
             level.read_row_times += slow
-    free[engine] = max(now, free[engine]) + commands * level.startup + slow
+    level.transfer = commands * level.startup
+    free[engine] = max(now, free[engine]) + level.transfer + slow
     if level.split_piece and writes:
         free[engine] += count_pieces(runs, indices, first, count, level.split_piece) * level.split_interval
     free[banks] = max(now, free[banks]) + duration(moved, level.read_rate)
-    level.until, level.banks_until = free[engine], free[banks]
+    level.until, level.banks_until, level.engine = free[engine], free[banks], engine
 
 
 @inlined
@@ -198,9 +205,9 @@ def serve_dram(level, runs, indices, first, count, repeat, now, dram):
 
 
 @inlined
-def serve(path, runs, indices, first, count, repeat, core, now, levels):
-    """When (ps) the last byte of `count` runs from `first` on is at `core`, requested at `now` along a memory path;
-    `NEVER` if a line number is too large for a cache."""
+def serve(path, runs, indices, first, count, repeat, core, copies, now, levels):
+    """When (ps) the last byte of `count` runs from `first` on is at `core`, requested at `now` along a memory path in
+    so many copies; `NEVER` if a line number is too large for a cache."""
     table, free, paths = levels.table, levels.free, levels.paths
     size, writes = count_bytes(runs, first, count), runs[first]["op"] == 1
     uncached, depth = runs[first]["op"] == 2, 0
@@ -231,24 +238,34 @@ def serve(path, runs, indices, first, count, repeat, core, now, levels):
                 break
             runs, first, count, repeat = cache.out, np.int64(0), out, np.int64(0)
             size, writes = count_bytes(runs, first, count), runs[0]["op"] == 1
-    return climb(path, depth, done, begins, came, levels)
+    return climb(path, depth, done, begins, came, copies, now, levels)
 
 
 @inlined
-def climb(path, depth, done, begins, came, levels):
+def climb(path, depth, done, begins, came, copies, now, levels):
     """The way back up, from the last of `depth` levels of a memory path that the request reached."""
+    alone = np.int64(-1)
     for height in range(depth - 1, -1, -1):
         level, arrived = levels.table[levels.paths[path, height]], done
         if level.kind == LINK:
             arrived += level.delay
             done = max(arrived, level.until + level.latency)
+            alone = max(arrived - now, level.transfer + level.latency)
             begins += level.delay
             if came and not level.writes:
-                done = max(done, begins + duration(came, level.read_rate))
+                last = begins + duration(came, level.read_rate)
+                done, alone = max(done, last), max(alone, last - now)
             level.queue = done - arrived
         elif level.kind == PAD:
-            started = level.until + level.latency
+            if alone < 0:
+                alone = arrived - now
+            alone = max(alone, level.transfer + level.latency)
+            alone += max(0, copies - 1) * (begins - now if came else level.latency)
+            started = level.until + (alone - level.transfer if copies else level.latency)
             done = max(arrived, started, level.banks_until)
+            if copies:
+                levels.free[level.engine] = done
+            level.alone, alone = alone, np.int64(-1)
             level.queue, level.for_engine = done - arrived, level.startup > 0 and started == done
         elif level.kind == CACHE:
             if level.waited >= 0:

@@ -136,6 +136,11 @@ class ProgramStream:
         scored = given["exps"] > 0
         found["rows"] = given["m1"] * scored
         found["columns"] = given["n1"] * scored
+        found["width"] = given["n2"] * scored
+        if self.machine.units.copy_rows:
+            for i, (tokens, loads) in enumerate(zip(given["n1"].tolist(), given["load_runs"].tolist(), strict=True)):
+                found["load_copies"][i] = self.machine.units.copies(tokens, loads)
+                found["tile_copies"][i] = self.machine.units.copies(tokens)
         self.most_lines = max(self.most_lines, int(most_lines(chunk.runs, found, self.line)))
         return found
 
@@ -144,7 +149,8 @@ class ProgramStream:
         m1, n1, k1, m2, n2, k2, exps = products
         self.machine.check_scores(m1, n1)
         if exps and self.machine.vectors_apart:
-            self.most_lines = max(self.most_lines, m1 * ((n1 * SCORE_BYTES + self.line - 2) // self.line + 1))
+            row = max(n1, n2) * SCORE_BYTES
+            self.most_lines = max(self.most_lines, m1 * ((row + self.line - 2) // self.line + 1))
         self.known[products] = self._number(self.machine.units.work(m1, n1, k1, m2, n2, k2, exps))
         return self.known[products]
 

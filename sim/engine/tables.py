@@ -69,10 +69,15 @@ STEP = record_type(
     "computation",
     "rows",
     "columns",
+    "width",
+    "load_copies",
+    "tile_copies",
     "first_part",
     "last_part",
 )
-"""A step: its runs, its repeats, its computation, rows and columns of its score tile, and the parts of its load."""
+"""A step: its runs, its repeats, its computation, rows and columns of its score tile and columns of the second
+product's result, copies of its load and of a tile of scores that follow one another (0: copies overlap), and the parts
+of its load."""
 PART = record_type("first", "count", "in_flight")
 """A part of a load, which is requested at once: its runs, and what it counts for among the bytes in flight."""
 
@@ -92,10 +97,11 @@ CONSTANTS = record_type(
     "program_start",
     # steps that may be open where a program waits for its stores; 0: it does not wait
     "synchronous",
-    # exchange of scores: whether there is one, whether it passes no memory, vector cores of a matrix core, and
-    # where the workspaces of the slots lie
+    # exchange of scores: whether there is one, whether it passes no memory, tiles under way of a pipelined kernel (0:
+    # it is none), vector cores of a matrix core, and where the workspaces of the slots lie
     "exchanges",
     "direct",
+    "tiles",
     "vector_cores",
     "workspace_base",
     "workspace",
@@ -130,9 +136,10 @@ PROGRESS = record_type(
     "dispatched",
 )
 """How far the run is."""
-REQUEST = record_type("path", "first", "number", "times", "core", "done", "cause")
+REQUEST = record_type("path", "first", "number", "times", "core", "copies", "done", "cause", "alone")
 """What the levels are to serve: the memory path, the first run (-1: that of an exchange), how many runs, the repeat,
-and the core; then their answer: when the data are there, and what they waited for most."""
+the core, and the copies that follow one another; then their answer: when the data are there, what they waited for most,
+and the time if nothing else occupied the core's engine and port."""
 COUNTS = record_type(
     "end",
     "programs",
@@ -181,6 +188,16 @@ SLOT = record_type(
     # when its last result has left, and what it waits for, where it has room for one result only
     "stored",
     "stored_cause",
+    # of a pipelined kernel's tile: the longest part of its stage, and the sums of those until its probabilities are
+    # across and from then on
+    "longest",
+    "probabilities",
+    "products",
+    # its tiles under way: first entry and number of the ring of their ends, and the time from the end of the last one's
+    # step until its products are across
+    "first_tile",
+    "tiles",
+    "tail",
 )
 """A slot for a program on a core; slot number = resident program x cores + core."""
 POSITION = record_type("step", "times")
@@ -232,6 +249,8 @@ class LoopState(NamedTuple):
     """[slot, POSITIONS] of POSITION."""
     loads: NDArray[np.void]
     """[slot, stages] of LOAD: a ring of loads that are not computed yet."""
+    tile_ends: NDArray[np.int64]
+    """[slot, tiles]: a ring of ends of tiles under way."""
     lists: NDArray[np.int64]
     """[slot, lists_ahead + 1]: a ring of times at which index lists are there."""
     cores: NDArray[np.void]

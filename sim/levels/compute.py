@@ -72,7 +72,8 @@ class Units:
         self.alone, self.issue = (cycles * PS // core.clock for cycles in steps)
         self.clock = core.clock
         self.once = self.code(once)
-        self.instruction, self.groups, self.shares, convert = (trace and trace.engine) or ("", 1, "rows", 0)
+        described = (trace and trace.engine) or ("", 1, "rows", 0, 0)
+        self.instruction, self.groups, self.shares, convert, self.copy_rows = described
         self.convert = convert * PS // core.clock
         self.v_apart = trace is None or any(tensor.name == "V" for tensor in trace.tensors)
         if self.instruction == "mma" and core.matmul.sync_share is not None:
@@ -83,6 +84,12 @@ class Units:
         self.issue_free = [0] * running.count
         self.computing: list[list[int]] = [[] for _ in range(running.count)]
         self.work = lru_cache(maxsize=4096)(self._work)
+
+    def copies(self, tokens: int, runs: int = 1) -> int:
+        """Copies of a tile of that many tokens, in so many runs, that follow one another in a DMA engine; 0: copies
+        overlap. All runs of a tensor belong to the same copies."""
+        tensors = min(runs, 2 if self.v_apart else 1)
+        return tensors * max(1, -(-tokens // self.copy_rows)) if self.copy_rows else 0
 
     def code(self, cycles: tuple[int, int]) -> Computation:
         """The computation of code that takes so many cycles (of its program's course, of issue slots)."""
@@ -106,7 +113,7 @@ class Units:
         if self.instruction == "fma":
             matmul, vector = 0, vector + round(macs * PS / self.ops_per_second)
         demands = self._demands(matmul, vector, self._operands(m1, n1, k1, m2, n2, k2))
-        alone = max(self.alone, response(demands, self.groups))
+        alone = max(self.alone, matmul, response(demands, self.groups))
         return Computation(matmul, min(vector, alone - matmul), macs, alone, self.issue, demands, self.groups)
 
     def _operands(self, m1: int, n1: int, k1: int, m2: int, n2: int, k2: int) -> int:

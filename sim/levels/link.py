@@ -30,21 +30,26 @@ class Link:
         number, self.share = shared
         reads, writes = (bandwidth, [0] * number), (write_bandwidth or bandwidth, [0] * number)
         self.directions = (reads, writes if write_bandwidth else reads)
-        self.bytes = self.written = 0
+        self.bytes = self.written = self.alone = 0
 
     def serve(self, request: Request, repeat: int, core: int, now: int) -> int:
         """See `Level.serve`: the last byte has crossed one latency after the link has carried all that it was
-        given; bytes from the farthest level cross one after the other from the arrival of the first on."""
+        given; bytes from the farthest level cross one after the other from the arrival of the first on.
+
+        `alone` is then the time that the request takes if nothing else occupies the link."""
         i = core // self.share
         self.bytes += request.bytes
         self.written += request.bytes if request.writes else 0
         bandwidth, free = self.directions[request.writes]
-        free[i] = max(now, free[i]) + request.bytes * PS // bandwidth
+        transfer = request.bytes * PS // bandwidth
+        free[i] = max(now, free[i]) + transfer
         arrived = self.below.serve(request, repeat, core // self.gathers, now) + self.delay
         done = max(arrived, free[i] + self.latency)
+        self.alone = max(arrived - now, transfer + self.latency)
         self.first, self.came = self.below.first + self.delay, self.below.came
         if self.came and not request.writes:
-            done = max(done, self.first + self.came * PS // bandwidth)
+            last = self.first + self.came * PS // bandwidth
+            done, self.alone = max(done, last), max(self.alone, last - now)
         self.queue = done - arrived
         return done
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from memgrain.sim.levels.dma_requests import piece_of, requests_of
+from memgrain.sim.levels.dma_requests import count_requests, piece_of, requests_of
 from memgrain.sim.levels.run_sizes import count_bytes
 from memgrain.sim.native.jit import compiled
 from memgrain.workloads.trace import JOINED
@@ -65,6 +65,14 @@ def enter_whole_loads(runs, firsts, counts, parts):
     """Enter each load as one part, with its bytes instead of requests."""
     for s in range(len(firsts)):
         parts[s, 0], parts[s, 1], parts[s, 2] = firsts[s], counts[s], count_bytes(runs, firsts[s], counts[s])
+
+
+@compiled
+def enter_requests(runs, indices, firsts, counts, cut, parts):
+    """Enter each load as one part, with the bytes of its requests, each counted as the largest."""
+    for s in range(len(firsts)):
+        requests = count_requests(runs, indices, firsts[s], counts[s], cut[0], cut[1])
+        parts[s, 0], parts[s, 1], parts[s, 2] = firsts[s], counts[s], requests * cut[0]
 
 
 @compiled

@@ -20,7 +20,7 @@ from memgrain.sim.errors import SimulationError
 from memgrain.sim.levels.compute import Units
 from memgrain.sim.levels.level import Level, instances
 from memgrain.sim.levels.link import Link, Wire
-from memgrain.sim.levels.load_parts import FIELDS, SHARE, cut_loads, enter_whole_loads
+from memgrain.sim.levels.load_parts import FIELDS, SHARE, cut_loads, enter_requests, enter_whole_loads
 from memgrain.sim.levels.scratchpad import Scratchpad
 from memgrain.workloads.trace import RUN, Trace
 
@@ -41,7 +41,8 @@ class Machine:
     """The components of one chip, ready to run traces one after the other.
 
     `core` is the kind that runs the trace's programs. Their transfers enter the level `top`, those of separate vector
-    cores `vector_top`.
+    cores `vector_top`. A pipelined kernel computes while tiles of earlier steps pass between matrix and vector cores;
+    `tiles_under_way` is how many, or 0.
     """
 
     def __init__(self, chip: Chip, trace: Trace, prefetches: bool = False, *, fast_paths: bool = True) -> None:
@@ -75,6 +76,8 @@ class Machine:
         near = (level for level in self.core.near if isinstance(level, ScratchpadSpec))
         self.scratchpad = next(near, chip.scratchpad)
         self.units = Units(chip, trace.dtype, trace)
+        pipelined = self.vectors_apart and chip.exchange == "memory" and self.units.instruction == "cube"
+        self.tiles_under_way = self.units.groups if pipelined else 0
 
     def _prepare_stores(self, trace: Trace) -> None:
         """Have stores leave by the ports that the trace says. Vector cores take results from the matrix cores at the
@@ -120,7 +123,7 @@ class Machine:
     def most_parts(self) -> int:
         """Most parts of loads that a core can have in flight, where loads are requested in parts."""
         cut = self.scratchpad.requests if self.scratchpad else None
-        return (self.core.max_bytes_in_flight or 0) // cut.largest if cut else 0
+        return (self.core.max_bytes_in_flight or 0) // cut.largest if cut and not self.units.copy_rows else 0
 
     def load_parts(
         self, runs: NDArray[np.void], indices: NDArray[np.int64], firsts: NDArray[np.int64], counts: NDArray[np.int64]
@@ -129,12 +132,16 @@ class Machine:
         them; [part, (first run, runs, bytes in flight)]; the end of each load's parts.
 
         Where a DMA engine cuts rows into requests, a part is a share of the bytes that may be in flight, and each
-        request counts as the largest; elsewhere a load is requested at once.
+        request counts as the largest; elsewhere, and where a kernel waits for each of its copies, a load is requested
+        at once.
         """
         pad, ends = self.scratchpad, np.arange(1, len(firsts) + 1)
-        if pad is None or pad.requests is None:
+        if pad is None or pad.requests is None or self.units.copy_rows:
             parts = np.zeros((len(firsts), FIELDS), np.int64)
-            enter_whole_loads(runs, firsts, counts, parts)
+            if pad is None or pad.requests is None:
+                enter_whole_loads(runs, firsts, counts, parts)
+            else:
+                enter_requests(runs, indices, firsts, counts, (pad.requests.largest, pad.requests.smallest), parts)
             return runs, parts, ends
         largest = pad.requests.largest
         most = max(1, (self.core.max_bytes_in_flight or 0) // largest // SHARE)
@@ -145,6 +152,11 @@ class Machine:
         parts[:, 0] += len(runs)
         parts[:, 2] *= largest
         return np.concatenate([runs, found]), parts, ends
+
+    def loads_ahead(self, trace: Trace) -> int:
+        """Steps whose loads may be issued and not computed. A pipelined kernel multiplies with K so many tiles before
+        it multiplies with V, which are half of each tile's bytes."""
+        return trace.stages + max(0, self.tiles_under_way - 1) // 2
 
     def resident(self, trace: Trace) -> int:
         """Programs that a core holds at a time: the chip's limit, the kernel's, and what its scratchpad can hold."""

@@ -25,7 +25,7 @@ class Request:
 
     __slots__ = (
         *("_lines", "_pieces", "_requests", "_slow_rows", "_transfer"),
-        *("bytes", "count", "first", "indices", "runs", "uncached", "writes"),
+        *("bytes", "count", "first", "flags", "indices", "runs", "uncached", "writes"),
     )
 
     bytes: int
@@ -35,8 +35,13 @@ class Request:
     uncached: bool
     """Whether the first run is a read past the caches."""
 
-    def __init__(self, runs: NDArray[np.void], indices: NDArray[np.int64], first: int, count: int) -> None:
-        self.runs, self.indices, self.first, self.count = runs, indices, first, count
+    flags: int
+    """Copies that move it, each of which a DMA engine completes before it begins the next one; 0: copies overlap."""
+
+    def __init__(
+        self, runs: NDArray[np.void], indices: NDArray[np.int64], first: int, count: int, flags: int = 0
+    ) -> None:
+        self.runs, self.indices, self.first, self.count, self.flags = runs, indices, first, count, flags
 
     def __getattr__(self, name: str) -> Any:
         """Count what was not needed before, and keep it."""

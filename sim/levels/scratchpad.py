@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from memgrain.hwmodels.spec import Scratchpad as ScratchpadSpec
 from memgrain.sim.levels.level import PS, Level
+from memgrain.sim.levels.link import Link
 from memgrain.sim.levels.request import Request
 
 EVERY_ROW = 1 << 31
@@ -21,6 +22,10 @@ class Scratchpad:
     the writing engine `split_writes.interval` for each piece. The level below serves the request at once, not when the
     engine gets to it, and the wait for the engine is added to the answer: a reservation in the future would keep others
     from the time before it, since they would see idle servers as booked.
+
+    Where a kernel waits for its copies with flags, an engine completes a copy before it begins the next one: each takes
+    the latency beside its transfer. In a request of several such copies all but the last add the latency of the first
+    byte.
     """
 
     def __init__(self, spec: ScratchpadSpec, shared: tuple[int, int], below: Level, access: int = 1) -> None:
@@ -33,7 +38,7 @@ class Scratchpad:
         self.banks_free = [0] * number
         self.granule = max(spec.alignment, spec.bank_width)
         self.split = spec.split_writes
-        self.for_engine, self.access = False, access
+        self.for_engine, self.alone, self.access = False, 0, access
         self.bytes = self.moved = self.commands = self.write_commands = 0
         self.row_times = [0, 0]
 
@@ -48,13 +53,17 @@ class Scratchpad:
         engine = self.engine_free[request.writes]
         slow = self._slow_rows(request)
         self.row_times[request.writes] += slow
-        engine[i] = max(now, engine[i]) + commands * (self.spec.dma_startup or 0) + slow
+        startups = commands * (self.spec.dma_startup or 0)
+        engine[i] = max(now, engine[i]) + startups + slow
         if self.split and request.writes:
             engine[i] += request.pieces(self.split.piece) * self.split.interval
         self.banks_free[i] = max(now, self.banks_free[i]) + moved * PS // self.spec.bandwidth
         arrived = self.below.serve(request, repeat, core, now)
-        started = engine[i] + self.latency
+        self.alone = self._alone(request.flags, startups, now, arrived)
+        started = engine[i] + (self.alone - startups if request.flags else self.latency)
         done = max(arrived, started, self.banks_free[i])
+        if request.flags:
+            engine[i] = done
         self.for_engine = bool(self.spec.dma_startup) and started == done
         self.queue, self.first, self.came = done - arrived, self.below.first, self.below.came
         return done
@@ -66,6 +75,14 @@ class Scratchpad:
             return 0
         apart, partial = request.slow_rows(self.spec.dma_rows or EVERY_ROW, self.access)
         return apart * row + partial * merge
+
+    def _alone(self, copies: int, startups: int, now: int, arrived: int) -> int:
+        """Time of the request that the level below has just served if it had engine and port to itself, as so many
+        copies one after the other."""
+        alone = self.below.alone if isinstance(self.below, Link) else arrived - now
+        return max(startups + self.latency, alone) + max(0, copies - 1) * (
+            self.below.first - now if self.below.came else self.latency
+        )
 
     def counters(self) -> dict[str, int]:
         """Bytes as requested and as rounded up, and commands to DMA engines: all of them, and those that write to

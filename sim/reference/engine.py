@@ -41,8 +41,8 @@ class PreparedStep:
     """The program's code outside its steps, which runs before the store."""
     work: Computation
     """What it computes."""
-    scores: tuple[int, int]
-    """Rows and columns of the score tile."""
+    scores: tuple[int, int, int]
+    """Rows and columns of the score tile, and columns of the second product's result."""
 
     @property
     def closing(self) -> bool:
@@ -99,6 +99,19 @@ class ProgramLoads:
             self.issued, self.part = self.issued + 1, 0
 
 
+class Crossing(NamedTuple):
+    """A tile that crosses between matrix and vector cores."""
+
+    end: int
+    """When the last of its parts is across, all requested at once."""
+    probabilities: int
+    """Time until its probabilities are with the matrix core, one part after the other and nothing else under way."""
+    products: int
+    """The same from its product with V until the vector cores have that."""
+    cause: str
+    """What it waits for most."""
+
+
 class ReferenceEngine:
     """One trace on one machine: a dispatcher of programs, and a process for each slot of each core."""
 
@@ -136,7 +149,10 @@ class ReferenceEngine:
         self.chunk_ended = self.env.event()
         self.census = machine.census(trace)
         self.stream = self._programs()
-        self.exchanges: dict[tuple[int, int, int, int], list[tuple[Level, int, Request]]] = {}
+        self.exchanges: dict[tuple[int, int, int, int, int], list[list[tuple[Level, int, Request]]]] = {}
+        self.tiles_under_way, self.ahead = machine.tiles_under_way, machine.loads_ahead(trace)
+        self.under_way: dict[tuple[int, int], deque[int]] = defaultdict(deque)
+        self.tail: dict[tuple[int, int], int] = {}
         self.workspace = max((tensor.base + tensor.bytes for tensor in trace.tensors), default=0)
 
     def run(self) -> Execution:
@@ -199,22 +215,22 @@ class ReferenceEngine:
 
         first, index, load = (chunk.steps[name].astype(np.int64) for name in ("first_run", "index_runs", "load_runs"))
         runs, cut, ends = self.machine.load_parts(chunk.runs, indices, first + index, load)
-        cut_loads = [(Request(runs, indices, a, n) if n else None, size) for a, n, size in cut.tolist()]
-        begins, units = [0, *ends.tolist()], self.machine.units
+        every, begins, units = cut.tolist(), [0, *ends.tolist()], self.machine.units
         parts, once = [], units.code(chunk.once_cycles) if chunk.barrier else units.once
         for number, step in enumerate(chunk.steps.tolist()):
             first, index, load, store, repeats, m1, n1, k1, m2, n2, k2, exps = step
             work = units.work(m1, n1, k1, m2, n2, k2, exps)
             self.machine.check_scores(m1, n1)
+            mine, copies = every[begins[number] : begins[number + 1]], units.copies(n1, load)
             parts.append(
                 PreparedStep(
                     repeats,
                     request(first, index),
-                    tuple(cut_loads[begins[number] : begins[number + 1]]),
+                    tuple((Request(runs, indices, a, n, copies) if n else None, size) for a, n, size in mine),
                     request(first + index + load, store),
                     once,
                     work,
-                    (m1, n1) if exps else (0, 0),
+                    (m1, n1, n2) if exps else (0, 0, 0),
                 )
             )
         return parts
@@ -275,8 +291,10 @@ class ReferenceEngine:
             if ready and ready[0] <= now:
                 part, repeat = loads.steps[loads.computed]
                 yield from self._compute(core, slot, part.work, part.scores, now, loads)
+                if part.store or loads.computed + 1 == len(loads.steps):
+                    yield from self._finish_tiles(core, slot)
                 if part.store or part.idle:
-                    yield from self._compute(core, slot, part.once, (0, 0), int(env.now), loads)
+                    yield from self._compute(core, slot, part.once, (0, 0, 0), int(env.now), loads)
                 if part.store:
                     left = yield from self._store(part.store, repeat, core, slot)
                     if self.trace.one_result:
@@ -309,7 +327,7 @@ class ReferenceEngine:
         """Issue index lists and loads as far ahead as the kernel does; returns until when, and for what, the next one
         waits (0: for nothing)."""
         steps, listed = loads.steps, loads.listed
-        while loads.issued < len(steps) and loads.issued - loads.computed < self.trace.stages:
+        while loads.issued < len(steps) and loads.issued - loads.computed < self.ahead:
             if self.trace.synchronous and loads.open_steps == self.trace.synchronous:
                 break
             part, repeat = steps[loads.issued]
@@ -384,10 +402,13 @@ class ReferenceEngine:
         return cause
 
     def _compute(
-        self, core: int, slot: int, work: Computation, scores: tuple[int, int], now: int, loads: ProgramLoads
+        self, core: int, slot: int, work: Computation, scores: tuple[int, int, int], now: int, loads: ProgramLoads
     ) -> Generator[simpy.Event, None, None]:
         """The products and the softmax of a step; where scores pass between cores, their exchange too. A DMA engine
-        that requests loads in parts goes on meanwhile."""
+        that requests loads in parts goes on meanwhile.
+
+        A program of a pipelined kernel multiplies with K for one tile and with V for an earlier one. It waits for the
+        first tile's probabilities, and later until no more than its number of tiles are under way."""
         if not work.alone:
             return
         self.macs += work.macs
@@ -396,8 +417,14 @@ class ReferenceEngine:
         end = computed = self.machine.units.reserve(core, work, now)
         cause = ""
         if scores[1] and self.machine.vectors_apart:
-            across, cause = self._exchange(core, slot, *scores, now)
-            end = max(end, across + alone)
+            crossing = self._exchange(core, slot, scores, now)
+            cause, tiles = crossing.cause, self.under_way[core, slot]
+            if self.tiles_under_way and not tiles:
+                end = max(end, now + crossing.probabilities + alone)
+            tiles.append(max(crossing.end, now + crossing.probabilities + crossing.products) + alone)
+            if len(tiles) == max(1, self.tiles_under_way):
+                end = max(end, tiles.popleft())
+            self.tail[core, slot] = crossing.products
         while self.machine.most_parts and (time := int(self.env.now)) < end:
             wake, _ = self._issue(core, loads, time)
             yield self.env.timeout(min(end, wake or end) - time)
@@ -413,39 +440,66 @@ class ReferenceEngine:
                 self.intervals.append(Activity(core, slot, now, now + time, what))
                 now += time
 
-    def _exchange(self, core: int, slot: int, rows: int, columns: int, now: int) -> tuple[int, str]:
-        """When scores and probabilities are across, and what they waited for: one kind of core writes, the other reads.
+    def _finish_tiles(self, core: int, slot: int) -> Generator[simpy.Event, None, None]:
+        """Wait until the products of the program's last tile are with the vector cores."""
+        now = int(self.env.now)
+        if self.under_way.pop((core, slot), None) and self.tail[core, slot]:
+            yield self.env.timeout(self.tail[core, slot])
+            self._note(core, slot, now, "stall.exchange")
+
+    def _exchange(self, core: int, slot: int, tile: tuple[int, int, int], now: int) -> Crossing:
+        """A tile's scores, probabilities and products cross: one kind of core writes, the other reads.
 
         Through memory, they pass the slot's workspace in the first shared level; directly, only the ports and
-        scratchpads of the vector cores, each of which takes an equal part of the rows.
+        scratchpads of the vector cores, each of which takes an equal part of the rows. Every part is requested at once,
+        as other tiles' parts would be.
         """
-        key = (core, slot, rows, columns)
+        key = (core, slot, *tile)
         if key not in self.exchanges:
             self.exchanges[key] = self._parts_of_exchange(*key)
-        last, cause = now, "stall.exchange"
-        for level, number, request in self.exchanges[key]:
-            done = self._serve(level, request, 0, number, now)
-            if done > last:
-                last, cause = done, self._cause(now, done)
-        return last, "stall.exchange" if cause == LATENCY else cause
+        last, cause, stages = now, "stall.exchange", []
+        for stage in self.exchanges[key]:
+            longest = 0
+            for level, number, request in stage:
+                done = self._serve(level, request, 0, number, now)
+                if self.tiles_under_way:
+                    assert isinstance(level, Scratchpad)
+                    longest = max(longest, level.alone)
+                if done > last:
+                    last, cause = done, self._cause(now, done)
+            stages.append(longest)
+        return Crossing(last, sum(stages[:4]), sum(stages[4:]), "stall.exchange" if cause == LATENCY else cause)
 
-    def _parts_of_exchange(self, core: int, slot: int, rows: int, columns: int) -> list[tuple[Level, int, Request]]:
-        """The requests of an exchange of `rows` x `columns` scores, in order: level, core there, request."""
+    def _parts_of_exchange(
+        self, core: int, slot: int, rows: int, columns: int, width: int
+    ) -> list[list[tuple[Level, int, Request]]]:
+        """The requests of an exchange of `rows` x `columns` scores in stages: level, core there, request. In a
+        pipelined kernel the vector cores add up the products with V, `rows` x `width`."""
         machine, most = self.machine, self.core.max_programs or 1
         base = self.workspace + (core * most + slot) * WORKSPACE
-        share = machine.vectors_per_core
-        part, found = -(-rows // share), []
-        for address, size, outward in ((base, SCORE_BYTES, True), (base + WORKSPACE // 2, PROBABILITY_BYTES, False)):
-            width = columns * size
-            ours = [(machine.top, core, address, rows, WRITE if outward else READ)]
+        share, copies = machine.vectors_per_core, machine.units.copies(columns)
+        part = -(-rows // share)
+        tiles = [
+            (base, columns * SCORE_BYTES, True, copies),
+            (base + WORKSPACE // 2, columns * PROBABILITY_BYTES, False, copies),
+        ]
+        if self.tiles_under_way and width:
+            tiles.append((base + WORKSPACE // 4 * 3, width * SCORE_BYTES, True, min(copies, 1)))
+        found = []
+        for address, bytes_, outward, flags in tiles:
+            one = min(flags, 1)
+            ours = [(machine.top, core, address, rows, one if outward else flags)]
             theirs = [
-                (machine.vector_top, core * share + i, address + i * part * width, part, READ if outward else WRITE)
-                for i in range(share)
+                (machine.vector_top, core * share + i, address + i * part * bytes_, part, flags) for i in range(share)
             ]
             if machine.chip.exchange == "direct":
                 ours = []
-            for level, number, first, pieces, op in [*ours, *theirs] if outward else [*theirs, *ours]:
-                runs = np.zeros(1, RUN)
-                runs[0] = (first, width, pieces, width, -1, 0, op, len(self.trace.tensors), 1)
-                found.append((level, number, Request(runs, NO_INDEX, 0, 1)))
+            for parts, writes in ((ours, outward), (theirs, not outward))[:: 1 if outward else -1]:
+                stage = []
+                for level, number, first, pieces, flagged in parts:
+                    runs = np.zeros(1, RUN)
+                    op = WRITE if writes else READ
+                    runs[0] = (first, bytes_, pieces, bytes_, -1, 0, op, len(self.trace.tensors), 1)
+                    stage.append((level, number, Request(runs, NO_INDEX, 0, 1, flagged)))
+                found.append(stage)
         return found

@@ -20,9 +20,9 @@ def workload_of(name: str) -> tuple[str, dict[str, object]]:
         types = {"dtype": {"q": kernel.dtype[0], "k": stored, "v": stored, "o": kernel.dtype[0]}}
         return "decode_mla", {**SHORT, "shape.batch": 1, **own, **types}
     if kernel.phase == "prefill":
-        return "prefill_causal", {**SHORT, "shape.q_len": 2048}
+        return "prefill_causal", {**SHORT, "shape.q_len": 2048, "dtype": kernel.dtype[0]}
     page = kernel.page_sizes[0] if kernel.page_sizes else 16
-    return "decode_paged", {**SHORT, "shape.batch": 1, "layout.page": page}
+    return "decode_paged", {**SHORT, "shape.batch": 1, "layout.page": page, "dtype": kernel.dtype[0]}
 
 
 @pytest.mark.parametrize("name", [name for name in kernel_names() if load_kernel(name).phase != "gather"])

@@ -36,7 +36,7 @@ def test_operands_pass_through_registers_or_not() -> None:
     vector = 128 * 64 * (1 / 16 + 4 / 128) + 128 * 128 / 128
     tiles = 64 * 128 * 2 * 2  # bytes of K and V, which four warps read each and which are written once; and Q
     operands = (5 * tiles + 128 * 128 * 2) / 128
-    plain, sync, wgmma = units(), units("mma", 1, "rows", 0), units("wgmma", 2, "rows", 0)
+    plain, sync, wgmma = units(), units("mma", 1, "rows", 0, 0), units("wgmma", 2, "rows", 0, 0)
     assert cycles(plain.work(*STEP).alone) == pytest.approx(macs / 2048 + vector, rel=1e-3)
     assert cycles(sync.work(*STEP).alone) == pytest.approx(macs / (2048 * 0.664) + operands + vector, rel=1e-3)
     work = wgmma.work(*STEP)
@@ -46,23 +46,23 @@ def test_operands_pass_through_registers_or_not() -> None:
 
 def test_groups_that_share_columns_read_a_tile_once() -> None:
     step = (64, 64, 576, 64, 512, 64, 64 * 64)
-    rows, columns = (units("wgmma", 2, shares, 0).work(*step).alone for shares in ("rows", "columns"))
+    rows, columns = (units("wgmma", 2, shares, 0, 0).work(*step).alone for shares in ("rows", "columns"))
     assert columns < rows
 
 
 def test_conversion_takes_the_vector_units() -> None:
-    slow, quick = (units("wgmma", 1, "rows", cycles).work(*STEP).alone for cycles in (50, 0))
+    slow, quick = (units("wgmma", 1, "rows", cycles, 0).work(*STEP).alone for cycles in (50, 0))
     assert cycles(slow - quick) == pytest.approx(50 * 64, rel=1e-3)
 
 
 def test_a_kernel_without_matrix_unit_multiplies_on_the_vector_units() -> None:
-    work = units("fma", 1, "rows", 0).work(1, 64, 128, 1, 128, 64, 64)
+    work = units("fma", 1, "rows", 0, 0).work(1, 64, 128, 1, 128, 64, 64)
     assert work.matmul == 0
     assert cycles(work.alone) == pytest.approx(2 * 64 * 128 / 128 + 64 / 16 + (4 * 64 + 128) / 128, rel=1e-2)
 
 
 def test_programs_on_a_core_slow_one_another_less_than_one_after_the_other() -> None:
-    fed = units("mma", 1, "rows", 0)
+    fed = units("mma", 1, "rows", 0, 0)
     work = fed.work(*STEP)
     first, second = (fed.reserve(0, work, 0) for _ in range(2))
     assert first == work.alone

@@ -73,7 +73,8 @@ def any_trace(data: st.DataObject) -> Trace:
                 once_cycles=(int(rng.integers(0, 400)), int(rng.integers(0, 90))),
             )
         )
-    engines = [None, ("mma", 2, "rows", 1), ("wgmma", 1, "rows", 0), ("fma", 1, "rows", 0)]
+    engines = [None, ("mma", 2, "rows", 1, 0), ("wgmma", 1, "rows", 0, 0), ("fma", 1, "rows", 0, 0)]
+    engines += [("cube", 1, "rows", 0, 0), ("cube", 4, "rows", 0, 0), ("cube", 3, "rows", 0, 32)]
     return Trace(
         name="any",
         tensors=tuple(Tensor(name, i << 20, 1 << 20, 0) for i, name in enumerate(("K", "V", "O"))),

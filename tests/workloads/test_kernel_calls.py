@@ -29,7 +29,7 @@ from memgrain.workloads import (
     parse_workload,
 )
 from memgrain.workloads.kernels.names import ALIASES
-from memgrain.workloads.kernels.splits import Decode, fa2, fa3, fia, num_splits_heuristic, vllm
+from memgrain.workloads.kernels.splits import Decode, atb, fa2, fa3, fia, num_splits_heuristic, vllm
 
 H100 = Budget(cores=132, scratchpad_bytes=228 << 10, max_programs=32)
 A100 = Budget(cores=108, scratchpad_bytes=163 << 10, max_programs=32)
@@ -160,6 +160,9 @@ def test_splits_are_those_of_the_launchers() -> None:
     assert [fa3(Decode(8 * n, n, 132, 65536, 176, 8)) for n in (2, 16, 64)] == [8, 1, 1]
     assert vllm(Decode(64, 1, 132, 1025, 64, 8)) == 3
     assert [fia(Decode(2, 1, 24, 65536, 256, group)) for group in (1, 5, 16)] == [8, 12, 12]
+    assert [atb(Decode(8 * n, n, 24, 2048, 128, 4)) for n in (1, 8, 64)] == [1, 1, 1]  # 32 heads fill 24 cores
+    assert [atb(Decode(8 * n, n, 24, 8192, 128, 4)) for n in (1, 8)] == [22, 22]  # from 4,096 tokens on, 3 of 64 pages
+    assert [atb(Decode(n, n, 24, 2048, 128, 8)) for n in (1, 2)] == [16, 8]  # 8 heads do not
 
 
 @pytest.mark.parametrize(

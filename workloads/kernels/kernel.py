@@ -364,6 +364,7 @@ class Kernel(BaseModel):
             instruction=self.engine.instruction,
             groups=self.engine.groups(warps),
             shares=self.engine.shares,
+            copy_rows=self.engine.copy_rows,
             convert_cycles=tiles.convert_cycles,
         )
 

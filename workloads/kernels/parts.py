@@ -146,6 +146,8 @@ class Feed(BaseModel):
     """Tiles that a program computes on at once; absent: one for every four warps."""
     shares: Literal["rows", "columns"] = "rows"
     """What groups of four warps divide among them."""
+    copy_rows: Annotated[int, Field(ge=0, le=2**20)] = 0
+    """Tokens that one copy brings, if the core waits for each copy with a flag; 0: copies overlap."""
 
     def groups(self, warps: int | None) -> int:
         """Groups of a program with that many warps that contend for the units; raises WorkloadError if all warps only

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Literal
 
-SplitRule = Literal["four_a_core", "fa2", "fa3", "flashmla", "vllm", "fia"]
+SplitRule = Literal["four_a_core", "fa2", "fa3", "flashmla", "vllm", "fia", "atb"]
 """Names of the rules; flashmla's does not split each context for itself, see `memgrain.workloads.kernels.deal`."""
 
 MOST = 128
@@ -97,12 +97,24 @@ def fia(call: Decode) -> int:
     return max(1, min(ceil(call.cores / call.rows), ceil(call.tokens / block)))
 
 
+def atb(call: Decode) -> int:
+    """ATB's paged attention: a context is split where heads and sequences do not fill the cores, or from 4,096 tokens
+    on, and then over all cores (the port of its tiling in hw-native-sys/simpler,
+    spmd_paged_attention_highperf/kernels/pa_tiling.py)."""
+    heads, long = call.rows // call.batch * call.group, call.tokens >= 4096
+    if call.batch * heads >= 0.8 * call.cores and not long:
+        return 1
+    share = ceil(call.tiles / (call.cores if long else ceil(call.cores / call.batch)))
+    return ceil(call.tiles / share)
+
+
 RULES: dict[str, Callable[[Decode], int]] = {
     "four_a_core": four_a_core,
     "fa2": fa2,
     "fa3": fa3,
     "vllm": vllm,
     "fia": fia,
+    "atb": atb,
 }
 """The rules by name."""
 BOUNDED: dict[str, Callable[[Decode], int]] = {"fa3": fa3_most}

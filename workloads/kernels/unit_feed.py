@@ -26,7 +26,10 @@ class UnitFeed(BaseModel):
     that each element is read once."""
     convert_cycles: int = Field(default=0, ge=0, le=2**20)
     """Cycles of the vector units to convert a token before the products."""
+    copy_rows: int = Field(default=0, ge=0, le=2**20)
+    """Tokens of K, of V or of probabilities that one copy brings into a core's scratchpad. The core waits for each copy
+    with a flag, and the next copy of the same DMA engine begins when it is complete; 0: copies overlap."""
 
-    def plain(self) -> tuple[str, int, str, int]:
+    def plain(self) -> tuple[str, int, str, int, int]:
         """The fields in order, as a trace carries them."""
-        return self.instruction, self.groups, self.shares, self.convert_cycles
+        return self.instruction, self.groups, self.shares, self.convert_cycles, self.copy_rows
