@@ -148,7 +148,8 @@ SOURCES = [
         "ascend_950.yaml",
         "points",
         "Ascend 950, published points",
-        "Numbers of the chip were fitted to the family memory; products decided between 32 and 64 B in `l1.split_writes.piece`.",
+        "Numbers of the chip were fitted to the family memory; products decided between 32 and 64 B in "
+        "`l1.split_writes.piece`, and nothing else.",
     ),
     Source("h100_layers.yaml", "points", "H100, whole layers", "Nothing was fitted to these points.", LAYERS),
     Source("ascend_950dt.yaml", "points", "Ascend 950DT, DeepSeek V4", "Nothing was fitted to these points.", ANCHORS),
