@@ -153,7 +153,8 @@ SOURCES = [
         "ascend_950.yaml",
         "points",
         "Ascend 950, published points",
-        "Numbers of the chip were fitted to the family memory; nothing to the products.",
+        "Numbers of the chip were fitted to the family memory; products decided between 32 and 64 B in "
+        "`l1.split_writes.piece`, and nothing else.",
     ),
     Source(
         "mlu370.yaml",
