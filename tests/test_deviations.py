@@ -24,7 +24,7 @@ EXPERIMENTS = {
     "stride": "set_hash channels interleave channel_hash slices",
     "bandwidth": "bandwidth write_bandwidth max_bytes_in_flight",
     "copy": "dma_startup dma_rows dma_row dma_merge alignment banks bank_width interval piece",
-    "launch": "launch_overhead barrier program_start",
+    "launch": "launch_overhead mixed_launch barrier program_start",
     "compute": "m n k fp32 bf16 fp16 fp8 int8 exps_per_cycle ops_per_cycle clock count tile macs_per_cycle sync_share",
     "dram": "window page_policy write_batch ranks tRTRS",
 }

@@ -20,6 +20,7 @@ from memgrain.workloads.distinct import distinct_tokens, pages_read
 from memgrain.workloads.kernels.deal import deal, splits_of
 from memgrain.workloads.kernels.kernel import tiled
 from memgrain.workloads.kernels.launcher import MERGED, estimated_tiling_time, fit_tiling
+from memgrain.workloads.kernels.pace import Spread
 from memgrain.workloads.kernels.pairs import pairs_of_head
 from memgrain.workloads.kernels.program import ORIGINS, Geometry, Template, TokenRange, tiles_of
 from memgrain.workloads.kernels.templates import Cut, dealt_template, queries_of, row_template
@@ -279,13 +280,13 @@ def attention(workload: Workload, budget: Budget) -> Trace:
 def fit(workload: Workload, budget: Budget) -> FittedTiling:
     """The tiling of a call without a named kernel, with every "auto" resolved; see `fit_tiling`."""
     own_lists = workload.selection is not None and workload.selection.share == "head"
-    open_ends = budget, walked(workload), own_lists, _pieces(workload)
+    open_ends = budget, walked(workload), own_lists, _spread(workload)
     return fit_tiling(workload.tiling, workload.shape, workload.dtypes, workload.phase, *open_ends)
 
 
 def estimated_time(workload: Workload, budget: Budget) -> float:
     """Estimated time in ps of a call without a named kernel, without the launch; see `estimated_tiling_time`."""
-    call = workload.shape, workload.dtypes, workload.phase, budget, walked(workload), _pieces(workload)
+    call = workload.shape, workload.dtypes, workload.phase, budget, walked(workload), _spread(workload)
     return estimated_tiling_time(workload.tiling, fit(workload, budget), *call)
 
 
@@ -294,12 +295,14 @@ def walked(workload: Workload) -> int:
     return sum(workload.list_sizes(0, workload.shape.q_len)) if workload.phase == "decode" else 0
 
 
-def _pieces(workload: Workload) -> float:
-    """Parts of memory per token of a tensor, whose rows one DMA command can move: selected units or pages."""
-    placed = Placement(workload.layout, workload.shape, workload.dtypes, None)
+def _spread(workload: Workload) -> Spread:
+    """How the rows that a program reads lie in memory: in selected units, pages, or a range of tokens."""
+    placed, layout = Placement(workload.layout, workload.shape, workload.dtypes, None), workload.layout
     if workload.selection is not None:
-        return 1 / placed.block(workload.unit)
-    return 1 / workload.layout.page if isinstance(workload.layout, Paged) else 0
+        return Spread(1 / placed.block(workload.unit), placed.piece(workload.unit))
+    if isinstance(layout, Paged):
+        return Spread(1 / layout.page, placed.piece(layout.page))
+    return Spread(0, 0 if placed.slots["K"][0].adjacent else 1)
 
 
 def _all_parts(workload: Workload, fitted: FittedTiling) -> tuple[list[list[TokenRange]], int]:

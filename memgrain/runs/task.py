@@ -268,6 +268,7 @@ def pace(chip: Chip) -> Pace:
         cached=chip.cache is not None,
         command=pad.dma_startup or 0 if pad else 0,
         command_rows=pad.dma_rows or Pace.command_rows if pad else Pace.command_rows,
+        request=pad.requests.largest if pad and pad.requests else 0,
         exchange=CROSSINGS * first.latency if apart and first else 0,
         start=core.program_start or 0,
         dispatch=chip.dispatch or 0,

@@ -21,8 +21,8 @@ class Meaning(NamedTuple):
 
 CAUSE_MEANINGS = {
     "launch": Meaning(
-        "From the launch until the first program runs: the chip's launch_overhead, or its barrier behind another "
-        "kernel, and what the kernel's code adds.",
+        "From the launch until the first program runs: the chip's launch_overhead (with mixed_launch for a kernel on "
+        "separate matrix and vector cores), or its barrier behind another kernel, and what the kernel's code adds.",
         "More work in a launch (shape.batch), or kernels joined into one sequence.",
     ),
     "start": Meaning(

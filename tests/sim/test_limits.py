@@ -48,6 +48,10 @@ def test_commands_are_rows_or_blocks_of_rows() -> None:
         rows = gathered[gathered["tensor"] == number]
         assert result.counters[f"l1.{name}.commands"] == len(rows), tensor
         assert result.counters[f"l1.{name}.command_bytes"] == int(rows["bytes"].astype(np.int64).sum())
+    metrics = result.metrics()
+    assert metrics["dma_commands"] == sum(result.counters[f"l1.{tensor.name}.commands"] for tensor in trace.tensors)
+    runs = sum(result.counters[f"l1.{tensor.name}.fewest_commands"] for tensor in trace.tensors)
+    assert metrics["fewest_dma_commands"] == runs < metrics["dma_commands"] / 10
     reads = result.counters["l1.commands"] - result.counters["l1.write_commands"]
     assert result.limits["dma_commands"] == reads * 11_000 // 24
 

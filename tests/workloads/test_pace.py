@@ -8,7 +8,7 @@ from math import ceil
 import pytest
 
 from memgrain.workloads import AttentionShape, Budget, DTypes, Pace, Tiling, fit_tiling
-from memgrain.workloads.kernels.pace import ProgramSlots, Walk, duration, joined
+from memgrain.workloads.kernels.pace import ProgramSlots, Spread, Walk, duration, joined
 
 BF16 = DTypes(q="bf16", k="bf16", v="bf16", o="bf16")
 GPU = Pace(memory=3_350 * 10**9, port=127 * 10**9, latency=350_000, in_flight=232448, cached=True, barrier=900_000)
@@ -21,7 +21,7 @@ ASCEND = Budget(24, 512 << 10, 1, pace=DMA)
 
 def chosen(budget: Budget, kv_heads: int, tokens: int, pieces: float = 0, head_dim: int = 128) -> tuple[int, int]:
     shape = AttentionShape(batch=1, q_heads=4 * kv_heads, kv_heads=kv_heads, q_len=1, kv_len=tokens, head_dim=head_dim)
-    fitted = fit_tiling(Tiling(), shape, BF16, "decode", budget, tokens, False, pieces)
+    fitted = fit_tiling(Tiling(), shape, BF16, "decode", budget, tokens, False, Spread(pieces))
     return fitted.block_kv, fitted.splits
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from memgrain.workloads.errors import WorkloadError
-from memgrain.workloads.kernels.pace import PS, Pace, ProgramSlots, Walk, cycle, duration, fed
+from memgrain.workloads.kernels.pace import PS, Pace, ProgramSlots, Spread, Walk, cycle, duration, fed
 from memgrain.workloads.kernels.tiling import LARGEST_ROWS, WAVES, Budget, FittedTiling, Tiling, scratchpad_bytes
 from memgrain.workloads.shape import AttentionShape, DTypes, Phase, element_bytes
 
@@ -25,6 +25,8 @@ SMALLEST_TILE = 16
 """Fewest rows and tokens of an automatic tile (the side of a matrix unit's tile)."""
 DEFAULT_TILE = 64
 """Tokens of an automatic tile if the chip's pace is unknown, and of the smallest tile that is tried if it is known."""
+TOGETHER = Spread()
+"""Rows of a tile that lie one after the other."""
 
 
 def fit_tiling(
@@ -35,13 +37,13 @@ def fit_tiling(
     budget: Budget,
     tokens: int,
     own_lists: bool,
-    pieces: float = 0,
+    spread: Spread = TOGETHER,
 ) -> FittedTiling:
     """Resolve every "auto" of `tiling` for a chip.
 
     `tokens` is the length of the token list that one row of programs reads in decode. `own_lists` says that each query
-    head has its own selection, so that heads cannot be packed. `pieces` is the number of memory pieces of a token, 0
-    where a tile is one piece. Raises WorkloadError if nothing fits the scratchpad.
+    head has its own selection, so that heads cannot be packed. `spread` says how rows lie in memory. Raises
+    WorkloadError if nothing fits the scratchpad.
     """
     packs = phase == "decode" and tiling.pack_group and not own_lists
     block_q, block_kv, stages = _fit_tiles(tiling, shape, dtypes, phase, budget, tiling.pack_group and not own_lists)
@@ -59,7 +61,7 @@ def fit_tiling(
         blocks = sizes.blocks(block_kv, tokens if phase == "decode" else shape.kv_len)
     splits = tiling.splits if isinstance(tiling.splits, int) else 1
     if phase == "decode" and (tiling.splits == "auto" or len(blocks) > 1):
-        block_kv, splits = sizes.launched(blocks, tokens, pieces)
+        block_kv, splits = sizes.launched(blocks, tokens, spread)
     elif len(blocks) > 1:
         block_kv = sizes.steady(blocks)
     need = sizes.need(block_kv)
@@ -95,9 +97,9 @@ class _Sizes:
         """Rows of programs in decode."""
         return self.shape.batch * self.shape.q_heads // self.heads * ceil(self.packed / self.block_q)
 
-    def walk(self, pieces: float) -> Walk:
+    def walk(self, spread: Spread) -> Walk:
         """Work of a decode program per token."""
-        return walk_of(self.shape, self.dtypes, min(self.block_q, self.packed), pieces)
+        return walk_of(self.shape, self.dtypes, min(self.block_q, self.packed), spread)
 
     def need(self, block_kv: int) -> int:
         """Bytes of scratchpad of a program."""
@@ -118,7 +120,7 @@ class _Sizes:
     def steady(self, blocks: list[int]) -> int:
         """Tokens of a tile in prefill: the fewest with which a core's time per token is within the tolerance of the
         best."""
-        pace, walk = self.budget.pace, walk_of(self.shape, self.dtypes, self.block_q, 0)
+        pace, walk = self.budget.pace, walk_of(self.shape, self.dtypes, self.block_q, TOGETHER)
         assert pace is not None
         times = {
             block: cycle(pace, walk, self.budget.cores, self.resident(block), self.stages, block, not pace.cached)
@@ -127,13 +129,13 @@ class _Sizes:
         }
         return next(block for block, time in times.items() if time <= NEAR * min(times.values()))
 
-    def launched(self, blocks: list[int], tokens: int, pieces: float) -> tuple[int, int]:
+    def launched(self, blocks: list[int], tokens: int, spread: Spread) -> tuple[int, int]:
         """Tokens of a tile, one of `blocks`, and splits of a decode with the shortest estimated time."""
         rows, budget, pace = self.rows, self.budget, self.budget.pace
         if pace is None:
             wanted = ceil(min(WAVES, budget.max_programs) * budget.cores / rows)
             return blocks[0], max(1, min(wanted, ceil(tokens / blocks[0])))
-        walk = self.walk(pieces)
+        walk = self.walk(spread)
         times: dict[tuple[int, int], float] = {}
         for block in blocks:
             resident, tiles = self.resident(block), max(1, ceil(tokens / block))
@@ -154,7 +156,7 @@ class _Sizes:
 
     def prefill_time(self, pace: Pace, block: int) -> float:
         """Estimated time of a prefill in ps, whose programs read the whole context."""
-        walk, shape = walk_of(self.shape, self.dtypes, self.block_q, 0), self.shape
+        walk, shape = walk_of(self.shape, self.dtypes, self.block_q, TOGETHER), self.shape
         programs = shape.batch * shape.q_heads * ceil(shape.q_len / self.block_q)
         return duration(pace, walk, self._slots(block), programs, (1, shape.kv_len), block, not pace.cached)
 
@@ -189,7 +191,7 @@ def estimated_tiling_time(
     phase: Phase,
     budget: Budget,
     tokens: int,
-    pieces: float,
+    spread: Spread,
 ) -> float:
     """Estimated time of a tiling in ps, for comparing tilings; see `fit_tiling`.
 
@@ -201,15 +203,17 @@ def estimated_tiling_time(
     sizes = _Sizes(tiling, shape, dtypes, budget, fitted.block_q, fitted.stages, fitted.heads)
     if phase == "prefill":
         return sizes.prefill_time(pace, block)
-    return sizes.decode_time(pace, sizes.walk(pieces), tokens, block, fitted.splits)
+    return sizes.decode_time(pace, sizes.walk(spread), tokens, block, fitted.splits)
 
 
-def walk_of(shape: AttentionShape, dtypes: DTypes, rows: int, pieces: float) -> Walk:
+def walk_of(shape: AttentionShape, dtypes: DTypes, rows: int, spread: Spread) -> Walk:
     """Work of a program of `rows` query rows per token of one KV head."""
     k_row, v_row = shape.head_dim * element_bytes(dtypes.k), shape.value_dim * element_bytes(dtypes.v)
     tensors = 1 if shape.v_in_k else 2
     size = k_row + (0 if shape.v_in_k else v_row)
-    return Walk(size, rows * (shape.head_dim + shape.value_dim), rows, dtypes.q, tensors * pieces, pieces > 0, tensors)
+    each = tuple(spread.adjacent * row for row in (k_row, v_row)[:tensors]) if spread.adjacent else ()
+    macs, pieces = rows * (shape.head_dim + shape.value_dim), tensors * spread.pieces
+    return Walk(size, macs, rows, dtypes.q, pieces, pieces > 0, tensors, each, spread.adjacent or 1)
 
 
 def _fit_tiles(
@@ -258,7 +262,7 @@ def _fed_rows(shape: AttentionShape, dtypes: DTypes, budget: Budget) -> int:
     rows, heads = LARGEST_ROWS, shape.batch * shape.q_heads
     while (
         budget.pace
-        and not fed(budget.pace, walk_of(shape, dtypes, rows, 0), budget.cores)
+        and not fed(budget.pace, walk_of(shape, dtypes, rows, TOGETHER), budget.cores)
         and 2 * rows <= shape.q_len
         and heads * ceil(shape.q_len / (2 * rows)) >= budget.cores
     ):

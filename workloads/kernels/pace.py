@@ -41,6 +41,8 @@ class Pace:
     """Start-up time of a DMA command; 0 where cores load without DMA."""
     command_rows: int = 1 << 31
     """Equidistant rows that one DMA command moves."""
+    request: int = 0
+    """Bytes in flight for which a request of a DMA engine counts, whatever it moves; 0 where bytes count."""
     exchange: int = 0
     """Time for a tile's scores to reach the vector unit and return; the program waits meanwhile."""
     start: int = 0
@@ -55,6 +57,16 @@ class Pace:
     """Exponentials per second of a core's vector units."""
     ops: float = 0
     """Elementwise operations per second of a core's vector units."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How the rows of a tensor lie in memory."""
+
+    pieces: float = 0
+    """Parts of memory per token, whose rows one DMA command can move; 0 if a tile is one part."""
+    adjacent: int = 0
+    """Tokens whose rows are adjacent; 0: all of a tile."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +87,10 @@ class Walk:
     """Whether an index list or a page table gives their addresses."""
     tensors: int
     """Loaded tensors: 2, or 1 if V is the beginning of K."""
+    rows: tuple[int, ...] = ()
+    """Bytes of adjacent rows of each tensor; empty if all rows of a tile are adjacent."""
+    adjacent: int = 1
+    """Tokens whose rows these are."""
 
     def compute(self, pace: Pace) -> float:
         """Time of the units in ps per token; 0 if the chip does not specify it."""
@@ -83,6 +99,12 @@ class Walk:
         softmax = self.scores / pace.exps if pace.exps else 0
         elementwise = OPERATIONS * self.scores / pace.ops if pace.ops else 0
         return (products + softmax + elementwise) * PS
+
+    def in_flight(self, pace: Pace, tokens: int) -> float:
+        """Bytes in flight for which a tile counts."""
+        if not pace.request or not self.rows:
+            return tokens * self.row_bytes
+        return tokens * sum(ceil(row / pace.request) * pace.request for row in self.rows) / self.adjacent
 
     def commands(self, pace: Pace, tokens: int) -> float:
         """Time in ps to start the DMA commands of a tile."""
@@ -113,8 +135,9 @@ def own_cycle(pace: Pace, walk: Walk, each: int, stages: int, tokens: int) -> fl
     """
     tile = tokens * walk.row_bytes
     own = tile * PS / pace.port
-    trip = max(pace.latency + own, pace.latency * tile / pace.in_flight)
-    flying = max(1, min(stages * each, pace.in_flight // tile))
+    flown = walk.in_flight(pace, tokens)
+    trip = max(pace.latency + own, pace.latency * flown / pace.in_flight)
+    flying = max(1, min(stages * each, pace.in_flight // flown))
     work = tokens * walk.compute(pace)
     round_ = max(work + pace.exchange, (trip + work + pace.exchange) / stages, pace.latency if walk.listed else 0)
     shared = joined(each * own, each * trip / flying, each * walk.commands(pace, tokens), each * work)
