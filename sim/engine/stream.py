@@ -128,9 +128,11 @@ class ProgramStream:
         found["rows"] = given["m1"] * scored
         found["columns"] = given["n1"] * scored
         found["width"] = given["n2"] * scored
-        for i, (tokens, loads) in enumerate(zip(given["n1"].tolist(), given["load_runs"].tolist(), strict=True)):
-            found["load_copies"][i] = self.machine.units.copies(tokens, loads)
-            found["tile_copies"][i] = self.machine.units.copies(tokens)
+        if self.machine.units.copy_rows:
+            copies = self.machine.units.copies
+            sizes = list(zip(given["n1"].tolist(), given["load_runs"].tolist(), strict=True))
+            found["load_copies"] = [copies(tokens, loads) for tokens, loads in sizes]
+            found["tile_copies"] = [copies(tokens) for tokens, _ in sizes]
         lines = measure(chunk.runs, indices, found, *self.cut, self.line)
         self.most_lines = max(self.most_lines, int(lines))
         return found
