@@ -138,9 +138,10 @@ class ProgramStream:
         found["columns"] = given["n1"] * scored
         found["width"] = given["n2"] * scored
         if self.machine.units.copy_rows:
-            for i, (tokens, loads) in enumerate(zip(given["n1"].tolist(), given["load_runs"].tolist(), strict=True)):
-                found["load_copies"][i] = self.machine.units.copies(tokens, loads)
-                found["tile_copies"][i] = self.machine.units.copies(tokens)
+            copies = self.machine.units.copies
+            sizes = list(zip(given["n1"].tolist(), given["load_runs"].tolist(), strict=True))
+            found["load_copies"] = [copies(tokens, loads) for tokens, loads in sizes]
+            found["tile_copies"] = [copies(tokens) for tokens, _ in sizes]
         self.most_lines = max(self.most_lines, int(most_lines(chunk.runs, found, self.line)))
         return found
 

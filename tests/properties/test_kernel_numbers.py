@@ -59,6 +59,7 @@ DIRECTIONS: dict[str, tuple[str, int]] = {
     "pipeline.held_back": ("stages", FEWER),
     "engine.producer_warps": ("groups", FEWER),
     "engine.under_way": ("groups", MORE),
+    "engine.copy_rows": ("time", FEWER),
     "occupancy.registers": ("resident", MORE),
     "occupancy.warps": ("resident", MORE),
     "occupancy.programs": ("resident", MORE),

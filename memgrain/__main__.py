@@ -1,0 +1,5 @@
+"""`python -m memgrain` runs the command."""
+
+from memgrain.cli import main
+
+main()
