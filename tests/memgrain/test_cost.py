@@ -293,7 +293,7 @@ def test_seconds_of_a_token_are_those_of_the_model_run(small: str) -> None:
         work(chip, model, 512, chips=3, groups=2)
 
 
-@pytest.mark.parametrize("name", ["h100_sxm", "ascend_910b2", "tpu_v5p", "mlu370_x8"])
+@pytest.mark.parametrize("name", ["h100_sxm", "ascend_910b2", "tpu_v5p", "mlu370_x4"])
 def test_a_cached_prefix_is_read_at_nearly_the_speed_of_memory(name: str) -> None:
     chip = load_chip(name)
     size = 1 << 30
