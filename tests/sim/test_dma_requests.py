@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from memgrain import hwmodels
 from memgrain.hwmodels.spec import SplitWrites
-from memgrain.sim import SimulationError, simulate
+from memgrain.sim import LOOPS, SimulationError, simulate
 from memgrain.sim.levels.level import PS
 from memgrain.sim.levels.link import Link
-from memgrain.sim.levels.machine import Machine
+from memgrain.sim.levels.machine import Machine, loads_taken
 from memgrain.sim.levels.request import NO_INDEX, Request
 from memgrain.sim.levels.scratchpad import Scratchpad
 from memgrain.sim.levels.uncached import Uncached
-from memgrain.workloads import READ, WRITE, Trace, parse_any
+from memgrain.workloads import READ, WRITE, Trace, gather, parse_any
 from memgrain.workloads.trace import RUN, UNCACHED, count_commands
 from tests.sim.conftest import BASE, Sink, ask, pieces
 
@@ -200,3 +200,16 @@ def test_chips_that_do_not_say_how_refuse() -> None:
     add |= {"piece": 4096, "buffers": 1, "programs": 2, "cores": "vector", "cached": False}
     with pytest.raises(SimulationError, match=r"set l2\.uncached to serial or parallel"):
         simulate(hwmodels.load_chip("toy"), parse_any(add).trace())  # type: ignore[union-attr]
+
+
+def test_a_step_that_is_never_repeated_loads_nothing_whatever_its_runs_say() -> None:
+    """A gather of whole tiles leaves a step for the remainder with no repeats, whose index lies behind the list."""
+    trace = gather(256, 160, 160, 0, 4096, "sorted", 64, 0, index_list=False)
+    chunk = next(iter(trace.chunks()))
+    idle = chunk.steps[chunk.steps["repeats"] == 0]
+    assert chunk.runs[idle["first_run"]]["index"].max() == len(chunk.indices)
+    assert not loads_taken(idle).any()
+    chip = hwmodels.load_chip("ascend_910b1")
+    one, other = (simulate(chip, trace, loop=loop) for loop in LOOPS)
+    assert one == other
+    assert one.counters["core.flight_bytes"] >= 256 * 160
