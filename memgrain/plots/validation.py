@@ -19,6 +19,8 @@ BAND = 0.1
 TICKS = (0.25, 0.5, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 4.0)
 MOST = 24
 """Maximum length of a name in the legend, in characters."""
+MOST_CHIPS = 3
+"""Most chips that the title names; more do not fit its line."""
 
 
 def scatter(rows: pd.DataFrame) -> Figure:
@@ -47,9 +49,9 @@ def scatter(rows: pd.DataFrame) -> Figure:
     axis.set_xlabel("measured time (µs)")
     axis.set_ylabel("predicted ÷ measured time")
     figure.legend(handles=handles, title=title, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
-    axis.set_title(
-        f"Predicted against measured time, {', '.join(dict.fromkeys(data['device']))}", loc="left", fontsize=10.5
-    )
+    chips = list(dict.fromkeys(data["device"]))
+    named = ", ".join(chips) if len(chips) <= MOST_CHIPS else f"{len(chips)} chips"
+    axis.set_title(f"Predicted against measured time, {named}", loc="left", fontsize=10.5)
     return figure
 
 
