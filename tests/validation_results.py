@@ -88,7 +88,7 @@ sequences of 32 KV heads is our own small kernel of 6,144 programs of 32 threads
 ANCHORS = """\
 What explains the difference. Every step is predicted 12 to 20 % too fast, as whole steps on NVIDIA's chips are. A step
 has about a thousand kernels; the 2.5 us that each launch costs, which follow from copies on the Ascend 950, are 2.5 of
-Flash's 16 ms. Products load the next step's rows while the cube works, in every kernel alike, which takes 11 points off;
+Flash's 16 ms. Products load the next step's rows while the cube works, in every kernel alike: 11 points of it;
 norms, rotations and quantisation are modelled by their bytes alone. The guide also runs kernels beside one another on
 several streams, and shares the projection to the vocabulary and that of the outputs over chips, which saves about 1 ms.
 *From 8K to 1M* Flash grows by 1.49 ms from token to token, the model's by 1.16. Bytes are no reason: the
