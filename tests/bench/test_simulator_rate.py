@@ -66,7 +66,7 @@ def test_dram_rate(kind: str, report: Report) -> None:
         runs[0] = (0, size * rows, 1, size * rows, -1, 0, READ, 0, 1)
     else:
         indices = np.random.default_rng(3).integers(0, (8 << 30) // size, rows)
-        runs[0] = (0, size, rows, size, 0, 0, READ, 0)
+        runs[0] = (0, size, rows, size, 0, 0, READ, 0, 1)
     request = Request(runs, indices, 0, 1)
     dram.serve(request, 0, 0, 0)
     accesses = dram.counters()["accesses"]
