@@ -72,7 +72,7 @@ CAUSE_MEANINGS = {
     ),
     "dma_commands": Meaning(
         "Loads or scores wait while a DMA engine starts the commands before them, one each dma_startup, and works off "
-        "rows that take it dma_row or dma_merge. As a limit: that time / engines.",
+        "rows that take it dma_row, dma_merge or pieces of split_writes. As a limit: that time / engines.",
         "Fewer, larger commands: wider rows (selection.unit, layout.page, head dimension) or tiles (tiling.block_kv).",
     ),
     "store": Meaning(

@@ -150,14 +150,14 @@ def enter_pad(level, core, size, runs, indices, first, count, writes, now, free)
     if level.row_time or level.merge_time:
         apart, partial = count_slow_rows(runs, first, count, level.rows, level.access)
         slow = apart * level.row_time + partial * level.merge_time
-        if writes:
-            level.write_row_times += slow
-        else:
-            level.read_row_times += slow
+    if level.split_piece and writes:
+        slow += count_pieces(runs, indices, first, count, level.split_piece) * level.split_interval
+    if writes:
+        level.write_row_times += slow
+    else:
+        level.read_row_times += slow
     level.transfer = commands * level.startup
     free[engine] = max(now, free[engine]) + level.transfer + slow
-    if level.split_piece and writes:
-        free[engine] += count_pieces(runs, indices, first, count, level.split_piece) * level.split_interval
     free[banks] = max(now, free[banks]) + duration(moved, level.read_rate)
     level.until, level.banks_until, level.engine = free[engine], free[banks], engine
 

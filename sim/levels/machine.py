@@ -173,7 +173,8 @@ class Machine:
             if room == 0:
                 raise SimulationError(
                     f"a program of {trace.name} needs {trace.scratchpad_bytes} bytes of {scratchpad.name}, which has "
-                    f"{scratchpad.capacity} on {self.chip.name}; lower tiling.block_kv or tiling.stages"
+                    f"{scratchpad.capacity} on {self.chip.name}; lower the tile or its stages "
+                    "(tiling.block_kv and tiling.stages; of a product block, k_steps and stages)"
                 )
             number = min(number, room)
         return number

@@ -52,11 +52,11 @@ class Scratchpad:
         self.write_commands += commands if request.writes else 0
         engine = self.engine_free[request.writes]
         slow = self._slow_rows(request)
+        if self.split and request.writes:
+            slow += request.pieces(self.split.piece) * self.split.interval
         self.row_times[request.writes] += slow
         startups = commands * (self.spec.dma_startup or 0)
         engine[i] = max(now, engine[i]) + startups + slow
-        if self.split and request.writes:
-            engine[i] += request.pieces(self.split.piece) * self.split.interval
         self.banks_free[i] = max(now, self.banks_free[i]) + moved * PS // self.spec.bandwidth
         arrived = self.below.serve(request, repeat, core, now)
         self.alone = self._alone(request.flags, startups, now, arrived)

@@ -53,6 +53,7 @@ def test_rows_that_do_not_suit_are_written_piece_by_piece(base: int, stride: int
         runs["op"] = op
         pad = Scratchpad(plain.model_copy(update={"split_writes": split}), (1, 1), Sink())
         times[op] = pad.serve(Request(runs, NO_INDEX, 0, 1), 0, 0, 0)
+        assert pad.row_times == [0, times[op]]
     odd = [address for address in range(base, base + 8 * stride, stride) if address % 64]
     assert times == {READ: 0, WRITE: 5 * len(odd) * -(-size // 64)}
 
